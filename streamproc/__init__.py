@@ -1,0 +1,100 @@
+"""streamproc turns video into events: a plugin-based video analytics stream processor.
+
+Everything public can be imported from here; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamproc.errors import (
+        ChecksumError,
+        ConfigError,
+        DownloadError,
+        Issue,
+        MissingInput,
+        ModelError,
+        ModelNotFound,
+        PluginError,
+        SinkBusy,
+        SinkError,
+        SourceError,
+        SourceLost,
+        StreamprocError,
+        UnknownNameError,
+    )
+    from streamproc.events import Attachment, Event, Moment
+    from streamproc.frames import ArrayPicture, Clip, Flow, Frame, Picture, StreamInfo
+    from streamproc.options import Duration, Field, Options, parse_duration, seconds
+    from streamproc.plugin import (
+        ClipPlugin,
+        ClipSpec,
+        FramePlugin,
+        Output,
+        PluginContext,
+        Results,
+        StreamPlugin,
+        TimeReason,
+    )
+    from streamproc.registry import Registry
+    from streamproc.results import (
+        COCO17,
+        Caption,
+        Classification,
+        Detection,
+        Detections,
+        Faces,
+        Poses,
+        Result,
+        Segmentation,
+        Tracks,
+    )
+    from streamproc.sink import EventSink, FrameSink, SinkContext
+    from streamproc.source import (
+        InputInfo,
+        Packet,
+        PictureSource,
+        Position,
+        Shot,
+        SourceContext,
+        VideoSource,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "errors": (
+        "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
+        "PluginError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError", "UnknownNameError",
+    ),
+    "events": ("Attachment", "Event", "Moment"),
+    "frames": ("ArrayPicture", "Clip", "Flow", "Frame", "Picture", "StreamInfo"),
+    "options": ("Duration", "Field", "Options", "parse_duration", "seconds"),
+    "plugin": (
+        "ClipPlugin", "ClipSpec", "FramePlugin", "Output", "PluginContext", "Results", "StreamPlugin", "TimeReason",
+    ),
+    "registry": ("Registry",),
+    "results": (
+        "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
+        "Tracks",
+    ),
+    "sink": ("EventSink", "FrameSink", "SinkContext"),
+    "source": ("InputInfo", "Packet", "PictureSource", "Position", "Shot", "SourceContext", "VideoSource"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

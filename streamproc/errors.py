@@ -1,0 +1,134 @@
+"""Everything that streamproc raises on purpose, as a tree by what the caller can do about it.
+
+StreamprocError
+├── ConfigError        the configuration is wrong: mend the file
+├── UnknownNameError   no source, sink or plugin of that name is installed
+├── SourceError        the input can't be opened or read
+│   └── SourceLost     a live input went away: open it again
+├── PluginError        a plugin's fault: its output, options or code
+│   └── MissingInput   a result that a plugin asked for isn't there for this frame
+├── ModelError         a model can't be had or doesn't fit
+│   ├── ModelNotFound
+│   ├── ChecksumError
+│   └── DownloadError
+└── SinkError          a sink can't deliver
+    └── SinkBusy       it can't right now: try again after `retry_after_s`
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class StreamprocError(Exception):
+    """Base class: its text is a sentence for the user, never in need of a traceback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One mistake in a configuration: where it is and what to do about it."""
+
+    message: str
+    where: str = ""
+    """dotted path of the key, such as `streams.dock.rate`"""
+    file: Path | None = None
+    line: int | None = None
+    """1-based"""
+    column: int | None = None
+    """1-based"""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return ": ".join(part for part in (place, self.where, self.message) if part)
+
+
+class ConfigError(StreamprocError):
+    """A configuration with one or more mistakes, all of them in `issues`."""
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        self.issues = tuple(issues)
+        count = len(self.issues)
+        head = "1 mistake" if count == 1 else f"{count} mistakes"
+        super().__init__("\n".join([f"{head} in the configuration:", *(f"  {issue}" for issue in self.issues)]))
+
+
+class UnknownNameError(StreamprocError):
+    """A source, sink or plugin name that nothing installed answers to."""
+
+
+class SourceError(StreamprocError):
+    """The input can't be opened, or what it holds can't be read."""
+
+
+class SourceLost(SourceError):
+    """A live input went away; the engine opens it again after a while."""
+
+
+class PluginError(StreamprocError):
+    """A plugin broke its contract; the message names the plugin and the value."""
+
+
+class MissingInput(PluginError):
+    """No plugin gave the wanted result for this frame."""
+
+
+class ModelError(StreamprocError):
+    """A model can't be loaded, or its inputs and outputs don't fit what was declared."""
+
+
+class ModelNotFound(ModelError):
+    """No such name in the model list, or its files are nowhere to be had."""
+
+
+class ChecksumError(ModelError):
+    """A model file's content isn't what the list says."""
+
+
+class DownloadError(ModelError):
+    """A model file couldn't be fetched."""
+
+
+class SinkError(StreamprocError):
+    """A sink couldn't deliver; the engine tries again, then reports what is undelivered."""
+
+
+class SinkBusy(SinkError):
+    """The other side asks for patience; the engine waits `retry_after_s` seconds and tries again."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+def check_array(name: str, a: NDArray[Any], dtype: DTypeLike, shape: tuple[int | None, ...]) -> None:
+    """Raise `ValueError` unless `a` has this dtype and shape (None: any length)."""
+    fits = a.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, a.shape, strict=True))
+    if a.dtype != dtype or not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(
+            f"{name} is {a.dtype} {a.shape}, expected {np.dtype(dtype)} ({wanted}); "
+            "convert or reshape it before building this object"
+        )
+
+
+_USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]*@")
+_QUERY = re.compile(
+    r"(?P<key>[?&;](?:password|passwd|pwd|token|access_token|key|api_?key|secret|auth|sig|signature)=)[^&;\s'\"]*",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """`text` with user names, passwords and tokens in URLs replaced by `***`.
+
+    >>> redact("rtsp://user:pass@cam/live?token=abc")
+    'rtsp://***@cam/live?token=***'
+    """
+    return _QUERY.sub(r"\g<key>***", _USERINFO.sub(r"\g<scheme>***@", text))

@@ -1,0 +1,247 @@
+"""Events: what streamproc tells the world, as CloudEvents 1.0 JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from streamproc.frames import SECOND_NS, Clip, Frame, StreamInfo
+
+Phase = Literal["start", "update", "end", "instant"]
+PHASES: tuple[Phase, ...] = ("start", "update", "end", "instant")
+
+DATA_SCHEMA = "urn:streamproc:event:1"
+"""identifies `streamproc/schemas/event.schema.json`"""
+
+RESERVED = frozenset({"stream", "plugin", "phase", "start_s", "end_s", "captured", "frame", "episode", "seq"})
+"""keys of an event's `data` that streamproc fills in itself"""
+
+_TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+_DECIMALS = {"score": 4, "box": 1, "speed": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A picture that goes with an event and isn't part of its identity."""
+
+    name: str
+    media_type: str
+    """such as `image/jpeg`"""
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One record for the sinks; made by plugins, then stamped by the engine with stream, plugin and id.
+
+    An episode (someone stays in a zone) is told by several events with one `episode` key: `start`, any number of
+    `update`, `end`. What happens at one moment is an `instant`.
+    """
+
+    type: str
+    """dotted lower-case words, such as `zone.entered`"""
+    phase: Phase
+    start_ns: int
+    """media time at which it began"""
+    end_ns: int | None
+    """media time at which it ended; None while it goes on"""
+    frame_index: int
+    pts_ns: int
+    """media time of the frame that told of it"""
+    captured_ns: int | None = None
+    """UTC of `start_ns` where it is known"""
+    episode: str = ""
+    """what happens and to whom, unique among open episodes of its plugin and type, such as `yard/17`"""
+    score: float | None = None
+    subject: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: label, track_id, box (xyxy, source pixels), zone, line, direction, count, ..."""
+    attachments: tuple[Attachment, ...] = ()
+    # stamped by the engine
+    stream: str = ""
+    plugin: str = ""
+    sequence: int = 0
+    """how many events this plugin gave before this one at the same frame"""
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not _TYPE.fullmatch(self.type):
+            raise ValueError(f"event type is {self.type!r}, expected dotted lower-case words such as 'zone.entered'")
+        if self.phase not in PHASES:
+            raise ValueError(f"event phase is {self.phase!r}, expected one of {', '.join(PHASES)}")
+        if self.end_ns is not None and self.end_ns < self.start_ns:
+            raise ValueError(f"event ends at {self.end_ns} ns, before its start at {self.start_ns} ns")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"event score is {self.score}, expected a number from 0 to 1, or None")
+        if taken := RESERVED & set(self.data):
+            raise ValueError(f"event data holds {sorted(taken)}: these keys are streamproc's own; rename them")
+
+    @classmethod
+    def instant(cls, at: Frame | Clip, type: str, *, score: float | None = None, **data: Any) -> Event:  # noqa: A002
+        """Something that happens at this frame (or over this clip): `data` are JSON values."""
+        frame = at.last if isinstance(at, Clip) else at
+        start_ns = int(at.pts_ns[0]) if isinstance(at, Clip) else frame.pts_ns
+        captured = None if frame.captured_ns is None else frame.captured_ns - (frame.pts_ns - start_ns)
+        return cls(
+            type=type,
+            phase="instant",
+            start_ns=start_ns,
+            end_ns=frame.pts_ns,
+            frame_index=frame.index,
+            pts_ns=frame.pts_ns,
+            captured_ns=captured,
+            episode=f"f{frame.index}",
+            score=score,
+            data=data,
+        )
+
+    @classmethod
+    def begin(cls, frame: Frame, type: str, episode: str, *, start_ns: int | None = None, **data: Any) -> Event:  # noqa: A002
+        """The `start` of an episode, told at `frame`; it may have begun earlier, at `start_ns`."""
+        begun = frame.pts_ns if start_ns is None else start_ns
+        return cls(
+            type=type,
+            phase="start",
+            start_ns=begun,
+            end_ns=None,
+            frame_index=frame.index,
+            pts_ns=frame.pts_ns,
+            captured_ns=None if frame.captured_ns is None else frame.captured_ns - (frame.pts_ns - begun),
+            episode=episode,
+            data=data,
+        )
+
+    def later(self, phase: Phase, moment: Moment, *, end_ns: int | None = None, **data: Any) -> Event:
+        """The `update` or `end` of the episode that this event began, told at `moment`; `data` is added to its own."""
+        end = end_ns if end_ns is not None or phase != "end" else moment.pts_ns
+        return replace(
+            self,
+            phase=phase,
+            end_ns=end,
+            frame_index=moment.frame_index,
+            pts_ns=moment.pts_ns,
+            data={**self.data, **data},
+            attachments=(),
+        )
+
+    def stamped(self, info: StreamInfo, plugin: str, sequence: int) -> Event:
+        """This event with its place and its id."""
+        return replace(
+            self,
+            stream=info.name,
+            plugin=plugin,
+            sequence=sequence,
+            id=event_id(info, plugin, self, sequence),
+            data=_plain(self.data),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The CloudEvents 1.0 envelope as plain JSON values, the same bytes in every run once dumped."""
+        envelope: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": f"streamproc/{self.stream}",
+            "type": self.type,
+            "datacontenttype": "application/json",
+            "dataschema": DATA_SCHEMA,
+        }
+        captured = None if self.captured_ns is None else utc_text(self.captured_ns)
+        if captured is not None:
+            envelope["time"] = captured
+        if self.subject:
+            envelope["subject"] = self.subject
+        envelope["data"] = {
+            "stream": self.stream,
+            "plugin": self.plugin,
+            "phase": self.phase,
+            "episode": self.episode,
+            "start_s": _seconds(self.start_ns),
+            "end_s": None if self.end_ns is None else _seconds(self.end_ns),
+            "captured": captured,
+            "frame": self.frame_index,
+            **({} if self.score is None else {"score": round(self.score, 4)}),
+            **_plain(self.data),
+        }
+        return envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A point of media time at which something may be told though no frame is processed."""
+
+    pts_ns: int
+    frame_index: int
+    """the last frame that was processed"""
+    captured_ns: int | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> Moment:
+        """The moment of a frame."""
+        return cls(pts_ns=frame.pts_ns, frame_index=frame.index, captured_ns=frame.captured_ns)
+
+
+def event_id(info: StreamInfo, plugin: str, event: Event, sequence: int) -> str:
+    """32 hex digits that are the same in every run over the same input; no float takes part.
+
+    Each record has its own: the frame that told of it and `sequence` tell the records of an episode apart.
+    """
+    parts = (
+        info.identity, info.name, plugin, event.type, event.episode, event.phase, str(event.frame_index), str(sequence),
+    )  # fmt: skip
+    text = "\x1f".join(parts).encode()
+    return hashlib.blake2b(text, digest_size=16, person=b"streamproc.event").hexdigest()
+
+
+def utc_text(time_ns: int) -> str:
+    """RFC 3339 text of nanoseconds since 1970, in UTC with microseconds.
+
+    >>> utc_text(1_700_000_000_250_000_000)
+    '2023-11-14T22:13:20.250000Z'
+    """
+    whole, rest = divmod(time_ns, SECOND_NS)
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"
+
+
+def _seconds(time_ns: int) -> float:
+    return round(time_ns / SECOND_NS, 6)
+
+
+def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values with the promised rounding: scores 4 decimals, pixels 1, all else 6."""
+    return {key: _json_value(value, _DECIMALS.get(key, 6)) for key, value in data.items()}
+
+
+def _json_value(value: Any, decimals: int) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"event data holds {value}, which JSON can't carry; leave it out or use None")
+        return round(value, decimals)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _json_value(item, _DECIMALS.get(str(key), decimals)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(item, decimals) for item in value]
+    raise ValueError(f"event data holds a {type(value).__name__}, expected JSON values (text, numbers, lists, ...)")
+
+
+__all__ = [
+    "DATA_SCHEMA",
+    "PHASES",
+    "RESERVED",
+    "Attachment",
+    "Event",
+    "Moment",
+    "Phase",
+    "event_id",
+    "utc_text",
+]

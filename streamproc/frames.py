@@ -1,0 +1,271 @@
+"""Streams, frames, optical flow and clips: what plugins look at.
+
+All times are integer nanoseconds of media time (`*_ns`, from the first frame) or of UTC (`captured_ns`, since
+1970). Pictures are uint8, RGB unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.errors import check_array
+
+SECOND_NS = 1_000_000_000
+
+Image = NDArray[np.uint8]
+
+
+class Picture(Protocol):
+    """A decoded picture that can be turned into arrays; calls needn't be thread-safe (`Frame` holds a lock)."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def to_rgb(self) -> Image:
+        """A new uint8 array (height, width, 3)."""
+        ...
+
+    def to_gray(self) -> Image:
+        """A new uint8 array (height, width): luma, 0 black to 255 white whatever the video's range."""
+        ...
+
+
+class ArrayPicture:
+    """A picture that is an array already: rgb uint8 (height, width, 3)."""
+
+    __slots__ = ("_rgb",)
+
+    def __init__(self, rgb: Image) -> None:
+        check_array("rgb", rgb, np.uint8, (None, None, 3))
+        self._rgb = rgb
+
+    @property
+    def width(self) -> int:
+        return int(self._rgb.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self._rgb.shape[0])
+
+    def to_rgb(self) -> Image:
+        return self._rgb
+
+    def to_gray(self) -> Image:
+        import cv2
+
+        return np.asarray(cv2.cvtColor(self._rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamInfo:
+    """What is known of a stream when it opens."""
+
+    name: str
+    identity: str
+    """content fingerprint of a recording, or what the user chose, or a live stream's start; part of event ids"""
+    width: int
+    height: int
+    """after rotation, in pixels"""
+    rate: Fraction | None = None
+    """nominal frames per second, None where the source doesn't say"""
+    live: bool = False
+    start_offset_ns: int = 0
+    """PTS of the first frame in the source's own count"""
+    started_ns: int | None = None
+    """UTC of media time 0 where it is known"""
+    duration_ns: int | None = None
+    """length of a recording where it is known (for progress only)"""
+    rotation: int = 0
+    """degrees clockwise that were applied to the pictures: 0, 90, 180 or 270"""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return (self.width, self.height)
+
+    @property
+    def nominal_ns(self) -> int | None:
+        """Nominal time between two frames."""
+        return None if not self.rate else round(SECOND_NS / self.rate)
+
+
+class PixelCache:
+    """Each form of a picture, computed on first demand and kept; safe to share between threads.
+
+    Resized forms are made from the full RGB picture with `cv2.INTER_AREA` when they shrink and
+    `cv2.INTER_LINEAR` when they grow, so that everybody sees the same pixels.
+    """
+
+    __slots__ = ("_forms", "_lock", "_picture")
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture: Picture | None = picture
+        self._forms: dict[Any, Image] = {}
+        self._lock = threading.Lock()
+
+    def rgb(self) -> Image:
+        with self._lock:
+            return self._get_rgb()
+
+    def gray(self) -> Image:
+        with self._lock:
+            if "gray" not in self._forms:
+                self._keep("gray", self._source().to_gray())
+            return self._forms["gray"]
+
+    def bgr(self) -> Image:
+        with self._lock:
+            if "bgr" not in self._forms:
+                import cv2
+
+                self._keep("bgr", np.asarray(cv2.cvtColor(self._get_rgb(), cv2.COLOR_RGB2BGR), dtype=np.uint8))
+            return self._forms["bgr"]
+
+    def resized(self, width: int, height: int) -> Image:
+        with self._lock:
+            rgb = self._get_rgb()
+            if rgb.shape[:2] == (height, width):
+                return rgb
+            if (width, height) not in self._forms:
+                self._keep((width, height), resize(rgb, width, height))
+            return self._forms[(width, height)]
+
+    def __getstate__(self) -> dict[str, Image]:
+        """Pickling carries the full picture only; the other forms are made again where they are wanted."""
+        return {"rgb": self.rgb()}
+
+    def __setstate__(self, state: dict[str, Image]) -> None:
+        self.__init__(ArrayPicture(state["rgb"]))  # type: ignore[misc]
+
+    def _source(self) -> Picture:
+        assert self._picture is not None
+        return self._picture
+
+    def _get_rgb(self) -> Image:
+        if "rgb" not in self._forms:
+            self._keep("rgb", self._source().to_rgb())
+        return self._forms["rgb"]
+
+    def _keep(self, form: Any, image: Image) -> None:
+        image.flags.writeable = False
+        self._forms[form] = image
+
+
+def resize(image: Image, width: int, height: int) -> Image:
+    """`image` uint8 (h, w) or (h, w, c) at another size: area filter to shrink, bilinear to grow."""
+    import cv2
+
+    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One picture of a stream and its place in time. Pixels are converted on demand, once, and are read-only."""
+
+    stream: StreamInfo
+    index: int
+    """position among the source's decoded frames, from 0; gaps show drops"""
+    pts_ns: int
+    """media time: PTS minus the first PTS, strictly increasing within a stream"""
+    pixels: PixelCache = field(repr=False)
+    captured_ns: int | None = None
+    """UTC of capture, None where it isn't known"""
+    keyframe: bool = False
+
+    @property
+    def pts_s(self) -> float:
+        """Media time in seconds."""
+        return self.pts_ns / SECOND_NS
+
+    @property
+    def width(self) -> int:
+        return self.stream.width
+
+    @property
+    def height(self) -> int:
+        return self.stream.height
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.stream.size
+
+    @property
+    def rgb(self) -> Image:
+        """uint8 (height, width, 3)."""
+        return self.pixels.rgb()
+
+    @property
+    def bgr(self) -> Image:
+        """uint8 (height, width, 3), blue first, as OpenCV has it."""
+        return self.pixels.bgr()
+
+    @property
+    def gray(self) -> Image:
+        """uint8 (height, width), full range: 0 is black, 255 white."""
+        return self.pixels.gray()
+
+    def resized(self, width: int, height: int) -> Image:
+        """RGB uint8 (height, width, 3) at another size, aspect not kept; see `PixelCache` for the filter."""
+        return self.pixels.resized(width, height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flow:
+    """Optical flow from the source frame before to this one.
+
+    A point at (x, y) of the earlier picture is at (x, y) + uv[y, x] in this one.
+    """
+
+    uv: NDArray[np.float32]
+    """float32 (h, w, 2): right and down, in pixels of this grid"""
+    dt_ns: int
+    """media time between the two frames, > 0"""
+    scale: float = 1.0
+    """width of this grid divided by the width of the picture"""
+    valid: NDArray[np.bool_] | None = None
+    """bool (h, w): where the flow can be trusted; None means everywhere"""
+
+    def __post_init__(self) -> None:
+        check_array("uv", self.uv, np.float32, (None, None, 2))
+        if self.dt_ns <= 0:
+            raise ValueError(f"dt_ns is {self.dt_ns}, expected a time > 0")
+        self.uv.flags.writeable = False
+        if self.valid is not None:
+            check_array("valid", self.valid, np.bool_, self.uv.shape[:2])
+            self.valid.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clip:
+    """T frames of a stream sampled at a regular beat of media time; its result belongs to its last frame."""
+
+    stream: StreamInfo
+    rgb: NDArray[np.uint8]
+    """uint8 (T, h, w, 3)"""
+    pts_ns: NDArray[np.int64]
+    """int64 (T,), media time of each picture"""
+    last: Frame
+    """the frame that completed the clip"""
+    flow: NDArray[np.float32] | None = None
+    """float32 (T, h, w, 2) in pixels of this grid, the first from the sampled frame before the clip"""
+
+    def __post_init__(self) -> None:
+        check_array("rgb", self.rgb, np.uint8, (None, None, None, 3))
+        check_array("pts_ns", self.pts_ns, np.int64, (self.rgb.shape[0],))
+        self.rgb.flags.writeable = False
+        self.pts_ns.flags.writeable = False
+        if self.flow is not None:
+            check_array("flow", self.flow, np.float32, (*self.rgb.shape[:3], 2))
+            self.flow.flags.writeable = False

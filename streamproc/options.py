@@ -1,0 +1,83 @@
+"""Options of plugins, sources and sinks: frozen pydantic models with durations that carry their unit."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 10**9,
+    "min": 60 * 10**9,
+    "h": 3600 * 10**9,
+    "d": 86400 * 10**9,
+}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)\s*")
+
+
+def parse_duration(value: Any) -> int:
+    """Nanoseconds of a text such as `2s`, `500ms`, `1.5min`, `1h`; an int passes as nanoseconds (defaults in code).
+
+    Raises `ValueError` for a number without a unit, which could mean anything.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"expected a duration with its unit, such as 2s, 500ms or 1min, got {value!r}")
+    return round(Fraction(match[1]) * _UNITS_NS[match[2]])
+
+
+def seconds(value: float) -> int:
+    """`value` seconds as nanoseconds, for defaults in code."""
+    return round(value * 10**9)
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ns|us|ms|s|min|h|d)\s*$"}),
+]
+"""A time span: written with its unit in YAML (`2s`), an int of nanoseconds in code."""
+
+
+class Options(BaseModel):
+    """Base class of options: frozen, unknown keys refused. Give each field limits and a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, protected_namespaces=())
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class Configurable(Generic[OptionsT]):
+    """Something with options: `class Dark(FramePlugin[DarkOptions])` says which."""
+
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base) if isinstance(get_origin(base), type) else ():
+                if isinstance(argument, type) and issubclass(argument, Options):
+                    cls.options_type = argument
+
+    def __init__(self, options: OptionsT) -> None:
+        """Keep the options; nothing heavy happens here."""
+        self.options = options
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word most like `word`, else the empty text."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+__all__ = ["Configurable", "Duration", "Field", "Options", "OptionsT", "nearest", "parse_duration", "seconds"]

@@ -1,0 +1,224 @@
+"""The three kinds of plugin. The kind says what the engine may do with it; that is all an author has to know.
+
+`FramePlugin`   one frame and its earlier results: a pure function, run on any thread in any order
+`ClipPlugin`    one clip that it ordered by time: a pure function too
+`StreamPlugin`  the results of every processed frame of one stream, in order: one object a stream, on one thread
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from streamproc.errors import MissingInput, PluginError
+from streamproc.events import Event, Moment
+from streamproc.frames import Clip, Flow, Frame, StreamInfo
+from streamproc.options import Configurable, OptionsT
+from streamproc.results import Result
+
+if TYPE_CHECKING:
+    from streamproc.models import ModelStore
+
+API = 1
+"""the protocol that this version of streamproc speaks"""
+
+ResultT = TypeVar("ResultT", bound="Result | Flow")
+
+Output = Iterable[Result | Event] | None
+"""What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing."""
+
+TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
+"""Why `on_time` is called: no frames for a while; a gap in time; a cut; the source is lost; it is back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginContext:
+    """What a plugin may use once it is opened."""
+
+    name: str
+    """the plugin's name in the configuration"""
+    stream: StreamInfo
+    models: ModelStore
+    log: logging.Logger
+
+
+class Results:
+    """What the plugins before gave for this frame.
+
+    `past[Detections]` is the one result of that class (where two plugins give it, the one that the configuration names
+    under `inputs`), `past.get(Detections)` the same or None, `past.of("people", Detections)` that of a named plugin.
+    """
+
+    __slots__ = ("_found", "_inputs", "events")
+
+    def __init__(
+        self,
+        found: Mapping[tuple[str, type], Any] | None = None,
+        inputs: Mapping[type, str] | None = None,
+        events: tuple[Event, ...] = (),
+    ) -> None:
+        self._found = dict(found or {})
+        self._inputs = dict(inputs or {})
+        self.events = events
+        """what earlier plugins of the chain told at this frame, stamped"""
+
+    def __getitem__(self, kind: type[ResultT]) -> ResultT:
+        found = self.get(kind)
+        if found is None:
+            raise MissingInput(
+                f"no earlier plugin gave {kind.__name__} for this frame; use past.get() if it may be absent"
+            )
+        return found
+
+    def get(self, kind: type[ResultT]) -> ResultT | None:
+        """The result of exactly this class, or None."""
+        chosen = self._inputs.get(kind)
+        if chosen is not None:
+            return self._found.get((chosen, kind))
+        givers = [name for name, given in self._found if given is kind]
+        if len(givers) > 1:
+            raise PluginError(
+                f"{' and '.join(givers)} both gave {kind.__name__}; name one under `inputs`, or use past.of()"
+            )
+        return self._found[(givers[0], kind)] if givers else None
+
+    def of(self, plugin: str, kind: type[ResultT]) -> ResultT:
+        """The result of exactly this class that the plugin of this name gave."""
+        if (plugin, kind) not in self._found:
+            raise MissingInput(f"{plugin} gave no {kind.__name__} for this frame")
+        found: ResultT = self._found[(plugin, kind)]
+        return found
+
+    def all(self, kind: type[ResultT]) -> dict[str, ResultT]:
+        """By plugin name, in the order of the chain: every result of this class or derived from it."""
+        return {name: found for (name, given), found in self._found.items() if issubclass(given, kind)}
+
+
+class Plugin(Configurable[OptionsT], ABC):
+    """What the three kinds have in common. `process` is the one thing to write."""
+
+    api: ClassVar[int] = API
+    needs: ClassVar[tuple[type[Result | Flow], ...]] = ()
+    """result classes without which `process` isn't called for a frame"""
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = ()
+    """result classes taken into account where they are there"""
+    gives: ClassVar[tuple[type[Result], ...]] = ()
+
+    def open(self, context: PluginContext) -> None:
+        """Load weights, import heavy libraries; raise to refuse, with a message that says what to do."""
+
+    def close(self) -> None:
+        """Let go of everything; called once, also after a failure."""
+
+
+class FramePlugin(Plugin[OptionsT]):
+    """A pure function of one frame and its earlier results; `process` may run on several threads at once."""
+
+    @abstractmethod
+    def process(self, frame: Frame, past: Results) -> Output:
+        """Results and events of this frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSpec:
+    """The clip that a `ClipPlugin` orders, in media time."""
+
+    frames: int
+    """T, the number of pictures"""
+    rate: float
+    """pictures per second of media time"""
+    stride_ns: int
+    """media time between the ends of two clips"""
+    size: tuple[int, int]
+    """(width, height) of the pictures; aspect is not kept"""
+    flow: bool = False
+    """with optical flow between the sampled pictures"""
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.rate <= 0 or self.stride_ns <= 0 or min(self.size) < 1:
+            raise ValueError(f"{self} can't be cut: frames, rate, stride and size must be positive")
+
+
+class ClipPlugin(Plugin[OptionsT]):
+    """A pure function of one clip; `process` may run on several threads at once."""
+
+    @abstractmethod
+    def clip(self) -> ClipSpec:
+        """The clip wanted; asked once, after `open`."""
+
+    @abstractmethod
+    def process(self, clip: Clip, past: Results) -> Output:
+        """Results and events of this clip; they belong to its last frame, whose earlier results `past` holds."""
+
+
+class StreamPlugin(Plugin[OptionsT]):
+    """Sees every processed frame of one stream in order; keeps state; one object a stream, one thread."""
+
+    pixels: ClassVar[bool] = False
+    """whether `process` looks at pixels; without them the plugin can run again over stored results"""
+
+    @abstractmethod
+    def process(self, frame: Frame, past: Results) -> Output:
+        """Results and events of this frame."""
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
+        return None
+
+    def flush(self, moment: Moment) -> Output:
+        """The stream has ended at `moment`: what is still open ends now."""
+        return None
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Plain JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
+        return None
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, perhaps in an earlier version: raise `ValueError` for one that it can't read."""
+        raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
+
+
+AnyPlugin = FramePlugin[Any] | ClipPlugin[Any] | StreamPlugin[Any]
+
+
+def check_plugin(cls: type) -> type[AnyPlugin]:
+    """`cls` if it is a plugin that this version can run, else `PluginError` that says why not."""
+    name = f"{cls.__module__}:{cls.__qualname__}" if isinstance(cls, type) else repr(cls)
+    if not isinstance(cls, type) or not issubclass(cls, FramePlugin | ClipPlugin | StreamPlugin):
+        raise PluginError(f"{name} is not a plugin: derive it from FramePlugin, ClipPlugin or StreamPlugin")
+    if cls.api != API:
+        raise PluginError(
+            f"{name} speaks plugin protocol {cls.api}, this streamproc speaks {API}; update the older one"
+        )
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise PluginError(f"{name} lacks {missing}: write it to make the plugin complete")
+    parameters = [p for p in inspect.signature(cls.process).parameters.values() if p.default is p.empty]
+    if len(parameters) != 3:
+        raise PluginError(f"{name}.process takes {len(parameters) - 1} arguments, expected (frame or clip, past)")
+    for role in ("needs", "uses", "gives"):
+        for kind in getattr(cls, role):
+            allowed = (Result, Flow) if role != "gives" else (Result,)
+            if not (isinstance(kind, type) and issubclass(kind, allowed)):
+                raise PluginError(f"{name}.{role} holds {kind!r}, expected result classes")
+    return cls
+
+
+__all__ = [
+    "API",
+    "AnyPlugin",
+    "ClipPlugin",
+    "ClipSpec",
+    "FramePlugin",
+    "Output",
+    "Plugin",
+    "PluginContext",
+    "Results",
+    "StreamPlugin",
+    "TimeReason",
+    "check_plugin",
+]

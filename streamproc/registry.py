@@ -1,0 +1,141 @@
+"""Finds sources, sinks and plugins: by entry point, or as `module:Class` for code that isn't packaged yet.
+
+Nothing is imported before it is asked for, and one that can't be imported doesn't stop the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from streamproc.errors import PluginError, UnknownNameError
+from streamproc.options import nearest
+from streamproc.plugin import AnyPlugin, check_plugin
+from streamproc.sink import AnySink, EventSink, FrameSink
+from streamproc.source import AnySource, PictureSource, VideoSource
+
+Kind = Literal["source", "sink", "plugin"]
+ClassT = TypeVar("ClassT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One installed source, sink or plugin, as the metadata of its package tells it: nothing was imported."""
+
+    kind: Kind
+    name: str
+    target: str
+    """`module:Class`"""
+    package: str
+    """distribution and version, such as `streamproc 0.1.0`"""
+
+
+class Registry:
+    """What is installed, by kind and name. Two packages with one name are an error that names both."""
+
+    def __init__(self) -> None:
+        self._points: dict[Kind, Mapping[str, tuple[EntryPoint, ...]]] = {}
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Sorted names of this kind."""
+        return tuple(sorted(self._found(kind)))
+
+    def listings(self, kind: Kind) -> tuple[Listing, ...]:
+        """What is installed of this kind, without importing any of it."""
+        return tuple(
+            Listing(kind=kind, name=name, target=point.value, package=_package(point))
+            for name, points in sorted(self._found(kind).items())
+            for point in points
+        )
+
+    def source(self, name: str) -> type[AnySource]:
+        """The source class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        return _check_source(self._load("source", name))
+
+    def sink(self, name: str) -> type[AnySink]:
+        """The sink class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        return _check_sink(self._load("sink", name))
+
+    def plugin(self, name: str) -> type[AnyPlugin]:
+        """The plugin class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        return check_plugin(self._load("plugin", name))
+
+    def _found(self, kind: Kind) -> Mapping[str, tuple[EntryPoint, ...]]:
+        if kind not in self._points:
+            found: dict[str, tuple[EntryPoint, ...]] = {}
+            for point in entry_points(group=f"streamproc.{kind}s"):
+                others = found.get(point.name, ())
+                if all(point.value != other.value for other in others):
+                    found[point.name] = (*others, point)
+            self._points[kind] = found
+        return self._points[kind]
+
+    def _load(self, kind: Kind, name: str) -> type:
+        if ":" in name:
+            return _import(kind, name, name)
+        found = self._found(kind)
+        if name not in found:
+            raise UnknownNameError(
+                f"no {kind} is called {name!r}{nearest(name, found)} "
+                f"(installed: {', '.join(sorted(found)) or 'none'}; code not yet packaged: module:Class)"
+            )
+        if len(found[name]) > 1:
+            owners = ", ".join(f"{point.value} of {_package(point)}" for point in found[name])
+            raise PluginError(f"{kind} {name!r} is claimed twice: {owners}; uninstall one, or name it as module:Class")
+        return _import(kind, name, found[name][0].value)
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+
+
+def _import(kind: Kind, name: str, target: str) -> type:
+    module_name, _, attribute = target.partition(":")
+    here = str(Path.cwd())
+    added = ":" in name and here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise PluginError(
+            f"{kind} {name!r}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    loaded = getattr(module, attribute, None)
+    if not isinstance(loaded, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise PluginError(f"{kind} {name!r}: {module_name} has no class {attribute!r}{nearest(attribute, classes)}")
+    return loaded
+
+
+def _check_source(cls: type) -> type[AnySource]:
+    if not issubclass(cls, VideoSource | PictureSource):
+        raise PluginError(f"{cls.__qualname__} is not a source: derive it from VideoSource or PictureSource")
+    return _complete(cls)
+
+
+def _check_sink(cls: type) -> type[AnySink]:
+    if not issubclass(cls, EventSink | FrameSink):
+        raise PluginError(f"{cls.__qualname__} is not a sink: derive it from EventSink or FrameSink")
+    return _complete(cls)
+
+
+def _complete(cls: type[ClassT]) -> type[ClassT]:
+    if inspect.isabstract(cls):
+        missing = ", ".join(
+            name for name, value in inspect.getmembers(cls) if getattr(value, "__isabstractmethod__", False)
+        )
+        raise PluginError(f"{cls.__qualname__} lacks {missing}: write it to make it complete")
+    return cls
+
+
+__all__ = ["Kind", "Listing", "Registry"]

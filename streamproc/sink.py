@@ -1,0 +1,69 @@
+"""What a sink is: where events and frames go. Touched by its own writer thread only.
+
+The engine owns batching, order, retry and (for network sinks) the outbox: a sink only writes, and raises `SinkBusy` or
+`SinkError` when it can't.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from streamproc.events import Event
+from streamproc.frames import Frame
+from streamproc.options import Configurable, OptionsT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkContext:
+    """What a sink may use once it is opened."""
+
+    name: str
+    """the sink's name in the configuration"""
+    log: logging.Logger
+
+
+class Sink(Configurable[OptionsT], ABC):
+    """What both kinds have in common. The constructor touches nothing; `open` does."""
+
+    api: ClassVar[int] = 1
+    network: ClassVar[bool] = False
+    """whether it can be away: the engine then keeps events in the outbox on disk until they are flushed"""
+
+    @abstractmethod
+    def open(self, context: SinkContext) -> None:
+        """Get ready; raise `SinkError` (it will never work) or `SinkBusy` (try again later)."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Return once everything written is durable at the other side; else raise as `write` does."""
+
+    def close(self) -> None:
+        """Let go of everything; called once per `open`, also after a failure."""
+
+
+class EventSink(Sink[OptionsT]):
+    """Gets every event of its streams, each at least once, in order per stream."""
+
+    pictures: ClassVar[bool] = False
+    """whether it wants a thumbnail with each event (`Event.attachments`)"""
+
+    @abstractmethod
+    def write(self, events: Sequence[Event]) -> None:
+        """Take these events; after `SinkBusy` or `SinkError` the same ones come again (ids tell repeats)."""
+
+
+class FrameSink(Sink[OptionsT]):
+    """Gets every processed frame of its streams, in order per stream."""
+
+    @abstractmethod
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Take these frames; after `SinkBusy` or `SinkError` the same ones come again."""
+
+
+AnySink = EventSink[Any] | FrameSink[Any]
+
+__all__ = ["AnySink", "EventSink", "FrameSink", "Sink", "SinkContext"]

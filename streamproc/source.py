@@ -1,0 +1,148 @@
+"""What a source is: where frames come from. Touched by its own reader thread only.
+
+A `VideoSource` (file, RTSP) yields packets, and the engine decodes them; a `PictureSource` (images, camera, Kafka,
+synthetic) yields pictures. Both simply end when the input ends, and raise `SourceLost` when a live input went away: the
+engine then closes the source and opens it again after a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from streamproc.frames import Picture
+from streamproc.options import Configurable, OptionsT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What a source may use once it is opened."""
+
+    stream: str
+    """the stream's name in the configuration"""
+    log: logging.Logger
+    stopping: Callable[[], bool]
+    """true once the run is being stopped: give up waiting"""
+    count: Callable[[str], None]
+    """count one frame that can't be read, with a short reason such as `undecodable`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputInfo:
+    """What a source says of its input when it opens."""
+
+    identity: str
+    """content fingerprint of a recording, a live stream's address and start, or what the user chose; no secrets"""
+    live: bool
+    rate: Fraction | None = None
+    """nominal frames per second"""
+    started_ns: int | None = None
+    """UTC of the first frame where the recording itself or an option says so"""
+    duration_ns: int | None = None
+    """for progress only"""
+    frames: int | None = None
+    """how many frames there are, where it is known, for progress only"""
+    rotation: int = 0
+    """degrees clockwise by which the decoded pictures are to be turned: 0, 90, 180 or 270"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where in a partitioned input a picture stood."""
+
+    partition: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Packet:
+    """One compressed picture."""
+
+    pts_ns: int | None
+    """presentation time in the source's own count"""
+    keyframe: bool
+    size: int
+    """bytes"""
+    payload: Any = field(repr=False)
+    """what the decoder takes"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shot:
+    """One decoded picture as the source or the decoder gives it, before its time is mended."""
+
+    picture: Picture = field(repr=False)
+    pts_ns: int | None
+    """presentation time in the source's own count, None where it has none"""
+    captured_ns: int | None = None
+    """UTC of capture where the source knows it"""
+    keyframe: bool = False
+    stream: str | None = None
+    """the stream it belongs to, where one source carries many"""
+    position: Position | None = None
+    """where to go on after a restart, for inputs that can be read again"""
+
+
+class Source(Configurable[OptionsT], ABC):
+    """What both kinds have in common. The constructor touches nothing; `open` does."""
+
+    api: ClassVar[int] = 1
+    resumable: ClassVar[bool] = False
+    """whether its shots carry positions and `commit` keeps them"""
+
+    @abstractmethod
+    def open(self, context: SourceContext) -> InputInfo:
+        """Connect; raise `SourceError` (it will never work) or `SourceLost` (try again later)."""
+
+    def seek(self, positions: Mapping[str, int]) -> None:
+        """Go on at these offsets, by partition; called after `open`, before reading, where a state was kept."""
+        raise NotImplementedError(f"{type(self).__name__} can't be read from a position")
+
+    def commit(self, positions: Mapping[str, int]) -> None:
+        """Everything before these offsets, by partition, is done for good; called by the reader thread."""
+        raise NotImplementedError(f"{type(self).__name__} keeps no position")
+
+    def close(self) -> None:
+        """Let go of everything; called once per `open`, also after a failure."""
+
+
+class VideoSource(Source[OptionsT]):
+    """Yields packets; `decode` turns each into pictures, and is the engine's to call."""
+
+    @abstractmethod
+    def packets(self) -> Iterator[Packet]:
+        """Packets in decoding order until the input ends or `SourceLost`."""
+
+    @abstractmethod
+    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+        """Pictures in presentation order; None asks for those still held back. See `streamproc.media.Decoder`.
+
+        What can't be decoded is counted through `SourceContext.count` and never raises.
+        """
+
+
+class PictureSource(Source[OptionsT]):
+    """Yields pictures."""
+
+    @abstractmethod
+    def shots(self) -> Iterator[Shot]:
+        """Pictures in the order of their time until the input ends or `SourceLost`."""
+
+
+AnySource = VideoSource[Any] | PictureSource[Any]
+
+__all__ = [
+    "AnySource",
+    "InputInfo",
+    "Packet",
+    "PictureSource",
+    "Position",
+    "Shot",
+    "Source",
+    "SourceContext",
+    "VideoSource",
+]
