@@ -165,11 +165,11 @@ class StreamPlugin(Plugin[OptionsT]):
     def process(self, frame: Frame, past: Results) -> Output:
         """Results and events of this frame."""
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:  # noqa: ARG002
         """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
         return None
 
-    def flush(self, moment: Moment) -> Output:
+    def flush(self, moment: Moment) -> Output:  # noqa: ARG002
         """The stream has ended at `moment`: what is still open ends now."""
         return None
 
@@ -177,8 +177,8 @@ class StreamPlugin(Plugin[OptionsT]):
         """Plain JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
         return None
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, perhaps in an earlier version: raise `ValueError` for one that it can't read."""
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Go on from what `state` gave, perhaps in an earlier version; raise `ValueError` if it can't be read."""
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
 
 

@@ -95,7 +95,7 @@ def _check_rows(owner: str, count: int, columns: dict[str, Any]) -> None:
     for name, column in columns.items():
         if column is not None and len(column) != count:
             raise ValueError(
-                f"{owner}.{name} has {len(column)} rows, expected {count} (one per box); give every column the same length"
+                f"{owner}.{name} has {len(column)} rows, expected {count}; give every column the same length"
             )
 
 

@@ -1,0 +1,104 @@
+"""A checked configuration, ready for the engine: classes instead of names, options instead of text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from streamproc.options import Options
+from streamproc.plugin import AnyPlugin
+from streamproc.sink import AnySink
+from streamproc.source import AnySource
+
+OnError = Literal["skip", "disable", "stop"]
+FlowMethod = Literal["dis", "farneback", "lk", "vectors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginPlan:
+    """One plugin of one stream's chain."""
+
+    name: str
+    cls: type[AnyPlugin]
+    options: Options
+    rate: float | None = None
+    """processed frames per second of media time; None: every frame of the stream's own rate"""
+    inputs: Mapping[type, str] = field(default_factory=dict)
+    """which plugin's result is meant, by class, for each class in `needs` and `uses` that an earlier plugin gives"""
+    on_error: OnError = "skip"
+    """skip: this plugin has no result for that frame; disable: off at the first failure; stop: the run ends"""
+    max_failures: int = 10
+    """failures in a row after which the plugin is switched off"""
+    timeout_ns: int = 60 * 10**9
+    """a call that takes longer (wall clock) counts as hung: the plugin is switched off"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowPlan:
+    """How optical flow is computed, once a frame, where some plugin wants it."""
+
+    method: FlowMethod = "dis"
+    preset: Literal["ultrafast", "fast", "medium"] = "fast"
+    """for `dis`"""
+    width: int = 320
+    """width of the grid in pixels; height by the picture's shape; never larger than the picture"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """One configured stream."""
+
+    name: str
+    source: type[AnySource]
+    source_options: Options
+    chain: tuple[PluginPlan, ...]
+    sinks: tuple[str, ...]
+    rate: float | None = None
+    """processed frames per second of media time; None: every frame"""
+    identity: str | None = None
+    """what event ids are made from instead of the input's own identity"""
+    buffer_bytes: int = 64 * 2**20
+    """most memory that this stream's frames in flight may hold"""
+    flow: FlowPlan = FlowPlan()
+    reconnect_ns: int = 10**9
+    """first wait before a lost live source is opened again; doubles up to a minute"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkPlan:
+    """One configured sink."""
+
+    name: str
+    cls: type[AnySink]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimePlan:
+    """What concerns the whole run."""
+
+    workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
+    """threads for the pure plugins"""
+    state: Path = Path(".streamproc")
+    """folder for the outbox, checkpoints and repro bundles; made when something needs it"""
+    commit_ns: int = 10**9
+    """wall-clock time between two commits of a resumable source"""
+    drain_ns: int = 10 * 10**9
+    """how long the end of a run waits for network sinks before it leaves the rest in the outbox"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole run."""
+
+    streams: tuple[StreamPlan, ...]
+    sinks: tuple[SinkPlan, ...] = ()
+    runtime: RuntimePlan = field(default_factory=RuntimePlan)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """the configuration as it was written, secrets taken out, for reports and bundles"""
+
+
+__all__ = ["FlowMethod", "FlowPlan", "OnError", "Plan", "PluginPlan", "RuntimePlan", "SinkPlan", "StreamPlan"]
