@@ -1,0 +1,44 @@
+"""Models: the list, where their files are, nets that run in ONNX Runtime, LiteRT, OpenVINO or TensorFlow.
+
+>>> from streamproc.models import ModelStore
+>>> net = ModelStore().load("yolox-nano", input_hw=(384, 640))  # doctest: +SKIP
+>>> (predictions,) = net(blob)  # doctest: +SKIP
+
+Importing this loads none of those libraries.
+"""
+
+from streamproc.models.download import Progress, no_progress
+from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin, label_list, label_lists
+from streamproc.models.files import cache_folder, mirror_folders
+from streamproc.models.manage import ModelStatus, Verdict, add, list_models, pull, verify
+from streamproc.models.net import Net, Tensor
+from streamproc.models.prepare import Fit, fit_size, letterbox, stretch, to_input
+from streamproc.models.store import Model, ModelStore
+
+__all__ = [
+    "Fit",
+    "InputSpec",
+    "Model",
+    "ModelEntry",
+    "ModelFile",
+    "ModelStatus",
+    "ModelStore",
+    "Net",
+    "Progress",
+    "Tensor",
+    "Verdict",
+    "add",
+    "builtin",
+    "cache_folder",
+    "fit_size",
+    "label_list",
+    "label_lists",
+    "letterbox",
+    "list_models",
+    "mirror_folders",
+    "no_progress",
+    "pull",
+    "stretch",
+    "to_input",
+    "verify",
+]

@@ -1,0 +1,139 @@
+"""What is known of a model: the built-in list and `model.json` manifests, both in one form."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from streamproc.errors import ModelError
+
+MANIFEST = "model.json"
+
+Runtime = Literal["onnx", "litert", "openvino", "keras", "savedmodel", "arrays"]
+Layout = Literal["NCHW", "NHWC", "NDHWC"]
+Resize = Literal["letterbox", "stretch", "crop"]
+Edit = Literal["onnx_input_size", "onnx_mvn_epsilon", "litert_strip_custom"]
+
+_HERE = Path(__file__).parent
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFile(_Part):
+    """One file of a model."""
+
+    name: str = Field(description="file name in a mirror, the cache or the model's own folder")
+    url: str | None = Field(None, description="where it can be downloaded; null: only from a mirror")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="checksum of the content")
+    bytes: int | None = Field(None, ge=1, description="size")
+
+    @field_validator("name")
+    @classmethod
+    def _inside(cls, name: str) -> str:
+        # a manifest from elsewhere must not reach outside its own folder
+        if "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in name.split("/")):
+            raise ValueError(f"{name!r} leads out of the model's folder; give a file name")
+        return name
+
+
+class InputSpec(_Part):
+    """How a picture becomes the net's input: each value is `(pixel - mean) * scale`, pixels 0..255."""
+
+    height: int = Field(ge=1, description="rows in pixels")
+    width: int = Field(ge=1, description="columns in pixels")
+    layout: Layout = Field(description="order of the axes; N is 1")
+    colour: Literal["rgb", "bgr"] = Field(description="order of the channels")
+    dtype: Literal["float32", "uint8"] = "float32"
+    resize: Resize = Field("stretch", description="how another aspect ratio is fitted")
+    pad: int = Field(114, ge=0, le=255, description="grey level round a letterboxed picture")
+    multiple: int | None = Field(
+        None, ge=1, description="other sizes are allowed in steps of this; null: only this one"
+    )
+    frames: int | None = Field(None, ge=1, description="pictures in a clip, for nets over time")
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return (self.height, self.width)
+
+    @property
+    def plain(self) -> bool:
+        """True where pixels go in as they are, without mean and scale."""
+        return self.mean == (0.0, 0.0, 0.0) and self.scale == (1.0, 1.0, 1.0)
+
+
+class ModelEntry(_Part):
+    """A model: its files, what goes in, what comes out, under which licence."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="what users type; lower case, digits, . _ -")
+    task: str = Field(description="such as detection, classification, pose")
+    runtime: Runtime
+    note: str = Field("", description="one line for the list of models")
+    decode: str = Field("", description="name of the decoder that understands the outputs, such as yolox")
+    input: InputSpec | None = None
+    labels: str | tuple[str, ...] = Field((), description="names by class id, or the name of a list of the package")
+    edits: tuple[Edit, ...] = Field((), description="changes made in memory when the model is loaded")
+    licence: str = "unknown"
+    source: str = ""
+    files: tuple[ModelFile, ...] = Field(min_length=1, description="the file to load comes first")
+
+    @field_validator("labels")
+    @classmethod
+    def _known_list(cls, labels: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(labels, str) and labels not in label_lists():
+            raise ValueError(f"no label list {labels!r}, expected one of {', '.join(label_lists())}, or the labels")
+        return labels
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Labels by class id; empty for models without classes."""
+        return label_list(self.labels) if isinstance(self.labels, str) else self.labels
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all files as far as it is stated."""
+        return sum(file.bytes or 0 for file in self.files)
+
+
+@cache
+def label_lists() -> tuple[str, ...]:
+    """Names of the label lists that come with the package."""
+    return tuple(sorted(path.stem for path in (_HERE / "labels").glob("*.txt")))
+
+
+@cache
+def label_list(name: str) -> tuple[str, ...]:
+    """The labels of one list, by class id."""
+    return tuple((_HERE / "labels" / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def builtin() -> dict[str, ModelEntry]:
+    """The built-in list, by name, in the order of the file."""
+    listed = json.loads((_HERE / "builtin.json").read_text(encoding="utf-8"))["models"]
+    return {entry["name"]: ModelEntry.model_validate(entry) for entry in listed}
+
+
+def read_manifest(folder: Path) -> ModelEntry:
+    """The entry in `folder`/model.json.
+
+    Raises `ModelError` naming the file and every key that is wrong.
+    """
+    path = folder / MANIFEST
+    try:
+        return ModelEntry.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path} can't be read ({error.strerror}); a model folder needs a {MANIFEST}") from None
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)
+        )
+        raise ModelError(f"{path} is not a model manifest: {mistakes}") from None

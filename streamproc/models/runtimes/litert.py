@@ -1,0 +1,82 @@
+"""Nets in LiteRT. An interpreter may not be shared, so each thread has its own over the same model bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamproc.errors import ModelError
+from streamproc.models import edits
+from streamproc.models.entries import ModelEntry
+from streamproc.models.net import Array, Net, Tensor
+from streamproc.models.runtimes import Job
+
+
+class LiteRtNet(Net):
+    """One LiteRT model, with an interpreter per thread."""
+
+    def __init__(self, entry: ModelEntry, model: bytes, threads: int) -> None:
+        self._model = model
+        self._threads = threads
+        self._local = threading.local()
+        interpreter = self._interpreter()
+        super().__init__(entry, _tensors(interpreter.get_input_details()), _tensors(interpreter.get_output_details()))
+        self._in = {d["name"]: d["index"] for d in interpreter.get_input_details()}
+        self._closed = {tensor.name: tensor.shape for tensor in self.inputs}
+        self._out = {d["name"]: d["index"] for d in interpreter.get_output_details()}
+
+    def _interpreter(self) -> Any:
+        found = getattr(self._local, "interpreter", None)
+        if found is None:
+            from ai_edge_litert.interpreter import Interpreter
+
+            found = Interpreter(model_content=self._model, num_threads=self._threads)
+            found.allocate_tensors()
+            self._local.interpreter = found
+        return found
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        interpreter = self._interpreter()
+        self._resize(interpreter, inputs)
+        for name, index in self._in.items():
+            interpreter.set_tensor(index, inputs[name])
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in self._out.items()}
+
+    def _resize(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
+        """Make room where an open length (the batch, say) differs from that of this thread's last call."""
+        shapes = {name: inputs[name].shape for name in self._in}
+        if shapes == getattr(self._local, "shapes", self._closed):
+            return
+        for name, shape in shapes.items():
+            interpreter.resize_tensor_input(self._in[name], list(shape))
+        interpreter.allocate_tensors()
+        self._local.shapes = shapes
+
+
+def _tensors(details: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            name=d["name"],
+            shape=tuple(None if n < 0 else int(n) for n in d.get("shape_signature", d["shape"])),
+            dtype=np.dtype(d["dtype"]).name,
+            scale=float(d["quantization"][0]),
+            zero_point=int(d["quantization"][1]),
+        )
+        for d in details
+    )
+
+
+def load(job: Job) -> Net:
+    """The model, checked by building its first interpreter."""
+    model = job.main.read_bytes()
+    try:
+        if "litert_strip_custom" in job.entry.edits:
+            model = edits.strip_custom_op(model)
+        return LiteRtNet(job.entry, model, job.threads)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{job.main} is not a model that LiteRT can load: {reason}") from error

@@ -1,0 +1,77 @@
+"""Nets in ONNX Runtime. A session is shared between threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streamproc.errors import ModelError
+from streamproc.models import edits
+from streamproc.models.entries import ModelEntry
+from streamproc.models.net import Array, Net, Tensor
+from streamproc.models.runtimes import Job
+
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxNet(Net):
+    """One ONNX Runtime session."""
+
+    def __init__(self, entry: ModelEntry, session: Any) -> None:
+        super().__init__(entry, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
+        self._session = session
+        self._names = [tensor.name for tensor in self.outputs]
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        feed = {tensor.name: inputs[tensor.name] for tensor in self.inputs}
+        return dict(zip(self._names, self._session.run(self._names, feed), strict=True))
+
+
+def _tensors(described: list[Any]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            name=d.name,
+            shape=tuple(n if isinstance(n, int) else None for n in d.shape),
+            dtype=_TYPES.get(d.type, d.type),
+        )
+        for d in described
+    )
+
+
+def load(job: Job) -> Net:
+    """A session that runs each call on `job.threads` threads and doesn't spin while it waits."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = job.threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3  # exporters leave hundreds of harmless warnings
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(_content(job), options, providers=["CPUExecutionProvider"])
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{job.main} is not a model that ONNX Runtime {ort.__version__} can load: {reason}") from error
+    return OnnxNet(job.entry, session)
+
+
+def _content(job: Job) -> bytes:
+    model = job.main.read_bytes()
+    if "onnx_mvn_epsilon" in job.entry.edits:
+        model = edits.add_mvn_epsilon(model)
+    if "onnx_input_size" in job.entry.edits and job.entry.input is not None:
+        model = edits.set_input_size(model, *(job.input_hw or job.entry.input.hw))
+    return model
