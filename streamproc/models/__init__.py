@@ -12,7 +12,7 @@ from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin,
 from streamproc.models.files import cache_folder, mirror_folders
 from streamproc.models.manage import ModelStatus, Verdict, add, list_models, pull, verify
 from streamproc.models.net import Net, Tensor
-from streamproc.models.prepare import Fit, fit_size, letterbox, stretch, to_input
+from streamproc.models.prepare import Fit, centre_crop, fit_size, letterbox, prepare, resize, stretch, to_input
 from streamproc.models.store import Model, ModelStore
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "add",
     "builtin",
     "cache_folder",
+    "centre_crop",
     "fit_size",
     "label_list",
     "label_lists",
@@ -37,7 +38,9 @@ __all__ = [
     "list_models",
     "mirror_folders",
     "no_progress",
+    "prepare",
     "pull",
+    "resize",
     "stretch",
     "to_input",
     "verify",

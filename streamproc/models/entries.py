@@ -80,6 +80,7 @@ class ModelEntry(_Part):
     decode: str = Field("", description="name of the decoder that understands the outputs, such as yolox")
     input: InputSpec | None = None
     labels: str | tuple[str, ...] = Field((), description="names by class id, or the name of a list of the package")
+    min_score: float | None = Field(None, ge=0, le=1, description="score below which its answers are mostly wrong")
     edits: tuple[Edit, ...] = Field((), description="changes made in memory when the model is loaded")
     licence: str = "unknown"
     source: str = ""

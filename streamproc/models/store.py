@@ -33,7 +33,8 @@ class ModelStore:
     """Models by name or path; loaded nets are shared by everybody who asks for the same one.
 
     A model is looked for in: the path given, the folders in `STREAMPROC_MODELS`, the cache (`STREAMPROC_CACHE`);
-    then it is downloaded into the cache. Every file is compared with its checksum. All methods may be called from any thread.
+    then it is downloaded into the cache. Every file is compared with its checksum. All methods may be called from any
+    thread.
     """
 
     def __init__(

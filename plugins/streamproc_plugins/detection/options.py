@@ -1,0 +1,51 @@
+"""What a user can set of `detection`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import model_validator
+
+from streamproc import Field, Options
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=32, le=4096)]
+
+
+class TilesOptions(Options):
+    """Parts of the picture that are looked at one by one, besides the whole."""
+
+    columns: int = Field(2, ge=1, le=8, description="tiles side by side")
+    rows: int = Field(2, ge=1, le=8, description="tiles one above the other")
+    overlap: float = Field(
+        0.2, ge=0, le=0.5, description="part of a tile that it shares with the next; objects up to that size stay whole"
+    )
+
+    @model_validator(mode="after")
+    def _more_than_one(self) -> TilesOptions:
+        if self.columns * self.rows == 1:
+            raise ValueError("one tile is the whole picture; ask for more columns or rows, or leave `tiles` out")
+        return self
+
+
+class DetectionOptions(Options):
+    """Which net, what of its answers is kept, and how closely it looks."""
+
+    model: str = Field("yolox-nano", description="name in the model list, or path of a model folder")
+    labels: tuple[str, ...] = Field((), description="labels to keep; empty: all that the model knows")
+    min_score: Score | None = Field(
+        None, description="detections below are dropped; by default what suits the model (0.35 for yolox-nano)"
+    )
+    scores: dict[str, Score] = Field({}, description="a lowest score of its own for a label, such as {person: 0.4}")
+    nms_iou: float = Field(
+        0.45, gt=0, le=1, description="of two boxes of one label that overlap by more than this (IoU) the better stays"
+    )
+    max_items: int = Field(100, ge=1, le=1000, description="most detections kept per frame, best first")
+    input_size: Literal["auto"] | tuple[Side, Side] = Field(
+        "auto", description="[height, width] of the net's input; auto: chosen from the picture's shape"
+    )
+    detail: Literal["low", "normal", "high"] = Field(
+        "normal", description="with input_size auto: half, one or 2.7 times the model's usual number of pixels"
+    )
+    tiles: TilesOptions | None = Field(None, description="look at parts too, for small objects in large pictures")
+    threads: int = Field(1, ge=1, le=64, description="threads that one call of the net may use")

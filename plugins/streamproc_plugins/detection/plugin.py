@@ -1,0 +1,157 @@
+"""The `detection` plugin: options to net, picture to `Detections`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Detections, Frame, FramePlugin, ModelError, Output, PluginContext, PluginError, Results
+from streamproc.geometry import clip_boxes
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
+from streamproc.options import nearest
+from streamproc_plugins.detection.decode import DECODERS, Found, check_net
+from streamproc_plugins.detection.nms import suppress
+from streamproc_plugins.detection.options import DetectionOptions
+from streamproc_plugins.detection.tiling import cut_off, merge, windows
+
+DETAIL = {"low": 0.5, "normal": 1.0, "high": 2.7}
+"""input pixels as a multiple of the model's own size"""
+MIN_SCORE = 0.4
+"""for models that name none"""
+_NEVER = 2.0
+
+
+class Detection(FramePlugin[DetectionOptions]):
+    """Finds labelled objects in each frame with a detection net (YOLOX, FastestDet, OpenVINO detectors).
+
+    Boxes are in source pixels and inside the picture, best score first. The same picture gives the same boxes.
+    """
+
+    gives = (Detections,)
+
+    def open(self, context: PluginContext) -> None:
+        """Find and load the net for the stream's size.
+
+        Raises `ModelError` or one of its kinds where the model can't be had or doesn't fit, `PluginError` for a label
+        that it doesn't know.
+        """
+        self._store: ModelStore = context.models
+        entry = self._store.entry(self.options.model)
+        if entry.decode not in DECODERS or entry.input is None:
+            raise ModelError(
+                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model that `detection` can read; "
+                f"expected one whose decode is {', '.join(DECODERS)}"
+            )
+        self._entry, self._spec = entry, entry.input
+        self._floor = lowest_scores(self.options, entry)
+        self._nets: dict[tuple[int, int], Net] = {}
+        for width, height in self._part_sizes(context.stream.width, context.stream.height):
+            self._net(input_hw(self.options, entry, width, height))
+
+    def process(self, frame: Frame, past: Results) -> Output:  # noqa: ARG002
+        """One `Detections`."""
+        rgb = frame.rgb
+        found = self._look_closely(rgb) if self.options.tiles else self._look_once(rgb)
+        found = found.rows(np.arange(min(len(found), self.options.max_items)))
+        labels = self._entry.label_names
+        return [
+            Detections(
+                xyxy=found.xyxy,
+                score=found.score,
+                class_id=found.class_id,
+                label=tuple(labels[i] for i in found.class_id),
+            )
+        ]
+
+    def close(self) -> None:
+        """Let go of the nets; the model store keeps them for others."""
+        self._nets = {}
+
+    def _look_once(self, rgb: NDArray[np.uint8]) -> Found:
+        found = self._look(rgb)
+        if DECODERS[self._entry.decode].suppressed:
+            return found.rows(np.argsort(-found.score, kind="stable"))
+        return found.rows(suppress(found.xyxy, found.score, found.class_id, self.options.nms_iou))
+
+    def _look_closely(self, rgb: NDArray[np.uint8]) -> Found:
+        tiles = self.options.tiles
+        assert tiles is not None
+        height, width = rgb.shape[:2]
+        looks = [self._look(rgb)]
+        cut = [np.zeros(len(looks[0]), dtype=np.bool_)]
+        for window in windows(width, height, tiles.columns, tiles.rows, tiles.overlap):
+            left, top, right, bottom = window
+            part = self._look(rgb[top:bottom, left:right])
+            moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
+            looks.append(Found(xyxy=moved, score=part.score, class_id=part.class_id))
+            cut.append(cut_off(moved, window, width, height))
+        return merge(looks, cut, self.options.nms_iou)
+
+    def _look(self, rgb: NDArray[np.uint8]) -> Found:
+        """Boxes of a picture or a part of it, in its own pixels, not yet suppressed."""
+        height, width = rgb.shape[:2]
+        hw = input_hw(self.options, self._entry, width, height)
+        net = self._net(hw)
+        blob, fit = prepare(rgb, self._spec, hw)
+        found = DECODERS[self._entry.decode].read(net(blob), hw, self._floor)
+        boxes = clip_boxes(fit.boxes_back(found.xyxy), width, height)
+        inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        return Found(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
+
+    def _net(self, hw: tuple[int, int]) -> Net:
+        if hw not in self._nets:
+            size = None if hw == self._spec.hw else hw
+            net = self._store.load(self.options.model, input_hw=size, threads=self.options.threads)
+            check_net(net, self._entry.decode, hw)
+            self._nets[hw] = net
+        return self._nets[hw]
+
+    def _part_sizes(self, width: int, height: int) -> list[tuple[int, int]]:
+        """(width, height) of everything that will be looked at in a picture of this size."""
+        tiles = self.options.tiles
+        parts = windows(width, height, tiles.columns, tiles.rows, tiles.overlap) if tiles else ()
+        return [(width, height), *((right - left, bottom - top) for left, top, right, bottom in parts)]
+
+
+def input_hw(options: DetectionOptions, entry: ModelEntry, width: int, height: int) -> tuple[int, int]:
+    """Input (height, width) for a picture of this size.
+
+    Raises `ModelError` where the model has one size only and `detail` asks for another.
+    """
+    spec = entry.input
+    assert spec is not None
+    if isinstance(options.input_size, tuple):
+        return options.input_size
+    if spec.multiple is None:
+        if options.detail != "normal":
+            raise ModelError(f"{entry.name} has the input size {_side(spec)} only; leave `detail` out or use `tiles`")
+        return spec.hw
+    return fit_size(width, height, round(spec.height * spec.width * DETAIL[options.detail]), spec.multiple)
+
+
+def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:
+    """Lowest score by class, float32 (C,); above 1 for labels that aren't wanted.
+
+    Raises `PluginError` naming each label that the model doesn't have and the nearest that it has.
+    """
+    known = entry.label_names
+    unknown = [label for label in dict.fromkeys((*options.labels, *options.scores)) if label not in known]
+    if unknown:
+        told = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
+        raise PluginError(f"{entry.name} has no label {told}; it knows {_listed(known)}")
+    default = options.min_score if options.min_score is not None else entry.min_score
+    floor = np.full(len(known), MIN_SCORE if default is None else default, dtype=np.float32)
+    for label, score in options.scores.items():
+        floor[known.index(label)] = score
+    if options.labels:
+        floor[[i for i, label in enumerate(known) if label not in options.labels]] = _NEVER
+    return floor
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    shown = ", ".join(labels[:12])
+    return shown if len(labels) <= 12 else f"{shown} and {len(labels) - 12} more"
+
+
+def _side(spec: InputSpec) -> str:
+    return f"{spec.height}x{spec.width}"
