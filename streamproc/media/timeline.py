@@ -1,0 +1,217 @@
+"""From a source's own time stamps to media time: strictly increasing nanoseconds from 0. Arithmetic only.
+
+What sources do to time stamps, and what becomes of it:
+
+missing    no time stamp: the nominal duration after the picture before
+repeated   the same as the picture before: likewise
+backward   earlier than a picture that was shown before it: likewise; what follows keeps its own time
+forward    far ahead, and the next one is back in line (known only where the caller looks one picture ahead): likewise
+reset      the source's count started anew (two in a row that fit each other, or a leap of more than `LEAP_NS`): time
+           goes on without a seam from the new count
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+from streamproc.frames import SECOND_NS
+
+Fault = Literal["missing", "repeated", "backward", "forward", "reset"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+
+DEFAULT_RATE = Fraction(25)
+"""frames per second where neither the source nor the pictures so far say"""
+
+LEAP_NS = 24 * 3600 * SECOND_NS
+"""a step forward of more than this is a new count rather than a gap"""
+
+_STEP_NS = 1_000
+"""how far behind the picture before it a picture is put whose own time has just been taken by a mended one"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where one picture stands in media time."""
+
+    pts_ns: int
+    """media time, strictly greater than that of the picture before"""
+    fault: Fault | None = None
+    """what was wrong with its time stamp and has been mended"""
+    gap: bool = False
+    """whether true time went on for longer than a second and three nominal durations since the picture before"""
+
+
+class Timeline:
+    """Places the pictures of one stream, in the order in which they are shown; one per stream, not thread-safe.
+
+    rate: nominal frames per second; where it is None the last good distance between two pictures stands for it, and
+    25 a second before there is one.
+    """
+
+    def __init__(self, rate: Fraction | None = None) -> None:
+        self._rate = rate or None
+        self.mended: dict[Fault, int] = dict.fromkeys(FAULTS, 0)
+        """how many time stamps were mended, by what was wrong with them"""
+        self._last_ns: int | None = None  # media time of the last picture
+        self._offset_ns: int | None = None  # media time = own time stamp + offset; None: not known yet
+        self._last_raw_ns: int | None = None  # the source's time stamp last believed
+        self._suspect: tuple[int, int] | None = None  # (own time stamp, media time) of a picture that went backward
+        self._anchor_ns = 0  # media time from which a run of mended pictures counts
+        self._run = 0  # how many pictures since the anchor
+        self._good_step_ns: int | None = None
+
+    @property
+    def last_ns(self) -> int | None:
+        """Media time of the last picture, None before the first."""
+        return self._last_ns
+
+    def place(self, pts_ns: int | None, following_ns: int | None = None) -> Placed:
+        """Media time of the next picture.
+
+        pts_ns: the source's own time stamp, in any count; None where it has none.
+        following_ns: the time stamp of the picture after it where the caller knows it, so that a single one that is
+        far ahead can be told from a gap.
+        """
+        if self._last_ns is None:
+            return self._first(pts_ns)
+        if pts_ns is None:
+            return self._mend("missing")
+        if self._offset_ns is None:
+            return self._join(pts_ns)
+        media_ns = pts_ns + self._offset_ns
+        if media_ns > self._last_ns:
+            return self._ahead(pts_ns, media_ns, following_ns)
+        return self._behind(pts_ns, media_ns)
+
+    def reconnected(self, elapsed_ns: int) -> None:
+        """The source was lost and is back: the next picture comes `elapsed_ns` after the last one.
+
+        Its time stamps may start anywhere. Less than the nominal duration counts as the nominal duration.
+        """
+        if self._last_ns is None:
+            return
+        self._offset_ns = self._last_raw_ns = self._suspect = None
+        self._anchor_ns = self._last_ns + max(0, elapsed_ns - self.nominal_ns)
+        self._run = 0
+
+    @property
+    def nominal_ns(self) -> int:
+        """The nominal time between two pictures."""
+        return self._nominal(1)
+
+    def state(self) -> dict[str, int | None]:
+        """Plain values from which `restore` goes on exactly."""
+        raw, media = self._suspect or (None, None)
+        counts = {f"mended_{fault}": count for fault, count in self.mended.items()}
+        return {
+            "last_ns": self._last_ns,
+            "offset_ns": self._offset_ns,
+            "last_raw_ns": self._last_raw_ns,
+            "suspect_raw_ns": raw,
+            "suspect_ns": media,
+            "anchor_ns": self._anchor_ns,
+            "run": self._run,
+            "good_step_ns": self._good_step_ns,
+            **counts,
+        }
+
+    def restore(self, state: Mapping[str, int | None]) -> None:
+        """Go on from what `state` gave."""
+        self._last_ns = state["last_ns"]
+        self._offset_ns = state["offset_ns"]
+        self._last_raw_ns = state["last_raw_ns"]
+        raw, media = state["suspect_raw_ns"], state["suspect_ns"]
+        self._suspect = None if raw is None or media is None else (raw, media)
+        self._anchor_ns = state["anchor_ns"] or 0
+        self._run = state["run"] or 0
+        self._good_step_ns = state["good_step_ns"]
+        self.mended = {fault: state.get(f"mended_{fault}") or 0 for fault in FAULTS}
+
+    def _first(self, pts_ns: int | None) -> Placed:
+        self._last_ns = 0
+        if pts_ns is None:
+            self.mended["missing"] += 1
+            return Placed(pts_ns=0, fault="missing")
+        self._offset_ns, self._last_raw_ns = -pts_ns, pts_ns
+        return Placed(pts_ns=0)
+
+    def _join(self, pts_ns: int) -> Placed:
+        """The first time stamp after pictures that had none, or after a reconnection."""
+        self._run += 1
+        return self._believe(pts_ns, self._anchor_ns + self._nominal(self._run))
+
+    def _ahead(self, pts_ns: int, media_ns: int, following_ns: int | None) -> Placed:
+        assert self._last_ns is not None
+        step_ns = media_ns - self._last_ns
+        if step_ns > self._gap_ns():
+            if following_ns is not None and self._back_in_line(pts_ns, following_ns):
+                return self._mend("forward")
+            if step_ns > LEAP_NS:
+                return self._reset(pts_ns, self._last_ns + self.nominal_ns)
+        if self._run == 0 and (self._good_step_ns is None or step_ns <= self._gap_ns()):
+            self._good_step_ns = step_ns
+        return self._believe(pts_ns, media_ns)
+
+    def _behind(self, pts_ns: int, media_ns: int) -> Placed:
+        assert self._last_ns is not None
+        if pts_ns == self._last_raw_ns and self._suspect is None:
+            return self._mend("repeated")
+        moved_on = self._last_raw_ns is not None and pts_ns > self._last_raw_ns
+        if moved_on and self._last_ns - media_ns <= 2 * self.nominal_ns:
+            # right in itself: only the time that a mended picture before it was given is in its way
+            self._suspect, self._last_raw_ns = None, pts_ns
+            placed = self._settle(self._last_ns + _STEP_NS)
+            self._anchor_ns = media_ns
+            return placed
+        if self._suspect is not None and 0 < pts_ns - self._suspect[0] <= self._gap_ns():
+            return self._reset(pts_ns, max(self._suspect[1] + pts_ns - self._suspect[0], self._last_ns + _STEP_NS))
+        placed = self._mend("backward")
+        self._suspect = (pts_ns, placed.pts_ns)
+        return placed
+
+    def _back_in_line(self, pts_ns: int, following_ns: int) -> bool:
+        """Whether the picture after this one is nearer to the pictures before than to this one."""
+        assert self._offset_ns is not None
+        assert self._last_ns is not None
+        return following_ns < pts_ns and 0 < following_ns + self._offset_ns - self._last_ns <= self._gap_ns()
+
+    def _mend(self, fault: Fault) -> Placed:
+        self.mended[fault] += 1
+        self._run += 1
+        last_ns = self._last_ns or 0
+        pts_ns = max(self._anchor_ns + self._nominal(self._run), last_ns + _STEP_NS)
+        gap = pts_ns - last_ns > self._gap_ns()
+        self._last_ns = pts_ns
+        return Placed(pts_ns=pts_ns, fault=fault, gap=gap)
+
+    def _reset(self, pts_ns: int, media_ns: int) -> Placed:
+        self.mended["reset"] += 1
+        self._offset_ns = media_ns - pts_ns
+        self._suspect, self._last_raw_ns = None, pts_ns
+        return self._settle(media_ns, "reset")
+
+    def _believe(self, pts_ns: int, media_ns: int) -> Placed:
+        self._offset_ns = media_ns - pts_ns
+        self._suspect, self._last_raw_ns = None, pts_ns
+        return self._settle(media_ns)
+
+    def _settle(self, media_ns: int, fault: Fault | None = None) -> Placed:
+        gap = media_ns - (self._last_ns or 0) > self._gap_ns()
+        self._last_ns = self._anchor_ns = media_ns
+        self._run = 0
+        return Placed(pts_ns=media_ns, fault=fault, gap=gap)
+
+    def _nominal(self, count: int) -> int:
+        """Nominal duration of `count` pictures, rounded once."""
+        if self._rate is None and self._good_step_ns is not None:
+            return count * self._good_step_ns
+        return round(count * SECOND_NS / (self._rate or DEFAULT_RATE))
+
+    def _gap_ns(self) -> int:
+        return max(SECOND_NS, 3 * self.nominal_ns)
+
+
+__all__ = ["DEFAULT_RATE", "FAULTS", "LEAP_NS", "Fault", "Placed", "Timeline"]
