@@ -123,7 +123,7 @@ def _continue(client: httpx.Client, file: ModelFile, part: Path, progress: Progr
             done = 0
         total = file.bytes or done + int(response.headers.get("Content-Length", 0))
         with part.open("ab" if done else "wb") as target:
-            for block in response.iter_raw(1 << 16):
+            for block in response.iter_raw():
                 done += len(block)
                 _refuse_more(file, done, part)
                 target.write(block)

@@ -29,9 +29,9 @@ class ModelFile(_Part):
     """One file of a model."""
 
     name: str = Field(description="file name in a mirror, the cache or the model's own folder")
-    url: str | None = Field(None, description="where it can be downloaded; null: only from a mirror")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="checksum of the content")
-    bytes: int | None = Field(None, ge=1, description="size")
+    url: str | None = Field(default=None, description="where it can be downloaded; null: only from a mirror")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="checksum of the content")
+    bytes: int | None = Field(default=None, ge=1, description="size")
 
     @field_validator("name")
     @classmethod
@@ -50,12 +50,12 @@ class InputSpec(_Part):
     layout: Layout = Field(description="order of the axes; N is 1")
     colour: Literal["rgb", "bgr"] = Field(description="order of the channels")
     dtype: Literal["float32", "uint8"] = "float32"
-    resize: Resize = Field("stretch", description="how another aspect ratio is fitted")
-    pad: int = Field(114, ge=0, le=255, description="grey level round a letterboxed picture")
+    resize: Resize = Field(default="stretch", description="how another aspect ratio is fitted")
+    pad: int = Field(default=114, ge=0, le=255, description="grey level round a letterboxed picture")
     multiple: int | None = Field(
-        None, ge=1, description="other sizes are allowed in steps of this; null: only this one"
+        default=None, ge=1, description="other sizes are allowed in steps of this; null: only this one"
     )
-    frames: int | None = Field(None, ge=1, description="pictures in a clip, for nets over time")
+    frames: int | None = Field(default=None, ge=1, description="pictures in a clip, for nets over time")
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
@@ -76,12 +76,16 @@ class ModelEntry(_Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="what users type; lower case, digits, . _ -")
     task: str = Field(description="such as detection, classification, pose")
     runtime: Runtime
-    note: str = Field("", description="one line for the list of models")
-    decode: str = Field("", description="name of the decoder that understands the outputs, such as yolox")
+    note: str = Field(default="", description="one line for the list of models")
+    decode: str = Field(default="", description="name of the decoder that understands the outputs, such as yolox")
     input: InputSpec | None = None
-    labels: str | tuple[str, ...] = Field((), description="names by class id, or the name of a list of the package")
-    min_score: float | None = Field(None, ge=0, le=1, description="score below which its answers are mostly wrong")
-    edits: tuple[Edit, ...] = Field((), description="changes made in memory when the model is loaded")
+    labels: str | tuple[str, ...] = Field(
+        default=(), description="names by class id, or the name of a list of the package"
+    )
+    min_score: float | None = Field(
+        default=None, ge=0, le=1, description="score below which its answers are mostly wrong"
+    )
+    edits: tuple[Edit, ...] = Field(default=(), description="changes made in memory when the model is loaded")
     licence: str = "unknown"
     source: str = ""
     files: tuple[ModelFile, ...] = Field(min_length=1, description="the file to load comes first")

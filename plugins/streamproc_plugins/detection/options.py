@@ -15,10 +15,13 @@ Side = Annotated[int, Field(ge=32, le=4096)]
 class TilesOptions(Options):
     """Parts of the picture that are looked at one by one, besides the whole."""
 
-    columns: int = Field(2, ge=1, le=8, description="tiles side by side")
-    rows: int = Field(2, ge=1, le=8, description="tiles one above the other")
+    columns: int = Field(default=2, ge=1, le=8, description="tiles side by side")
+    rows: int = Field(default=2, ge=1, le=8, description="tiles one above the other")
     overlap: float = Field(
-        0.2, ge=0, le=0.5, description="part of a tile that it shares with the next; objects up to that size stay whole"
+        default=0.2,
+        ge=0,
+        le=0.5,
+        description="part of a tile that it shares with the next; objects up to that size stay whole",
     )
 
     @model_validator(mode="after")
@@ -31,21 +34,28 @@ class TilesOptions(Options):
 class DetectionOptions(Options):
     """Which net, what of its answers is kept, and how closely it looks."""
 
-    model: str = Field("yolox-nano", description="name in the model list, or path of a model folder")
-    labels: tuple[str, ...] = Field((), description="labels to keep; empty: all that the model knows")
+    model: str = Field(default="yolox-nano", description="name in the model list, or path of a model folder")
+    labels: tuple[str, ...] = Field(default=(), description="labels to keep; empty: all that the model knows")
     min_score: Score | None = Field(
-        None, description="detections below are dropped; by default what suits the model (0.35 for yolox-nano)"
+        default=None, description="detections below are dropped; by default what suits the model (0.35 for yolox-nano)"
     )
-    scores: dict[str, Score] = Field({}, description="a lowest score of its own for a label, such as {person: 0.4}")
+    scores: dict[str, Score] = Field(
+        default={}, description="a lowest score of its own for a label, such as {person: 0.4}"
+    )
     nms_iou: float = Field(
-        0.45, gt=0, le=1, description="of two boxes of one label that overlap by more than this (IoU) the better stays"
+        default=0.45,
+        gt=0,
+        le=1,
+        description="of two boxes of one label that overlap by more than this (IoU) the better stays",
     )
-    max_items: int = Field(100, ge=1, le=1000, description="most detections kept per frame, best first")
+    max_items: int = Field(default=100, ge=1, le=1000, description="most detections kept per frame, best first")
     input_size: Literal["auto"] | tuple[Side, Side] = Field(
-        "auto", description="[height, width] of the net's input; auto: chosen from the picture's shape"
+        default="auto", description="[height, width] of the net's input; auto: chosen from the picture's shape"
     )
     detail: Literal["low", "normal", "high"] = Field(
-        "normal", description="with input_size auto: half, one or 2.7 times the model's usual number of pixels"
+        default="normal", description="with input_size auto: half, one or 2.7 times the model's usual number of pixels"
     )
-    tiles: TilesOptions | None = Field(None, description="look at parts too, for small objects in large pictures")
-    threads: int = Field(1, ge=1, le=64, description="threads that one call of the net may use")
+    tiles: TilesOptions | None = Field(
+        default=None, description="look at parts too, for small objects in large pictures"
+    )
+    threads: int = Field(default=1, ge=1, le=64, description="threads that one call of the net may use")

@@ -36,7 +36,7 @@ class TensorFlowNet(Net):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         results = self._call({tensor.name: inputs[tensor.name] for tensor in self.inputs})
-        return {tensor.name: np.asarray(results[tensor.name]) for tensor in self.outputs}
+        return {tensor.name: np.asarray(results[tensor.name].numpy()) for tensor in self.outputs}
 
 
 def load(job: Job) -> Net:
