@@ -1,0 +1,89 @@
+"""Which detection belongs to which track: overlaps that allow for doubt, and the best assignment."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_TIE = 1e-9
+
+
+def grow(boxes: Array, margin: Array) -> Array:
+    """`boxes` (n, 4) xyxy made wider by `margin` (n, 2) pixels on each side: left and right, top and bottom."""
+    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+
+
+def overlap(a: Array, b: Array) -> Array:
+    """Intersection over union of every pair of xyxy boxes, float64 (n, m) in 0..1."""
+    common = _common(a, b)
+    union = _area(a)[:, None] + _area(b)[None, :] - common
+    return common / np.maximum(union, 1e-9)
+
+
+def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
+    """Overlap of predicted with detected boxes, both grown by the margin of the track's row (n, 2).
+
+    Boxes of things that move far between two frames, or were not seen for a while, need not touch to be alike
+    (C-BIoU, Yang et al. 2023); here the margin is the filter's own doubt, so it is near zero at a high frame rate.
+    """
+    a = grow(tracks, margin)[:, None, :]
+    edge = np.concatenate([-margin, margin], axis=1)[:, None, :]
+    b = detections[None, :, :] + edge
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=2)
+    union = np.prod(a[..., 2:] - a[..., :2], axis=2) + np.prod(b[..., 2:] - b[..., :2], axis=2) - common
+    return np.asarray(common / np.maximum(union, 1e-9))
+
+
+def side_agreement(a: Array, b: Array) -> Array:
+    """How well widths and heights `a` (n, 2) and `b` (m, 2) agree: shorter over longer, float64 (n, m, 2) in 0..1."""
+    small, large = np.minimum(a[:, None], b[None]), np.maximum(a[:, None], b[None])
+    return np.asarray(small / np.maximum(large, 1e-9))
+
+
+def inside(a: Array, b: Array) -> Array:
+    """Share of each box of `a` (n, 4) that lies in each of `b` (m, 4): float64 (n, m) in 0..1."""
+    return _common(a, b) / np.maximum(_area(a)[:, None], 1e-9)
+
+
+def assign(likeness: Array, least: float) -> tuple[Indices, Indices]:
+    """Pairs (rows, columns) with the largest sum of `likeness` (n, m), none of them below `least` > 0.
+
+    Equal sums are decided in favour of the order of the rows and columns, so that a run can be repeated.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if likeness.size == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    fits = likeness >= least
+    order = np.arange(likeness.shape[0])[:, None] * np.arange(likeness.shape[1])[None, :]
+    value = np.where(fits, likeness + _TIE * order / max(order.size, 1), 0.0)
+    rows, columns = linear_sum_assignment(value, maximize=True)
+    kept = fits[rows, columns]
+    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+
+
+def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indices:
+    """Indices, ascending, of the boxes left when of two of a group that overlap above `limit` the better stays."""
+    order = np.argsort(-scores, kind="stable")
+    clash = (overlap(boxes, boxes) > limit) & (groups[:, None] == groups[None, :])
+    keep: list[int] = []
+    gone = np.zeros(len(boxes), bool)
+    for index in order.tolist():
+        if not gone[index]:
+            keep.append(index)
+            gone |= clash[index]
+    return np.array(sorted(keep), np.int64)
+
+
+def _area(boxes: Array) -> Array:
+    return np.asarray(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1))
+
+
+def _common(a: Array, b: Array) -> Array:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.asarray(np.prod(np.maximum(high - low, 0), axis=2))

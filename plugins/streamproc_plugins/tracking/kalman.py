@@ -1,0 +1,132 @@
+"""A Kalman filter over many boxes at once, in seconds of media time.
+
+Each of a box's four numbers (centre x, y, width, height) moves on its own: its velocity is an Ornstein-Uhlenbeck process, which
+forgets its direction within `memory_s` and has `speed` as its long-run spread. Its exact discrete form depends on the
+elapsed time alone, so that two steps of 1/60 s equal one of 1/30 s: no frame rate is assumed, and a velocity fades while
+nothing is seen. Constant velocity (Bewley et al., SORT, 2016) is the limit of a long memory.
+
+Shapes: `mean` and `velocity` are float64 (n, 4) `cx, cy, w, h` in pixels and pixels a second, `covariance` is float64
+(n, 4, 3): variance of the position, covariance with its velocity, variance of the velocity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """How things move and how well they are measured, in units of a box's own size (sqrt(w * h))."""
+
+    speed: float = 0.6
+    """spread of the centre's velocity, sizes a second"""
+    growth: float = 0.15
+    """spread of the velocity of width and height, sizes a second"""
+    memory_s: float = 1.0
+    """time in which a velocity is forgotten, seconds"""
+    noise: float = 0.06
+    """spread of a measured centre at score 1, sizes"""
+    size_noise: float = 0.1
+    """spread of a measured width or height at score 1, sizes"""
+    doubt: float = 1.0
+    """how much a low score widens the noise: the spread is (1 + doubt * (1 - score)) times as large"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Belief:
+    """What is believed of n boxes; see the module for shapes and units."""
+
+    mean: Array
+    velocity: Array
+    covariance: Array
+
+    def xyxy(self) -> Array:
+        """The boxes as float64 (n, 4) left, top, right, bottom."""
+        return to_xyxy(self.mean)
+
+
+def to_xyxy(boxes: Array) -> Array:
+    """From `cx, cy, w, h` to `left, top, right, bottom`."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def to_cxcywh(boxes: Array) -> Array:
+    """From `left, top, right, bottom` to `cx, cy, w, h`."""
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def box_size(mean: Array) -> Array:
+    """sqrt(w * h) of `cx, cy, w, h` boxes, at least one pixel: float64 (n,)."""
+    return np.sqrt(np.maximum(mean[:, 2] * mean[:, 3], 1.0))
+
+
+def begin(measured: Array, score: Array, motion: Motion) -> Belief:
+    """First belief of boxes `measured` (n, 4) `cx, cy, w, h`: at rest, its velocity unknown within the usual spread."""
+    covariance = np.zeros((len(measured), 4, 3))
+    covariance[:, :, 0] = _noise(measured, score, motion)
+    covariance[:, :, 2] = _spread(measured, motion) ** 2
+    return Belief(mean=measured.copy(), velocity=np.zeros_like(measured), covariance=covariance)
+
+
+def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
+    """The belief after `elapsed_s` >= 0 seconds without a measurement."""
+    memory = motion.memory_s
+    kept = float(np.exp(-elapsed_s / memory))
+    reach = memory * (1 - kept)
+    density = 2 * _spread(belief.mean, motion) ** 2 / memory
+    var, cross, fast = (belief.covariance[:, :, i] for i in range(3))
+    covariance = np.empty_like(belief.covariance)
+    covariance[:, :, 0] = (
+        var + 2 * reach * cross + reach**2 * fast
+        + density * memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2)
+    )  # fmt: skip
+    covariance[:, :, 1] = kept * (cross + reach * fast) + density * memory**2 * (1 - kept) ** 2 / 2
+    covariance[:, :, 2] = kept**2 * fast + density * memory * (1 - kept**2) / 2
+    mean = belief.mean + reach * belief.velocity
+    mean[:, 2:] = np.maximum(mean[:, 2:], 1.0)  # a shrinking box never turns inside out
+    return Belief(mean=mean, velocity=kept * belief.velocity, covariance=covariance)
+
+
+def correct(belief: Belief, measured: Array, score: Array, motion: Motion) -> Belief:
+    """The belief after seeing `measured` (n, 4) `cx, cy, w, h` with `score` (n,) in 0..1, row by row."""
+    var, cross, fast = (belief.covariance[:, :, i] for i in range(3))
+    total = var + _noise(belief.mean, score, motion)
+    off = measured - belief.mean
+    gain, push = var / total, cross / total
+    covariance = np.stack([var - gain * var, cross - gain * cross, fast - push * cross], axis=2)
+    mean = belief.mean + gain * off
+    mean[:, 2:] = np.maximum(mean[:, 2:], 1.0)
+    return Belief(mean=mean, velocity=belief.velocity + push * off, covariance=covariance)
+
+
+def warp(belief: Belief, affine: Array) -> Belief:
+    """The belief as seen after the camera moved.
+
+    affine: float64 (2, 3), takes a pixel of the picture before to where it is now; a box is moved by its centre,
+        scaled by the affine's change of area, and its velocity turned with it.
+    """
+    turn = affine[:, :2]
+    scale = float(np.sqrt(max(abs(np.linalg.det(turn)), 1e-6)))
+    mean, velocity = belief.mean.copy(), belief.velocity.copy()
+    mean[:, :2] = mean[:, :2] @ turn.T + affine[:, 2]
+    velocity[:, :2] = velocity[:, :2] @ turn.T
+    mean[:, 2:] *= scale
+    velocity[:, 2:] *= scale
+    return Belief(mean=mean, velocity=velocity, covariance=belief.covariance * scale**2)
+
+
+def _spread(mean: Array, motion: Motion) -> Array:
+    rates = np.array([motion.speed, motion.speed, motion.growth, motion.growth])
+    return box_size(mean)[:, None] * rates
+
+
+def _noise(mean: Array, score: Array, motion: Motion) -> Array:
+    parts = np.array([motion.noise, motion.noise, motion.size_noise, motion.size_noise])
+    wider = 1 + motion.doubt * (1 - np.clip(score, 0, 1))
+    return (box_size(mean)[:, None] * parts * wider[:, None]) ** 2

@@ -1,0 +1,71 @@
+"""What the tracker goes by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streamproc_plugins.tracking.kalman import Motion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Times in seconds of media time, scores and overlaps (intersection over union) in 0..1.
+
+    Likeness is the overlap of predicted and detected box times the agreement of their heights.
+    """
+
+    min_score: float = 0.1
+    """detections below are ignored"""
+    high_score: float = 0.5
+    """detections from here on are sure: matched first, and able to find a lost track again"""
+    new_score: float = 0.6
+    """detections from here on may begin a track"""
+    repeated: float = 0.8
+    """of two detections of a label that overlap more, the one with the lower score is ignored"""
+    least_likeness: float = 0.3
+    """least likeness of a track that was seen just now and a sure detection"""
+    lost_likeness: float = 0.4
+    """the same for a track that was not seen for `lost_after_s`"""
+    rescue_likeness: float = 0.5
+    """the same for a detection that isn't sure"""
+    new_overlap: float = 0.45
+    """a detection that overlaps one already taken by this much begins no track"""
+    lost_after_s: float = 0.2
+    """unseen for longer, a track must wait until those seen just now had their choice"""
+    rescue_s: float = 0.5
+    """a track unseen for longer isn't kept alive by doubtful detections"""
+    lost_s: float = 2.5
+    """a confirmed track unseen for longer is over"""
+    tentative_s: float = 0.15
+    """a tentative track unseen for longer is over"""
+    confirm_hits: int = 2
+    """detections after which a track is confirmed"""
+    confirm_s: float = 0.0
+    """and age that it must have reached"""
+    coast_s: float = 0.2
+    """a track is shown at its predicted place for so long after it was last seen"""
+    hidden_s: float = 0.5
+    """the same for one that another hides"""
+    hidden_share: float = 0.3
+    """share of the predicted box within a box seen now, from which it counts as hidden"""
+    coast_share: float = 0.3
+    """a track is shown unseen for at most this share of the time for which it was seen"""
+    margin: float = 0.5
+    """boxes are grown by this many standard deviations of the predicted place before they are compared"""
+    shift_pairs: int = 4
+    """least number of pairs from which the camera's own shift is estimated; 0: never"""
+    other_label: float = 0.7
+    """the likeness of a track and a detection of another label is multiplied by this; 0: they never match"""
+    label_hold_s: float = 1.0
+    """a track changes its label when it was seen only with the new one for so long"""
+    score_memory_s: float = 0.5
+    """time over which a track's score is averaged"""
+    appearance_weight: float = 0.5
+    """share of appearance in the likeness where both sides have an embedding"""
+    appearance_least: float = 0.3
+    """cosine at and below which two embeddings say nothing for a match"""
+    appearance_full: float = 0.8
+    """cosine at and above which they say all they can"""
+    appearance_memory_s: float = 1.0
+    """time over which a track's embedding is averaged"""
+    motion: Motion = field(default_factory=Motion)

@@ -1,0 +1,196 @@
+"""The tracker's memory, one row a track, and what goes into and comes out of a step."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.tracking.kalman import Belief, begin, to_cxcywh, to_xyxy
+from streamproc_plugins.tracking.settings import Settings
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+NONE = -1
+
+
+class TrackState(IntEnum):
+    """How sure a track is; the names in lower case are those of `streamproc.Tracks`."""
+
+    TENTATIVE = 0
+    CONFIRMED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """Detections of one frame."""
+
+    xyxy: Array
+    """float64 (n, 4), pixels"""
+    score: Array
+    """float64 (n,), 0..1"""
+    group: Indices
+    """int64 (n,), number of the label"""
+    embedding: NDArray[np.float32] | None = None
+    """float32 (n, d) of unit length, zeros where unknown"""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def take(self, rows: NDArray[Any]) -> Seen:
+        """The detections named by a mask or by indices."""
+        return Seen(
+            xyxy=self.xyxy[rows],
+            score=self.score[rows],
+            group=self.group[rows],
+            embedding=None if self.embedding is None else self.embedding[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Step:
+    """The tracks as they stand after a frame: every living one, tentative and lost ones too."""
+
+    track_id: Indices
+    xyxy: Array
+    """float64 (n, 4), pixels; predicted where the state is LOST"""
+    velocity: Array
+    """float64 (n, 2) of the centre, pixels a second"""
+    state: Indices
+    """`TrackState`; LOST: not seen in this frame"""
+    shown: NDArray[np.bool_]
+    """seen now and confirmed, or still shown though unseen"""
+    score: Array
+    group: Indices
+    start_ns: Indices
+    """media time of the first detection"""
+    source: Indices
+    """index of the detection, -1 where there was none"""
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """One row a track, in the order of their ids. Arrays of one length, replaced and never written to."""
+
+    track_id: Indices
+    mean: Array
+    velocity: Array
+    covariance: Array
+    confirmed: NDArray[np.bool_]
+    hits: Indices
+    start_ns: Indices
+    seen_ns: Indices
+    score: Array
+    group: Indices
+    rival: Indices
+    """another label that it was last seen with, -1 for none"""
+    rival_ns: Indices
+    """since when it is seen with that label only"""
+    embedding: NDArray[np.float32]
+    """float32 (n, d), zeros where unknown"""
+
+    @staticmethod
+    def empty() -> Table:
+        """No tracks."""
+        none = Seen(xyxy=np.zeros((0, 4)), score=np.zeros(0), group=np.zeros(0, np.int64))
+        return Table.born(np.zeros(0, np.int64), none, 0, Settings())
+
+    @staticmethod
+    def born(ids: Indices, seen: Seen, now_ns: int, settings: Settings) -> Table:
+        """Tracks that begin with these detections."""
+        count = len(ids)
+        belief = begin(to_cxcywh(seen.xyxy), seen.score, settings.motion)
+        now = np.full(count, now_ns, np.int64)
+        return Table(
+            track_id=ids, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance,
+            confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, seen_ns=now,
+            score=seen.score.copy(), group=seen.group.copy(), rival=np.full(count, NONE, np.int64), rival_ns=now,
+            embedding=np.zeros((count, 0), np.float32) if seen.embedding is None else seen.embedding.copy(),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+    @property
+    def belief(self) -> Belief:
+        """The filter's part."""
+        return Belief(mean=self.mean, velocity=self.velocity, covariance=self.covariance)
+
+    def believing(self, belief: Belief) -> Table:
+        """The same tracks with another belief."""
+        return replace(self, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance)
+
+    def xyxy(self) -> Array:
+        """Boxes, float64 (n, 4)."""
+        return to_xyxy(self.mean)
+
+    def take(self, rows: NDArray[Any]) -> Table:
+        """The tracks named by a mask or by indices."""
+        return Table(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def with_rows(self, rows: Indices, part: Table) -> Table:
+        """The table with `rows` replaced by those of `part`."""
+        columns = {}
+        for item in fields(self):
+            column = getattr(self, item.name).copy()
+            column[rows] = getattr(part, item.name)
+            columns[item.name] = column
+        return Table(**columns)
+
+    def joined(self, other: Table) -> Table:
+        """These tracks and then those."""
+        if not len(other):
+            return self
+        a, b = self.widened(other.embedding.shape[1]), other.widened(self.embedding.shape[1])
+        return Table(
+            **{f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)]) for f in fields(self)}
+        )
+
+    def widened(self, width: int) -> Table:
+        """With embeddings at least `width` wide; what is added is zero, that is unknown."""
+        lacks = width - self.embedding.shape[1]
+        if lacks <= 0:
+            return self
+        return replace(self, embedding=np.pad(self.embedding, ((0, 0), (0, lacks))))
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON values from which `from_plain` makes the same table to the last bit."""
+        plain: dict[str, Any] = {f.name: getattr(self, f.name).tolist() for f in fields(self)}
+        plain["embedding"] = {
+            "width": int(self.embedding.shape[1]),
+            "float32": base64.b64encode(self.embedding.astype("<f4").tobytes()).decode(),
+        }
+        return plain
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> Table:
+        """The table that `to_plain` wrote.
+
+        Raises:
+            ValueError: a column is missing or doesn't fit; tells which.
+        """
+        blank, columns = Table.empty(), {}
+        try:
+            count = len(plain["track_id"])
+            for item in fields(Table):
+                like = getattr(blank, item.name)
+                if item.name != "embedding":
+                    columns[item.name] = np.array(plain[item.name], like.dtype).reshape(count, *like.shape[1:])
+            packed = plain["embedding"]
+            values = np.frombuffer(base64.b64decode(packed["float32"]), "<f4").astype(np.float32)
+            columns["embedding"] = values.reshape(count, packed["width"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the tracks can't be read ({error!r}), expected what `state` gave; start without the stored state"
+            ) from None
+        return Table(**columns)

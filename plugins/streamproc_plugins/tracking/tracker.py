@@ -1,0 +1,251 @@
+"""The tracker itself: detections of one frame after the other in, tracks out. Knows arrays and media time only.
+
+Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now choose
+before lost ones (Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared (after C-BIoU, Yang et
+al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024); a low score means a less certain box (NSA Kalman, Du et al. 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.tracking import kalman
+from streamproc_plugins.tracking.association import assign, buffered_overlap, distinct, inside, overlap, side_agreement
+from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.shift import common_shift
+from streamproc_plugins.tracking.table import NONE, Seen, Step, Table, TrackState
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+VERSION = 1
+_NS = 1e9
+_REACH = 3.0
+"""standard deviations within which appearance alone may find a track again"""
+_EDGE_PX = 1.0
+
+
+class Tracker:
+    """Follows the things of one stream: the same calls give the same answers; `state` and `restore` carry it over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._table = Table.empty()
+        self._next_id = 1
+        self._now_ns: int | None = None
+
+    def step(
+        self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None
+    ) -> Step:
+        """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
+
+        camera: float64 (2, 3), affine from the picture of the step before to this one.
+        size: width and height of the picture; what leaves it is not shown or followed further.
+        """
+        self.expire(now_ns)
+        before_ns = now_ns if self._now_ns is None else self._now_ns
+        self._advance(now_ns, camera)
+        rows = self._usable(seen)
+        usable = seen.take(rows)
+        owner = self._match(usable, now_ns, before_ns)
+        taken = np.flatnonzero(owner != NONE)
+        self._table = self._updated(owner[taken], usable.take(taken), now_ns)
+        source = np.full(len(self._table), NONE, np.int64)
+        source[owner[taken]] = rows[taken]
+        born = self._begin(usable, owner, now_ns)
+        return self._finish(np.concatenate([source, rows[born]]), now_ns, size)
+
+    def expire(self, now_ns: int) -> None:
+        """End the tracks that were not seen for too long."""
+        unseen = (now_ns - self._table.seen_ns) / _NS
+        self._keep(unseen <= self.settings.lost_s)
+
+    def forget(self) -> None:
+        """End all tracks, as after a cut; their ids are not used again."""
+        self._table = Table.empty()
+
+    def state(self) -> dict[str, Any]:
+        """JSON values from which `restore` goes on exactly."""
+        return {
+            "version": VERSION,
+            "next_id": self._next_id,
+            "now_ns": self._now_ns,
+            "tracks": self._table.to_plain(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; `ValueError` where it can't be read."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the tracker's state has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        table = Table.from_plain(state["tracks"])
+        self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
+
+    def _advance(self, now_ns: int, camera: Array | None) -> None:
+        elapsed = 0.0 if self._now_ns is None else max(now_ns - self._now_ns, 0) / _NS
+        self._now_ns = now_ns
+        belief = self._table.belief if camera is None else kalman.warp(self._table.belief, camera)
+        self._table = self._table.believing(kalman.predict(belief, elapsed, self.settings.motion))
+
+    def _usable(self, seen: Seen) -> Indices:
+        rows = np.flatnonzero(seen.score >= self.settings.min_score)
+        return rows[distinct(seen.xyxy[rows], seen.score[rows], seen.group[rows], self.settings.repeated)]
+
+    def _match(self, seen: Seen, now_ns: int, before_ns: int) -> Indices:
+        """Row of the track that takes each detection, -1 for none: int64 (n,)."""
+        settings = self.settings
+        owner = np.full(len(seen), NONE, np.int64)
+        sure = seen.score >= settings.high_score
+        known = self._table.confirmed
+        # at a low rate the frame before is the last in which anything could be seen, however long ago it was
+        just_now = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.lost_after_s * _NS))
+        recent = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.rescue_s * _NS))
+        self._follow_camera(seen.xyxy[sure], just_now)
+        self._round(owner, seen, sure, just_now, settings.least_likeness)
+        self._round(owner, seen, sure, known, settings.lost_likeness)
+        self._round(owner, seen, ~sure, recent, settings.rescue_likeness)
+        self._round(owner, seen, sure, ~known, settings.least_likeness)
+        return owner
+
+    def _follow_camera(self, detected: Array, tracks: Mask) -> None:
+        if not self.settings.shift_pairs:
+            return
+        shift = common_shift(self._table.mean[tracks], detected, self.settings.shift_pairs)
+        if shift.any():
+            mean = self._table.mean.copy()
+            mean[:, :2] += shift
+            self._table = replace(self._table, mean=mean)
+
+    def _round(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask, least: float) -> None:
+        """Match the free detections among `wanted` with the free tracks among `tracks`; writes into `owner`."""
+        free = tracks.copy()
+        free[owner[owner != NONE]] = False
+        left, right = np.flatnonzero(free), np.flatnonzero(wanted & (owner == NONE))
+        if len(left) and len(right):
+            a, b = assign(self._likeness(self._table.take(left), seen.take(right)), least)
+            owner[right[b]] = left[a]
+
+    def _likeness(self, tracks: Table, seen: Seen) -> Array:
+        """How well each track fits each detection, float64 (n, m) in 0..1."""
+        settings = self.settings
+        doubt = np.sqrt(tracks.covariance[:, :2, 0])
+        size = kalman.box_size(tracks.mean)[:, None]
+        boxes = tracks.xyxy()
+        margin = np.minimum(doubt * settings.margin, size)
+        agree = side_agreement(tracks.mean[:, 2:], seen.xyxy[:, 2:] - seen.xyxy[:, :2])
+        like = buffered_overlap(boxes, seen.xyxy, margin) * agree[:, :, 1]
+        if seen.embedding is not None and tracks.embedding.shape[1] == seen.embedding.shape[1]:
+            near = buffered_overlap(boxes, seen.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
+            like = self._with_appearance(like, near, tracks.embedding, seen.embedding)
+        same = tracks.group[:, None] == seen.group[None, :]
+        return np.where(same, like, like * settings.other_label)
+
+    def _with_appearance(
+        self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]
+    ) -> Array:
+        settings = self.settings
+        least, full = settings.appearance_least, settings.appearance_full
+        cosine = known.astype(np.float64) @ new.astype(np.float64).T
+        says = np.clip((cosine - least) / max(full - least, 1e-6), 0, 1)
+        mixed = (1 - settings.appearance_weight) * like + settings.appearance_weight * says * near
+        told = known.any(axis=1)[:, None] & new.any(axis=1)[None, :]
+        return np.where(told, mixed, like)
+
+    def _updated(self, rows: Indices, seen: Seen, now_ns: int) -> Table:
+        """The table after `rows` were seen, one detection each."""
+        settings = self.settings
+        table = self._table if seen.embedding is None else self._table.widened(seen.embedding.shape[1])
+        part = table.take(rows)
+        belief = kalman.correct(part.belief, kalman.to_cxcywh(seen.xyxy), seen.score, settings.motion)
+        since = (now_ns - part.seen_ns) / _NS
+        blend = 1 - np.exp(-since / settings.score_memory_s)
+        hits = part.hits + 1
+        ripe = (hits >= settings.confirm_hits) & (now_ns - part.start_ns >= settings.confirm_s * _NS)
+        part = replace(
+            self._relabelled(part, seen.group, now_ns).believing(belief),
+            hits=hits,
+            confirmed=part.confirmed | ripe,
+            seen_ns=np.full(len(rows), now_ns, np.int64),
+            score=part.score + blend * (seen.score - part.score),
+            embedding=self._blended(part.embedding, seen, since),
+        )
+        return table.with_rows(rows, part)
+
+    def _relabelled(self, part: Table, group: Indices, now_ns: int) -> Table:
+        """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while."""
+        own = group == part.group
+        same_rival = ~own & (group == part.rival)
+        since = np.where(same_rival, part.rival_ns, now_ns)
+        change = same_rival & (now_ns - since >= self.settings.label_hold_s * _NS)
+        rival = np.where(own | change, NONE, group)
+        return replace(part, group=np.where(change, group, part.group), rival=rival, rival_ns=since)
+
+    def _blended(self, known: NDArray[np.float32], seen: Seen, since: Array) -> NDArray[np.float32]:
+        """Running mean of unit embeddings, from sure detections only: others show mostly what is in front."""
+        if seen.embedding is None:
+            return known
+        weight = 1 - np.exp(-since / self.settings.appearance_memory_s)
+        weight = np.where(known.any(axis=1), weight, 1.0)[:, None]
+        mixed = (1 - weight) * known + weight * seen.embedding
+        mixed /= np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
+        good = (seen.score >= self.settings.high_score) & seen.embedding.any(axis=1)
+        return np.where(good[:, None], mixed, known).astype(np.float32)
+
+    def _begin(self, seen: Seen, owner: Indices, now_ns: int) -> Indices:
+        """Begin tracks with what nobody took; gives the indices of those detections."""
+        fresh = np.flatnonzero((owner == NONE) & (seen.score >= self.settings.new_score))
+        taken = np.flatnonzero(owner != NONE)
+        if len(fresh) and len(taken):
+            covered = overlap(seen.xyxy[fresh], seen.xyxy[taken]).max(axis=1) > self.settings.new_overlap
+            fresh = fresh[~covered]
+        ids = np.arange(self._next_id, self._next_id + len(fresh), dtype=np.int64)
+        self._next_id += len(fresh)
+        born = Table.born(ids, seen.take(fresh), now_ns, self.settings)
+        if self.settings.confirm_hits <= 1 and self.settings.confirm_s <= 0:
+            born = replace(born, confirmed=np.ones(len(born), np.bool_))
+        self._table = self._table.joined(born)
+        return fresh
+
+    def _finish(self, source: Indices, now_ns: int, size: tuple[int, int] | None) -> Step:
+        table = self._table
+        now = table.seen_ns == now_ns
+        unseen = (now_ns - table.seen_ns) / _NS
+        alive = now | table.confirmed | (unseen <= self.settings.tentative_s)
+        boxes = table.xyxy()
+        if size is not None:
+            picture = np.array([[0.0, 0.0, size[0], size[1]]])
+            alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
+        self._keep(alive)
+        state = np.where(now, TrackState.CONFIRMED, TrackState.LOST)
+        state = np.where(table.confirmed, state, TrackState.TENTATIVE)
+        shown = table.confirmed & (now | self._coasting(table, now_ns, size))
+        return Step(
+            track_id=table.track_id[alive], xyxy=boxes[alive], velocity=table.velocity[alive, :2],
+            state=state[alive].astype(np.int64), shown=shown[alive], score=table.score[alive],
+            group=table.group[alive], start_ns=table.start_ns[alive], source=source[alive],
+        )  # fmt: skip
+
+    def _coasting(self, table: Table, now_ns: int, size: tuple[int, int] | None) -> Mask:
+        """Which tracks are shown at their predicted place if they weren't seen now."""
+        settings, boxes, seen_now = self.settings, table.xyxy(), table.confirmed & (table.seen_ns == now_ns)
+        limit = np.full(len(table), settings.coast_s)
+        if seen_now.any():
+            hidden = inside(boxes, boxes[seen_now]).max(axis=1) >= settings.hidden_share
+            limit[hidden] = max(settings.hidden_s, settings.coast_s)
+        limit = np.minimum(limit, settings.coast_share * (table.seen_ns - table.start_ns) / _NS)
+        showing = (now_ns - table.seen_ns) / _NS <= limit
+        if size is not None:  # who is cut by the side of the picture has mostly left it
+            showing &= (boxes[:, 0] >= _EDGE_PX) & (boxes[:, 2] <= size[0] - _EDGE_PX)
+        return showing
+
+    def _keep(self, alive: Mask) -> None:
+        if not alive.all():
+            self._table = self._table.take(alive)
