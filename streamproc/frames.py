@@ -139,6 +139,17 @@ class PixelCache:
                 self._keep((width, height), resize(rgb, width, height))
             return self._forms[(width, height)]
 
+    def small_gray(self, width: int, height: int) -> Image:
+        """`gray` at another size, uint8 (height, width): what optical flow is computed on."""
+        gray = self.gray()
+        if gray.shape == (height, width):
+            return gray
+        with self._lock:
+            form = ("gray", width, height)
+            if form not in self._forms:
+                self._keep(form, resize(gray, width, height))
+            return self._forms[form]
+
     def __getstate__(self) -> dict[str, Image]:
         """Pickling carries the full picture only; the other forms are made again where they are wanted."""
         return {"rgb": self.rgb()}

@@ -129,8 +129,11 @@ class PictureSource(Source[OptionsT]):
     """Yields pictures."""
 
     @abstractmethod
-    def shots(self) -> Iterator[Shot]:
-        """Pictures in the order of their time until the input ends or `SourceLost`."""
+    def shots(self) -> Iterator[Shot | None]:
+        """Pictures in the order of their time until the input ends or `SourceLost`.
+
+        A source that waits for pictures gives None about once a second, so that the engine can commit and stop.
+        """
 
 
 AnySource = VideoSource[Any] | PictureSource[Any]

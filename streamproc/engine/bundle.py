@@ -1,0 +1,227 @@
+"""Repro bundles: the input of a failing call, in a zip file that `streamproc repro` runs again.
+
+A bundle holds JSON, PNG, NPZ and Arrow, nothing that can run code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamproc.config.plan import PluginPlan
+from streamproc.engine.chain import Step
+from streamproc.engine.guard import Outcome, call
+from streamproc.engine.ticket import Ticket
+from streamproc.errors import PluginError, redact
+from streamproc.frames import ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
+from streamproc.models import ModelStore
+from streamproc.plugin import ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin
+from streamproc.registry import Registry
+from streamproc.results import Result
+
+_VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
+
+
+def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> Path:
+    """Keep what a failing call of `step` got; the path of the bundle. Raises `OSError` when it can't be written."""
+    name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}.zip"
+    path = folder / name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("bundle.json", json.dumps(_facts(info, step, ticket, outcome), indent=2))
+        if ticket.frame is not None:
+            bundle.writestr("frame.png", _png(ticket.frame))
+        if step.index in ticket.due.clips and ticket.frame is not None:
+            bundle.writestr("clip.npz", _clip(ticket.due.clips[step.index].build(ticket.frame)))
+        for (giver, kind), result in ticket.found.items():
+            if isinstance(result, Result):
+                bundle.writestr(f"past/{giver}/{kind.__module__}:{kind.__qualname__}.arrow", _arrow(result))
+            elif isinstance(result, Flow):
+                bundle.writestr(
+                    "flow.npz", _npz(uv=result.uv, dt_ns=np.int64(result.dt_ns), scale=np.float64(result.scale))
+                )
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What running a bundle again came to."""
+
+    plugin: str
+    then: str
+    """the error that was kept"""
+    now: str
+    """the error of this time, empty if it went well"""
+    trace: str
+    notes: tuple[str, ...]
+    """why the answer may differ"""
+
+    @property
+    def same(self) -> bool:
+        """Whether the same error came again."""
+        return bool(self.now) and self.now == self.then
+
+
+def replay_bundle(path: Path, registry: Registry, models: ModelStore) -> Replay:
+    """Run the failing call of a bundle again; `PluginError` says what is wrong with the bundle or the plugin."""
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            files = {name: bundle.read(name) for name in bundle.namelist()}
+        facts = json.loads(files["bundle.json"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise PluginError(f"{path} is not a repro bundle: {error}") from error
+    cls = registry.plugin(facts["plugin"]["class"])
+    info = StreamInfo(name=facts["stream"], identity=facts["identity"], width=facts["width"], height=facts["height"])
+    plugin: Any = cls(cls.options_type.model_validate(facts["plugin"]["options"]))
+    frame = _frame(info, facts, files)
+    notes = [
+        f"{name} was {was}, is {_version(name)}" for name, was in facts["versions"].items() if was != _version(name)
+    ]
+    if isinstance(plugin, StreamPlugin):
+        notes.append("the plugin keeps state: what it had seen before isn't in the bundle")
+    plan = PluginPlan(name=facts["plugin"]["name"], cls=cls, options=plugin.options)
+    context = PluginContext(name=plan.name, stream=info, models=models, log=_log())
+    try:
+        plugin.open(context)
+        past = Results(_past(files), {_kind(k): v for k, v in facts["inputs"].items()})
+        outcome = call(plan.name, plugin, lambda: _again(plugin, frame, files, past), lambda events: events)
+    finally:
+        plugin.close()
+    return Replay(plugin=plan.name, then=facts["error"], now=outcome.error, trace=outcome.trace, notes=tuple(notes))
+
+
+def _again(plugin: Any, frame: Frame, files: Mapping[str, bytes], past: Results) -> Any:
+    if isinstance(plugin, ClipPlugin):
+        with np.load(io.BytesIO(files["clip.npz"]), allow_pickle=False) as arrays:
+            clip = Clip(
+                stream=frame.stream,
+                rgb=arrays["rgb"],
+                pts_ns=arrays["pts_ns"],
+                last=frame,
+                flow=arrays.get("flow"),
+            )
+        return plugin.process(clip, past)
+    assert isinstance(plugin, FramePlugin | StreamPlugin)
+    return plugin.process(frame, past)
+
+
+def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> dict[str, Any]:
+    cls = step.plan.cls
+    return {
+        "bundle": 1,
+        "stream": info.name,
+        "identity": info.identity,
+        "width": info.width,
+        "height": info.height,
+        "frame": ticket.moment.frame_index,
+        "pts_ns": ticket.moment.pts_ns,
+        "mark": ticket.mark,
+        "plugin": {
+            "name": step.name,
+            "class": f"{cls.__module__}:{cls.__qualname__}",
+            "options": json.loads(redact(step.plan.options.model_dump_json())),
+        },
+        "inputs": {f"{kind.__module__}:{kind.__qualname__}": giver for kind, giver in step.plan.inputs.items()},
+        "error": outcome.error,
+        "trace": outcome.trace,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: _version(name) for name in _VERSIONS},
+    }
+
+
+def _frame(info: StreamInfo, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Frame:
+    import cv2
+
+    if "frame.png" in files:
+        bgr = cv2.imdecode(np.frombuffer(files["frame.png"], np.uint8), cv2.IMREAD_COLOR)
+        rgb = np.ascontiguousarray(np.asarray(bgr, np.uint8)[..., ::-1])
+    else:
+        rgb = np.zeros((info.height, info.width, 3), np.uint8)
+    pixels = PixelCache(ArrayPicture(rgb))
+    return Frame(stream=info, index=facts["frame"], pts_ns=facts["pts_ns"], pixels=pixels)
+
+
+def _past(files: Mapping[str, bytes]) -> dict[tuple[str, type], Any]:
+    import pyarrow as pa
+
+    found: dict[tuple[str, type], Any] = {}
+    for name, data in files.items():
+        if name.startswith("past/"):
+            _, giver, kind_name = name.removesuffix(".arrow").split("/", 2)
+            kind = _kind(kind_name)
+            with pa.ipc.open_stream(data) as reader:
+                found[giver, kind] = kind.from_arrow(reader.read_next_batch())
+    if "flow.npz" in files:
+        with np.load(io.BytesIO(files["flow.npz"]), allow_pickle=False) as arrays:
+            found["flow", Flow] = Flow(uv=arrays["uv"], dt_ns=int(arrays["dt_ns"]), scale=float(arrays["scale"]))
+    return found
+
+
+def _kind(name: str) -> type[Result]:
+    import importlib
+
+    module, _, attribute = name.partition(":")
+    kind = getattr(importlib.import_module(module), attribute)
+    if not (isinstance(kind, type) and issubclass(kind, Result)):
+        raise PluginError(f"the bundle names {name} as a result class, which it isn't")
+    return kind
+
+
+def _arrow(result: Result) -> bytes:
+    import pyarrow as pa
+
+    batch = result.to_arrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _png(frame: Frame) -> bytes:
+    import cv2
+
+    done, data = cv2.imencode(".png", frame.bgr)
+    if not done:
+        raise ValueError("the frame can't be written as PNG")
+    return data.tobytes()
+
+
+def _clip(clip: Clip) -> bytes:
+    arrays: dict[str, Any] = {"rgb": clip.rgb, "pts_ns": clip.pts_ns}
+    return _npz(**(arrays if clip.flow is None else {**arrays, "flow": clip.flow}))
+
+
+def _npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "absent"
+
+
+def _log() -> Any:
+    import logging
+
+    return logging.getLogger("streamproc.repro")
+
+
+__all__ = ["Replay", "replay_bundle", "write_bundle"]

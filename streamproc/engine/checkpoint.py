@@ -1,0 +1,96 @@
+"""Checkpoints of resumable sources: where to go on, and the state of every plugin at exactly that place.
+
+A checkpoint is a cut through all streams of a source: everything before it is done, flushed by every sink, and in the
+states; nothing behind it is. It is written before the source commits, and read positions come from it after a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streamproc.errors import StreamprocError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One cut."""
+
+    positions: Mapping[str, int]
+    """by partition: the offset at which reading goes on"""
+    streams: Mapping[str, Any]
+    """by stream: what `StreamRun` and its intake need to go on, plain JSON values"""
+
+
+class CheckpointStore:
+    """The checkpoints of a state folder, by source."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("CREATE TABLE IF NOT EXISTS checkpoints (source TEXT PRIMARY KEY, body TEXT NOT NULL)")
+        except (OSError, sqlite3.Error) as error:
+            raise StreamprocError(f"checkpoints can't be kept in {path}: {error}; set runtime.state") from error
+
+    def read(self, source: str) -> Checkpoint | None:
+        """The last checkpoint of a source, None where there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT body FROM checkpoints WHERE source = ?", (source,)).fetchone()
+        if row is None:
+            return None
+        body = json.loads(row[0])
+        if body.get("format") != FORMAT:
+            raise StreamprocError(
+                f"the checkpoint of {source} in {self._path} has format {body.get('format')}, expected {FORMAT}; "
+                "finish with the version that wrote it, or remove the file to start afresh"
+            )
+        return Checkpoint(positions=body["positions"], streams=body["streams"])
+
+    def write(self, source: str, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint; durable on return."""
+        body = {"format": FORMAT, "positions": dict(checkpoint.positions), "streams": dict(checkpoint.streams)}
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (source, json.dumps(body)))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+@dataclass(slots=True, eq=False)
+class Cut:
+    """A checkpoint in the making: marks travel through the streams and bring the plugins' states home."""
+
+    positions: Mapping[str, int]
+    waiting: set[str]
+    """streams whose mark is still on its way"""
+    serial: Callable[[], int]
+    """how much the dispatcher has handed over"""
+    streams: dict[str, Any] = field(default_factory=dict)
+    reached: int | None = None
+    """what must be flushed before the checkpoint may be written"""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arrived(self, stream: str, body: Any) -> None:
+        """The mark of one stream came out at its end."""
+        with self._lock:
+            self.streams[stream] = body
+            self.waiting.discard(stream)
+            if not self.waiting:
+                self.reached = self.serial()
+
+
+__all__ = ["Checkpoint", "CheckpointStore", "Cut"]

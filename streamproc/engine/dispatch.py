@@ -1,0 +1,151 @@
+"""From the tails of the streams to the writers of the sinks; recorded streams are merged by media time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from streamproc.engine.stream import StreamRun
+from streamproc.engine.ticket import Ticket
+from streamproc.engine.writers import Writer
+from streamproc.events import Attachment, Event
+from streamproc.frames import Frame, resize
+from streamproc.sink import EventSink, FrameSink
+
+MOST_HELD = 20_000
+"""events of one stream that may wait for other streams or for sinks before its reader pauses"""
+
+THUMBNAIL_WIDTH = 320
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Events of one recorded stream that wait for slower streams."""
+
+    order: int
+    watermark_ns: int = -1
+    ended: bool = False
+    held: deque[tuple[int, Event]] = field(default_factory=deque)
+
+
+class Dispatcher:
+    """Hands events and frames to the writers of their stream's sinks.
+
+    Events of recorded streams come out ordered by (media time, stream, place in the stream), so that files are the
+    same in every run; those of live streams go on at once.
+
+    orders: the configured streams by name, each with its place in the configuration.
+    """
+
+    def __init__(self, writers: Mapping[str, Writer], orders: Mapping[str, int]) -> None:
+        self._writers = writers
+        self._queues = {name: _Queue(order) for name, order in orders.items()}
+        self._lock = threading.Lock()
+        self._serial = 0
+        self._sinks: dict[str, tuple[str, ...]] = {}
+
+    def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
+        """Take what one ticket came to."""
+        writers = [self._writers[name] for name in run.plan.sinks]
+        if events and ticket.frame is not None and any(writer.wants_pictures for writer in writers):
+            picture = thumbnail(ticket.frame)
+            events = tuple(replace(event, attachments=(*event.attachments, picture)) for event in events)
+        with self._lock:
+            self._sinks[run.info.name] = run.plan.sinks
+            if not run.info.live and run.info.name in self._queues:
+                self._hold(run.info.name, ticket.moment.pts_ns, events)
+            else:
+                self._send(run.plan.sinks, events)
+            serial = self._serial
+        self._send_frame(run, ticket, [w for w in writers if isinstance(w.sink, FrameSink)], serial)
+
+    def ended(self, stream: str) -> None:
+        """Others needn't wait for this stream: it has ended, or it is live, or it only announces streams."""
+        with self._lock:
+            if stream in self._queues:
+                self._queues[stream].ended = True
+                self._merge()
+
+    @property
+    def serial(self) -> int:
+        """Count of what was handed to the writers so far."""
+        return self._serial
+
+    def flushed_upto(self, sinks: tuple[str, ...], serial: int) -> bool:
+        """Whether all that was handed over up to `serial` is durable in every one of these sinks."""
+        return all(self._writers[name].flushed_upto(serial) for name in sinks)
+
+    def crowded(self, stream: str, sinks: tuple[str, ...]) -> bool:
+        """Whether so much of this stream waits that its reader should pause."""
+        held = len(self._queues[stream].held) if stream in self._queues else 0
+        return held + max((self._writers[name].backlog for name in sinks), default=0) > MOST_HELD
+
+    def _hold(self, stream: str, pts_ns: int, events: tuple[Event, ...]) -> None:
+        line = self._queues[stream]
+        line.watermark_ns = max(line.watermark_ns, pts_ns)
+        line.held.extend((pts_ns, event) for event in events)
+        self._merge()
+
+    def _merge(self) -> None:
+        """Send every held event that nothing earlier can come before any more."""
+        while True:
+            waiting = [(line.held[0][0], line.order, name) for name, line in self._queues.items() if line.held]
+            if not waiting:
+                return
+            pts_ns, order, name = min(waiting)
+            open_lines = [line for line in self._queues.values() if not line.ended and line.order != order]
+            if any((line.watermark_ns, line.order) < (pts_ns, order) for line in open_lines):
+                return
+            self._send(self._sinks[name], (self._queues[name].held.popleft()[1],))
+
+    def _send(self, sinks: tuple[str, ...], events: tuple[Event, ...]) -> None:
+        if not events:
+            return
+        self._serial += 1
+        for name in sinks:
+            writer = self._writers[name]
+            if isinstance(writer.sink, EventSink):
+                plain = (
+                    tuple(replace(event, attachments=()) for event in events) if not writer.wants_pictures else events
+                )
+                writer.put(self._serial, plain)
+
+    def _send_frame(self, run: StreamRun, ticket: Ticket, writers: list[Writer], serial: int) -> None:
+        if ticket.frame is None:
+            return
+        done = _Countdown(len(writers), lambda: run.release(ticket))
+        for writer in writers:
+            writer.put(serial, (ticket.frame,), done)
+        if not writers:
+            run.release(ticket)
+
+
+class _Countdown:
+    """Calls `then` once it was called as often as there are writers."""
+
+    def __init__(self, count: int, then: Callable[[], None]) -> None:
+        self._left = count
+        self._then = then
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left:
+                return
+        self._then()
+
+
+def thumbnail(frame: Frame) -> Attachment:
+    """The frame as a small JPEG, at most `THUMBNAIL_WIDTH` pixels wide."""
+    import cv2
+
+    width = min(THUMBNAIL_WIDTH, frame.width)
+    small = resize(frame.rgb, width, max(1, round(frame.height * width / frame.width)))
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return Attachment(name="thumbnail", media_type="image/jpeg", data=data.tobytes())
+
+
+__all__ = ["Dispatcher", "thumbnail"]

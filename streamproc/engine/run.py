@@ -1,0 +1,264 @@
+"""A whole run: builds streams and sinks from a plan, starts them, watches, and ends them on every path."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from streamproc.config.plan import Plan, SinkPlan
+from streamproc.engine.checkpoint import CheckpointStore
+from streamproc.engine.dispatch import Dispatcher
+from streamproc.engine.intake import Hall, SourceRun
+from streamproc.engine.outbox import Outbox, OutboxError
+from streamproc.engine.pool import Pool, Watch
+from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
+from streamproc.engine.stream import Services, StreamRun
+from streamproc.engine.ticket import Ticket
+from streamproc.engine.writers import Writer
+from streamproc.events import Event
+from streamproc.metrics import Tally
+from streamproc.models import ModelStore
+from streamproc.sink import EventSink
+
+log = logging.getLogger(__name__)
+
+_WATCH_EVERY_S = 0.1
+
+
+class Engine:
+    """Runs a plan once. `run` blocks until every stream has ended or `stop` was called.
+
+    extra: sinks of the caller's own that get the events of all streams, such as a report's.
+    """
+
+    def __init__(
+        self, plan: Plan, *, models: ModelStore | None = None, extra: Sequence[tuple[SinkPlan, EventSink[Any]]] = ()
+    ) -> None:
+        self.plan = plan
+        self._stopping = threading.Event()
+        self._finished = threading.Event()
+        self._interrupted = False
+        self._stop_reason = ""
+        self._outbox: Outbox | None = None
+        self._outbox_error = ""
+        self._store: CheckpointStore | None = None
+        self._made = threading.Lock()
+        self._watch = Watch()
+        self._pool = Pool(plan.runtime.workers)
+        self._events = Tally()
+        self._started = (0.0, 0.0)
+        self._writers = {p.name: Writer(p, p.cls(p.options), self) for p in plan.sinks}
+        self._writers |= {p.name: Writer(p, sink, self) for p, sink in extra}
+        self._always = tuple(p.name for p, _ in extra)
+        recorded = {stream.name: order for order, stream in enumerate(plan.streams)}
+        self._dispatcher = Dispatcher(self._writers, recorded)
+        hall = self._hall(models or ModelStore())
+        self._sources = [
+            SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), hall) for stream in plan.streams
+        ]
+
+    def run(self) -> RunReport:
+        """Start everything, wait for the end, and say what it came to."""
+        self._started = (time.monotonic(), time.process_time())
+        guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
+        try:
+            for writer in self._writers.values():
+                writer.start()
+            self._pool.start()
+            guard.start()
+            for source in self._sources:
+                source.start()
+            for source in self._sources:
+                source.join()
+        finally:
+            self._end(guard)
+        return self.report()
+
+    def stop(self, reason: str = "") -> None:
+        """End in an orderly way: stop reading, finish what is in flight, deliver. A reason makes it a failure."""
+        if reason and not self._stop_reason:
+            self._stop_reason = reason
+            log.warning("the run is being stopped: %s", reason)
+        self._stopping.set()
+        for source in self._sources:
+            source.nudge()
+
+    def interrupt(self) -> None:
+        """As a signal does: `stop`, and the report says so."""
+        self._interrupted = True
+        self.stop()
+
+    @property
+    def finished(self) -> bool:
+        """Whether `run` has come to its end."""
+        return self._finished.is_set()
+
+    def report(self) -> RunReport:
+        """What the run has come to so far."""
+        wall, cpu = self._started
+        return RunReport(
+            streams=tuple(report for source in self._sources for report in _stream_reports(source)),
+            sinks=tuple(_sink_report(writer) for name, writer in self._writers.items() if name not in self._always),
+            events={
+                (str(key[0]), str(key[1])): n for key, n in self._events.snapshot().items() if isinstance(key, tuple)
+            },
+            wall_s=time.monotonic() - wall,
+            cpu_s=time.process_time() - cpu,
+            interrupted=self._interrupted,
+            stopped=self._stop_reason,
+            outbox_error=self._outbox_error,
+            abandoned_threads=self._watch.abandoned,
+        )
+
+    def live_streams(self) -> list[StreamRun]:
+        """The streams that have shown a picture so far, for metrics."""
+        return [run for source in self._sources for run in list(source.streams.values())]
+
+    # --- what streams, readers and writers ask of the run ---
+
+    def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
+        """Hand over what one ticket came to."""
+        self._dispatcher.deliver(run, ticket, events)
+
+    def ended(self, run: StreamRun) -> None:
+        """A stream has come to its end."""
+        self._dispatcher.ended(run.plan.name)
+
+    def outbox(self) -> Outbox:
+        """The run's outbox, made on first use."""
+        with self._made:
+            if self._outbox is None:
+                self._outbox = Outbox(self._outbox_path())
+            return self._outbox
+
+    def outbox_exists(self) -> bool:
+        """Whether there is an outbox already."""
+        return self._outbox is not None or self._outbox_path().exists()
+
+    def outbox_failed(self, error: OutboxError) -> None:
+        """End the run: nothing is safe any more."""
+        self._outbox_error = str(error)
+        self.stop()
+
+    def _outbox_path(self) -> Path:
+        return self.plan.runtime.state / "outbox.sqlite"
+
+    def _checkpoints(self) -> CheckpointStore:
+        with self._made:
+            if self._store is None:
+                self._store = CheckpointStore(self.plan.runtime.state / "checkpoints.sqlite")
+            return self._store
+
+    def _bundles(self) -> Path:
+        folder = self.plan.runtime.state / "bundles"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _hall(self, models: ModelStore) -> Hall:
+        services = Services(
+            pool=self._pool,
+            watch=self._watch,
+            outlet=self,
+            frames_in_flight=max(4, 2 * self.plan.runtime.workers + 2),
+            events=self._events,
+            bundles=self._bundles,
+        )
+        return Hall(
+            services=services,
+            models=models,
+            stopping=self._stopping,
+            dispatched=lambda: self._dispatcher.serial,
+            flushed_upto=self._dispatcher.flushed_upto,
+            crowded=self._dispatcher.crowded,
+            ended=self._dispatcher.ended,
+            store=self._checkpoints,
+            commit_s=self.plan.runtime.commit_ns / 1e9,
+        )
+
+    def _guard(self) -> None:
+        while not self._finished.wait(_WATCH_EVERY_S):
+            self._watch.check(time.monotonic())
+
+    def _end(self, guard: threading.Thread) -> None:
+        self._stopping_all()
+        self._pool.close()
+        self._finished.set()
+        if guard.is_alive():
+            guard.join()
+        for writer in self._writers.values():
+            writer.close(self.plan.runtime.drain_ns / 1e9)
+        for writer in self._writers.values():
+            writer.join()
+        for kept in (self._outbox, self._store):
+            if kept is not None:
+                kept.close()
+
+    def _stopping_all(self) -> None:
+        """Only on an unexpected way out are there readers left to stop."""
+        if any(not run.done.is_set() for run in self.live_streams()):
+            self.stop()
+            for source in self._sources:
+                source.join()
+
+
+def _stream_reports(source: SourceRun) -> list[StreamReport]:
+    if not source.streams:
+        name = source.plan.name
+        return [StreamReport(name=name, ledger=source.ledger.page(), media_s=0.0, error=source.error)]
+    return [_stream_report(source, run) for run in list(source.streams.values())]
+
+
+def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
+    info = run.info
+    return StreamReport(
+        name=info.name,
+        ledger=run.ledger.page(),
+        media_s=run.last_pts_ns / 1e9,
+        duration_s=None if info.duration_ns is None else info.duration_ns / 1e9,
+        size=info.size,
+        rate=None if info.rate is None else float(info.rate),
+        live=info.live,
+        mended={fault: n for fault, n in source.intakes[info.name].timeline.mended.items() if n},
+        reconnects=source.reconnects,
+        latency_mean_s=run.latency.mean,
+        latency_p95_s=run.latency.quantile(0.95),
+        plugins=tuple(_plugin_reports(run)),
+        error=source.error,
+        repeatable=run.repeatable,
+        ended=run.done.is_set(),
+    )
+
+
+def _plugin_reports(run: StreamRun) -> list[PluginReport]:
+    reasons = run.chain.health.reasons
+    return [
+        PluginReport(
+            name=step.name,
+            type=f"{step.plan.cls.__module__}:{step.plan.cls.__qualname__}",
+            calls=step.seconds.count,
+            mean_s=step.seconds.mean,
+            p95_s=step.seconds.quantile(0.95),
+            max_s=step.seconds.maximum,
+            verdicts={str(verdict): count for verdict, count in step.verdicts.snapshot().items()},
+            off=reasons.get(step.name, ""),
+        )
+        for step in run.chain.steps
+    ]
+
+
+def _sink_report(writer: Writer) -> SinkReport:
+    return SinkReport(
+        name=writer.name,
+        delivered=writer.counts["events"] + writer.counts["frames"],
+        retries=writer.counts["retries"],
+        undelivered=writer.undelivered,
+        trouble=writer.trouble,
+    )
+
+
+__all__ = ["Engine"]

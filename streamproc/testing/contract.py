@@ -1,0 +1,116 @@
+"""What every plugin must hold to, whoever wrote it: run these from your own tests."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from streamproc.events import Event
+from streamproc.frames import Clip, Frame
+from streamproc.models import ModelStore
+from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin, check_plugin
+from streamproc.results import Result
+
+
+def check_plugin_contract(
+    cls: type[AnyPlugin],
+    subjects: Sequence[Frame | Clip],
+    *,
+    past: Sequence[Iterable[Result]] | None = None,
+    models: ModelStore | None = None,
+    **options: Any,
+) -> None:
+    """Assert what the engine relies on, over these frames (or clips):
+
+    - it is a complete plugin of this protocol, its options can be described as JSON Schema and read back
+    - it gives only what its `gives` names, and events with JSON data
+    - it doesn't write into the pixels that it shares with others
+    - pure kinds: the same answer in any order, from several threads, and from a second object
+    - stream plugins with `state`: restored half-way, they go on exactly
+    """
+    check_plugin(cls)
+    cls.options_type.model_json_schema()
+    checked = cls.options_type.model_validate(options)
+    assert cls.options_type.model_validate(checked.model_dump()) == checked, "its options don't survive a round trip"
+    given = [_results(results) for results in past] if past is not None else [Results() for _ in subjects]
+    work = list(zip(subjects, given, strict=True))
+    if issubclass(cls, StreamPlugin):
+        _check_stream(cls, work, checked, models)
+    else:
+        check_frame_plugin(cls, work, checked, models)
+
+
+def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
+    """The part for pure kinds: the same answer in any order, from threads, from another object."""
+    first, second = _opened(cls, work, options, models), _opened(cls, work, options, models)
+    try:
+        straight = [_answer(first, subject, past) for subject, past in work]
+        backward = [_answer(second, subject, past) for subject, past in reversed(work)][::-1]
+        assert straight == backward, f"{cls.__name__} answers differently in another order: it isn't pure"
+        with ThreadPoolExecutor(4) as pool:
+            threaded = list(pool.map(lambda pair: _answer(first, *pair), work))
+        assert straight == threaded, f"{cls.__name__} answers differently from several threads"
+    finally:
+        first.close()
+        second.close()
+
+
+def _check_stream(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
+    whole, half = _opened(cls, work, options, models), _opened(cls, work, options, models)
+    try:
+        middle = len(work) // 2
+        answers = [_answer(whole, *pair) for pair in work]
+        again = [_answer(half, *pair) for pair in work[:middle]]
+        state = half.state()
+        if state is not None:
+            import json
+
+            resumed = _opened(cls, work, options, models)
+            try:
+                resumed.restore(json.loads(json.dumps(dict(state))))
+                again += [_answer(resumed, *pair) for pair in work[middle:]]
+            finally:
+                resumed.close()
+        else:
+            again += [_answer(half, *pair) for pair in work[middle:]]
+        assert answers == again, f"{cls.__name__} answers differently in a second run or after state and restore"
+    finally:
+        whole.close()
+        half.close()
+
+
+def _results(items: Iterable[Result]) -> Results:
+    return Results({("given", type(item)): item for item in items})
+
+
+def _opened(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> Any:
+    plugin: Any = cls(options)
+    log = logging.getLogger(__name__)
+    plugin.open(PluginContext(name="test", stream=work[0][0].stream, models=models or ModelStore(), log=log))
+    if isinstance(plugin, ClipPlugin):
+        plugin.clip()
+    return plugin
+
+
+def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> bytes:
+    """The plugin's answer as bytes, so that answers compare whatever they are made of."""
+    before = subject.rgb.copy()
+    parts: list[Any] = []
+    for item in plugin.process(subject, past) or ():
+        if isinstance(item, Event):
+            parts.append(item.stamped(subject.stream, "test", 0).to_json())
+        else:
+            assert isinstance(item, Result), f"gave a {type(item).__name__}, expected results and events"
+            assert type(item) in plugin.gives, f"gave {type(item).__name__}, which its `gives` doesn't name"
+            back = type(item).from_arrow(item.to_arrow())
+            assert isinstance(back, type(item))
+            parts.append(item.to_arrow().to_pydict())
+    assert (subject.rgb == before).all(), "it wrote into pixels that it shares with others"
+    assert isinstance(plugin, FramePlugin | ClipPlugin | StreamPlugin)
+    return pickle.dumps(parts)
+
+
+__all__ = ["check_frame_plugin", "check_plugin_contract"]
