@@ -92,6 +92,15 @@ def test_another_input_size_is_refused_where_the_model_has_one(store: ModelStore
         store.load(str(folder), input_hw=(4, 12))
 
 
+@pytest.mark.parametrize("wrong", [{"height": 6}, {"layout": "NHWC"}, {"layout": "NDHWC"}])
+def test_a_net_that_is_not_what_its_entry_says_is_refused(
+    wrong: dict[str, Any], store: ModelStore, tmp_path: Path
+) -> None:
+    folder = model_folder(tmp_path / "m", pooling_net(8, 8), input=INPUT | wrong)
+    with pytest.raises(ModelError, match=r"m wants the input x float32 \(1, 3, 8, 8\), its entry says N.*\dx8"):
+        store.load(str(folder))
+
+
 def test_mean_variance_normalisation_of_a_flat_map_gives_zeros() -> None:
     import onnxruntime as ort
     from onnx import TensorProto, helper

@@ -48,7 +48,21 @@ def open_net(job: Job) -> Net:
     _check_size(job)
     module = import_module(f"{__name__}.{_LOADERS[entry.runtime]}")
     load: Callable[[Job], Net] = module.load
-    return load(job)
+    net = load(job)
+    _check_input(net, job)
+    return net
+
+
+def _check_input(net: Net, job: Job) -> None:
+    spec = job.entry.input
+    if spec is None:
+        return
+    height, width = job.input_hw or spec.hw
+    if len(net.inputs[0].shape) != len(spec.layout) or net.input_hw not in (None, (height, width)):
+        raise ModelError(
+            f"{job.entry.name} wants the input {net.inputs[0]}, its entry says {spec.layout} with {height}x{width} "
+            "(height x width); mend `input` in its manifest"
+        )
 
 
 def _check_size(job: Job) -> None:
