@@ -1,0 +1,290 @@
+"""From a file to a checked plan: every mistake at once, each with its place and the nearest right word."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from streamproc.config.document import ChainEntry, Document, StreamDefaults, StreamSection, Used
+from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
+from streamproc.config.reading import Keys, Reading, read, read_text
+from streamproc.config.wiring import wire
+from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, redact
+from streamproc.options import Options, nearest
+from streamproc.registry import Registry
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_ADDRESSES = ("rtsp://", "rtsps://")
+
+
+def load(
+    file: Path,
+    *,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+) -> Plan:
+    """The plan of a configuration file; `ConfigError` with every mistake in it. Opens nothing but that file."""
+    return _resolve(read(file, overrides, environment), registry or Registry())
+
+
+def load_text(text: str, *, registry: Registry | None = None, environment: Mapping[str, str] | None = None) -> Plan:
+    """The plan of a configuration given as text."""
+    return _resolve(read_text(text, Path("config"), (), environment), registry or Registry())
+
+
+def guess_source(text: str) -> dict[str, Any]:
+    """The source section for a path, folder, glob, camera index, device or address."""
+    if text.startswith(_ADDRESSES):
+        return {"type": "rtsp", "options": {"url": text}}
+    if text.isdigit() or text.startswith("/dev/video"):
+        return {"type": "camera", "options": {"device": text}}
+    if "://" not in text and (Path(text).is_dir() or any(c in text for c in "*?[")):
+        return {"type": "images", "options": {"path": text}}
+    return {"type": "file", "options": {"path": text}}
+
+
+def _resolve(reading: Reading, registry: Registry) -> Plan:
+    values = _short_forms(reading.values)
+    document = _validate(Document, values, (), reading)
+    if document is None:
+        raise ConfigError(_sorted(reading.issues))
+    resolver = _Resolver(document, reading, registry)
+    plan = resolver.plan()
+    if reading.issues:
+        raise ConfigError(_sorted(reading.issues))
+    return plan
+
+
+def _sorted(issues: Sequence[Issue]) -> list[Issue]:
+    return sorted(dict.fromkeys(issues), key=lambda issue: (issue.line or 0, issue.column or 0, issue.where))
+
+
+def _short_forms(values: dict[str, Any]) -> dict[str, Any]:
+    """Long forms for `source: PATH` and chain entries that are just names."""
+
+    def stream(section: Any) -> Any:
+        if not isinstance(section, dict):
+            return section
+        section = dict(section)
+        source = section.get("source")
+        if isinstance(source, str | int) and not isinstance(source, bool):
+            section["source"] = guess_source(str(source))
+        if isinstance(section.get("chain"), list):
+            section["chain"] = [{"use": entry} if isinstance(entry, str) else entry for entry in section["chain"]]
+        return section
+
+    out = dict(values)
+    if isinstance(out.get("streams"), dict):
+        out["streams"] = {name: stream(section) for name, section in out["streams"].items()}
+    if "defaults" in out:
+        out["defaults"] = stream(out["defaults"])
+    return out
+
+
+class _Resolver:
+    """Looks names up and checks options; what is wrong goes to `reading.issues`."""
+
+    def __init__(self, document: Document, reading: Reading, registry: Registry) -> None:
+        self._document = document
+        self._reading = reading
+        self._registry = registry
+        self._classes: dict[tuple[str, str], Any] = {}
+
+    def plan(self) -> Plan:
+        sinks = [self._sink(name, used) for name, used in self._document.sinks.items()]
+        self._check_unused_plugins()
+        streams = [self._stream(name, section) for name, section in self._document.streams.items()]
+        runtime = self._document.runtime
+        settings: dict[str, Any] = {} if runtime.workers is None else {"workers": runtime.workers}
+        return Plan(
+            streams=tuple(stream for stream in streams if stream is not None),
+            sinks=tuple(sink for sink in sinks if sink is not None),
+            runtime=RuntimePlan(state=runtime.state, commit_ns=runtime.commit, drain_ns=runtime.drain, **settings),
+            source=_redacted(self._reading.written),
+        )
+
+    def _problem(self, keys: Keys, message: str) -> None:
+        self._reading.issues.append(self._reading.issue(keys, message))
+
+    def _class(self, kind: str, keys: Keys, name: str) -> Any:
+        if (kind, name) not in self._classes:
+            try:
+                self._classes[kind, name] = getattr(self._registry, kind)(name)
+            except (UnknownNameError, PluginError) as error:
+                self._classes[kind, name] = None
+                self._problem((*keys, "type"), redact(str(error)))
+        return self._classes[kind, name]
+
+    def _options(self, cls: Any, keys: Keys, values: dict[str, Any]) -> Options | None:
+        options = _validate(cls.options_type, values, keys, self._reading)
+        assert options is None or isinstance(options, Options)
+        return options
+
+    def _sink(self, name: str, used: Used) -> SinkPlan | None:
+        keys: Keys = ("sinks", name)
+        cls = self._class("sink", keys, used.type)
+        options = self._options(cls, (*keys, "options"), used.options) if cls else None
+        return None if options is None else SinkPlan(name=name, cls=cls, options=options)
+
+    def _stream(self, name: str, section: StreamSection) -> StreamPlan | None:
+        keys: Keys = ("streams", name)
+        cls = self._class("source", (*keys, "source"), section.source.type)
+        options = self._options(cls, (*keys, "source", "options"), section.source.options) if cls else None
+        merged = {key: getattr(self._setting(section, key), key) for key in StreamDefaults.model_fields}
+        chain_keys = (*keys, "chain") if "chain" in section.model_fields_set else ("defaults", "chain")
+        chain = self._chain(chain_keys, merged["chain"])
+        self._check_sinks((*keys, "sinks"), merged["sinks"])
+        flow = merged["flow"]
+        if flow.method == "vectors":
+            self._problem((*keys, "flow", "method"), "vectors is refused: they may point several frames back; use dis")
+        if options is None or chain is None:
+            return None
+        return StreamPlan(
+            name=name,
+            source=cls,
+            source_options=options,
+            chain=chain,
+            sinks=merged["sinks"],
+            rate=merged["rate"],
+            identity=section.identity,
+            buffer_bytes=merged["buffer"],
+            flow=FlowPlan(method=flow.method, preset=flow.preset, width=flow.width),
+            reconnect_ns=merged["reconnect"],
+        )
+
+    def _setting(self, section: StreamSection, key: str) -> StreamDefaults:
+        return section if key in section.model_fields_set else self._document.defaults
+
+    def _chain(self, keys: Keys, entries: Sequence[ChainEntry]) -> tuple[PluginPlan, ...] | None:
+        plans: list[PluginPlan] = []
+        chosen: list[dict[str, str]] = []
+        places: dict[str, Keys] = {}
+        for index, entry in enumerate(entries):
+            here = (*keys, index)
+            plan = self._plugin(here, entry)
+            if entry.use in places:
+                self._problem(here, f"{entry.use!r} stands twice in this chain; give it a second name under plugins")
+            elif plan is not None:
+                plans.append(plan)
+                chosen.append(dict(self._document.plugins[entry.use].inputs))
+            places.setdefault(entry.use, here)
+        if len(plans) < len(entries):
+            return None
+        wired, issues = wire(plans, chosen)
+        for issue in issues:
+            self._problem(places[issue.plugin], f"{issue.plugin}: {issue.message}")
+        return None if issues else wired
+
+    def _plugin(self, here: Keys, entry: ChainEntry) -> PluginPlan | None:
+        section = self._document.plugins.get(entry.use)
+        if section is None:
+            known = ", ".join(self._document.plugins) or "none"
+            message = f"no plugin {entry.use!r}{nearest(entry.use, self._document.plugins)} (under plugins: {known})"
+            self._problem(here, message)
+            return None
+        keys: Keys = ("plugins", entry.use)
+        cls = self._class("plugin", keys, section.type)
+        if cls is None:
+            return None
+        options = self._options(cls, (*keys, "options"), section.options)
+        if entry.options and options is not None:
+            options = self._options(cls, (*here, "options"), {**section.options, **entry.options})
+        if options is None:
+            return None
+        return PluginPlan(
+            name=entry.use,
+            cls=cls,
+            options=options,
+            rate=entry.rate if entry.rate is not None else section.rate,
+            on_error=section.on_error,
+            max_failures=section.max_failures,
+            timeout_ns=section.timeout,
+        )
+
+    def _check_unused_plugins(self) -> None:
+        """Plugins that no chain uses are checked all the same."""
+        used = {e.use for s in (*self._document.streams.values(), self._document.defaults) for e in s.chain}
+        for name, section in self._document.plugins.items():
+            if name not in used and (cls := self._class("plugin", ("plugins", name), section.type)):
+                self._options(cls, ("plugins", name, "options"), section.options)
+
+    def _check_sinks(self, keys: Keys, names: Sequence[str]) -> None:
+        for index, name in enumerate(names):
+            if name not in self._document.sinks:
+                known = ", ".join(self._document.sinks) or "none"
+                close = nearest(name, self._document.sinks)
+                self._problem((*keys, index), f"no sink {name!r}{close} (under sinks: {known})")
+
+
+def _validate(model: type[ModelT], values: Any, keys: Keys, reading: Reading) -> ModelT | None:
+    """A checked model, or None with everything that is wrong added to the issues."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False):
+            reading.issues.append(_issue(model, mistake, keys, reading))
+        return None
+
+
+def _issue(model: type[BaseModel], mistake: Any, keys: Keys, reading: Reading) -> Issue:
+    loc: Keys = tuple(mistake["loc"])
+    path = (*keys, *(part for part in loc if not _is_tag(part)))
+    if mistake["type"] == "extra_forbidden":
+        known = _fields_at(model, loc[:-1])
+        expected = f" (known: {', '.join(known)})" if known else ""
+        return reading.issue(path, f"unknown key {str(loc[-1])!r}{nearest(str(loc[-1]), known)}{expected}", at_key=True)
+    if mistake["type"] == "missing":
+        return reading.issue(path, f"{str(loc[-1])!r} is missing here")
+    text = str(mistake["msg"]).removeprefix("Value error, ")
+    got = mistake.get("input")
+    shown = f", got {redact(repr(got))}" if isinstance(got, str | int | float | bool) and "got" not in text else ""
+    return reading.issue(path, text[:1].lower() + text[1:] + shown)
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether pydantic put this part in for a branch of a union or a key: it doesn't stand in the file."""
+    return isinstance(part, str) and "[" in part
+
+
+def _fields_at(model: type[BaseModel], loc: Keys) -> list[str]:
+    """The keys that the model takes at this place."""
+    here: Any = model
+    for part in loc:
+        here = _inside(here, part)
+    models = [kind for kind in _branches(here) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return [name for kind in models for name in kind.model_fields]
+
+
+def _branches(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    for kind in _branches(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if part in kind.model_fields:
+                return kind.model_fields[str(part)].annotation
+            continue
+        arguments = get_args(kind)
+        if get_origin(kind) in (dict, Mapping) and len(arguments) == 2:
+            return arguments[1]
+        if arguments:
+            return arguments[0]
+    return None
+
+
+def _redacted(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _redacted(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_redacted(value) for value in node]
+    return redact(node) if isinstance(node, str) else node
+
+
+__all__ = ["guess_source", "load", "load_text"]

@@ -1,0 +1,168 @@
+"""YAML 1.2 with the place of every key and value, environment variables and overrides filled in."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streamproc.errors import ConfigError, Issue
+
+Keys = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(slots=True)
+class Reading:
+    """A configuration as plain values, and where everything stands."""
+
+    file: Path
+    values: dict[str, Any] = field(default_factory=dict)
+    written: dict[str, Any] = field(default_factory=dict)
+    """the same before environment variables were filled in"""
+    places: dict[Keys, tuple[int, int]] = field(default_factory=dict)
+    """1-based line and column of each value"""
+    key_places: dict[Keys, tuple[int, int]] = field(default_factory=dict)
+    """1-based line and column of each key"""
+    overridden: set[Keys] = field(default_factory=set)
+    """what came from the command line"""
+    issues: list[Issue] = field(default_factory=list)
+
+    def issue(self, keys: Sequence[str | int], message: str, *, at_key: bool = False) -> Issue:
+        """A mistake at this key: the nearest place that is known is named."""
+        path = tuple(keys)
+        where = ".".join(map(str, path))
+        if any(path[: len(known)] == known for known in self.overridden):
+            return Issue(message=message, where=f"--set {where}")
+        place = self.key_places.get(path) if at_key else None
+        while place is None:
+            place = self.places.get(path)
+            if not path:
+                break
+            path = path[:-1]
+        line, column = place or (1, 1)
+        return Issue(message=message, where=where, file=self.file, line=line, column=column)
+
+
+def read(file: Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Reading:
+    """Read a file; `ConfigError` if it isn't YAML at all. What else is wrong stands in `issues`.
+
+    overrides: texts `dotted.key=value`, the value in YAML, as `--set` gives them.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+        raise ConfigError([Issue(message=f"can't be read: {reason}", file=file)]) from error
+    return read_text(text, file, overrides, environment)
+
+
+def read_text(
+    text: str, file: Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None
+) -> Reading:
+    """As `read`, from text; `file` is for messages."""
+    reading = Reading(file=file)
+    loaded = _load(text, file)
+    if not isinstance(loaded, Mapping):
+        got = "nothing" if loaded is None else f"a {type(loaded).__name__}"
+        raise ConfigError([Issue(message=f"holds {got}, expected keys such as version and streams", file=file)])
+    _note_places(loaded, (), reading)
+    plain: Any = _plain(loaded)
+    for override in overrides:
+        _override(plain, override, reading)
+    reading.written = plain
+    reading.values = _fill_in(plain, (), os.environ if environment is None else environment, reading)
+    return reading
+
+
+def _load(text: str, file: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="rt", pure=True).load(io.StringIO(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise ConfigError([Issue(message=message, file=file, line=place[0], column=place[1])]) from error
+    except YAMLError as error:
+        raise ConfigError([Issue(message=f"not valid YAML: {error}", file=file)]) from error
+
+
+def _note_places(node: Any, path: Keys, reading: Reading) -> None:
+    marks = getattr(node, "lc", None)
+    if marks is None:
+        return
+    reading.places.setdefault(path, (marks.line + 1, marks.col + 1))
+    keyed = isinstance(node, Mapping)
+    for key, child in node.items() if keyed else enumerate(node):
+        here = (*path, key)
+        line, column = (marks.value if keyed else marks.item)(key)
+        reading.places[here] = (line + 1, column + 1)
+        line, column = (marks.key if keyed else marks.item)(key)
+        reading.key_places[here] = (line + 1, column + 1)
+        _note_places(child, here, reading)
+
+
+def _plain(node: Any) -> Any:
+    """Plain dicts, lists and scalars instead of ruamel's own classes."""
+    if isinstance(node, Mapping):
+        return {key if isinstance(key, int) else str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _override(values: Any, override: str, reading: Reading) -> None:
+    dotted, equals, text = override.partition("=")
+    keys: Keys = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    if not equals or "" in keys:
+        message = f"--set {override!r} isn't of the form key=value, such as streams.dock.rate=5"
+        reading.issues.append(Issue(message=message))
+        return
+    target = values
+    for key in keys[:-1]:
+        if isinstance(target, dict):
+            target = target.setdefault(key, {})
+        elif isinstance(target, list) and isinstance(key, int) and key < len(target):
+            target = target[key]
+        else:
+            reading.issues.append(Issue(message=f"--set {dotted}: there is nothing of that name to set"))
+            return
+    if isinstance(target, list) and not (isinstance(keys[-1], int) and keys[-1] < len(target)):
+        reading.issues.append(Issue(message=f"--set {dotted}: the list has {len(target)} entries"))
+        return
+    target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}")))
+    reading.overridden.add(keys)
+
+
+def _fill_in(node: Any, path: Keys, environment: Mapping[str, str], reading: Reading) -> Any:
+    if isinstance(node, dict):
+        return {key: _fill_in(value, (*path, key), environment, reading) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_fill_in(value, (*path, index), environment, reading) for index, value in enumerate(node)]
+    if not isinstance(node, str):
+        return node
+
+    def value_of(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = environment.get(name) or default
+        if found is None:
+            message = f"environment variable {name} isn't set; set it, or write ${{{name}:-default}}"
+            reading.issues.append(reading.issue(path, message))
+            return ""
+        return found
+
+    return _VARIABLE.sub(value_of, node)
+
+
+__all__ = ["Keys", "Reading", "read", "read_text"]

@@ -1,0 +1,52 @@
+"""The JSON Schema of configuration files, for editors: what is installed takes part in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streamproc.config.document import Document
+from streamproc.errors import StreamprocError
+from streamproc.registry import Kind, Registry
+
+
+def config_schema(registry: Registry) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a configuration with the options of every installed source, plugin and sink."""
+    schema = Document.model_json_schema()
+    definitions = schema["$defs"]
+    chain = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ChainEntry"}]}}
+    for section in ("StreamDefaults", "StreamSection"):
+        definitions[section]["properties"]["chain"] = {
+            **chain, "description": definitions[section]["properties"]["chain"]["description"],
+        }  # fmt: skip
+    definitions["Sink"] = {**definitions["Used"], "allOf": _conditions("sink", registry, definitions)}
+    definitions["Source"] = {**definitions["Used"], "allOf": _conditions("source", registry, definitions)}
+    definitions["PluginSection"]["allOf"] = _conditions("plugin", registry, definitions)
+    source = definitions["StreamSection"]["properties"]["source"]
+    definitions["StreamSection"]["properties"]["source"] = {
+        "description": source.get("description", ""),
+        "anyOf": [{"type": "string"}, {"type": "integer"}, {"$ref": "#/$defs/Source"}],
+    }
+    sinks = schema["properties"]["sinks"]
+    for pattern in sinks.get("patternProperties", {}):
+        sinks["patternProperties"][pattern] = {"$ref": "#/$defs/Sink"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _conditions(kind: Kind, registry: Registry, definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """If the type is this, the options are those; what can't be loaded is left open."""
+    found = []
+    for name in registry.names(kind):
+        try:
+            cls: Any = getattr(registry, kind)(name)
+        except StreamprocError:
+            continue
+        options = cls.options_type.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(options.pop("$defs", {}))
+        found.append({
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": {"properties": {"options": options}},
+        })  # fmt: skip
+    return found
+
+
+__all__ = ["config_schema"]
