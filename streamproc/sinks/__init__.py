@@ -1,0 +1,1 @@
+"""The built-in sinks, one file each; they are found by their entry points."""

@@ -1,0 +1,172 @@
+"""Text files that are only ever added to, and stay readable whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from streamproc.errors import SinkBusy, SinkError
+from streamproc.events import Event
+from streamproc.options import Field, Options
+from streamproc.sink import EventSink, SinkContext
+
+_BLOCK = 1 << 16
+_PATIENCE_S = 5.0
+"""how soon a full disk is tried again"""
+
+
+class AppendingFile:
+    """Whole lines or nothing: what a crash or a full disk left unfinished is cut off again."""
+
+    def __init__(self, path: Path, *, replace: bool) -> None:
+        """Open `path` and lock it; its folder is made. Raises `SinkError`."""
+        self.path = path
+        self.repaired = 0
+        """bytes of an unfinished last line that were cut off"""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise SinkError(f"{path} can't be written: {error.strerror}; choose another path") from error
+        try:
+            self._lock()
+            self._size = 0 if replace else self._end_of_last_line()
+            before = os.fstat(self._fd).st_size
+            self.repaired = 0 if replace else before - self._size
+            if before != self._size:
+                os.ftruncate(self._fd, self._size)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in it yet."""
+        return self._size == 0
+
+    def first_line(self) -> str:
+        """Its first line without the line break."""
+        return os.pread(self._fd, _BLOCK, 0).split(b"\n", 1)[0].decode(errors="replace").rstrip("\r")
+
+    def append(self, text: str) -> None:
+        """Add whole lines; raises `SinkBusy` if the disk is full, else `SinkError`: then nothing was added."""
+        rest = memoryview(text.encode())
+        end = self._size + len(rest)
+        try:
+            while rest:
+                rest = rest[os.pwrite(self._fd, rest, end - len(rest)) :]
+        except OSError as error:
+            self._take_back()
+            raise self._failed(error) from error
+        self._size = end
+
+    def sync(self) -> None:
+        """Return once everything is on the disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Close it; the lock goes with it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SinkError(f"{self.path} is being written by another run or sink; give each its own path") from None
+        except OSError:
+            pass  # a file system without locks: two writers are the user's care
+
+    def _end_of_last_line(self) -> int:
+        end = os.fstat(self._fd).st_size
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            found = os.pread(self._fd, end - start, start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+        return 0
+
+    def _take_back(self) -> None:
+        # if this fails too, the next append overwrites what is there
+        with suppress(OSError):
+            os.ftruncate(self._fd, self._size)
+
+    def _failed(self, error: OSError) -> SinkError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return SinkBusy(f"{self.path}: {error.strerror}; free some room, nothing is lost meanwhile", _PATIENCE_S)
+        return SinkError(f"{self.path} can't be written: {error.strerror}")
+
+
+class LinesOptions(Options):
+    """Options of the sinks that write a text file."""
+
+    path: Path = Field(description="the file to write; its folder is made")
+    mode: Literal["append", "replace"] = Field(
+        "append", description="append: add to what an earlier run wrote; replace: start an empty file"
+    )
+
+
+class LinesSink(EventSink[LinesOptions]):
+    """Writes each event as one line of a text file; what the line looks like is the subclass's.
+
+    Delivery: at least once; a repeated event has the id of the first. Lines are whole even after `kill -9`: an
+    unfinished last line is cut off when the file is opened again. Durable after `flush`.
+    """
+
+    header: ClassVar[str] = ""
+    """the first line of the file, without its line break; empty: none"""
+    _file: AppendingFile | None = None
+    _begun = False
+
+    @abstractmethod
+    def line(self, event: Event) -> str:
+        """The event as one line, line break included; the same text in every run."""
+
+    def open(self, context: SinkContext) -> None:
+        """Open the file; raises `SinkError` if it can't be written or starts with another header."""
+        # opened again in the same run, it must not throw away what it wrote before
+        replace = self.options.mode == "replace" and not self._begun
+        self._file = file = AppendingFile(self.options.path, replace=replace)
+        self._begun = True
+        if file.repaired:
+            context.log.warning("%s ended in %d bytes of an unfinished line: cut off", file.path, file.repaired)
+        if self.header and file.empty:
+            file.append(self.header + "\n")
+        elif self.header and file.first_line() != self.header:
+            self.close()
+            raise SinkError(
+                f"{file.path} starts with another line than {self.header!r}; choose another path, or mode: replace"
+            )
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Add the events' lines, all or none."""
+        self._opened().append("".join(self.line(event) for event in events))
+
+    def flush(self) -> None:
+        """Return once all lines are on the disk."""
+        self._opened().sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> AppendingFile:
+        if self._file is None:
+            raise SinkError(f"{self.options.path} isn't open")
+        return self._file
+
+
+__all__ = ["AppendingFile", "LinesOptions", "LinesSink"]

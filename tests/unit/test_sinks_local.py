@@ -1,0 +1,323 @@
+"""The sinks that write to this machine: what they write can be read, survives a crash, and comes once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamproc.errors import SinkBusy, SinkError
+from streamproc.events import Attachment, Event
+from streamproc.frames import StreamInfo
+from streamproc.sink import EventSink, SinkContext
+from streamproc.sinks.appending import LinesOptions
+from streamproc.sinks.csv import COLUMNS, CsvSink
+from streamproc.sinks.jsonl import JsonlSink
+from streamproc.sinks.sqlite import Query, SqliteOptions, SqliteSink, search
+from streamproc.sinks.stdout import StdoutOptions, StdoutSink
+from tests.events import check_record
+
+DOCK = StreamInfo(name="dock", identity="abc", width=640, height=360)
+GATE = replace(DOCK, name="gate")
+LOG = logging.getLogger("tests.sinks")
+
+
+def made(number: int, info: StreamInfo = DOCK, type: str = "zone.entered", **data: Any) -> Event:  # noqa: A002
+    """The event at second `number`."""
+    event = Event(
+        type=type,
+        phase="instant",
+        start_ns=number * 10**9,
+        end_ns=number * 10**9,
+        frame_index=number * 25,
+        pts_ns=number * 10**9,
+        captured_ns=1_777_000_000_000_000_000 + number * 10**9,
+        episode=f"e{number}",
+        score=0.5,
+        data={"label": "person", "track_id": number, "box": [1.0, 2.0, 30.5, 40.0], "zone": "yard", **data},
+    )
+    return event.stamped(info, "fence", 0)
+
+
+def write(sink: EventSink[Any], *batches: Sequence[Event]) -> None:
+    """Open, write, flush, close."""
+    sink.open(SinkContext(name="out", log=LOG))
+    for batch in batches:
+        sink.write(batch)
+    sink.flush()
+    sink.close()
+
+
+def jsonl(path: Path, **options: Any) -> JsonlSink:
+    return JsonlSink(LinesOptions(path=path, **options))
+
+
+def ids(path: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in path.read_text().splitlines()]
+
+
+# --- jsonl ---
+
+
+def test_jsonl_writes_one_valid_cloudevent_a_line(tmp_path: Path) -> None:
+    events = [made(1), made(2, note="über\nzwei Zeilen")]
+    write(jsonl(tmp_path / "new" / "events.jsonl"), events)
+    lines = (tmp_path / "new" / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [event.to_json() for event in events]
+    for line in lines:
+        check_record(json.loads(line))
+
+
+def test_jsonl_appends_to_an_earlier_run_unless_told_to_replace(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    write(jsonl(path), [made(1)])
+    write(jsonl(path), [made(2)])
+    assert ids(path) == [made(1).id, made(2).id]
+    write(jsonl(path, mode="replace"), [made(3)])
+    assert ids(path) == [made(3).id]
+
+
+def test_jsonl_opened_again_in_one_run_keeps_what_it_wrote(tmp_path: Path) -> None:
+    sink = jsonl(tmp_path / "events.jsonl", mode="replace")
+    write(sink, [made(1)])
+    write(sink, [made(2)])
+    assert ids(tmp_path / "events.jsonl") == [made(1).id, made(2).id]
+
+
+@pytest.mark.parametrize("sink", [JsonlSink, CsvSink])
+@pytest.mark.parametrize("kept", [1, 20, 200])
+def test_a_line_left_unfinished_by_a_crash_is_cut_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sink: type[JsonlSink | CsvSink], kept: int
+) -> None:
+    path = tmp_path / "out"
+    write(sink(LinesOptions(path=path)), [made(1)])
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines(keepends=True)[-1][:kept].rstrip(b"\n"))
+    write(sink(LinesOptions(path=path)), [made(2)])
+    write(sink(LinesOptions(path=tmp_path / "straight")), [made(1), made(2)])
+    assert path.read_bytes() == (tmp_path / "straight").read_bytes()
+    assert "cut off" in caplog.text
+
+
+def test_a_killed_writer_leaves_only_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    program = (
+        "import itertools, logging, pathlib, sys\n"
+        "from tests.unit.test_sinks_local import jsonl, made\n"
+        "from streamproc.sink import SinkContext\n"
+        "sink = jsonl(pathlib.Path(sys.argv[1]))\n"
+        "sink.open(SinkContext(name='out', log=logging.getLogger()))\n"
+        "for n in itertools.count():\n"
+        "    sink.write([made(n), made(n + 1)]); sink.flush()\n"
+        "    print(n, flush=True)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for _ in range(5):
+        assert child.stdout.readline()
+    child.kill()
+    child.communicate()
+    write(jsonl(path), [made(0)])
+    found = ids(path)
+    assert found[:2] == [made(0).id, made(1).id]
+    assert len(found) >= 11
+
+
+def test_a_full_disk_is_a_reason_to_wait_and_leaves_no_half_line(tmp_path: Path) -> None:
+    sink = jsonl(tmp_path / "events.jsonl")
+    sink.open(SinkContext(name="out", log=LOG))
+    sink.write([made(1)])
+    size = (tmp_path / "events.jsonl").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
+        with pytest.raises(SinkError, match=r"can't be written"):
+            sink.write([made(2)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / "events.jsonl").stat().st_size == size
+    sink.write([made(2)])
+    sink.close()
+    assert ids(tmp_path / "events.jsonl") == [made(1).id, made(2).id]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_no_room_left_is_told_apart_from_other_errors() -> None:
+    sink = jsonl(Path("/dev/full"))
+    sink.open(SinkContext(name="out", log=LOG))
+    with pytest.raises(SinkBusy, match="free some room"):
+        sink.write([made(1)])
+    sink.close()
+
+
+def test_two_writers_to_one_file_are_refused(tmp_path: Path) -> None:
+    first, second = jsonl(tmp_path / "e"), jsonl(tmp_path / "e")
+    first.open(SinkContext(name="a", log=LOG))
+    with pytest.raises(SinkError, match="each its own path"):
+        second.open(SinkContext(name="b", log=LOG))
+    first.close()
+
+
+def test_a_path_that_cant_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for sink in (jsonl(tmp_path / "file" / "events.jsonl"), SqliteSink(SqliteOptions(path=tmp_path / "file" / "db"))):
+        with pytest.raises(SinkError, match="choose another path"):
+            sink.open(SinkContext(name="out", log=LOG))
+        sink.close()
+
+
+# --- csv ---
+
+
+def test_csv_has_a_row_an_event_and_one_header(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    sink = CsvSink(LinesOptions(path=path))
+    write(sink, [made(1, zone='the "yard", north', speed=1.234)])
+    write(CsvSink(LinesOptions(path=path)), [made(2, note="two\nlines")])
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert len(path.read_text().splitlines()) == 3
+    assert [row["id"] for row in rows] == [made(1).id, made(2).id]
+    assert rows[0]["zone"] == 'the "yard", north'
+    assert [rows[0][side] for side in ("x1", "y1", "x2", "y2")] == ["1.0", "2.0", "30.5", "40.0"]
+    assert (rows[0]["label"], rows[0]["score"], rows[0]["start_s"]) == ("person", "0.5", "1.0")
+    assert json.loads(rows[0]["data"]) == {"episode": "e1", "speed": 1.23}
+    assert json.loads(rows[1]["data"])["note"] == "two\nlines"
+
+
+def test_csv_refuses_a_table_with_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("a,b\n1,2\n")
+    sink = CsvSink(LinesOptions(path=path))
+    with pytest.raises(SinkError, match="mode: replace"):
+        sink.open(SinkContext(name="out", log=LOG))
+    sink.close()
+    assert path.read_text() == "a,b\n1,2\n"
+    write(CsvSink(LinesOptions(path=path, mode="replace")), [made(1)])
+    assert path.read_text().startswith(",".join(COLUMNS) + "\n")
+
+
+# --- stdout ---
+
+
+def test_stdout_lines_can_be_read_by_people(capsys: pytest.CaptureFixture[str]) -> None:
+    write(StdoutSink(StdoutOptions()), [made(3723)])
+    assert capsys.readouterr().out == (
+        "1:02:03.000  dock  zone.entered  person #3723  box=[1.0, 2.0, 30.5, 40.0] zone=yard score=0.5\n"
+    )
+
+
+def test_stdout_lines_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    write(StdoutSink(StdoutOptions(format="json")), [made(1), made(2)])
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert records == [made(1).to_json(), made(2).to_json()]
+
+
+def test_a_reader_that_went_away_is_an_error_of_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe, write_through=True))
+        with pytest.raises(SinkError, match="standard output"):
+            StdoutSink(StdoutOptions()).write([made(1)])
+
+
+# --- sqlite ---
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Six events of two streams."""
+    path = tmp_path / "events.db"
+    thumbnail = Attachment(name="thumbnail", media_type="image/jpeg", data=b"\xff\xd8")
+    events = [
+        made(1),
+        replace(made(2, label="car"), attachments=(thumbnail,)),
+        made(3, type="line.crossed", direction="left"),
+        made(4, GATE, note="a man with a red suitcase"),
+        replace(made(5, GATE, type="zone.left"), captured_ns=None),
+        made(6, GATE, type="zones.merged"),
+    ]
+    write(SqliteSink(SqliteOptions(path=path)), events[:2], events[2:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        (Query(), [1, 2, 3, 4, 6, 5]),  # by capture time, those without it last
+        (Query(limit=2), [1, 2]),
+        (Query(stream="gate"), [4, 6, 5]),
+        (Query(type="zone.entered"), [1, 2, 4]),
+        (Query(type="zone"), [1, 2, 4, 5]),
+        (Query(type="zone.*"), [1, 2, 4, 5]),
+        (Query(label="car"), [2]),
+        (Query(from_s=2, to_s=4), [2, 3, 4]),
+        (Query(since="2026-04-24T03:06:42", until="2026-04-24T03:06:44"), [2, 3]),
+        (Query(text="suitcase red"), [4]),
+        (Query(text="suitc"), [4]),
+        (Query(text="left", stream="dock"), [3]),
+        (Query(text="zone.left"), [5]),
+        (Query(text='nobody said "this" OR that)'), []),
+        (Query(stream="dock' OR 1=1 --"), []),
+    ],
+)
+def test_events_are_found(database: Path, query: Query, seconds: list[int]) -> None:
+    assert [found.record["data"]["start_s"] for found in search(database, query)] == seconds
+
+
+def test_what_is_found_is_the_whole_event_with_its_pictures(database: Path) -> None:
+    (found,) = search(database, Query(label="car"))
+    assert found.record == made(2, label="car").to_json()
+    assert found.pictures == {"thumbnail": b"\xff\xd8"}
+    check_record(found.record)
+
+
+def test_a_repeated_event_is_kept_once(tmp_path: Path) -> None:
+    sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
+    write(sink, [made(1), made(2)])
+    write(sink, [made(2), made(2), made(3)])
+    assert [found.record["id"] for found in search(tmp_path / "db", Query())] == [made(n).id for n in (1, 2, 3)]
+    assert len(search(tmp_path / "db", Query(text="person"))) == 3
+
+
+def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path) -> None:
+    sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
+    sink.open(SinkContext(name="out", log=LOG))
+    assert sink._db is not None
+    sink._db.execute("PRAGMA busy_timeout=10")
+    other = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(SinkBusy, match="locked"):
+        sink.write([made(1)])
+    other.execute("ROLLBACK")
+    other.close()
+    sink.write([made(1)])
+    sink.close()
+    assert len(search(tmp_path / "db", Query())) == 1
+
+
+def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "db") as other:
+        other.execute("CREATE TABLE mine (a)")
+    other.close()
+    (tmp_path / "text").write_text("not a database, but long enough to be taken for one " * 20)
+    for name, message in (("db", "isn't a database of this version"), ("text", "not a database")):
+        with pytest.raises(SinkError, match=message):
+            SqliteSink(SqliteOptions(path=tmp_path / name)).open(SinkContext(name="out", log=LOG))
+    with pytest.raises(SinkError, match="no such file"):
+        search(tmp_path / "nowhere", Query())
