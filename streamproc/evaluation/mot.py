@@ -204,7 +204,7 @@ def _without_distractors(truth: MotBoxes, tracks: MotBoxes) -> MotBoxes:
 
 def _clear_and_identity(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]]) -> dict[str, dict[str, Any]]:
     try:
-        import motmetrics  # type: ignore[import-untyped]
+        import motmetrics
     except ImportError as error:
         raise ImportError(f"{error}; install it with: pip install 'streamproc[eval]'") from error
     names = {
@@ -237,7 +237,7 @@ def _accumulate(motmetrics: Any, truth: MotBoxes, tracks: MotBoxes) -> Any:
 
 def _hota(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]]) -> dict[str, dict[str, float]]:
     try:
-        from trackeval.metrics import HOTA  # type: ignore[import-untyped]
+        from trackeval.metrics import HOTA
     except ImportError as error:
         raise ImportError(f"{error}; install it with: pip install 'streamproc[eval]'") from error
     metric = HOTA()

@@ -1,0 +1,28 @@
+"""Tracking: an identity for detections over time, and what helps it: the camera's motion and appearance."""
+
+from streamproc_plugins.tracking.appearance import Appearance
+from streamproc_plugins.tracking.backfill import back_fill
+from streamproc_plugins.tracking.camera_motion import CameraMotionPlugin
+from streamproc_plugins.tracking.options import AppearanceOptions, CameraMotionOptions, TrackingOptions
+from streamproc_plugins.tracking.plugin import Tracking
+from streamproc_plugins.tracking.results import CameraMotion, Embeddings
+from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.table import Seen, Step, TrackState
+from streamproc_plugins.tracking.tracker import Tracker
+
+__all__ = [
+    "Appearance",
+    "AppearanceOptions",
+    "CameraMotion",
+    "CameraMotionOptions",
+    "CameraMotionPlugin",
+    "Embeddings",
+    "Seen",
+    "Settings",
+    "Step",
+    "TrackState",
+    "Tracker",
+    "Tracking",
+    "TrackingOptions",
+    "back_fill",
+]

@@ -1,9 +1,9 @@
 """A Kalman filter over many boxes at once, in seconds of media time.
 
-Each of a box's four numbers (centre x, y, width, height) moves on its own: its velocity is an Ornstein-Uhlenbeck process, which
-forgets its direction within `memory_s` and has `speed` as its long-run spread. Its exact discrete form depends on the
-elapsed time alone, so that two steps of 1/60 s equal one of 1/30 s: no frame rate is assumed, and a velocity fades while
-nothing is seen. Constant velocity (Bewley et al., SORT, 2016) is the limit of a long memory.
+Each of a box's four numbers (centre x, y, width, height) moves on its own: its velocity is an Ornstein-Uhlenbeck
+process, which forgets its direction within `memory_s` and has `speed` as its long-run spread. Its exact discrete form
+depends on the elapsed time alone, so that two steps of 1/60 s equal one of 1/30 s: no frame rate is assumed, and a
+velocity fades while nothing is seen. Constant velocity (SORT, Bewley et al. 2016) is the limit of a long memory.
 
 Shapes: `mean` and `velocity` are float64 (n, 4) `cx, cy, w, h` in pixels and pixels a second, `covariance` is float64
 (n, 4, 3): variance of the position, covariance with its velocity, variance of the velocity.
@@ -23,17 +23,17 @@ Array = NDArray[np.float64]
 class Motion:
     """How things move and how well they are measured, in units of a box's own size (sqrt(w * h))."""
 
-    speed: float = 0.6
+    speed: float = 0.8
     """spread of the centre's velocity, sizes a second"""
     growth: float = 0.15
     """spread of the velocity of width and height, sizes a second"""
-    memory_s: float = 1.0
+    memory_s: float = 2.0
     """time in which a velocity is forgotten, seconds"""
     noise: float = 0.06
     """spread of a measured centre at score 1, sizes"""
     size_noise: float = 0.1
     """spread of a measured width or height at score 1, sizes"""
-    doubt: float = 1.0
+    doubt: float = 2.0
     """how much a low score widens the noise: the spread is (1 + doubt * (1 - score)) times as large"""
 
 
@@ -123,10 +123,10 @@ def warp(belief: Belief, affine: Array) -> Belief:
 
 def _spread(mean: Array, motion: Motion) -> Array:
     rates = np.array([motion.speed, motion.speed, motion.growth, motion.growth])
-    return box_size(mean)[:, None] * rates
+    return np.asarray(box_size(mean)[:, None] * rates)
 
 
 def _noise(mean: Array, score: Array, motion: Motion) -> Array:
     parts = np.array([motion.noise, motion.noise, motion.size_noise, motion.size_noise])
     wider = 1 + motion.doubt * (1 - np.clip(score, 0, 1))
-    return (box_size(mean)[:, None] * parts * wider[:, None]) ** 2
+    return np.asarray((box_size(mean)[:, None] * parts * wider[:, None]) ** 2)

@@ -151,17 +151,14 @@ class Table:
         """These tracks and then those."""
         if not len(other):
             return self
-        a, b = self.widened(other.embedding.shape[1]), other.widened(self.embedding.shape[1])
-        return Table(
-            **{f.name: np.concatenate([getattr(a, f.name), getattr(b, f.name)]) for f in fields(self)}
-        )
+        other = other.looking(self.embedding.shape[1])
+        return Table(**{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)})
 
-    def widened(self, width: int) -> Table:
-        """With embeddings at least `width` wide; what is added is zero, that is unknown."""
-        lacks = width - self.embedding.shape[1]
-        if lacks <= 0:
+    def looking(self, width: int) -> Table:
+        """With embeddings of this width; those of another width (another net) can't be compared and are forgotten."""
+        if self.embedding.shape[1] == width:
             return self
-        return replace(self, embedding=np.pad(self.embedding, ((0, 0), (0, lacks))))
+        return replace(self, embedding=np.zeros((len(self), width), np.float32))
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values from which `from_plain` makes the same table to the last bit."""

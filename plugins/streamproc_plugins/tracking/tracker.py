@@ -1,8 +1,9 @@
 """The tracker itself: detections of one frame after the other in, tracks out. Knows arrays and media time only.
 
-Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now choose
-before lost ones (Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared (after C-BIoU, Yang et
-al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024); a low score means a less certain box (NSA Kalman, Du et al. 2021).
+Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now
+choose before lost ones (Deep SORT, Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared
+(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024); a low score means a less certain
+box (NSA Kalman, Du et al. 2021).
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ class Tracker:
         self._next_id = 1
         self._now_ns: int | None = None
 
-    def step(
-        self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None
-    ) -> Step:
+    def step(self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None) -> Step:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
 
         camera: float64 (2, 3), affine from the picture of the step before to this one.
         size: width and height of the picture; what leaves it is not shown or followed further.
         """
         self.expire(now_ns)
+        if seen.embedding is not None:
+            self._table = self._table.looking(seen.embedding.shape[1])
         before_ns = now_ns if self._now_ns is None else self._now_ns
         self._advance(now_ns, camera)
         rows = self._usable(seen)
@@ -142,28 +143,25 @@ class Tracker:
         margin = np.minimum(doubt * settings.margin, size)
         agree = side_agreement(tracks.mean[:, 2:], seen.xyxy[:, 2:] - seen.xyxy[:, :2])
         like = buffered_overlap(boxes, seen.xyxy, margin) * agree[:, :, 1]
-        if seen.embedding is not None and tracks.embedding.shape[1] == seen.embedding.shape[1]:
+        if seen.embedding is not None:
             near = buffered_overlap(boxes, seen.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
             like = self._with_appearance(like, near, tracks.embedding, seen.embedding)
         same = tracks.group[:, None] == seen.group[None, :]
         return np.where(same, like, like * settings.other_label)
 
-    def _with_appearance(
-        self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]
-    ) -> Array:
+    def _with_appearance(self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]) -> Array:
         settings = self.settings
         least, full = settings.appearance_least, settings.appearance_full
         cosine = known.astype(np.float64) @ new.astype(np.float64).T
         says = np.clip((cosine - least) / max(full - least, 1e-6), 0, 1)
         mixed = (1 - settings.appearance_weight) * like + settings.appearance_weight * says * near
-        told = known.any(axis=1)[:, None] & new.any(axis=1)[None, :]
+        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
         return np.where(told, mixed, like)
 
     def _updated(self, rows: Indices, seen: Seen, now_ns: int) -> Table:
         """The table after `rows` were seen, one detection each."""
         settings = self.settings
-        table = self._table if seen.embedding is None else self._table.widened(seen.embedding.shape[1])
-        part = table.take(rows)
+        part = self._table.take(rows)
         belief = kalman.correct(part.belief, kalman.to_cxcywh(seen.xyxy), seen.score, settings.motion)
         since = (now_ns - part.seen_ns) / _NS
         blend = 1 - np.exp(-since / settings.score_memory_s)
@@ -177,7 +175,7 @@ class Tracker:
             score=part.score + blend * (seen.score - part.score),
             embedding=self._blended(part.embedding, seen, since),
         )
-        return table.with_rows(rows, part)
+        return self._table.with_rows(rows, part)
 
     def _relabelled(self, part: Table, group: Indices, now_ns: int) -> Table:
         """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while."""
@@ -244,7 +242,7 @@ class Tracker:
         showing = (now_ns - table.seen_ns) / _NS <= limit
         if size is not None:  # who is cut by the side of the picture has mostly left it
             showing &= (boxes[:, 0] >= _EDGE_PX) & (boxes[:, 2] <= size[0] - _EDGE_PX)
-        return showing
+        return np.asarray(showing, np.bool_)
 
     def _keep(self, alive: Mask) -> None:
         if not alive.all():

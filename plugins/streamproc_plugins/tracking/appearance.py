@@ -1,0 +1,72 @@
+"""`appearance`: what each detected person looks like, from a re-identification net."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Detections, Flow, Frame, FramePlugin, Output, PluginContext, Result, Results
+from streamproc.errors import ModelError
+from streamproc.models import prepare
+from streamproc_plugins.tracking.options import AppearanceOptions
+from streamproc_plugins.tracking.results import Embeddings
+
+
+class Appearance(FramePlugin[AppearanceOptions]):
+    """Gives `Embeddings`, a unit vector for each detection worth looking at."""
+
+    needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
+    gives: ClassVar[tuple[type[Result], ...]] = (Embeddings,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net."""
+        self._net = context.models.load(self.options.model)
+        spec = self._net.entry.input
+        if spec is None or self._net.entry.task != "re-identification":
+            raise ModelError(
+                f"{self.options.model} is for {self._net.entry.task}, expected a net for re-identification; "
+                "`streamproc models list` names them"
+            )
+        self._spec = spec
+        self._width: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One embedding a detection, zeros for those that are not looked at."""
+        found = past[Detections]
+        rows = self._worth(found)
+        made = [self._embed(crop(frame.rgb, found.xyxy[row])) for row in rows]
+        width = made[0].size if made else self._width_of_net()
+        values = np.zeros((len(found), width), np.float32)
+        if made:
+            values[rows] = np.stack(made)
+        return [Embeddings(values=values)]
+
+    def _worth(self, found: Detections) -> NDArray[np.int64]:
+        options = self.options
+        good = (found.score >= options.min_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= options.min_height)
+        good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
+        if options.labels:
+            good &= np.array([label in options.labels for label in found.label], np.bool_)
+        rows = np.flatnonzero(good)
+        best = np.argsort(-found.score[rows], kind="stable")[: options.max_items]
+        return np.sort(rows[best]).astype(np.int64)
+
+    def _embed(self, person: NDArray[np.uint8]) -> NDArray[np.float32]:
+        tensor, _ = prepare(person, self._spec)
+        out = np.asarray(self._net(tensor)[0], np.float32).ravel()
+        return np.asarray(out / max(float(np.linalg.norm(out)), 1e-9), np.float32)
+
+    def _width_of_net(self) -> int:
+        width = self._net.outputs[0].shape[-1]
+        return 0 if width is None else int(width)
+
+
+def crop(rgb: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The part of `rgb` (h, w, 3) within a box, at least one pixel each way."""
+    height, width = rgb.shape[:2]
+    left, top = (int(min(max(v, 0), limit - 1)) for v, limit in zip(xyxy[:2], (width, height), strict=True))
+    right = int(np.clip(np.ceil(xyxy[2]), left + 1, width))
+    bottom = int(np.clip(np.ceil(xyxy[3]), top + 1, height))
+    return np.ascontiguousarray(rgb[top:bottom, left:right])

@@ -1,0 +1,92 @@
+"""Tracks completed after the fact, for recorded input: what could not be known online is known at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.tracking.table import Step, TrackState
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Boxes of all tracks over all frames, in the order of frames, then ids."""
+
+    frame: Indices
+    """int64 (n,), index into the steps"""
+    track_id: Indices
+    xyxy: Array
+    """float64 (n, 4), pixels"""
+    score: Array
+
+
+def back_fill(steps: Sequence[Step], times_ns: Sequence[int], longest_gap_s: float, least_hits: int = 3) -> Rows:
+    """All boxes of the tracks that were ever confirmed, from their first detection on, with short gaps bridged.
+
+    steps, times_ns: what the tracker gave, and the media time of each. A gap of at most `longest_gap_s` between two
+    detections is filled along the straight line between them, at the times of the frames in between; elsewhere the
+    predicted boxes stay that were shown. A track with fewer than `least_hits` detections is left out.
+    """
+    if not steps:
+        raise ValueError("no steps were given, expected at least one; run the tracker first")
+    measured = _rows(steps, [step.source >= 0 for step in steps])
+    predicted = _rows(steps, [step.shown & (step.source < 0) for step in steps])
+    ids, count = np.unique(measured.track_id, return_counts=True)
+    confirmed = np.unique(np.concatenate([s.track_id[s.state != TrackState.TENTATIVE] for s in steps]))
+    kept = np.isin(measured.track_id, np.intersect1d(ids[count >= least_hits], confirmed))
+    rows = _take(measured, kept)
+    filled = _between(rows, np.asarray(times_ns, np.int64), longest_gap_s)
+    open_end = np.isin(predicted.track_id, rows.track_id) & ~np.isin(_key(predicted), _key(filled))
+    parts = (rows, filled, _take(predicted, open_end))
+    whole = Rows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES})
+    return _take(whole, np.lexsort((whole.track_id, whole.frame)))
+
+
+_NAMES = ("frame", "track_id", "xyxy", "score")
+
+
+def _rows(steps: Sequence[Step], chosen: Sequence[NDArray[np.bool_]]) -> Rows:
+    pairs = list(zip(steps, chosen, strict=True))
+    return Rows(
+        frame=np.repeat(np.arange(len(steps), dtype=np.int64), [int(rows.sum()) for rows in chosen]),
+        track_id=np.concatenate([step.track_id[rows] for step, rows in pairs]),
+        xyxy=np.concatenate([step.xyxy[rows] for step, rows in pairs]),
+        score=np.concatenate([step.score[rows] for step, rows in pairs]),
+    )
+
+
+def _key(rows: Rows) -> Indices:
+    """One number for a frame and a track."""
+    return rows.frame * (1 << 40) + rows.track_id
+
+
+def _between(rows: Rows, times_ns: Indices, longest_gap_s: float) -> Rows:
+    """The rows that are missing between two of a track."""
+    order = np.lexsort((rows.frame, rows.track_id))
+    here, there = order[:-1], order[1:]
+    frames, ids = rows.frame, rows.track_id
+    gap = (ids[here] == ids[there]) & (frames[there] - frames[here] > 1)
+    gap &= times_ns[frames[there]] - times_ns[frames[here]] <= longest_gap_s * 1e9
+    here, there = here[gap], there[gap]
+    counts = frames[there] - frames[here] - 1
+    start, end = np.repeat(here, counts), np.repeat(there, counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    frame = frames[start] + 1 + np.arange(len(start), dtype=np.int64) - first
+    since, whole = times_ns[frame] - times_ns[frames[start]], times_ns[frames[end]] - times_ns[frames[start]]
+    share = since / np.maximum(whole, 1)
+    return Rows(
+        frame=frame,
+        track_id=ids[start],
+        xyxy=rows.xyxy[start] + share[:, None] * (rows.xyxy[end] - rows.xyxy[start]),
+        score=rows.score[start] + share * (rows.score[end] - rows.score[start]),
+    )
+
+
+def _take(rows: Rows, chosen: NDArray[np.bool_] | Indices) -> Rows:
+    return Rows(**{name: getattr(rows, name)[chosen] for name in _NAMES})
