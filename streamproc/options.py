@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 _UNITS_NS = {
     "ns": 1,
@@ -23,12 +23,10 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)\s*")
 
 
 def parse_duration(value: Any) -> int:
-    """Nanoseconds of a text such as `2s`, `500ms`, `1.5min`, `1h`; an int passes as nanoseconds (defaults in code).
+    """Nanoseconds of a text such as `2s`, `500ms`, `1.5min`, `1h`.
 
     Raises `ValueError` for a number without a unit, which could mean anything.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a duration with its unit, such as 2s, 500ms or 1min, got {value!r}")
@@ -43,9 +41,10 @@ def seconds(value: float) -> int:
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration),
+    PlainSerializer(lambda value: f"{value}ns"),
     WithJsonSchema({"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ns|us|ms|s|min|h|d)\s*$"}),
 ]
-"""A time span: written with its unit in YAML (`2s`), an int of nanoseconds in code."""
+"""A time span: given with its unit (`2s`), read as an int of nanoseconds; give defaults as `seconds(2)`."""
 
 
 class Options(BaseModel):

@@ -16,9 +16,7 @@ _SIZE_UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB
 
 
 def parse_size(value: Any) -> int:
-    """Bytes of a text such as `64MiB`; an int passes as bytes (defaults in code)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    """Bytes of a text such as `64MiB`."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a size with its unit, such as 64MiB or 500MB, got {value!r}")

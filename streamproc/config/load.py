@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -51,14 +52,42 @@ def guess_source(text: str) -> dict[str, Any]:
 
 def _resolve(reading: Reading, registry: Registry) -> Plan:
     values = _short_forms(reading.values)
-    document = _validate(Document, values, (), reading)
+    document = _validate(Document, values, (), reading) or _what_is_right(values)
     if document is None:
         raise ConfigError(_sorted(reading.issues))
-    resolver = _Resolver(document, reading, registry)
-    plan = resolver.plan()
+    plan = _Resolver(document, reading, registry).plan()
     if reading.issues:
         raise ConfigError(_sorted(reading.issues))
     return plan
+
+
+def _what_is_right(values: dict[str, Any]) -> Document | None:
+    """The document without what is wrong in it, so that names and options can be checked in the same go."""
+    values = copy.deepcopy(values)
+    for _ in range(1000):
+        try:
+            return Document.model_validate(values)
+        except ValidationError as error:
+            wrong = [mistake["loc"][: -1 if mistake["type"] == "missing" else None] for mistake in error.errors()]
+            removed = [_remove(values, tuple(loc)) for loc in sorted(wrong, key=str, reverse=True)]
+            if not any(removed):
+                return None
+    return None
+
+
+def _remove(values: Any, loc: Keys) -> bool:
+    """Take the value at `loc` out; False if there is nothing to take out."""
+    loc = tuple(part for part in loc if not _is_tag(part))
+    for part in loc[:-1]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    try:
+        del values[loc[-1]]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
 
 
 def _sorted(issues: Sequence[Issue]) -> list[Issue]:
