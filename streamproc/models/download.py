@@ -51,6 +51,15 @@ def fetch(entry: ModelEntry, file: ModelFile, target: Path, progress: Progress =
             f"{file.name} of {entry.name} has no public address; put the file into a folder named by STREAMPROC_MODELS"
         )
     require_folder(target.parent)
+    try:
+        return _fetch_alone(entry, file, target, progress)
+    except OSError as error:  # the network's errors are not among these
+        raise DownloadError(
+            f"{target} can't be written ({error.strerror}); make room, or name another folder with STREAMPROC_CACHE"
+        ) from None
+
+
+def _fetch_alone(entry: ModelEntry, file: ModelFile, target: Path, progress: Progress) -> Path:
     with _only_one(target.with_name(f".{target.name}.lock")):
         if target.is_file():  # another process was faster
             return target

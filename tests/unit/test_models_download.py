@@ -177,6 +177,12 @@ def test_a_model_without_an_address_has_to_lie_in_a_mirror(tmp_path: Path) -> No
         fetch(entry_for(None), tmp_path)
 
 
+def test_a_cache_that_cannot_be_written_says_what_to_do(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx.part").mkdir()
+    with pytest.raises(DownloadError, match=r"net\.onnx can't be written .*STREAMPROC_CACHE"):
+        fetch(entry_for(shop.url), tmp_path)
+
+
 def test_two_threads_download_once(shop: Shop, tmp_path: Path) -> None:
     entry = entry_for(shop.url)
     threads = [threading.Thread(target=fetch, args=(entry, tmp_path)) for _ in range(4)]

@@ -207,3 +207,22 @@ def test_keras_files_are_loaded_in_safe_mode_only(store: ModelStore, tmp_path: P
     keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)]).save(evil / "net.keras")
     with pytest.raises(ModelError, match="safe mode"):
         store.load(str(evil))
+
+
+def test_a_saved_model_is_loaded_unless_it_can_run_code(store: ModelStore, tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    given = [tf.TensorSpec([None, 2], tf.float32, name="x")]
+    files = [{"name": name} for name in ("saved_model.pb", "fingerprint.pb")]
+
+    double = tf.Module()
+    double.call = tf.function(lambda x: {"y": 2 * x}, input_signature=given)
+    good = model_folder(tmp_path / "good", b"", runtime="savedmodel", files=files)
+    tf.saved_model.save(double, str(good), signatures=double.call)
+    assert store.load(str(good))(np.array([[1, 2]], np.float32))[0].tolist() == [[2, 4]]
+
+    python = tf.Module()
+    python.call = tf.function(lambda x: {"y": tf.py_function(abs, [x], tf.float32)}, input_signature=given)
+    evil = model_folder(tmp_path / "evil", b"", runtime="savedmodel", files=files)
+    tf.saved_model.save(python, str(evil), signatures=python.call)
+    with pytest.raises(ModelError, match=r"can run code or touch files \(EagerPyFunc\)"):
+        store.load(str(evil))
