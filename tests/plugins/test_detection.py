@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from streamproc import (
 )
 from streamproc.frames import PixelCache
 from streamproc.models import ModelStore
+from streamproc.testing import check_plugin_contract
 from tests.nets import answering_net, brightness_net, model_folder
 
 
@@ -157,20 +157,9 @@ def test_options_have_limits(wrong: dict[str, Any]) -> None:
         DetectionOptions.model_validate(wrong)
 
 
-def test_several_threads_give_what_one_gives(store: ModelStore, spots: str) -> None:
-    plugin = opened(store, 96, 64, model=spots)
-    pictures = [with_blocks(64, 96, (8 * i, 8, 8 * i + 8, 16)) for i in range(6)]
-    answers: dict[int, list[Any]] = {}
-
-    def work(i: int) -> None:
-        answers[i] = detect(plugin, pictures[i]).xyxy.tolist()
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(pictures))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [answers[i] for i in range(6)] == [[[8 * i, 8, 8 * i + 8, 16]] for i in range(6)]
+def test_it_holds_to_the_contract_of_plugins(store: ModelStore, spots: str) -> None:
+    frames = [frame_of(with_blocks(64, 96, (8 * i, 8, 8 * i + 8, 16))) for i in range(6)]
+    check_plugin_contract(Detection, frames, models=store, model=spots)
 
 
 def picture(shared: Path, name: str) -> NDArray[np.uint8]:
@@ -205,6 +194,14 @@ def test_real_nets_find_what_is_in_the_pictures(
     found = detect(plugin, rgb)
     assert len(found) == len(boxes)
     assert (iou(np.array(boxes, np.float32), found.xyxy).max(axis=1) > 0.75).all()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("model", ["yolox-nano", "yolox-nano-tflite-small"])
+def test_real_nets_hold_to_the_contract_of_plugins(model: str, real: ModelStore, shared: Path) -> None:
+    rgb = picture(shared, "face.jpg")
+    frames = [frame_of(np.ascontiguousarray(rgb[:, 20 * i :])) for i in range(3)]
+    check_plugin_contract(Detection, frames, models=real, model=model)
 
 
 @pytest.mark.real
