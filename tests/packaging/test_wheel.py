@@ -1,0 +1,60 @@
+"""What users install: the built wheel in an empty environment, run from another folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.machine import REPOSITORY
+
+pytestmark = pytest.mark.timeout(1200)  # TensorFlow alone is half a gigabyte to fetch and unpack
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What a program prints; the test fails with it if the program does."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel."""
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, REPOSITORY, cwd=out)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs folder of an environment with nothing but the wheel and its dependencies."""
+    folder = tmp_path_factory.mktemp("empty") / "env"
+    venv.create(folder, with_pip=True)
+    run(folder / "bin" / "python", "-m", "pip", "install", "-q", "--no-compile", wheel, cwd=folder)
+    return folder / "bin"
+
+
+def test_the_wheel_holds_both_packages_and_all_their_data(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    tracked = run("git", "ls-files", "streamproc", "plugins/streamproc_plugins", cwd=REPOSITORY).splitlines()
+    wanted = {name.removeprefix("plugins/") for name in tracked}
+    assert wanted - inside == set()
+    assert {name.split("/")[0] for name in inside if ".dist-info" not in name} == {"streamproc", "streamproc_plugins"}
+    assert any(name.endswith("licenses/LICENSE") for name in inside)
+
+
+def test_the_program_runs_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    assert "Usage" in run(installed / "streamproc", "--help", cwd=tmp_path)
+    listed = run(installed / "streamproc", "plugins", cwd=tmp_path)
+    for name in ("detection", "motion", "tracking", "rules", "annotate"):
+        assert name in listed
+
+
+def test_all_that_is_installed_fits_together(installed: Path, tmp_path: Path) -> None:
+    run(installed / "python", "-m", "pip", "check", cwd=tmp_path)
