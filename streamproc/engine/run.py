@@ -119,6 +119,10 @@ class Engine:
         """The streams that have shown a picture so far, for metrics."""
         return [run for source in self._sources for run in list(source.streams.values())]
 
+    def backlogs(self) -> dict[str, int]:
+        """By sink: how many items wait in memory."""
+        return {name: writer.backlog for name, writer in self._writers.items() if name not in self._always}
+
     # --- what streams, readers and writers ask of the run ---
 
     def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:

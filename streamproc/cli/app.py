@@ -1,0 +1,233 @@
+"""The commands of `streamproc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamproc.cli.console import LogFormat
+
+app = typer.Typer(
+    name="streamproc",
+    help="Turns video into events: cameras, files and Kafka topics in, events out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="List, fetch, add and verify models.", no_args_is_help=True, rich_markup_mode=None)
+eval_app = typer.Typer(help="Score results by the field's own metrics.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+app.add_typer(eval_app, name="eval")
+
+ConfigFile = Annotated[Path, typer.Argument(help="configuration file", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="set a value, such as streams.dock.rate=5")
+]
+Format = Annotated[LogFormat, typer.Option("--log-format", help="how log lines are written")]
+Level = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no summary")]
+MetricsPort = Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="serve Prometheus metrics")]
+MetricsHost = Annotated[str, typer.Option("--metrics-host", help="address to serve metrics on")]
+Report = Annotated[Path | None, typer.Option("--report", help="write an HTML report of the run here")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from streamproc import __version__
+        from streamproc.cli.console import out
+
+        out(f"streamproc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version")
+    ] = False,
+) -> None:
+    """Turns video into events."""
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one parameter an option
+    config: ConfigFile,
+    overrides: Overrides = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
+    report: Report = None,
+    log_format: Format = LogFormat.text,
+    log_level: Level = "warning",
+    quiet: Quiet = False,
+) -> None:
+    """Run a configuration until its sources end, or until SIGINT or SIGTERM."""
+    from streamproc.cli.console import set_up_logging
+    from streamproc.cli.running import RunSettings, leave, run_plan
+    from streamproc.config import load
+
+    set_up_logging(log_format, log_level)
+    plan = load(config, overrides=overrides or ())
+    address = None if metrics_port is None else (metrics_host, metrics_port)
+    leave(run_plan(plan, RunSettings(report=report, metrics=address, quiet=quiet)))
+
+
+@app.command()
+def check(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Check a configuration: every mistake at once, with its place. Opens nothing."""
+    from streamproc.cli.console import out
+    from streamproc.config import load
+
+    plan = load(config, overrides=overrides or ())
+    for stream in plan.streams:
+        chain = " -> ".join(entry.name for entry in stream.chain) or "no plugins"
+        out(f"{stream.name}: {chain} -> {', '.join(stream.sinks) or 'no sinks'}")
+    out("the configuration is right")
+
+
+@app.command()
+def demo(
+    source: Annotated[str | None, typer.Argument(help="a file, camera index, folder or RTSP address")] = None,
+    folder: Annotated[Path, typer.Option("--out", help="where the results go")] = Path("out/demo"),
+    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="stop after so much media time")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Detection, tracking, a zone and a line on a clip: events, an annotated video and a report."""
+    from streamproc.cli.console import set_up_logging
+    from streamproc.cli.demo import run_demo
+    from streamproc.cli.running import leave
+
+    set_up_logging(LogFormat.text, "warning")
+    leave(run_demo(source, folder, seconds=seconds, quiet=quiet))
+
+
+@app.command()
+def probe(source: Annotated[str, typer.Argument(help="a file or address")]) -> None:
+    """Say what a video holds: codec, size, rate, time stamps and their faults, keyframes, rotation."""
+    from streamproc.cli.listing import show_probe
+
+    show_probe(source)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="config or event")] = "config",
+) -> None:
+    """Print the JSON Schema of configuration files (for editors) or of events."""
+    from streamproc.cli.listing import print_schema
+
+    print_schema(what)
+
+
+@app.command()
+def plugins(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME | new NAME]", help="explain one, or make one")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option("--into", help="for new: the folder to make the package in")] = None,
+) -> None:
+    """List what is installed; explain one plugin, source or sink; `new NAME` makes a tested package from a template."""
+    from streamproc.cli.listing import explain, list_installed
+
+    match words or []:
+        case []:
+            list_installed()
+        case ["new", name]:
+            from streamproc.cli.scaffold import make_package
+
+            make_package(name, folder)
+        case ["new"]:
+            raise typer.BadParameter("new needs a name, such as: streamproc plugins new dark-picture")
+        case [name]:
+            explain(name)
+        case _:
+            raise typer.BadParameter("takes one name, or: new NAME")
+
+
+@app.command()
+def events(  # noqa: PLR0913, PLR0917 - one parameter an option
+    database: Annotated[Path, typer.Argument(help="database that a sqlite sink wrote")],
+    text: Annotated[str, typer.Option("--text", help="words that occur in the event")] = "",
+    stream: Annotated[str, typer.Option("--stream", help="of this stream")] = "",
+    kind: Annotated[str, typer.Option("--type", help="type such as zone.entered, or its beginning")] = "",
+    label: Annotated[str, typer.Option("--label", help="with this label")] = "",
+    from_s: Annotated[float | None, typer.Option("--from", help="media seconds, at the earliest")] = None,
+    to_s: Annotated[float | None, typer.Option("--to", help="media seconds, at the latest")] = None,
+    since: Annotated[str, typer.Option("--since", help="UTC, at the earliest")] = "",
+    until: Annotated[str, typer.Option("--until", help="UTC, before")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="whole events, one JSON object a line")] = False,
+    pictures: Annotated[Path | None, typer.Option("--pictures", help="write the thumbnails into this folder")] = None,
+) -> None:
+    """Search the events that a sqlite sink wrote."""
+    from streamproc.cli.listing import show_events
+    from streamproc.sinks.sqlite import Query
+
+    query = Query(
+        text=text,
+        stream=stream,
+        type=kind,
+        label=label,
+        from_s=from_s,
+        to_s=to_s,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    show_events(database, query, as_json=as_json, pictures=pictures)
+
+
+@app.command()
+def repro(bundle: Annotated[Path, typer.Argument(help="a bundle that a failing plugin left")]) -> None:
+    """Run the call again at which a plugin failed. Exit code 0: it fails in the same way; 1: it doesn't."""
+    from streamproc.cli.listing import show_replay
+
+    raise typer.Exit(show_replay(bundle))
+
+
+@models_app.command("list")
+def models_list(task: Annotated[str, typer.Option("--task", help="only for this task")] = "") -> None:
+    """What there is, and where it is."""
+    from streamproc.cli.modelling import list_all
+
+    list_all(task)
+
+
+@models_app.command("pull")
+def models_pull(names: Annotated[list[str], typer.Argument(help="names from the list")]) -> None:
+    """Make sure that models are on this machine, with a progress bar."""
+    from streamproc.cli.modelling import pull_all
+
+    pull_all(names)
+
+
+@models_app.command("add")
+def models_add(folder: Annotated[Path, typer.Argument(help="folder with a model.json")]) -> None:
+    """Take a model of your own into the store."""
+    from streamproc.cli.modelling import add_one
+
+    add_one(folder)
+
+
+@models_app.command("verify")
+def models_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="names (default: all that are here)")] = None,
+) -> None:
+    """Compare every file with its checksum."""
+    from streamproc.cli.modelling import verify_all
+
+    raise typer.Exit(verify_all(names or []))
+
+
+@eval_app.command("mot")
+def eval_mot(
+    truth: Annotated[Path, typer.Argument(help="gt.txt, or a folder of sequences with gt.txt")],
+    tracks: Annotated[Path, typer.Argument(help="tracks in MOTChallenge form, or a folder NAME.txt")],
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """IDF1, MOTA, HOTA and the rest over tracks in MOTChallenge form."""
+    from streamproc.cli.scoring import score_tracks
+
+    score_tracks(truth, tracks, as_json=as_json)

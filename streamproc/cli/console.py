@@ -1,0 +1,111 @@
+"""What the command line shows: log lines, progress, tables. Everything for people goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from streamproc.errors import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    text = "text"
+    json = "json"
+
+
+def console() -> Console:
+    """A console on stderr, made anew so that it sees the stream of the moment."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    console().print(text, markup=False)
+
+
+def say_error(text: str) -> None:
+    """A line that says what went wrong."""
+    console().print(f"error: {text}", markup=False, style="red")
+
+
+def out(text: str) -> None:
+    """A line of the command's own output, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+class _Redacting(logging.Filter):
+    """No password leaves in a log line, whoever logs it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        line = {
+            "time": moment,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line)
+
+
+def set_up_logging(form: LogFormat, level: str) -> None:
+    """Send the program's log to stderr."""
+    logger = logging.getLogger("streamproc")
+    logger.handlers.clear()
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    if form is LogFormat.json:
+        handler.setFormatter(_JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    handler.addFilter(_Redacting())
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+
+
+def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
+    """A plain table; columns whose name ends in `#` are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        made.add_column(name.removesuffix("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def show(made: Table, *, stdout: bool = False) -> None:
+    """Print a table for people, or as the command's output."""
+    from rich.console import Console
+
+    if stdout:
+        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(made)
+    else:
+        console().print(made)
+
+
+__all__ = ["LogFormat", "console", "out", "say", "say_error", "set_up_logging", "show", "table"]

@@ -1,0 +1,137 @@
+"""Commands that show things: what is installed, schemas, events, probes, repro bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamproc.cli.console import out, say, show, table
+from streamproc.errors import StreamprocError, UnknownNameError
+from streamproc.options import nearest
+from streamproc.registry import Kind, Registry
+
+KINDS: tuple[Kind, ...] = ("plugin", "source", "sink")
+
+
+def list_installed() -> None:
+    """A table of all sources, plugins and sinks, from package metadata alone."""
+    registry = Registry()
+    rows = [(kind, item.name, item.target, item.package) for kind in KINDS for item in registry.listings(kind)]
+    show(table("kind", "name", "class", "package", rows=rows), stdout=True)
+    out("streamproc plugins NAME explains one")
+
+
+def explain(name: str) -> None:
+    """What one is and which options it takes."""
+    registry = Registry()
+    kinds = [kind for kind in KINDS if name in registry.names(kind)] or (["plugin"] if ":" in name else [])
+    if not kinds:
+        known = [other for kind in KINDS for other in registry.names(kind)]
+        raise UnknownNameError(f"nothing installed is called {name!r}{nearest(name, known)}; see: streamproc plugins")
+    for kind in kinds:
+        _explain(kind, name, getattr(registry, kind)(name))
+
+
+def _explain(kind: str, name: str, cls: Any) -> None:
+    out(f"{kind} {name} ({cls.__module__}:{cls.__qualname__})")
+    out((cls.__doc__ or "").strip())
+    for role in ("needs", "uses", "gives"):
+        if found := getattr(cls, role, ()):
+            out(f"{role}: {', '.join(item.__name__ for item in found)}")
+    schema = cls.options_type.model_json_schema()
+    required = set(schema.get("required", ()))
+    rows = [
+        (key, _type_of(part), "required" if key in required else _default(part), part.get("description", ""))
+        for key, part in schema.get("properties", {}).items()
+    ]
+    if rows:
+        show(table("option", "type", "default", "what it does", rows=rows), stdout=True)
+
+
+def _type_of(part: dict[str, Any]) -> str:
+    if "enum" in part:
+        return " | ".join(map(str, part["enum"]))
+    if "anyOf" in part:
+        return " | ".join(_type_of(option) for option in part["anyOf"])
+    if "pattern" in part:
+        return "duration" if "min|h" in part["pattern"] else "text"
+    name = str(part.get("type", part.get("$ref", "any").rsplit("/", 1)[-1]))
+    limits = [f"{sign} {part[key]}" for key, sign in _LIMITS.items() if key in part]
+    return " ".join([name, *limits])
+
+
+_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+
+
+def _default(part: dict[str, Any]) -> str:
+    return json.dumps(part.get("default")) if "default" in part else ""
+
+
+def print_schema(what: str) -> None:
+    """The JSON Schema of configurations or events."""
+    if what == "event":
+        from streamproc.schemas import event_schema
+
+        out(json.dumps(event_schema(), indent=2))
+    elif what == "config":
+        from streamproc.config import config_schema
+
+        out(json.dumps(config_schema(Registry()), indent=2))
+    else:
+        raise StreamprocError(f"there is no schema {what!r}{nearest(what, ['config', 'event'])}; it is config or event")
+
+
+def show_probe(source: str) -> None:
+    """Everything that can be known of a video before it is run."""
+    from streamproc.media import probe
+
+    found = probe(source)
+    for line in found.lines():
+        out(line)
+
+
+def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | None) -> None:
+    """The events of a database that fit."""
+    from streamproc.sinks.sqlite import search
+
+    found = search(database, query)
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for hit in found:
+            for name, data in hit.pictures.items():
+                (pictures / f"{hit.record['id']}-{name}.jpg").write_bytes(data)
+    if as_json:
+        for hit in found:
+            out(json.dumps(hit.record, ensure_ascii=False))
+        return
+    rows = []
+    for hit in found:
+        data = hit.record["data"]
+        end = "" if data["end_s"] is None else f"{data['end_s']:.3f}"
+        what = ", ".join(
+            f"{key} {data[key]}" for key in ("label", "track_id", "zone", "line", "direction") if key in data
+        )
+        when = data["captured"] or ""
+        rows.append((when, data["stream"], f"{data['start_s']:.3f}", end, hit.record["type"], data["phase"], what))
+    show(table("captured", "stream", "from s#", "to s#", "event", "phase", "what", rows=rows), stdout=True)
+    say(f"{len(found)} events" + (" (the limit)" if len(found) == query.limit else ""))
+
+
+def show_replay(bundle: Path) -> int:
+    """Run a repro bundle; the exit code."""
+    from streamproc.engine import replay_bundle
+    from streamproc.models import ModelStore
+
+    replay = replay_bundle(bundle, Registry(), ModelStore())
+    out(f"plugin: {replay.plugin}")
+    out(f"then:   {replay.then}")
+    out(f"now:    {replay.now or 'no failure'}")
+    if replay.trace:
+        out(replay.trace.rstrip())
+    for note in replay.notes:
+        out(f"note: {note}")
+    return 0 if replay.same else 1
+
+
+__all__ = ["explain", "list_installed", "print_schema", "show_events", "show_probe", "show_replay"]

@@ -1,0 +1,211 @@
+"""Runs a plan under the eyes of a person: progress, signals, summary, report, metrics page."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from streamproc.cli.console import console, say, show, table
+from streamproc.config import Plan, SinkPlan
+from streamproc.engine import BUCKETS, EXIT_CODES, Engine, RunReport, StreamReport
+from streamproc.engine.report import INTERRUPTED
+from streamproc.models import ModelStore
+
+_LOOK_EVERY_S = 0.2
+_PLAIN_LINE_EVERY = 50
+"""looks between two progress lines where there is no terminal"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What the command line adds to a plan."""
+
+    report: Path | None = None
+    metrics: tuple[str, int] | None = None
+    """address and port of the Prometheus page"""
+    quiet: bool = False
+    models: ModelStore = field(default_factory=ModelStore)
+
+
+def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
+    """Run a plan to its end; SIGINT or SIGTERM end it in an orderly way, a second one at once."""
+    from streamproc.report import EventLog, write_report
+
+    log = EventLog()
+    extra = [(SinkPlan(name="(report)", cls=EventLog, options=log.options), log)] if settings.report else []
+    engine = Engine(plan, models=settings.models, extra=extra)
+    with _Signals(engine.interrupt):
+        stop_page = _metrics_page(engine, settings.metrics)
+        try:
+            report = _watch(engine, settings.quiet)
+        finally:
+            stop_page()
+    if settings.report:
+        write_report(settings.report, report, log.events, plan.source)
+    if not settings.quiet:
+        summarize(report)
+    return report
+
+
+def leave(report: RunReport) -> None:
+    """Leave the process by the run's exit code, also where threads are stuck in a plugin for good."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if report.abandoned_threads:
+        os._exit(report.exit_code)
+    sys.exit(report.exit_code)
+
+
+class _Signals:
+    """The first SIGINT or SIGTERM asks for an orderly end, the second leaves at once."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._seen = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._caught)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._seen += 1
+        if self._seen > 1:
+            os._exit(INTERRUPTED)
+        # not in the handler itself: it may have interrupted a thread that holds a lock which `stop` needs
+        threading.Thread(target=self._stop, name="streamproc-stop", daemon=True).start()
+
+
+def _metrics_page(engine: Engine, address: tuple[str, int] | None) -> Callable[[], None]:
+    if address is None:
+        return lambda: None
+    from streamproc.engine.exporter import serve
+
+    return serve(engine, *address)
+
+
+def _watch(engine: Engine, quiet: bool) -> RunReport:
+    """Run the engine in a thread of its own and show how far it is."""
+    came: list[RunReport] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            came.append(engine.run())
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="streamproc-run", daemon=True)
+    thread.start()
+    if quiet:
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+    else:
+        (_show_bars if console().is_terminal else _show_lines)(engine, thread)
+    if failed:
+        raise failed[0]
+    return came[0]
+
+
+def _show_bars(engine: Engine, thread: threading.Thread) -> None:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console(), transient=True) as progress:
+        bars: dict[str, Any] = {}
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY_S)
+            report = engine.report()
+            for stream in report.streams:
+                if stream.name not in bars:
+                    bars[stream.name] = progress.add_task(stream.name, total=stream.duration_s, done="")
+                done = f"{_clock(stream.media_s)} {stream.ledger.total('processed')} frames {_rate(stream, report)}"
+                progress.update(bars[stream.name], total=stream.duration_s, completed=stream.media_s, done=done)
+
+
+def _show_lines(engine: Engine, thread: threading.Thread) -> None:
+    looks = 0
+    while thread.is_alive():
+        thread.join(_LOOK_EVERY_S)
+        looks += 1
+        if looks % _PLAIN_LINE_EVERY == 0 and thread.is_alive():
+            report = engine.report()
+            for stream in report.streams:
+                of = "" if stream.duration_s is None else f" of {_clock(stream.duration_s)}"
+                frames = stream.ledger.total("processed")
+                say(f"{stream.name}: {_clock(stream.media_s)}{of}, {frames} frames, {_rate(stream, report)}")
+
+
+def _rate(stream: StreamReport, report: RunReport) -> str:
+    return f"{stream.ledger.total('processed') / report.wall_s:.0f}/s" if report.wall_s > 0 else ""
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def summarize(report: RunReport) -> None:
+    """Say what a run came to."""
+    rows = [
+        (
+            s.name,
+            _clock(s.media_s),
+            s.ledger.seen,
+            *(s.ledger.total(b) or "" for b in BUCKETS),
+            f"{s.latency_p95_s:.3f}",
+        )
+        for s in report.streams
+    ]
+    heads = [f"{bucket.replace('_', ' ')}#" for bucket in BUCKETS]
+    show(table("stream", "time#", "seen#", *heads, "p95 latency s#", rows=rows))
+    if report.events:
+        show(table("stream", "event", "count#", rows=[(*key, count) for key, count in report.events.items()]))
+    for line in _troubles(report):
+        say(line)
+    if report.exit_code:
+        say(f"exit code {report.exit_code}: {EXIT_CODES[report.exit_code]}")
+
+
+def _troubles(report: RunReport) -> list[str]:
+    lines = [f"stream {s.name} failed: {s.error}" for s in report.streams if s.error]
+    for stream in report.streams:
+        for plugin in stream.plugins:
+            failed = plugin.verdicts.get("failed", 0)
+            if plugin.off:
+                lines.append(f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}")
+            elif failed:
+                lines.append(f"plugin {plugin.name} of {stream.name} failed at {failed} frames")
+        if stream.mended:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
+            lines.append(f"time stamps of {stream.name} were mended: {kinds}")
+        if not stream.repeatable:
+            lines.append(f"stream {stream.name}: a time-out struck, so another run may give other events")
+    for sink in report.sinks:
+        if sink.undelivered:
+            lines.append(f"sink {sink.name}: {sink.undelivered} events wait in the outbox: {sink.trouble}")
+        elif sink.trouble:
+            lines.append(f"sink {sink.name}: {sink.trouble}")
+    if report.stopped:
+        lines.append(f"the run was stopped: {report.stopped}")
+    if report.outbox_error:
+        lines.append(report.outbox_error)
+    return lines
+
+
+__all__ = ["RunSettings", "leave", "run_plan", "summarize"]
