@@ -1,5 +1,25 @@
 """Reading and writing video: the one place that touches FFmpeg (through PyAV, imported when something is opened)."""
 
+from streamproc.media.decode import Decoder
+from streamproc.media.demux import Demuxer, Facts, Opening
+from streamproc.media.identity import fingerprint
+from streamproc.media.picture import AvPicture
+from streamproc.media.probe import Probe, probe
 from streamproc.media.timeline import FAULTS, Fault, Placed, Timeline
+from streamproc.media.writer import VideoWriter
 
-__all__ = ["FAULTS", "Fault", "Placed", "Timeline"]
+__all__ = [
+    "FAULTS",
+    "AvPicture",
+    "Decoder",
+    "Demuxer",
+    "Facts",
+    "Fault",
+    "Opening",
+    "Placed",
+    "Probe",
+    "Timeline",
+    "VideoWriter",
+    "fingerprint",
+    "probe",
+]

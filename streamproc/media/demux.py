@@ -1,0 +1,258 @@
+"""Taking a recording or a live stream apart into packets of its one video stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamproc.errors import SourceError, SourceLost, redact
+from streamproc.frames import SECOND_NS
+from streamproc.media.decode import Decoder
+from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
+from streamproc.media.picture import turned_size
+from streamproc.media.timeline import DEFAULT_RATE
+from streamproc.source import Packet
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_READ_ERRORS = 20
+"""how many failed reads in a row end a recording; FFmpeg goes on behind a damaged place by itself"""
+
+_NO_VIDEO = ("tty",)
+"""what FFmpeg takes any text for and would draw as pictures of letters"""
+
+_TURNED = ("mov", "matroska")
+"""formats that can say that the picture is to be turned"""
+
+_NO_DATE_BEFORE = datetime(1980, 1, 1, tzinfo=UTC)
+"""cameras without a clock write 1904 or 1970"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How an input is to be opened."""
+
+    live: bool = False
+    """whether its end means that it was lost"""
+    rate: Fraction | None = None
+    """frames per second of a raw stream, which has no time stamps; None: what the stream itself says, else 25"""
+    open_timeout_s: float = 30.0
+    read_timeout_s: float = 30.0
+    options: Mapping[str, str] = field(default_factory=dict)
+    """FFmpeg's own, for the demuxer and its protocol"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a container says of its video stream."""
+
+    container: str
+    """FFmpeg's short name of the format, such as `mov` or `rtsp`"""
+    codec: str
+    """FFmpeg's name, such as `h264` or `hevc`"""
+    pixel_format: str
+    width: int
+    height: int
+    """as stored, before rotation, in pixels; 0 where only the pictures will tell"""
+    rate: Fraction | None
+    """nominal or average frames per second"""
+    time_base: Fraction
+    """seconds per tick of its time stamps"""
+    rotation: int
+    """degrees clockwise by which the pictures are to be turned: 0, 90, 180 or 270"""
+    duration_ns: int | None
+    frames: int | None
+    """where the container has an index"""
+    started_ns: int | None
+    """UTC of the start of the recording as its metadata have it"""
+    has_b_frames: bool
+    audio: bool
+    """whether there is sound too (it is never read)"""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures after rotation."""
+        return turned_size(self.width, self.height, self.rotation)
+
+
+class Demuxer:
+    """Opens anything that FFmpeg reads and yields the packets of its best video stream.
+
+    address: a path or a URL. Raises `SourceError` where it can't be opened or holds no video, `SourceLost` where a live
+    one can't be reached now. To be used by one thread; `close` may be called twice.
+    """
+
+    def __init__(self, address: str, opening: Opening | None = None) -> None:
+        self.opening = opening or Opening()
+        self._address = address
+        self._container = _open(address, self.opening)
+        try:
+            self._stream = _video_stream(self._container, address)
+            self.facts = self._facts()
+        except BaseException:
+            self.close()
+            raise
+        self.broken_off = False
+        """whether reading ended at a fault rather than at the end"""
+
+    def packets(self) -> Iterator[Packet]:
+        """Packets in decoding order, until the end; a live input that ends raises `SourceLost`.
+
+        A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
+        and `broken_off` is set.
+        """
+        failures = 0
+        for found in self._reads():
+            if isinstance(found, Exception):
+                failures += 1
+                if failures >= _READ_ERRORS or type(found).__name__ == "ExitError":
+                    self.broken_off = True
+                    return
+            elif found.size:
+                failures = 0
+                yield self._packet(found)
+        if self.opening.live:
+            raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
+
+    def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
+        """The decoder of these packets, for one use; see there for the arguments."""
+        return Decoder(self._stream.codec_context, self.facts.time_base, self.facts.rotation, count, warn)
+
+    def close(self) -> None:
+        """Let go of the input."""
+        self._container.close()
+
+    def _reads(self) -> Iterator[Any]:
+        """FFmpeg packets, and its errors as values; raises `SourceLost` on an error of a live input."""
+        av = load()
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+            except av.error.EOFError:
+                return
+            except (av.FFmpegError, OSError) as error:
+                if self.opening.live:
+                    raise explain(error, self._address, live=True) from None
+                yield error
+            else:
+                return
+
+    def _packet(self, packet: Any) -> Packet:
+        pts_ns = stream_ns(packet.pts, self.facts.time_base)
+        return Packet(pts_ns=pts_ns, keyframe=packet.is_keyframe, size=packet.size, payload=packet)
+
+    def _facts(self) -> Facts:
+        container, stream = self._container, self._stream
+        context = stream.codec_context
+        time_base = fraction(stream.time_base) or Fraction(1, 90_000)
+        name = container.format.name.split(",")[0]
+        duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
+        turned = not self.opening.live and name in _TURNED
+        return Facts(
+            container=name,
+            codec=context.codec.canonical_name,
+            pixel_format=context.pix_fmt or "",
+            width=context.width,
+            height=context.height,
+            rate=self._rate(),
+            time_base=time_base,
+            rotation=_rotation(self._address, self.opening) if turned else 0,
+            duration_ns=duration_ns,
+            frames=stream.frames or None,
+            started_ns=_started_ns({**container.metadata, **stream.metadata}),
+            has_b_frames=bool(context.has_b_frames),
+            audio=bool(container.streams.audio),
+        )
+
+    def _rate(self) -> Fraction | None:
+        stream = self._stream
+        if self._raw:
+            return self.opening.rate or fraction(stream.codec_context.framerate) or DEFAULT_RATE
+        return fraction(stream.average_rate) or fraction(stream.guessed_rate)
+
+    @property
+    def _raw(self) -> bool:
+        """Whether it is a bare stream without time stamps."""
+        return self._container.format.name in ("h264", "hevc", "m4v", "mpegvideo", "vvc", "obu", "rawvideo", "mjpeg")
+
+
+def _open(address: str, opening: Opening) -> InputContainer:
+    av = load()
+    if not is_url(address):
+        check_file(Path(address).expanduser())
+    timeout = (opening.open_timeout_s, opening.read_timeout_s)
+    rate = {"framerate": str(opening.rate)} if opening.rate else {}
+    try:
+        container: InputContainer = av.open(
+            ffmpeg_name(address), "r", options={**rate, **opening.options}, timeout=timeout, metadata_errors="replace"
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise explain(error, address, live=opening.live) from None
+    return container
+
+
+def _video_stream(container: InputContainer, address: str) -> VideoStream:
+    """The stream that FFmpeg deems best, all others switched off; cover pictures of sound files don't count."""
+    from av.stream import Discard, Disposition
+
+    if container.format.name in _NO_VIDEO:
+        raise SourceError(f"{redact(address)} is text, expected a video; check the path")
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
+        what = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise SourceError(f"{redact(address)} holds {what}, expected a video stream; choose a file with pictures")
+    best = container.streams.best("video")
+    chosen = next((stream for stream in videos if stream is best), videos[0])
+    if chosen.codec_context is None:
+        raise SourceError(f"{redact(address)} holds a video codec that this FFmpeg can't decode; convert it to H.264")
+    for stream in container.streams:
+        if stream is not chosen:
+            stream.discard = Discard.all
+    return chosen
+
+
+def _rotation(address: str, opening: Opening) -> int:
+    """Degrees clockwise that the first picture asks for; PyAV tells it of pictures only."""
+    container = _open(address, opening)
+    try:
+        stream = _video_stream(container, address)
+        stream.codec_context.thread_count = 1
+        with suppress(load().FFmpegError, OSError):
+            for frame in container.decode(stream):
+                return round(-frame.rotation / 90) % 4 * 90
+        return 0
+    finally:
+        container.close()
+
+
+def _started_ns(metadata: Mapping[str, str]) -> int | None:
+    """UTC of `creation_time` (MP4, MOV, MKV) or Apple's own date where it makes sense."""
+    for key in ("com.apple.quicktime.creationdate", "creation_time", "date"):
+        with suppress(ValueError, OverflowError):
+            found = datetime.fromisoformat(metadata.get(key, ""))
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found
+            if len(metadata[key]) > len("2024-01-01") and found > _NO_DATE_BEFORE:
+                return utc_ns(found)
+    return None
+
+
+def utc_ns(moment: datetime) -> int:
+    """Nanoseconds since 1970 of a time with its zone, exact to the microsecond."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1_000
+
+
+def arrival_ns() -> int:
+    """UTC now: when a live picture came in."""
+    return time.time_ns()
+
+
+__all__ = ["Demuxer", "Facts", "Opening", "arrival_ns", "utc_ns"]

@@ -1,0 +1,94 @@
+"""What the other modules here need of PyAV: loading it quietly, and its errors as sentences without secrets."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from streamproc.errors import SourceError, SourceLost, redact
+from streamproc.frames import SECOND_NS
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+
+def load() -> ModuleType:
+    """PyAV. Its default is kept that FFmpeg logs nothing: its messages hold addresses with their passwords."""
+    import av
+
+    return av
+
+
+def is_url(address: str) -> bool:
+    """Whether it is an address with a scheme rather than a path."""
+    return _URL.match(address) is not None
+
+
+def ffmpeg_name(address: str) -> str:
+    """`address` as FFmpeg takes it: a path with a colon or a percent sign in it stays a path."""
+    return address if is_url(address) else f"file:{Path(address).expanduser()}"
+
+
+def check_file(path: Path) -> None:
+    """Raise `SourceError` unless this is a file with something in it that may be read."""
+    try:
+        if path.is_dir():
+            raise SourceError(f"{path} is a folder, expected a video file; for a folder of pictures use `type: images`")
+        if not path.exists():
+            raise SourceError(f"{path} doesn't exist (looked in {Path.cwd()}); check the path")
+        if path.is_file() and path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty (0 bytes), expected a video; it may still be being written")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror or error}; check its permissions") from None
+
+
+def explain(error: Exception, address: str, *, live: bool) -> SourceError:
+    """FFmpeg's error over `address` as a sentence: `SourceLost` where a live input may come back."""
+    errors: Any = load().error
+    name = redact(address)
+    hopeless = {
+        (errors.HTTPUnauthorizedError, errors.HTTPForbiddenError): (
+            "refused the login; check user name and password in the address"
+        ),
+        (errors.ProtocolNotFoundError,): (
+            "has a scheme that FFmpeg doesn't know; expected a path, or file, http, https, rtsp or rtmp"
+        ),
+    }
+    hopeful = {
+        (errors.HTTPNotFoundError,): "doesn't know this stream or file; check what stands after the host",
+        (errors.ExitError, TimeoutError): "gave nothing within the time limit; check that it is up, or raise the limit",
+        (ConnectionError,): "takes no connection; check address and port, and that it is up",
+        (errors.InvalidDataError,): (
+            "isn't a video that FFmpeg can read, or it is cut off before its index; see whether it plays elsewhere"
+        ),
+    }
+    for kinds, sentence in hopeless.items():
+        if isinstance(error, kinds):
+            return SourceError(f"{name} {sentence}")
+    lost = SourceLost if live else SourceError
+    for kinds, sentence in hopeful.items():
+        if isinstance(error, kinds):
+            return lost(f"{name} {sentence}")
+    return lost(f"{name} can't be opened or read: {reason(error)}; check that it is a video and within reach")
+
+
+def reason(error: Exception) -> str:
+    """FFmpeg's own short reason, without the address that its errors end with."""
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return redact(str(text)).lower()
+
+
+def stream_ns(value: int | None, time_base: Fraction | None) -> int | None:
+    """Nanoseconds of `value` ticks of `time_base` seconds, rounded once."""
+    if value is None or not time_base:
+        return None
+    return round(Fraction(value * SECOND_NS * time_base.numerator, time_base.denominator))
+
+
+def fraction(value: Any) -> Fraction | None:
+    """PyAV's rational as a `Fraction`, None where it is unset or 0."""
+    return Fraction(value.numerator, value.denominator) if value else None

@@ -1,0 +1,151 @@
+"""A decoded picture as FFmpeg holds it, and its way to arrays.
+
+Colours: the matrix and range that the video itself names; where it names no matrix BT.601 is taken, as swscale and most
+players do, and limited range unless the pixel format says full. Chroma is enlarged and rounded as swscale's own fast
+converter does it. The shape of pixels that aren't square is left alone: one stored pixel is one array element.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.frames import Image, resize
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.video.reformatter import VideoReformatter
+
+_CONVERTERS_KEPT = 8
+"""a converter holds tables of its own for one size and format; building one takes longer than a conversion"""
+
+_FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
+
+
+class _Converters(threading.local):
+    """Converters of this thread, those used last."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[Any, VideoReformatter] = OrderedDict()
+
+    def get(self, key: Any) -> VideoReformatter:
+        if key not in self.kept:
+            from av.video.reformatter import VideoReformatter
+
+            self.kept[key] = VideoReformatter()
+            if len(self.kept) > _CONVERTERS_KEPT:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(key)
+        return self.kept[key]
+
+
+_converters = _Converters()
+
+
+class AvPicture:
+    """A `Picture` over a decoder's frame; keeps the frame alive, converts nothing until asked.
+
+    rotation: degrees clockwise by which it is turned: 0, 90, 180 or 270.
+    size: (width, height) after turning where it has to differ from the frame's own.
+    """
+
+    __slots__ = ("_frame", "_rotation", "_size")
+
+    def __init__(self, frame: VideoFrame, rotation: int = 0, size: tuple[int, int] | None = None) -> None:
+        self._frame = frame
+        self._rotation = rotation
+        self._size = size or turned_size(frame.width, frame.height, rotation)
+
+    @property
+    def width(self) -> int:
+        return self._size[0]
+
+    @property
+    def height(self) -> int:
+        return self._size[1]
+
+    def to_rgb(self) -> Image:
+        return self._finish(_rgb(self._frame))
+
+    def to_gray(self) -> Image:
+        luma = _luma(self._frame)
+        if luma is None:
+            import cv2
+
+            luma = np.asarray(cv2.cvtColor(_rgb(self._frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return self._finish(luma)
+
+    def _finish(self, image: Image) -> Image:
+        """Turned and of the stream's size."""
+        if self._rotation:
+            image = np.ascontiguousarray(np.rot90(image, -self._rotation // 90))
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = resize(image, *self._size)
+        return image
+
+
+def turned_size(width: int, height: int, rotation: int) -> tuple[int, int]:
+    """(width, height) of a picture turned by `rotation` degrees."""
+    return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def _rgb(frame: VideoFrame) -> Image:
+    """uint8 (height, width, 3): FFmpeg's own new buffer where its rows touch, else a copy of it."""
+    key = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+    # one thread: swscale's own threads cost more than they bring, and the engine has frames for every core
+    converted = _converters.get(key).reformat(frame, format="rgb24", threads=1)
+    rows = _rows(converted.planes[0], frame.height)[:, : frame.width * 3]
+    if converted is frame:
+        rows = rows.copy()  # rgb24 already: the decoder's own buffer, which others may still look at
+    return np.ascontiguousarray(rows).reshape(frame.height, frame.width, 3)
+
+
+def _luma(frame: VideoFrame) -> Image | None:
+    """uint8 (height, width) full range from the luma plane; None where the format has none."""
+    luma = frame.format.components[0] if frame.format.components else None
+    name = frame.format.name
+    packed = not (frame.format.is_planar or name.startswith("gray"))
+    if luma is None or packed or frame.format.is_rgb or frame.format.has_palette or frame.format.is_big_endian:
+        return None
+    if not luma.is_luma or name.startswith(("p0", "p2", "p4", "xyz", "grayf")) or frame.planes[0].line_size < 0:
+        return None  # p010 and its like keep their bits at the upper end, floats have no table
+    wide = luma.bits > 8
+    rows = _rows(frame.planes[0], frame.height)
+    plane = (rows.view("<u2") if wide else rows)[:, : frame.width]
+    table = _luma_table(luma.bits, full=_is_full(frame))
+    if table is None:
+        return plane.copy()
+    if wide:
+        return np.asarray(np.take(table, plane, mode="clip"), dtype=np.uint8)
+    import cv2
+
+    return np.asarray(cv2.LUT(plane, table), dtype=np.uint8)
+
+
+def _is_full(frame: VideoFrame) -> bool:
+    if frame.format.name.startswith(("yuvj", "gray")):
+        return frame.color_range != _LIMITED or frame.format.name.startswith("yuvj")
+    return frame.color_range == _FULL
+
+
+@cache
+def _luma_table(bits: int, *, full: bool) -> NDArray[np.uint8] | None:
+    """From stored luma of `bits` to 0 black .. 255 white; None where nothing changes."""
+    if full and bits == 8:
+        return None
+    stored = np.arange(1 << bits, dtype=np.float64)
+    unit = 1 << (bits - 8)
+    scaled = stored * 255 / (256 * unit - 1) if full else (stored / unit - 16) * 255 / 219
+    table = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    table.flags.writeable = False
+    return table
+
+
+def _rows(plane: Any, height: int) -> NDArray[np.uint8]:
+    """The plane's bytes, row by row, padding included; no copy."""
+    return np.frombuffer(plane, dtype=np.uint8).reshape(height, plane.line_size)

@@ -1,0 +1,107 @@
+"""What is in a video, for `streamproc probe`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+
+from streamproc.errors import redact
+from streamproc.frames import SECOND_NS
+from streamproc.media.demux import Demuxer, Facts, Opening
+from streamproc.media.ffmpeg import is_url
+from streamproc.source import Packet
+
+_STEADY = 0.1
+"""a step that differs from the usual one by more than this part of it makes the rate variable"""
+
+_TICKS_OFF = 2
+"""... and by more than this many ticks of the container's clock, which rounds"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The facts of one video; what `scanned` says was looked at packet by packet."""
+
+    address: str
+    """without secrets"""
+    facts: Facts
+    file_bytes: int | None
+    scanned: int
+    """packets looked at"""
+    complete: bool
+    """whether these are all"""
+    scanned_bytes: int
+    measured_rate: float | None
+    """pictures per second of media time over what was scanned"""
+    variable_rate: bool
+    missing_pts: int
+    repeated_pts: int
+    gaps: int
+    """steps of more than a second and three usual ones"""
+    longest_gap_s: float
+    keyframes: int
+    keyframe_interval_s: float | None
+    """the longest distance between two keyframes"""
+    damaged: int
+    """packets that the container calls corrupt, and 1 where reading broke off"""
+
+    @property
+    def bits_per_second(self) -> float | None:
+        """Of the video over what was scanned."""
+        if self.measured_rate is None or not self.scanned:
+            return None
+        return self.scanned_bytes * 8 * self.measured_rate / self.scanned
+
+
+def probe(address: Path | str, *, limit: int = 3000, opening: Opening | None = None) -> Probe:
+    """Open `address` (a path or a URL), look at up to `limit` packets, decode none.
+
+    Raises what `Demuxer` raises.
+    """
+    name = str(address)
+    demuxer = Demuxer(name, opening)
+    try:
+        packets = list(islice(demuxer.packets(), limit))
+        path = Path(name).expanduser()
+        file_bytes = None if is_url(name) else path.stat().st_size
+        return _report(redact(name), demuxer, packets, limit, file_bytes)
+    finally:
+        demuxer.close()
+
+
+def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file_bytes: int | None) -> Probe:
+    stamps = sorted(packet.pts_ns for packet in packets if packet.pts_ns is not None)
+    counts = Counter(stamps)
+    steps = [later - earlier for earlier, later in pairwise(sorted(counts))]
+    usual = median(steps) if steps else None
+    gaps = [step for step in steps if usual is not None and step > max(SECOND_NS, 3 * usual)]
+    keys = sorted(packet.pts_ns for packet in packets if packet.keyframe and packet.pts_ns is not None)
+    distances = [later - earlier for earlier, later in pairwise(keys)]
+    return Probe(
+        address=name,
+        facts=demuxer.facts,
+        file_bytes=file_bytes,
+        scanned=len(packets),
+        complete=len(packets) < limit and not demuxer.broken_off,
+        scanned_bytes=sum(packet.size for packet in packets),
+        measured_rate=len(steps) * SECOND_NS / sum(steps) if steps else None,
+        variable_rate=_varies(steps, usual, demuxer.facts.time_base),
+        missing_pts=sum(packet.pts_ns is None for packet in packets),
+        repeated_pts=sum(count - 1 for count in counts.values()),
+        gaps=len(gaps),
+        longest_gap_s=max(gaps, default=0) / SECOND_NS,
+        keyframes=sum(packet.keyframe for packet in packets),
+        keyframe_interval_s=max(distances) / SECOND_NS if distances else None,
+        damaged=sum(packet.payload.is_corrupt for packet in packets) + demuxer.broken_off,
+    )
+
+
+def _varies(steps: list[int], usual: float | None, time_base: Fraction) -> bool:
+    if usual is None:
+        return False
+    allowed = max(_STEADY * usual, _TICKS_OFF * float(time_base) * SECOND_NS)
+    return any(abs(step - usual) > allowed for step in steps)

@@ -1,0 +1,151 @@
+"""Writing H.264 MP4 files from arrays, each picture at its own time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from streamproc.errors import SinkError, check_array
+from streamproc.frames import SECOND_NS, Image
+from streamproc.media.ffmpeg import load, reason
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.reformatter import VideoReformatter
+    from av.video.stream import VideoStream
+
+_TICKS = 90_000
+"""ticks a second of the file's clock: exact for 24, 25, 30 and 29.97 pictures a second, else within 6 microseconds"""
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+
+
+class VideoWriter:
+    """Writes one MP4 (H.264, 4:2:0, BT.709 and tagged so) that any player and browser shows.
+
+    It writes to a hidden file beside `path` that becomes `path` in one step on `close`; a run that is killed leaves no
+    half file under that name. Without a picture no file is made. As a context manager it closes at the end, and throws
+    the file away when the block raises. Not thread-safe.
+
+    path: its folder is made where it is missing; an existing file is replaced.
+    crf: quality, 0 (lossless) to 51; 23 is x264's default, smaller is better and larger.
+    """
+
+    def __init__(self, path: Path | str, *, preset: Preset = "veryfast", crf: int = 23) -> None:
+        self.path = Path(path)
+        self._part = self.path.with_name(f".{self.path.name}.part")
+        self._settings = {"preset": preset, "crf": str(crf), "bf": "0"}  # B-frames blur the length of irregular files
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._converter: VideoReformatter | None = None
+        self._size = (0, 0)
+        self._last_tick = -1
+        self._closed = False
+
+    def write(self, rgb: Image, pts_ns: int) -> None:
+        """Append a picture: uint8 (height, width, 3), the same size each time, at `pts_ns` >= 0 of media time.
+
+        Odd sizes get one more row or column, the last one repeated. Times must increase; two within one tick of the
+        file's clock (11 microseconds) are put a tick apart.
+        """
+        check_array("rgb", rgb, np.uint8, (None, None, 3))
+        if self._closed:
+            raise ValueError(f"{self.path} is closed already; write before close()")
+        if self._stream is None:
+            self._start(rgb.shape[1], rgb.shape[0])
+        if (rgb.shape[1], rgb.shape[0]) != self._size:
+            raise ValueError(
+                f"picture is {rgb.shape[1]}x{rgb.shape[0]}, expected {self._size[0]}x{self._size[1]} as the first one; "
+                "resize it, or write another file"
+            )
+        tick = max(round(pts_ns * _TICKS / SECOND_NS), self._last_tick + 1)
+        if tick - self._last_tick > 1 << 31:
+            raise ValueError(f"picture at {pts_ns} ns comes more than 6 hours after the one before; start another file")
+        self._last_tick = tick
+        self._encode(rgb, tick)
+
+    def close(self) -> None:
+        """Finish the file and give it its name; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        container, stream = self._container, self._stream
+        if container is None or stream is None:
+            return
+        try:
+            container.mux(stream.encode(None))
+            container.close()
+            self._part.replace(self.path)
+        except (load().FFmpegError, OSError) as error:
+            raise SinkError(
+                f"{self.path} can't be finished: {reason(error)}; check the space left on the disk"
+            ) from None
+        finally:
+            self._let_go()
+
+    def discard(self) -> None:
+        """Stop and leave no file."""
+        self._closed = True
+        self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def _start(self, width: int, height: int) -> None:
+        av = load()
+        self._size = (width, height)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._part), "w", format="mp4")
+            stream = self._container.add_stream("libx264", options=self._settings)
+        except (av.FFmpegError, OSError) as error:
+            self.discard()
+            raise SinkError(f"{self.path} can't be written: {reason(error)}; check the folder's permissions") from None
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = 1  # limited
+        self._stream = stream
+
+    def _encode(self, rgb: Image, tick: int) -> None:
+        av = load()
+        from av.video.reformatter import VideoReformatter
+
+        assert self._container is not None
+        assert self._stream is not None
+        height, width = rgb.shape[:2]
+        if height % 2 or width % 2:
+            rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+        self._converter = self._converter or VideoReformatter()
+        frame = self._converter.reformat(frame, format="yuv420p", dst_colorspace=1, dst_color_range=1, threads=1)
+        frame.pts, frame.time_base = tick, Fraction(1, _TICKS)
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except (av.FFmpegError, OSError) as error:
+            raise SinkError(
+                f"{self.path} can't be written: {reason(error)}; check the space left on the disk"
+            ) from None
+
+    def _let_go(self) -> None:
+        """Close the container whatever state it is in, and remove what is left of the hidden file."""
+        container, self._container, self._stream = self._container, None, None
+        if container is not None:
+            with suppress(load().FFmpegError, OSError):
+                container.close()
+        self._part.unlink(missing_ok=True)
