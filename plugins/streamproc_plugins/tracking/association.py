@@ -33,8 +33,10 @@ def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
     edge = np.concatenate([-margin, margin], axis=1)[:, None, :]
     b = detections[None, :, :] + edge
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=2)
-    union = np.prod(a[..., 2:] - a[..., :2], axis=2) + np.prod(b[..., 2:] - b[..., :2], axis=2) - common
+    sides = np.maximum(high - low, 0)
+    common = sides[..., 0] * sides[..., 1]
+    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    union = size_a[..., 0] * size_a[..., 1] + size_b[..., 0] * size_b[..., 1] - common
     return np.asarray(common / np.maximum(union, 1e-9))
 
 
@@ -68,6 +70,8 @@ def assign(likeness: Array, least: float) -> tuple[Indices, Indices]:
 
 def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indices:
     """Indices, ascending, of the boxes left when of two of a group that overlap above `limit` the better stays."""
+    if len(boxes) < 2:
+        return np.arange(len(boxes), dtype=np.int64)
     order = np.argsort(-scores, kind="stable")
     clash = (overlap(boxes, boxes) > limit) & (groups[:, None] == groups[None, :])
     keep: list[int] = []
@@ -80,10 +84,12 @@ def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indi
 
 
 def _area(boxes: Array) -> Array:
-    return np.asarray(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1))
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def _common(a: Array, b: Array) -> Array:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.asarray(np.prod(np.maximum(high - low, 0), axis=2))
+    sides = np.maximum(high - low, 0)
+    return np.asarray(sides[..., 0] * sides[..., 1])

@@ -55,10 +55,8 @@ class TrackingOptions(Options):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.min_score <= self.high_score <= self.new_score:
-            raise ValueError(
-                f"min_score {self.min_score}, high_score {self.high_score}, new_score {self.new_score}: none may be below "
-                "the one before; lower the first or raise the last"
-            )
+            scores = f"min_score {self.min_score}, high_score {self.high_score}, new_score {self.new_score}"
+            raise ValueError(f"{scores}: none may be below the one before; lower the first or raise the last")
         return self
 
     def settings(self) -> Settings:

@@ -107,10 +107,10 @@ class Tracker:
         sure = seen.score >= settings.high_score
         known = self._table.confirmed
         # at a low rate the frame before is the last in which anything could be seen, however long ago it was
-        just_now = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.lost_after_s * _NS))
+        just_now = self._table.seen_ns >= min(before_ns, now_ns - settings.lost_after_s * _NS)
         recent = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.rescue_s * _NS))
         self._follow_camera(seen.xyxy[sure], just_now)
-        self._round(owner, seen, sure, just_now, settings.least_likeness)
+        self._round(owner, seen, sure, known & just_now, settings.least_likeness)
         self._round(owner, seen, sure, known, settings.lost_likeness)
         self._round(owner, seen, ~sure, recent, settings.rescue_likeness)
         self._round(owner, seen, sure, ~known, settings.least_likeness)
@@ -127,10 +127,13 @@ class Tracker:
 
     def _round(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask, least: float) -> None:
         """Match the free detections among `wanted` with the free tracks among `tracks`; writes into `owner`."""
+        right = np.flatnonzero(wanted & (owner == NONE))
+        if not len(right) or not tracks.any():
+            return
         free = tracks.copy()
         free[owner[owner != NONE]] = False
-        left, right = np.flatnonzero(free), np.flatnonzero(wanted & (owner == NONE))
-        if len(left) and len(right):
+        left = np.flatnonzero(free)
+        if len(left):
             a, b = assign(self._likeness(self._table.take(left), seen.take(right)), least)
             owner[right[b]] = left[a]
 
@@ -200,6 +203,8 @@ class Tracker:
     def _begin(self, seen: Seen, owner: Indices, now_ns: int) -> Indices:
         """Begin tracks with what nobody took; gives the indices of those detections."""
         fresh = np.flatnonzero((owner == NONE) & (seen.score >= self.settings.new_score))
+        if not len(fresh):
+            return fresh
         taken = np.flatnonzero(owner != NONE)
         if len(fresh) and len(taken):
             covered = overlap(seen.xyxy[fresh], seen.xyxy[taken]).max(axis=1) > self.settings.new_overlap
@@ -224,7 +229,7 @@ class Tracker:
         self._keep(alive)
         state = np.where(now, TrackState.CONFIRMED, TrackState.LOST)
         state = np.where(table.confirmed, state, TrackState.TENTATIVE)
-        shown = table.confirmed & (now | self._coasting(table, now_ns, size))
+        shown = table.confirmed & (now if now.all() else now | self._coasting(table, now_ns, size))
         return Step(
             track_id=table.track_id[alive], xyxy=boxes[alive], velocity=table.velocity[alive, :2],
             state=state[alive].astype(np.int64), shown=shown[alive], score=table.score[alive],
