@@ -21,8 +21,6 @@ GRACE_S = 5.0
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_errors: records at ERROR are part of what this test is about")
     config.addinivalue_line("markers", "leaves_threads: this test abandons a thread on purpose")
-    # kafka-python 3.0 reads its schemas in a way that Python 3.11 and 3.12 call deprecated
-    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")
