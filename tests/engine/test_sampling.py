@@ -1,0 +1,97 @@
+"""Sampling by media time: the beat and the clips that are cut on it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamproc.config.plan import FlowPlan
+from streamproc.engine.clips import ClipCutter
+from streamproc.engine.sampling import Beat
+from streamproc.plugin import ClipSpec
+from streamproc.testing import make_frame, make_info
+
+NTSC = Fraction(30000, 1001)
+
+
+def times(rate: Fraction, count: int) -> list[int]:
+    return [round(i * 1_000_000_000 / rate) for i in range(count)]
+
+
+def taken(rate: float, pts: list[int], nominal_ns: int | None) -> list[int]:
+    beat = Beat.of(rate, nominal_ns)
+    assert beat is not None
+    return [t for t in pts if beat.takes(t)]
+
+
+@pytest.mark.parametrize("source", [Fraction(10), Fraction(25), NTSC, Fraction(60)])
+def test_equal_rates_keep_every_frame(source: Fraction) -> None:
+    pts = times(source, 500)
+    assert taken(float(source), pts, round(1e9 / source)) == pts
+
+
+def test_matroskas_milliseconds_lose_no_frame_where_the_rates_are_equal() -> None:
+    pts = [round(t / 1e6) * 1_000_000 for t in times(NTSC, 500)]
+    assert taken(float(NTSC), pts, round(1e9 / NTSC)) == pts
+
+
+@pytest.mark.parametrize(("source", "rate"), [(Fraction(30), 10), (NTSC, 5), (Fraction(60), 7), (Fraction(25), 2)])
+def test_a_lower_rate_is_met_on_average_and_evenly(source: Fraction, rate: float) -> None:
+    pts = times(source, round(20 * source))
+    got = taken(rate, pts, round(1e9 / source))
+    assert len(got) == pytest.approx(20 * rate, abs=1)
+    steps = np.diff(got)
+    assert steps.max() - steps.min() <= 1.1e9 / source
+
+
+def test_variable_frame_rate_is_sampled_by_time_and_not_by_count() -> None:
+    fast = [i * 10_000_000 for i in range(200)]
+    slow = [2_000_000_000 + i * 200_000_000 for i in range(20)]
+    got = taken(5, fast + slow, None)
+    assert len(got) == pytest.approx(30, abs=1)
+    steps = np.diff(got)
+    assert steps.min() >= 170_000_000
+    assert steps.max() <= 230_000_000
+
+
+def test_after_a_gap_the_beat_starts_anew_without_a_burst() -> None:
+    got = taken(10, [0, 100_000_000, 9_030_000_000, 9_080_000_000, 9_130_000_000], 50_000_000)
+    assert got == [0, 100_000_000, 9_030_000_000, 9_130_000_000]
+
+
+def cut(pts: list[int], spec: ClipSpec) -> list[list[int]]:
+    info = make_info(width=32, height=24, rate=30)
+    cutter = ClipCutter(spec, FlowPlan(), info.nominal_ns)
+    clips = []
+    for index, time in enumerate(pts):
+        frame = make_frame(fill=index % 256, index=index, pts_s=time / 1e9, info=info)
+        made = cutter.add(frame)
+        if made is not None:
+            clips.append(made.build(frame).pts_ns.tolist())
+    return clips
+
+
+def test_clips_are_cut_by_media_time_with_their_stride() -> None:
+    pts = times(Fraction(30), 120)
+    spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
+    clips = cut(pts, spec)
+    assert clips[0] == [0, 100_000_000, 200_000_000, 300_000_000]
+    ends = np.array([clip[-1] for clip in clips])
+    assert np.abs(np.diff(ends) - 500_000_000).max() <= 34_000_000
+    assert len(clips) == 8
+
+
+def test_a_clip_never_spans_a_gap() -> None:
+    pts = [*times(Fraction(10), 5), *(t + 5_000_000_000 for t in times(Fraction(10), 5))]
+    spec = ClipSpec(frames=4, rate=10, stride_ns=100_000_000, size=(16, 16))
+    clips = cut(pts, spec)
+    assert clips
+    assert all(clip[-1] - clip[0] == 300_000_000 for clip in clips)
+
+
+def test_the_same_motion_gives_the_same_clip_times_from_any_frame_rate() -> None:
+    spec = ClipSpec(frames=5, rate=5, stride_ns=1_000_000_000, size=(16, 16))
+    by_rate = [cut(times(Fraction(rate), rate * 6), spec) for rate in (10, 25, 50)]
+    assert by_rate[0] == by_rate[1] == by_rate[2]
