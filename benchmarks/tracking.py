@@ -157,8 +157,8 @@ def read_sequence(folder: Path, every: int = 1) -> MotSequence:
         ini = ConfigParser()
         ini.read(folder / "seqinfo.ini", encoding="utf-8")
         info = ini["Sequence"]
-        rate, last = info.getfloat("frameRate"), info.getint("seqLength")
-        size = (info.getint("imWidth"), info.getint("imHeight"))
+        rate, last = float(info["frameRate"]), int(info["seqLength"])
+        size = (int(info["imWidth"]), int(info["imHeight"]))
     frames = list(range(1, last + 1, every))
     return MotSequence(
         name=folder.name,

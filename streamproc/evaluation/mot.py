@@ -148,6 +148,31 @@ def write_mot(path: str | Path, boxes: MotBoxes) -> None:
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
+def find_pairs(truth: str | Path, tracks: str | Path) -> dict[str, tuple[Path, Path]]:
+    """Files that belong together: name of the sequence -> (ground truth, tracks).
+
+    truth: a file, or a folder with `NAME/gt.txt` or, as published, `NAME/gt/gt.txt`. tracks: a file, or a folder with
+    `NAME.txt`. Sequences without tracks are left out.
+
+    Raises:
+        FileNotFoundError: nothing belongs together.
+    """
+    truth, tracks = Path(truth), Path(tracks)
+    if truth.is_file() and tracks.is_file():
+        return {tracks.stem: (truth, tracks)}
+    found = {}
+    for known in sorted([*truth.glob("*/gt.txt"), *truth.glob("*/gt/gt.txt")]):
+        name = known.relative_to(truth).parts[0]
+        if (tracks / f"{name}.txt").is_file():
+            found[name] = (known, tracks / f"{name}.txt")
+    if not found:
+        raise FileNotFoundError(
+            f"no sequence of {truth} has tracks in {tracks}; expected NAME/gt.txt or NAME/gt/gt.txt there and NAME.txt "
+            "here, or one file each"
+        )
+    return found
+
+
 def evaluate(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]], protocol: Protocol = "auto") -> MotReport:
     """Score tracks against ground truth at IoU 0.5.
 

@@ -231,3 +231,27 @@ def test_small_doubtful_and_other_things_are_not_looked_at(shared: Path) -> None
     (none,) = plugin.process(frame, past(Detections.empty())) or ()
     assert isinstance(none, Embeddings)
     assert none.values.shape == (0, made.values.shape[1])
+
+
+@pytest.mark.real
+def test_two_visitors_one_after_the_other_are_two_tracks(shared: Path) -> None:
+    import av
+    from streamproc_plugins.detection import Detection, DetectionOptions
+
+    finder = Detection(DetectionOptions(labels=("person",), min_score=0.1))
+    store = ModelStore(mirrors=[shared / "models"], download=False)
+    finder.open(PluginContext(name="people", stream=INFO, models=store, log=logging.getLogger("test")))
+    tracking, found = Tracking(TrackingOptions()), dict[int, list[int]]()
+    with av.open(str(shared / "media" / "cctv_one_by_one.mp4")) as container:
+        for index, picture in enumerate(container.decode(video=0)):
+            if index > 460:
+                break
+            if index < 40 or index % 3:  # 3.3 pictures a second
+                continue
+            rgb = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+            frame = make_frame(rgb=rgb, index=index, pts_s=index / 10)
+            (people_seen,) = [r for r in finder.process(frame, Results()) or () if isinstance(r, Detections)]
+            for track_id in step(tracking, frame, people_seen).track_id.tolist():
+                found.setdefault(track_id, []).append(index)
+    spans = [end for frames in found.values() for end in (frames[0], frames[-1])]
+    assert spans == pytest.approx([60, 199, 227, 450], abs=10)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamproc.evaluation.mot import MotBoxes, concatenate, evaluate, prepare, read_mot, write_mot
+from streamproc.evaluation.mot import MotBoxes, concatenate, evaluate, find_pairs, prepare, read_mot, write_mot
 
 
 def boxes(rows: Sequence[tuple[int, int, float]], *, score: float = 1, class_id: int = -1) -> MotBoxes:
@@ -85,6 +85,18 @@ def test_a_broken_row_is_named(tmp_path: Path, text: str, message: str) -> None:
     path.write_text("1,1,0,0,5,5,1\n" + text)
     with pytest.raises(ValueError, match=rf"broken\.txt:2: .*{message}"):
         read_mot(path)
+
+
+def test_truth_and_tracks_are_paired_by_name(tmp_path: Path) -> None:
+    for place in ("truth/one", "truth/two/gt", "truth/three", "tracks"):
+        (tmp_path / place).mkdir(parents=True)
+    for place in ("truth/one/gt.txt", "truth/two/gt/gt.txt", "truth/three/gt.txt", "tracks/one.txt", "tracks/two.txt"):
+        write_mot(tmp_path / place, boxes([(1, 1, 0)]))
+    pairs = find_pairs(tmp_path / "truth", tmp_path / "tracks")
+    assert {name: path.name for name, (_, path) in pairs.items()} == {"one": "one.txt", "two": "two.txt"}
+    assert list(find_pairs(tmp_path / "truth/one/gt.txt", tmp_path / "tracks/two.txt")) == ["two"]
+    with pytest.raises(FileNotFoundError, match="no sequence"):
+        find_pairs(tmp_path / "tracks", tmp_path / "truth")
 
 
 def test_a_sequence_without_tracks_is_scored() -> None:

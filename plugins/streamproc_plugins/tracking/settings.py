@@ -62,9 +62,9 @@ class Settings:
     """time over which a track's score is averaged"""
     appearance_weight: float = 0.5
     """share of appearance in the likeness where both sides have an embedding"""
-    appearance_least: float = 0.3
+    appearance_least: float = 0.2
     """cosine at and below which two embeddings say nothing for a match"""
-    appearance_full: float = 0.8
+    appearance_full: float = 0.7
     """cosine at and above which they say all they can"""
     appearance_memory_s: float = 1.0
     """time over which a track's embedding is averaged"""
