@@ -69,6 +69,8 @@ class Packet:
     """bytes"""
     payload: Any = field(repr=False)
     """what the decoder takes"""
+    captured_ns: int | None = None
+    """UTC at which it came in, for live inputs; its picture carries it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -67,11 +67,8 @@ class Decoder:
         self._size: tuple[int, int] | None = None
         self._context = _set_up(context, "crccheck+explode")
 
-    def decode(self, packet: Packet | None, captured_ns: int | None = None) -> Iterator[Shot]:
-        """Pictures that are ready, in presentation order; None asks for those held back.
-
-        captured_ns: UTC at which the packet came in; its picture carries it.
-        """
+    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+        """Pictures that are ready, in presentation order; None asks for those held back."""
         if packet is None:
             return iter(self._finish())
         if self._waiting and not packet.keyframe:
@@ -81,16 +78,16 @@ class Decoder:
         if packet.keyframe and not self._waiting:
             self._damages = 0
         self._waiting = False
-        ticket = self._admit(packet, captured_ns)
+        ticket = self._admit(packet)
         frames, damaged = self._try(packet)
         bad = [frame for frame in frames if frame.is_corrupt]
         if damaged or bad:
             return iter(self._give_up(frames, _ticket(bad[0], ticket).number if bad else ticket.number))
         return iter(self._release(frames))
 
-    def _admit(self, packet: Packet, captured_ns: int | None) -> _Ticket:
+    def _admit(self, packet: Packet) -> _Ticket:
         self._number += 1
-        ticket = _Ticket(self._number, packet.pts_ns, captured_ns)
+        ticket = _Ticket(self._number, packet.pts_ns, packet.captured_ns)
         packet.payload.opaque = ticket
         if not packet.payload.is_discard:  # cut off by an edit list: decoded, never shown
             self._pending[ticket.number] = ticket

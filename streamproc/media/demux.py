@@ -147,7 +147,13 @@ class Demuxer:
 
     def _packet(self, packet: Any) -> Packet:
         pts_ns = stream_ns(packet.pts, self.facts.time_base)
-        return Packet(pts_ns=pts_ns, keyframe=packet.is_keyframe, size=packet.size, payload=packet)
+        return Packet(
+            pts_ns=pts_ns,
+            keyframe=packet.is_keyframe,
+            size=packet.size,
+            payload=packet,
+            captured_ns=time.time_ns() if self.opening.live else None,
+        )
 
     def _facts(self) -> Facts:
         container, stream = self._container, self._stream
@@ -250,9 +256,4 @@ def utc_ns(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1_000
 
 
-def arrival_ns() -> int:
-    """UTC now: when a live picture came in."""
-    return time.time_ns()
-
-
-__all__ = ["Demuxer", "Facts", "Opening", "arrival_ns", "utc_ns"]
+__all__ = ["Demuxer", "Facts", "Opening", "utc_ns"]

@@ -1,0 +1,98 @@
+"""Recorded video: a file, or an address that FFmpeg reads (http, HLS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from streamproc.errors import redact
+from streamproc.media import Decoder, Demuxer, Opening, fingerprint
+from streamproc.media.demux import utc_ns
+from streamproc.media.ffmpeg import is_url
+from streamproc.options import Field, Options
+from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
+
+_HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+class FileOptions(Options):
+    """Options of the `file` source."""
+
+    path: str = Field(
+        min_length=1, description="a video file in any format that FFmpeg reads, or an http(s) address (HLS too)"
+    )
+    started: Literal["metadata", "unknown"] | Annotated[datetime, AfterValidator(_with_zone)] = Field(
+        "metadata",
+        description="when the recording began: `metadata` (what the file says of itself, if anything), `unknown`, or a "
+        "time such as 2024-05-01T08:00:00Z (UTC where it names no zone); the events' capture times follow from it",
+    )
+    rate: float | None = Field(
+        None, gt=0, le=1000, description="pictures per second of a raw stream, which has no time stamps (default: 25)"
+    )
+
+
+class FileSource(VideoSource[FileOptions]):
+    """Reads a recording from its beginning to its end, as fast as it is taken.
+
+    A damaged place costs the pictures up to the next keyframe, counted as `undecodable`; a file that is cut off ends
+    where it is cut, and the pictures that its index promises beyond count as `truncated`.
+    """
+
+    _demuxer: Demuxer | None = None
+    _decoder: Decoder | None = None
+
+    def open(self, context: SourceContext) -> InputInfo:
+        self._context = context
+        path = self.options.path
+        rate = None if self.options.rate is None else Fraction(str(self.options.rate))
+        self._demuxer = Demuxer(path, Opening(rate=rate, options=_HTTP if path.startswith("http") else {}))
+        self._decoder = self._demuxer.decoder(context.count, self._warn)
+        facts = self._demuxer.facts
+        return InputInfo(
+            identity=redact(path) if is_url(path) else fingerprint(Path(path).expanduser()),
+            live=False,
+            rate=facts.rate,
+            started_ns=self._started_ns(facts.started_ns),
+            duration_ns=facts.duration_ns,
+            frames=facts.frames,
+            rotation=facts.rotation,
+        )
+
+    def packets(self) -> Iterator[Packet]:
+        assert self._demuxer is not None, "open() comes first"
+        seen = 0
+        for packet in self._demuxer.packets():
+            seen += 1
+            yield packet
+        promised = self._demuxer.facts.frames or 0
+        if seen < promised or self._demuxer.broken_off:
+            self._warn(f"it breaks off after {seen} pictures" + (f" of {promised}" if promised else ""))
+            for _ in range(promised - seen):
+                self._context.count("truncated")
+
+    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+        assert self._decoder is not None, "open() comes first"
+        return self._decoder.decode(packet)
+
+    def close(self) -> None:
+        demuxer, self._demuxer, self._decoder = self._demuxer, None, None
+        if demuxer is not None:
+            demuxer.close()
+
+    def _started_ns(self, by_metadata_ns: int | None) -> int | None:
+        started = self.options.started
+        if isinstance(started, datetime):
+            return utc_ns(started)
+        return by_metadata_ns if started == "metadata" else None
+
+    def _warn(self, sentence: str) -> None:
+        self._context.log.warning("stream=%s %s: %s", self._context.stream, redact(self.options.path), sentence)

@@ -1,0 +1,147 @@
+"""Pictures in a folder as a video."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from streamproc.errors import SourceError
+from streamproc.frames import SECOND_NS, ArrayPicture, Image
+from streamproc.options import Field, Options
+from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+
+_FORMATS = frozenset(
+    f".{ending}"
+    for ending in (
+        "avif", "bmp", "dib", "exr", "hdr", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "pic", "png", "pnm", "ppm",
+        "pxm", "ras", "sr", "tif", "tiff", "webp",
+    )
+)  # fmt: skip
+_WILD = re.compile(r"[*?[]")
+
+
+class ImagesOptions(Options):
+    """Options of the `images` source."""
+
+    path: str = Field(min_length=1, description="a folder, or a pattern such as shots/*.jpg (** goes into folders)")
+    rate: float = Field(25, gt=0, le=1000, description="pictures per second of media time")
+    fit: bool = Field(
+        False,
+        description="bring pictures of another size to that of the first, with black borders; otherwise they are an "
+        "error",
+    )
+
+
+class ImagesSource(PictureSource[ImagesOptions]):
+    """Reads the pictures of a folder in natural order (img2 before img10), any format that OpenCV reads.
+
+    A file that can't be read as a picture counts as `unreadable` and keeps its place in time. Rotation in EXIF data is
+    applied; transparency is ignored, 16-bit pictures are brought to 8.
+    """
+
+    _files: tuple[Path, ...] = ()
+
+    def open(self, context: SourceContext) -> InputInfo:
+        self._context = context
+        self._rate = Fraction(str(self.options.rate))
+        self._files = find_pictures(self.options.path)
+        return InputInfo(
+            identity=_identity(self._files),
+            live=False,
+            rate=self._rate,
+            duration_ns=round(len(self._files) * SECOND_NS / self._rate),
+            frames=len(self._files),
+        )
+
+    def shots(self) -> Iterator[Shot | None]:
+        size: tuple[int, int] | None = None
+        for number, path in enumerate(self._files):
+            if self._context.stopping():
+                return
+            rgb = read_picture(path)
+            if rgb is None:
+                self._context.log.warning("stream=%s %s can't be read as a picture", self._context.stream, path.name)
+                self._context.count("unreadable")
+                continue
+            own = (rgb.shape[1], rgb.shape[0])
+            size = size or own
+            if own != size:
+                rgb = self._fitted(rgb, size, path)
+            pts_ns = round(number * SECOND_NS / self._rate)
+            yield Shot(picture=ArrayPicture(rgb), pts_ns=pts_ns, keyframe=True)
+
+    def close(self) -> None:
+        self._files = ()
+
+    def _fitted(self, rgb: Image, size: tuple[int, int], path: Path) -> Image:
+        if not self.options.fit:
+            raise SourceError(
+                f"{path} is {rgb.shape[1]}x{rgb.shape[0]}, expected {size[0]}x{size[1]} as the pictures before it; "
+                "take it away, or set `fit: true` to bring all to one size"
+            )
+        return letterbox(rgb, size)
+
+
+def find_pictures(path: str) -> tuple[Path, ...]:
+    """The files of a folder or a pattern in natural order; `SourceError` where there are none."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        found = [file for file in place.iterdir() if file.suffix.lower() in _FORMATS and file.is_file()]
+        wanted = "a folder with pictures in it (JPEG, PNG, TIFF, WebP, ...)"
+    elif _WILD.search(path):
+        fixed = [part for part in place.parts if not _WILD.search(part)]
+        root = Path(*place.parts[: next(i for i, part in enumerate(place.parts) if _WILD.search(part))])
+        found = [file for file in root.glob(str(place.relative_to(root))) if file.is_file()]
+        wanted = f"a pattern that some file below {Path(*fixed) if fixed else root} matches"
+    else:
+        what = "is a single file" if place.exists() else "doesn't exist"
+        raise SourceError(f"{path} {what}, expected a folder or a pattern such as shots/*.jpg; check the path")
+    if not found:
+        raise SourceError(f"{path} holds no pictures, expected {wanted}; check the path")
+    return tuple(sorted(found, key=natural))
+
+
+def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that counts runs of digits as numbers: img2 before img10."""
+    parts = re.findall(r"\d+|\D+", str(path))
+    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part.lower()) for part in parts)
+
+
+def read_picture(path: Path) -> Image | None:
+    """uint8 (height, width, 3) RGB, None where it isn't a picture that OpenCV reads."""
+    import cv2
+
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error):
+        return None
+    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def letterbox(rgb: Image, size: tuple[int, int]) -> Image:
+    """`rgb` as large as it fits into `size` (width, height), centred, black around it."""
+    from streamproc.frames import resize
+
+    scale = min(size[0] / rgb.shape[1], size[1] / rgb.shape[0])
+    width = max(1, min(size[0], round(rgb.shape[1] * scale)))
+    height = max(1, min(size[1], round(rgb.shape[0] * scale)))
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    board = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    board[top : top + height, left : left + width] = resize(rgb, width, height)
+    return board
+
+
+def _identity(files: tuple[Path, ...]) -> str:
+    """Over names, sizes and the first and last picture's content, so that a moved folder keeps its ids."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+    for file in (files[0], files[-1]):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return f"sha256:{digest.hexdigest()[:32]}"

@@ -1,0 +1,81 @@
+"""Live video over RTSP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from streamproc.errors import redact
+from streamproc.media import Decoder, Demuxer, Opening
+from streamproc.options import Duration, Field, Options, seconds
+from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
+
+_BUFFER_BYTES = str(4 << 20)
+"""of the UDP socket: a keyframe of a large picture arrives in one burst"""
+
+
+def _rtsp(url: str) -> str:
+    if not url.startswith(("rtsp://", "rtsps://")):
+        raise ValueError(f"expected an address such as rtsp://host:554/stream, got {redact(url)!r}")
+    return url
+
+
+class RtspOptions(Options):
+    """Options of the `rtsp` source."""
+
+    url: Annotated[str, AfterValidator(_rtsp)] = Field(
+        description="rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH; take the password from the environment: ${NAME}"
+    )
+    transport: Literal["tcp", "udp"] = Field("tcp", description="tcp loses nothing; udp is for networks that need it")
+    open_timeout: Duration = Field(seconds(10), gt=0, description="longest wait for the connection and its first data")
+    read_timeout: Duration = Field(seconds(10), gt=0, description="silence after which the camera counts as lost")
+    low_delay: bool = Field(
+        False, description="start with less probing and no reordering of packets; the nominal rate may stay unknown"
+    )
+
+
+class RtspSource(VideoSource[RtspOptions]):
+    """A camera: its end, too, means that it was lost. Capture time is this machine's clock when a packet comes in."""
+
+    _demuxer: Demuxer | None = None
+    _decoder: Decoder | None = None
+
+    def open(self, context: SourceContext) -> InputInfo:
+        self._context = context
+        opening = Opening(
+            live=True,
+            open_timeout_s=self.options.open_timeout / 1e9,
+            read_timeout_s=self.options.read_timeout / 1e9,
+            options=self._ffmpeg_options(),
+        )
+        self._demuxer = Demuxer(self.options.url, opening)
+        self._decoder = self._demuxer.decoder(context.count, self._warn)
+        identity = f"{redact(self.options.url)} {time.time_ns()}"
+        return InputInfo(identity=identity, live=True, rate=self._demuxer.facts.rate)
+
+    def packets(self) -> Iterator[Packet]:
+        assert self._demuxer is not None, "open() comes first"
+        return self._demuxer.packets()
+
+    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+        assert self._decoder is not None, "open() comes first"
+        return self._decoder.decode(packet)
+
+    def close(self) -> None:
+        demuxer, self._demuxer, self._decoder = self._demuxer, None, None
+        if demuxer is not None:
+            demuxer.close()
+
+    def _ffmpeg_options(self) -> dict[str, str]:
+        options = {"rtsp_transport": self.options.transport, "allowed_media_types": "video"}
+        if self.options.transport == "udp":
+            options["buffer_size"] = _BUFFER_BYTES
+        if self.options.low_delay:
+            options |= {"fflags": "nobuffer", "analyzeduration": "100000", "reorder_queue_size": "0"}
+        return options
+
+    def _warn(self, sentence: str) -> None:
+        self._context.log.warning("stream=%s %s: %s", self._context.stream, redact(self.options.url), sentence)
