@@ -28,8 +28,8 @@ API = 1
 
 ResultT = TypeVar("ResultT", bound="Result | Flow")
 
-Output = Iterable[Result | Event] | None
-"""What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing."""
+Output = Iterable[Result | Event]
+"""What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
 
 TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
 """Why `on_time` is called: no frames for a while; a gap in time; a cut; the source is lost; it is back."""
@@ -119,7 +119,7 @@ class FramePlugin(Plugin[OptionsT]):
     """A pure function of one frame and its earlier results; `process` may run on several threads at once."""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output:
+    def process(self, frame: Frame, past: Results) -> Output | None:
         """Results and events of this frame."""
 
 
@@ -151,7 +151,7 @@ class ClipPlugin(Plugin[OptionsT]):
         """The clip wanted; asked once, after `open`."""
 
     @abstractmethod
-    def process(self, clip: Clip, past: Results) -> Output:
+    def process(self, clip: Clip, past: Results) -> Output | None:
         """Results and events of this clip; they belong to its last frame, whose earlier results `past` holds."""
 
 
@@ -162,14 +162,14 @@ class StreamPlugin(Plugin[OptionsT]):
     """whether `process` looks at pixels; without them the plugin can run again over stored results"""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output:
+    def process(self, frame: Frame, past: Results) -> Output | None:
         """Results and events of this frame."""
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output:  # noqa: ARG002
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:  # noqa: ARG002
         """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
         return None
 
-    def flush(self, moment: Moment) -> Output:  # noqa: ARG002
+    def flush(self, moment: Moment) -> Output | None:  # noqa: ARG002
         """The stream has ended at `moment`: what is still open ends now."""
         return None
 

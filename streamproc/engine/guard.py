@@ -36,7 +36,7 @@ MISSING = Outcome("missing")
 Stamp = Callable[[tuple[Event, ...]], tuple[Event, ...]]
 
 
-def call(name: str, plugin: AnyPlugin, function: Callable[[], Output], stamp: Stamp) -> Outcome:
+def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], stamp: Stamp) -> Outcome:
     """Run `function`, a bound call of `plugin`'s, and stamp its events; never raises an `Exception`."""
     started = time.perf_counter()
     try:

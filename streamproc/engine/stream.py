@@ -374,7 +374,7 @@ def _has_needs(step: Step, found: dict[tuple[str, type], Any]) -> bool:
     return all((step.plan.inputs[kind], kind) in found for kind in step.plan.cls.needs if kind is not Flow)
 
 
-def _process(ticket: Ticket, step: Step, past: Results) -> Output:
+def _process(ticket: Ticket, step: Step, past: Results) -> Output | None:
     """The plugin's own call for this ticket."""
     plugin = step.plugin
     if isinstance(plugin, StreamPlugin):
@@ -386,7 +386,7 @@ def _process(ticket: Ticket, step: Step, past: Results) -> Output:
     return plugin.process(ticket.frame, past)
 
 
-def _process_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Output:
+def _process_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Output | None:
     if ticket.mark is None:
         assert ticket.frame is not None
         return plugin.process(ticket.frame if plugin.pixels else without_pixels(ticket.frame), past)

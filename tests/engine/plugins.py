@@ -39,7 +39,7 @@ class Level(Result):
 
 
 class Measure(FramePlugin[Options]):
-    """Gives the mean grey level; takes a while that differs from frame to frame, so that workers overtake each other."""
+    """Gives the mean grey level; takes a while that differs from frame to frame, so that workers overtake others."""
 
     gives = (Level,)
 
