@@ -91,7 +91,6 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
 def demo(
     source: Annotated[str | None, typer.Argument(help="a file, camera index, folder or RTSP address")] = None,
     folder: Annotated[Path, typer.Option("--out", help="where the results go")] = Path("out/demo"),
-    seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="stop after so much media time")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Detection, tracking, a zone and a line on a clip: events, an annotated video and a report."""
@@ -100,7 +99,7 @@ def demo(
     from streamproc.cli.running import leave
 
     set_up_logging(LogFormat.text, "warning")
-    leave(run_demo(source, folder, seconds=seconds, quiet=quiet))
+    leave(run_demo(source, folder, quiet=quiet))
 
 
 @app.command()

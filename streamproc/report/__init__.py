@@ -1,0 +1,6 @@
+"""The HTML report of a run: one self-contained page."""
+
+from streamproc.report.log import EventLog
+from streamproc.report.page import render_report, write_report
+
+__all__ = ["EventLog", "render_report", "write_report"]

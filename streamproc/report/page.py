@@ -1,0 +1,237 @@
+"""Renders the report: timeline, thumbnails, event table, ledger, stage latencies, configuration. No server, no scripts
+from elsewhere: one file that can be mailed.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from streamproc.engine import BUCKETS, EXIT_CODES, RunReport
+from streamproc.events import Event
+from streamproc.frames import SECOND_NS
+
+_COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
+_ROW = 26
+_LEFT = 190
+_WIDTH = 1000
+
+
+def write_report(path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> None:
+    """Write the page of a run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_report(report, events, config), encoding="utf-8")
+
+
+def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> str:
+    """The page as HTML text."""
+    here = files(__name__.rpartition(".")[0])
+    style = (here / "report.css").read_text(encoding="utf-8")
+    script = (here / "report.js").read_text(encoding="utf-8")
+    sections = [
+        _head(report, events),
+        _section("Timeline", _timeline(report, events)),
+        _section("Pictures", _pictures(events)),
+        _section("Events", _event_table(events, sum(report.events.values()))),
+        _section("Ledger", _ledger(report)),
+        _section("Plugins", _plugins(report)),
+        _section("Sinks", _sinks(report)),
+        _section("Configuration", f"<pre>{escape(_yaml(config))}</pre>"),
+    ]
+    title = ", ".join(stream.name for stream in report.streams)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>streamproc: {escape(title)}</title><style>{style}</style></head><body><main>"
+        f"{''.join(sections)}</main><script>{script}</script></body></html>\n"
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+
+
+def _head(report: RunReport, events: Sequence[Event]) -> str:
+    code = report.exit_code
+    state = "ok" if code == 0 else "bad"
+    ledger = report.ledger
+    media = sum(stream.media_s for stream in report.streams)
+    facts = [
+        (f"{ledger.seen:,}", "frames seen"),
+        (f"{ledger.total('processed'):,}", "processed"),
+        (f"{sum(report.events.values()):,}", "events"),
+        (clock(media), "of video"),
+        (f"{report.wall_s:.1f} s", "wall clock"),
+        (f"{1000 * report.cpu_s / max(1, ledger.total('processed')):.1f} ms", "CPU per frame"),
+    ]
+    cards = "".join(f"<div class=card><b>{value}</b><span>{what}</span></div>" for value, what in facts)
+    names = escape(", ".join(stream.name for stream in report.streams))
+    del events
+    return (
+        f"<header><h1>streamproc <span>{names}</span></h1>"
+        f'<p class="{state}">exit code {code}: {escape(EXIT_CODES[code])}</p><div class=cards>{cards}</div></header>'
+    )
+
+
+def _lanes(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
+    """Events by (stream, type); an episode is told by its last record."""
+    last: dict[tuple[str, str, str, str, str], Event] = {}
+    for event in events:
+        unique = event.id if event.phase == "instant" else ""
+        last[event.stream, event.type, event.plugin, event.episode, unique] = event
+    lanes: dict[tuple[str, str], list[Event]] = {}
+    for event in last.values():
+        lanes.setdefault((event.stream, event.type), []).append(event)
+    return dict(sorted(lanes.items()))
+
+
+def _timeline(report: RunReport, events: Sequence[Event]) -> str:
+    lanes = _lanes(events)
+    span = max([stream.media_s for stream in report.streams] + [e.pts_ns / SECOND_NS for e in events] + [1.0])
+    colours = {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(sorted({kind for _, kind in lanes}))}
+    height = _ROW * len(lanes) + 34
+    parts = [f'<svg viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" role="img" aria-label="events over media time">']
+    several = len(report.streams) > 1
+    for row, ((stream, kind), told) in enumerate(lanes.items()):
+        y = row * _ROW
+        name = f"{stream}: {kind}" if several else kind
+        parts.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<rect class=lane x="{_LEFT}" y="{y + 4}" width="{_WIDTH}" height="{_ROW - 8}" rx="3"/>')
+        parts += [_mark(event, span, y, colours[kind]) for event in told]
+    parts += _axis(span, _ROW * len(lanes))
+    return "".join([*parts, "</svg>"]) if lanes else "<p>Nothing was told in this run.</p>"
+
+
+def _mark(event: Event, span: float, y: int, colour: str) -> str:
+    start = event.start_ns / SECOND_NS
+    end = event.end_ns / SECOND_NS if event.end_ns is not None else span
+    x = _LEFT + _WIDTH * start / span
+    width = max(4.0, _WIDTH * (end - start) / span)
+    tip = f"{event.type} {clock(start)} - {clock(end)} {_what(event)}"
+    return (
+        f'<rect x="{x:.1f}" y="{y + 6}" width="{width:.1f}" height="{_ROW - 12}" rx="2" fill="{colour}" '
+        f'opacity="0.85"><title>{escape(tip)}</title></rect>'
+    )
+
+
+def _axis(span: float, y: int) -> list[str]:
+    step = next((s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200) if span / s <= 12), 14400)
+    parts = []
+    for k in range(int(span // step) + 1):
+        x = _LEFT + _WIDTH * k * step / span
+        parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{y + 4}" class=tick />')
+        parts.append(f'<text x="{x:.1f}" y="{y + 22}" text-anchor="middle" class=time>{clock(k * step)}</text>')
+    return parts
+
+
+def _pictures(events: Sequence[Event]) -> str:
+    cards = []
+    for event in events:
+        picture = next((a for a in event.attachments if a.media_type.startswith("image/")), None)
+        if picture is None or event.phase == "update":
+            continue
+        data = base64.b64encode(picture.data).decode()
+        caption = (
+            f"<b>{escape(event.type)}</b> {event.phase} {clock(event.pts_ns / SECOND_NS)}<br>{escape(_what(event))}"
+        )
+        cards.append(
+            f'<figure><img loading="lazy" alt="{escape(event.type)}" src="data:{picture.media_type};base64,{data}">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+        if len(cards) == 60:
+            break
+    return f"<div class=pictures>{''.join(cards)}</div>" if cards else ""
+
+
+def _what(event: Event) -> str:
+    keys = ("label", "track_id", "zone", "line", "direction", "count", "dwell_s", "text")
+    return " ".join(f"{key.removesuffix('_s')} {event.data[key]}" for key in keys if key in event.data)
+
+
+def _event_table(events: Sequence[Event], total: int) -> str:
+    rows = []
+    for event in events:
+        end = "" if event.end_ns is None else f"{event.end_ns / SECOND_NS:.3f}"
+        score = "" if event.score is None else f"{event.score:.2f}"
+        cells = (event.stream, event.type, event.phase, f"{event.start_ns / SECOND_NS:.3f}", end, score, _what(event))
+        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+    note = f"<p>{total - len(events):,} more are not shown.</p>" if total > len(events) else ""
+    head = "".join(f"<th>{name}</th>" for name in ("stream", "type", "phase", "from s", "to s", "score", "what"))
+    search = '<input id="filter" type="search" placeholder="filter events" aria-label="filter events">'
+    table = f"<table id=events><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"{search}<div class=scroll>{table}</div>{note}"
+
+
+def _ledger(report: RunReport) -> str:
+    rows = []
+    for stream in report.streams:
+        page = stream.ledger
+        reasons = Counter({f"{bucket.replace('_', ' ')}: {why}": n for (bucket, why), n in page.buckets.items() if why})
+        told = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
+        mended = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
+        notes = "; ".join(part for part in (told, mended and f"time stamps mended: {mended}", stream.error) if part)
+        counts = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
+        rows.append([stream.name, *(f"{count:,}" for count in counts), "yes" if page.closed else "NO", notes])
+    heads = ["stream", "seen", *(bucket.replace("_", " ") for bucket in BUCKETS), "in flight", "closed", "notes"]
+    return _table(heads, rows)
+
+
+def _plugins(report: RunReport) -> str:
+    top = max([p.p95_s for s in report.streams for p in s.plugins] + [1e-9])
+    rows = []
+    for stream in report.streams:
+        for plugin in stream.plugins:
+            bar = f'<div class=bar style="width:{max(1.0, 100 * plugin.mean_s / top):.0f}px"></div>'
+            verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in plugin.verdicts.items())
+            times = [f"{1000 * value:.2f}" for value in (plugin.mean_s, plugin.p95_s, plugin.max_s)]
+            note = f"switched off: it {plugin.off}" if plugin.off else ""
+            rows.append([stream.name, plugin.name, plugin.type, f"{plugin.calls:,}", *times, bar, verdicts, note])
+        rows.append([
+            stream.name, "frame, end to end", "", f"{stream.ledger.total('processed'):,}",
+            f"{1000 * stream.latency_mean_s:.2f}", f"{1000 * stream.latency_p95_s:.2f}", "", "", "", "",
+        ])  # fmt: skip
+    heads = ["stream", "plugin", "class", "calls", "mean ms", "p95 ms", "max ms", "", "calls that came to", "notes"]
+    return _table(heads, rows, raw=7)
+
+
+def _sinks(report: RunReport) -> str:
+    rows = [[s.name, f"{s.delivered:,}", f"{s.retries:,}", f"{s.undelivered:,}", s.trouble] for s in report.sinks]
+    return _table(["sink", "delivered", "retries", "waiting", "trouble"], rows) if rows else ""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], raw: int = -1) -> str:
+    """A table; the column `raw` holds HTML already."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{cell if i == raw else escape(cell)}</td>' for i, cell in enumerate(row))}</tr>"
+        for row in rows
+    )
+    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump(json.loads(json.dumps(config)), text)
+    return text.getvalue()
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03.4` below an hour."""
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60}:{whole % 60:02d}" + (f".{int(10 * (seconds - whole))}" if seconds < 600 else "")
+
+
+__all__ = ["clock", "render_report", "write_report"]
