@@ -28,7 +28,7 @@ def console() -> Console:
     """A console on stderr, made anew so that it sees the stream of the moment."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 160)
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def explain(name: str) -> None:
 
 def _explain(kind: str, name: str, cls: Any) -> None:
     out(f"{kind} {name} ({cls.__module__}:{cls.__qualname__})")
-    out((cls.__doc__ or "").strip())
+    out(inspect.cleandoc(cls.__doc__ or ""))
     for role in ("needs", "uses", "gives"):
         if found := getattr(cls, role, ()):
             out(f"{role}: {', '.join(item.__name__ for item in found)}")

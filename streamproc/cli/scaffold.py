@@ -1,0 +1,45 @@
+"""`streamproc plugins new NAME`: a plugin package with its test, from a template."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from streamproc.cli.console import out
+from streamproc.errors import StreamprocError
+
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+
+_FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "example.yaml": "example.yaml",
+    "plugin.py": "src/$package/__init__.py",
+    "test_plugin.py": "tests/test_$package.py",
+}
+
+
+def make_package(name: str, into: Path | None) -> Path:
+    """Make the package in `into` (default: a new folder of that name here); refuses to write over anything."""
+    if not _NAME.fullmatch(name):
+        raise StreamprocError(f"{name!r} can't name a plugin: use lower-case words and dashes, such as dark-picture")
+    words = re.split("[-_]", name)
+    package = "_".join(words)
+    cls = "".join(word.capitalize() for word in words)
+    values = {"dist": "-".join(words), "plugin": package, "package": package, "cls": cls}
+    root = into or Path(values["dist"])
+    if root.exists() and any(root.iterdir()):
+        raise StreamprocError(f"{root} isn't empty; choose another folder with --into")
+    for template, target in _FILES.items():
+        text = (files(__package__) / "template" / f"{template}.tmpl").read_text(encoding="utf-8")
+        path = root / Template(target).substitute(values)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(Template(text).substitute(values), encoding="utf-8")
+    (root / "src" / package / "py.typed").touch()
+    out(f"made {root}; now: pip install -e '{root}[test]' && pytest {root}")
+    return root
+
+
+__all__ = ["make_package"]
