@@ -171,7 +171,7 @@ def test_an_unseen_track_is_shown_as_lost_for_a_moment_and_longer_behind_another
         return unseen[-1][0] - 3
 
     assert shown_for(front=False) == pytest.approx(0.2)
-    assert shown_for(front=True) == pytest.approx(0.5)
+    assert shown_for(front=True) == pytest.approx(0.7)
 
 
 def test_who_leaves_the_picture_is_not_shown_outside() -> None:

@@ -177,6 +177,23 @@ def test_camera_motion_keeps_the_time_between_its_frames() -> None:
     assert CameraMotion.from_arrow(motion.to_arrow()).affine.tolist() == motion.affine.tolist()
 
 
+def test_a_panning_camera_is_measured_in_the_engine() -> None:
+    import cv2
+
+    noise = np.random.default_rng(1).random((360, 900), np.float32) * 255
+    wall = np.repeat(cv2.GaussianBlur(noise, (0, 0), sigmaX=4).astype(np.uint8)[:, :, None], 3, axis=2)
+    info = make_info(width=640, height=360, rate=10)
+    frames = [
+        make_frame(rgb=np.ascontiguousarray(wall[:, 6 * i : 6 * i + 640]), index=i, info=info) for i in range(6)
+    ]  # the camera turns right: what is seen moves left
+    motions = run_plugin(CameraMotionPlugin, frames).all(CameraMotion)
+    assert len(motions) == 5
+    for motion in motions:
+        assert motion.affine[:, :2] == pytest.approx(np.eye(2), abs=2e-3)
+        assert motion.affine[:, 2] == pytest.approx([-6, 0], abs=0.3)
+        assert motion.dt_ns == 100_000_000
+
+
 def opened(model: str, models: Path) -> Appearance:
     plugin = Appearance(AppearanceOptions(model=model, min_height=100))
     store = ModelStore(mirrors=[models], download=False)

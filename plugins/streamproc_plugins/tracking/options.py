@@ -28,7 +28,7 @@ class TrackingOptions(Options):
         seconds(0.2), ge=0, le=seconds(10), description="an unseen track is shown, as lost, at its predicted place"
     )
     coast_hidden: Duration = Field(
-        seconds(0.5), ge=0, le=seconds(10), description="the same while something nearer hides it"
+        seconds(0.7), ge=0, le=seconds(10), description="the same while something nearer hides it"
     )
     least_likeness: float = Field(
         0.3, gt=0, le=1, description="least overlap times agreement of heights for a track seen just now"

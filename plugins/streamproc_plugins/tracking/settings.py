@@ -44,7 +44,7 @@ class Settings:
     """and age that it must have reached"""
     coast_s: float = 0.2
     """a track is shown at its predicted place for so long after it was last seen"""
-    hidden_s: float = 0.5
+    hidden_s: float = 0.7
     """the same for one that another hides"""
     hidden_share: float = 0.3
     """share of the predicted box within a box seen now, from which it counts as hidden"""
