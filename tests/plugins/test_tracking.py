@@ -327,3 +327,17 @@ def test_back_filling_adds_the_beginning_and_bridges_short_gaps_at_the_frames_ow
     unbridged = back_fill(steps, [round(t * 1e9) for t in times], longest_gap_s=0.3)
     assert 0 in unbridged.frame.tolist()
     assert 5 not in unbridged.frame.tolist()
+
+
+def test_boxes_without_area_and_crowds_are_taken() -> None:
+    tracker = Tracker(Settings())
+    rng = np.random.default_rng(2)
+    corner = rng.uniform(0, 1000, (200, 2))
+    crowd = np.concatenate([corner, corner + rng.uniform(20, 60, (200, 2))], axis=1)
+    crowd[:5, 2:] = crowd[:5, :2]
+    for index in range(5):
+        step = tracker.step(index * 100_000_000, seen([tuple(box) for box in crowd.tolist()]), size=SIZE)
+    assert np.isfinite(step.xyxy).all()
+    assert (step.xyxy[:, 2:] >= step.xyxy[:, :2]).all()
+    assert step.shown.sum() > 100
+    assert len(np.unique(step.track_id)) == len(step)

@@ -41,13 +41,12 @@ class Tracking(StreamPlugin[TrackingOptions]):
         self._last_ns = frame.pts_ns
         return [self._tracks(step, frame.pts_ns)]
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+    def on_time(self, moment: Moment, reason: TimeReason) -> None:
         """Tracks age while nothing is processed; at a cut they all end."""
         if reason == "cut":
             self._tracker.forget()
         else:
             self._tracker.expire(moment.pts_ns)
-        return None
 
     def state(self) -> dict[str, Any]:
         """The tracker's memory, as JSON values."""
