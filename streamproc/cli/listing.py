@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from streamproc.cli.console import out, say, show, table
 from streamproc.errors import StreamprocError, UnknownNameError
+from streamproc.events import utc_text
 from streamproc.options import nearest
 from streamproc.registry import Kind, Registry
 
@@ -88,8 +90,37 @@ def show_probe(source: str) -> None:
     from streamproc.media import probe
 
     found = probe(source)
-    for line in found.lines():
-        out(line)
+    facts = found.facts
+    width, height = facts.size
+    lines = {
+        "source": found.address,
+        "container": facts.container,
+        "codec": f"{facts.codec} {facts.pixel_format}" + (" with B-frames" if facts.has_b_frames else ""),
+        "size": f"{width}x{height}" + (f" (stored turned by {facts.rotation} degrees)" if facts.rotation else ""),
+        "nominal rate": _or_unknown(facts.rate, lambda rate: f"{float(rate):.3f} frames/s ({rate})"),
+        "measured rate": _or_unknown(found.measured_rate, lambda rate: f"{rate:.3f} frames/s")
+        + (", variable" if found.variable_rate else ""),
+        "duration": _or_unknown(facts.duration_ns, lambda ns: f"{ns / 1e9:.3f} s"),
+        "recorded": _or_unknown(facts.started_ns, utc_text),
+        "bytes": _or_unknown(found.file_bytes, lambda size: f"{size:,}"),
+        "bit rate": _or_unknown(found.bits_per_second, lambda rate: f"{rate / 1e6:.2f} Mbit/s"),
+        "keyframes": f"{found.keyframes}" + _or_nothing(found.keyframe_interval_s, ", at most {:.2f} s apart"),
+        "time stamps": f"{found.missing_pts} missing, {found.repeated_pts} repeated, {found.gaps} gaps"
+        + (f" (the longest {found.longest_gap_s:.2f} s)" if found.gaps else ""),
+        "damaged": f"{found.damaged} packets",
+        "sound": "yes (never read)" if facts.audio else "no",
+        "looked at": f"{found.scanned} packets" + (", all there are" if found.complete else ""),
+    }
+    for name, text in lines.items():
+        out(f"{name + ':':15}{text}")
+
+
+def _or_unknown(value: Any, tell: Callable[[Any], str]) -> str:
+    return "not known" if value is None else tell(value)
+
+
+def _or_nothing(value: Any, form: str) -> str:
+    return "" if value is None else form.format(value)
 
 
 def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | None) -> None:

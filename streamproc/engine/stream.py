@@ -23,17 +23,15 @@ from streamproc.engine.flow import frame_flow
 from streamproc.engine.guard import MISSING, OFF, Outcome, call
 from streamproc.engine.ledger import Ledger
 from streamproc.engine.pool import Abandoned, Call, Lane, Pool, Watch
+from streamproc.engine.steps import FLOW, has_needs, process
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import StreamprocError
 from streamproc.events import Event, Moment
-from streamproc.frames import Flow, Frame, PixelCache, StreamInfo
+from streamproc.frames import Flow, StreamInfo
 from streamproc.metrics import Histogram, Tally
-from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.plugin import Results, StreamPlugin
 
 log = logging.getLogger(__name__)
-
-FLOW = "flow"
-"""name under which the engine's own flow stands among the results"""
 
 
 class Outlet(Protocol):
@@ -156,14 +154,14 @@ class StreamRun:
         """One pure step, under watch."""
         if step.index in ticket.off:
             return OFF
-        if not _has_needs(step, found):
+        if not has_needs(step, found):
             return MISSING
         told = {**ticket.events, **{index: outcome.events for index, outcome in attempt.items()}}
         events = tuple(event for index in sorted(told) for event in told[index])
         past = Results(found, step.plan.inputs, events)
         abandon = partial(self._pure_hung, ticket, step, threading.current_thread())
         self._enter(step, abandon)
-        outcome = call(step.name, step.plugin, partial(_process, ticket, step, past), partial(self._stamp, step, 0))
+        outcome = call(step.name, step.plugin, partial(process, ticket, step, past), partial(self._stamp, step, 0))
         self._leave()
         step.seconds.observe(outcome.seconds)
         return outcome
@@ -280,12 +278,12 @@ class StreamRun:
     def _run_ordered_step(self, ticket: Ticket, step: Step) -> Outcome:
         if step.index in self.chain.health.off:
             return OFF
-        if ticket.mark is None and not _has_needs(step, ticket.found):
+        if ticket.mark is None and not has_needs(step, ticket.found):
             return MISSING
         past = Results(ticket.found, step.plan.inputs, ticket.told())
         self._enter(step, partial(self._ordered_hung, step))
         stamp = partial(self._stamp_in_order, ticket.moment.frame_index, step)
-        outcome = call(step.name, step.plugin, partial(_process, ticket, step, past), stamp)
+        outcome = call(step.name, step.plugin, partial(process, ticket, step, past), stamp)
         self._leave()
         step.seconds.observe(outcome.seconds)
         # what a tracker gives outside a frame has no frame to belong to
@@ -366,52 +364,6 @@ class StreamRun:
             self.ledger.settle("processed")
             self.processed += 1
         self.latency.observe(time.perf_counter() - ticket.admitted)
-
-
-def _has_needs(step: Step, found: dict[tuple[str, type], Any]) -> bool:
-    if step.wants_flow and Flow in step.plan.cls.needs and (FLOW, Flow) not in found:
-        return False
-    return all((step.plan.inputs[kind], kind) in found for kind in step.plan.cls.needs if kind is not Flow)
-
-
-def _process(ticket: Ticket, step: Step, past: Results) -> Output | None:
-    """The plugin's own call for this ticket."""
-    plugin = step.plugin
-    if isinstance(plugin, StreamPlugin):
-        return _process_ordered(ticket, plugin, past)
-    assert ticket.frame is not None
-    if isinstance(plugin, ClipPlugin):
-        return plugin.process(ticket.due.clips[step.index].build(ticket.frame), past)
-    assert isinstance(plugin, FramePlugin)
-    return plugin.process(ticket.frame, past)
-
-
-def _process_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Output | None:
-    if ticket.mark is None:
-        assert ticket.frame is not None
-        return plugin.process(ticket.frame if plugin.pixels else without_pixels(ticket.frame), past)
-    if ticket.mark == "end":
-        return plugin.flush(ticket.moment) if ticket.flush else None
-    if ticket.mark == "snapshot":
-        return None
-    return plugin.on_time(ticket.moment, ticket.mark)
-
-
-class _NoPicture:
-    """Stands in for the pixels of a frame that a plugin without `pixels = True` gets."""
-
-    width = 0
-    height = 0
-
-    def to_rgb(self) -> Any:
-        raise StreamprocError("this plugin sees no pixels; set `pixels = True` in its class to get them")
-
-    to_gray = to_rgb
-
-
-def without_pixels(frame: Frame) -> Frame:
-    """The same frame whose pixels can't be asked for."""
-    return replace(frame, pixels=PixelCache(_NoPicture()))
 
 
 def end_ticket(moment: Moment, flush: bool) -> Ticket:
