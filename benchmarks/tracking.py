@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, back_fill
 
 from streamproc.evaluation.mot import MotBoxes, MotReport, evaluate, iou_matrix, read_mot
+from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, back_fill
 
 Array = NDArray[np.float64]
 

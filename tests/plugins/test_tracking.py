@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, TrackState, back_fill
 from streamproc_plugins.tracking.kalman import Motion, begin, correct, predict, warp
 

@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
+
+from streamproc import Detections, Flow, Frame, PluginContext, Result, Results, Tracks
+from streamproc.events import Moment
+from streamproc.models import ModelStore
+from streamproc.testing import make_detections, make_frame, make_frames, make_info, run_plugin
 from streamproc_plugins.tracking import (
     Appearance,
     AppearanceOptions,
@@ -22,11 +27,6 @@ from streamproc_plugins.tracking import (
     TrackingOptions,
 )
 from streamproc_plugins.tracking.camera_motion import common_motion
-
-from streamproc import Detections, Flow, Frame, PluginContext, Result, Results, Tracks
-from streamproc.events import Moment
-from streamproc.models import ModelStore
-from streamproc.testing import make_detections, make_frame, make_frames, make_info, run_plugin
 
 INFO = make_info(width=640, height=480, rate=10)
 
@@ -253,6 +253,7 @@ def test_small_doubtful_and_other_things_are_not_looked_at(shared: Path) -> None
 @pytest.mark.real
 def test_two_visitors_one_after_the_other_are_two_tracks(shared: Path) -> None:
     import av
+
     from streamproc_plugins.detection import Detection, DetectionOptions
 
     finder = Detection(DetectionOptions(labels=("person",), min_score=0.1))

@@ -23,7 +23,7 @@ class CameraMotionPlugin(FramePlugin[CameraMotionOptions]):
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Flow,)
     gives: ClassVar[tuple[type[Result], ...]] = (CameraMotion,)
 
-    def process(self, frame: Frame, past: Results) -> Output:  # noqa: ARG002
+    def process(self, frame: Frame, past: Results) -> Output:
         """The common motion of this frame."""
         flow = past[Flow]
         affine, support = common_motion(flow, self.options.tolerance, self.options.least_support)
