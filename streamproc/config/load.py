@@ -19,6 +19,7 @@ from streamproc.options import Options, nearest
 from streamproc.registry import Registry
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Own = tuple[Keys, frozenset[str]]
 
 _ADDRESSES = ("rtsp://", "rtsps://")
 
@@ -150,8 +151,8 @@ class _Resolver:
                 self._problem((*keys, "type"), redact(str(error)))
         return self._classes[kind, name]
 
-    def _options(self, cls: Any, keys: Keys, values: dict[str, Any]) -> Options | None:
-        options = _validate(cls.options_type, values, keys, self._reading)
+    def _options(self, cls: Any, keys: Keys, values: dict[str, Any], own: Own | None = None) -> Options | None:
+        options = _validate(cls.options_type, values, keys, self._reading, own)
         assert options is None or isinstance(options, Options)
         return options
 
@@ -221,9 +222,8 @@ class _Resolver:
         cls = self._class("plugin", keys, section.type)
         if cls is None:
             return None
-        options = self._options(cls, (*keys, "options"), section.options)
-        if entry.options and options is not None:
-            options = self._options(cls, (*here, "options"), {**section.options, **entry.options})
+        own = ((*here, "options"), frozenset(entry.options))
+        options = self._options(cls, (*keys, "options"), {**section.options, **entry.options}, own)
         if options is None:
             return None
         return PluginPlan(
@@ -251,13 +251,18 @@ class _Resolver:
                 self._problem((*keys, index), f"no sink {name!r}{close} (under sinks: {known})")
 
 
-def _validate(model: type[ModelT], values: Any, keys: Keys, reading: Reading) -> ModelT | None:
-    """A checked model, or None with everything that is wrong added to the issues."""
+def _validate(model: type[ModelT], values: Any, keys: Keys, reading: Reading, own: Own | None = None) -> ModelT | None:
+    """A checked model, or None with everything that is wrong added to the issues.
+
+    keys: where the values stand. own: another place, and the names of those that stand there.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         for mistake in error.errors(include_url=False):
-            reading.issues.append(_issue(model, mistake, keys, reading))
+            there = own is not None and (not mistake["loc"] or mistake["loc"][0] in own[1])
+            place = own[0] if own is not None and there and own[1] else keys
+            reading.issues.append(_issue(model, mistake, place, reading))
         return None
 
 

@@ -1,0 +1,211 @@
+"""Configurations: every mistake at once, with its place and the nearest right word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from streamproc import ConfigError, Detections, FramePlugin, Options, Registry, StreamPlugin, Tracks
+from streamproc.config import config_schema, load, load_text, wire
+from streamproc.options import parse_duration
+from streamproc.testing import plugin_plan
+
+GOOD = """\
+version: 1
+defaults:
+  rate: 10
+  sinks: [log]
+streams:
+  dock:
+    source: clip.mp4
+    chain: [people, {use: fence, options: {zones: {yard: {polygon: [[0, 0], [1, 0], [1, 1]]}}}}]
+    rate: 5
+  gate:
+    source: {type: rtsp, options: {url: "rtsp://user:${PASSWORD}@camera/1"}}
+    chain: [people]
+plugins:
+  people: {type: "tests.unit.test_config:GivesTracks", timeout: 5s}
+  fence: {type: rules}
+sinks:
+  log: {type: jsonl, options: {path: "${OUT:-out}/events.jsonl"}}
+"""
+
+
+class GivesTracks(FramePlugin[Options]):
+    gives = (Tracks, Detections)
+
+    def process(self, frame: Any, past: Any) -> Any:
+        return ()
+
+
+class AlsoGivesTracks(GivesTracks):
+    pass
+
+
+class NeedsTracks(StreamPlugin[Options]):
+    needs = (Tracks,)
+
+    def process(self, frame: Any, past: Any) -> Any:
+        return ()
+
+
+def mistakes(text: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, environment=environment)
+    return [str(issue) for issue in caught.value.issues]
+
+
+def test_a_right_configuration_becomes_a_plan() -> None:
+    plan = load_text(GOOD, environment={"PASSWORD": "pw"})
+    dock, gate = plan.streams
+    assert (dock.rate, gate.rate) == (5, 10)
+    assert dock.sinks == gate.sinks == ("log",)
+    assert [entry.name for entry in dock.chain] == ["people", "fence"]
+    assert dock.chain[0].timeout_ns == 5_000_000_000
+    assert dock.chain[1].inputs[Tracks] == "people"
+    assert str(plan.sinks[0].options.model_dump()["path"]) == "out/events.jsonl"
+
+
+def test_options_of_a_chain_entry_are_the_streams_own() -> None:
+    plan = load_text(GOOD, environment={"PASSWORD": "pw"})
+    assert "yard" in plan.streams[0].chain[1].options.model_dump()["zones"]
+
+
+def test_secrets_from_the_environment_are_not_kept_in_the_plans_text() -> None:
+    plan = load_text(GOOD, environment={"PASSWORD": "pw"})
+    assert "pw@" not in json.dumps(plan.source)
+
+
+BAD = """\
+version: 1
+streams:
+  dock:
+    source: {type: fil, options: {path: x.mp4}}
+    rat: 5
+    chain: [peple, fence]
+    sinks: [lgo]
+plugins:
+  people: {type: "tests.unit.test_config:GivesTracks", timeout: 5, max_failures: 0}
+  fence: {type: detection, options: {min_scor: 0.5, max_items: many}}
+sinks:
+  log: {type: jsonl, options: {path: "${NOWHERE}/x"}}
+"""
+
+
+def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word() -> None:
+    told = mistakes(BAD)
+    expected = {
+        "config:4:20": "did you mean 'file'",
+        "config:5:5": "did you mean 'rate'",
+        "config:6:13": "did you mean 'people'",
+        "config:7:13": "did you mean 'log'",
+        "config:9:65": "with its unit",
+        "config:9:82": "greater than or equal to 1",
+        "config:10:38": "did you mean 'min_score'",
+        "config:10:64": "valid integer",
+        "config:12:38": "NOWHERE isn't set",
+    }
+    assert len(told) == len(expected), told
+    for place, words in expected.items():
+        assert any(line.startswith(place + ":") and words in line for line in told), (place, words, told)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds nothing"),
+        ("- a\n", "expected keys such as version"),
+        ("version: 1\nstreams: {a: {source: [}\n", "not valid YAML"),
+        ("version: 1\nversion: 1\n", "duplicate key"),
+        ("version: 2\nstreams: {a: {source: x}}\n", "should be 1"),
+        ("version: 1\n", "'streams' is missing"),
+        ("version: 1\nstreams: {}\n", "at least 1"),
+        ("version: 1\nstreams: {a: {}}\n", "'source' is missing"),
+        ("version: 1\nstreams: {a: {source: x, flow: {method: vectors}}}\n", "vectors is refused"),
+        ("version: 1\nstreams: {a: {source: x, buffer: 5}}\n", "with its unit"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, words: str) -> None:
+    assert any(words in line for line in mistakes(text)), mistakes(text)
+
+
+def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.yaml.*can't be read"):
+        load(tmp_path / "nothing.yaml")
+
+
+def test_set_overrides_values_and_its_mistakes_are_named_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD)
+    environment = {"PASSWORD": "x"}
+    plan = load(file, overrides=["streams.dock.rate=2", "runtime.workers=3"], environment=environment)
+    assert (plan.streams[0].rate, plan.runtime.workers) == (2, 3)
+    with pytest.raises(ConfigError, match=r"--set streams\.dock\.rate: .*number"):
+        load(file, overrides=["streams.dock.rate=fast"], environment=environment)
+    with pytest.raises(ConfigError, match="isn't of the form"):
+        load(file, overrides=["rate"], environment=environment)
+
+
+def test_variables_have_defaults_and_stand_in_values_only() -> None:
+    text = "version: 1\nstreams: {a: {source: '${CLIP:-a.mp4}', rate: '${RATE}'}}\n"
+    plan = load_text(text, environment={"RATE": "2.5"})
+    assert plan.streams[0].rate == 2.5
+    assert str(plan.streams[0].source_options.model_dump()["path"]).endswith("a.mp4")
+
+
+def test_a_plugin_without_its_input_is_refused_before_anything_opens() -> None:
+    _, issues = wire([plugin_plan(NeedsTracks, name="fence")])
+    assert "needs Tracks, but no plugin before it" in issues[0].message
+
+
+def test_an_ambiguous_input_must_be_chosen() -> None:
+    chain = [
+        plugin_plan(GivesTracks, name="near"),
+        plugin_plan(AlsoGivesTracks, name="far"),
+        plugin_plan(NeedsTracks, name="fence"),
+    ]
+    _, issues = wire(chain)
+    assert "near and far both give Tracks; say which: inputs: {tracks: far}" in issues[0].message
+    wired, issues = wire(chain, [{}, {}, {"tracks": "near"}])
+    assert not issues
+    assert wired[2].inputs[Tracks] == "near"
+    _, issues = wire(chain, [{}, {}, {"tracks": "nera"}])
+    assert "did you mean 'near'" in issues[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"), [("2s", 2 * 10**9), ("500ms", 5 * 10**8), ("1.5min", 90 * 10**9), ("1h", 3600 * 10**9)]
+)
+def test_durations_carry_their_unit(text: str, ns: int) -> None:
+    assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize("wrong", [5, 2.0, "5", "s", "-1s", None, True])
+def test_a_duration_without_a_unit_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="with its unit"):
+        parse_duration(wrong)
+
+
+def test_the_schema_for_editors_accepts_what_the_loader_accepts() -> None:
+    from ruamel.yaml import YAML
+
+    schema = config_schema(Registry())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    document = YAML(typ="safe", pure=True).load(GOOD)
+    jsonschema.validate(document, schema)
+    document["plugins"]["fence"]["options"] = {"zons": {}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_that_we_ship_is_right(file: Path) -> None:
+    environment = {"CAMERA_URL": "rtsp://camera/1", "DOCK_URL": "rtsp://camera/2", "KAFKA": "localhost:9092"}
+    assert load(file, environment=environment).streams
