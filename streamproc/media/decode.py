@@ -64,7 +64,8 @@ class Decoder:
         self._number = 0
         self._pending: dict[int, _Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
-        self._size: tuple[int, int] | None = None
+        self._size: tuple[int, int] | None = None  # of the first picture
+        self._other: tuple[int, int] | None = None  # that was told of last
         self._context = _set_up(context, "crccheck+explode")
 
     def decode(self, packet: Packet | None) -> Iterator[Shot]:
@@ -199,8 +200,11 @@ class Decoder:
         if self._size is None:
             self._size = own
         if own == self._size:
+            self._other = None
             return None
-        self._warn(f"the picture size has changed to {own[0]}x{own[1]}; pictures are brought back to "
+        if own != self._other:
+            self._other = own
+            self._warn(f"the picture size has changed to {own[0]}x{own[1]}; pictures are brought back to "
                    f"{self._size[0]}x{self._size[1]}")  # fmt: skip
         return self._size
 

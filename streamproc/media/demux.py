@@ -107,17 +107,19 @@ class Demuxer:
         """Packets in decoding order, until the end; a live input that ends raises `SourceLost`.
 
         A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
-        and `broken_off` is set.
+        and `broken_off` is set; `SourceError` where that is before its first packet.
         """
-        failures = 0
+        failures, empty = 0, True
         for found in self._reads():
             if isinstance(found, Exception):
                 failures += 1
                 if failures >= _READ_ERRORS or type(found).__name__ == "ExitError":
                     self.broken_off = True
+                    if empty:
+                        raise explain(found, self._address, live=False) from None
                     return
             elif found.size:
-                failures = 0
+                failures, empty = 0, False
                 yield self._packet(found)
         if self.opening.live:
             raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")

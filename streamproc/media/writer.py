@@ -148,4 +148,5 @@ class VideoWriter:
         if container is not None:
             with suppress(load().FFmpegError, OSError):
                 container.close()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._part.unlink()

@@ -1,0 +1,320 @@
+"""The file source: exact times, exact pictures, and what becomes of broken input."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from streamproc.errors import SourceError
+from streamproc.frames import SECOND_NS
+from streamproc.sources.file import FileOptions, FileSource
+from tests.videos import Reading, Recipe, cut_off, encode, hurt, read, remux
+
+NTSC = Fraction(30000, 1001)
+
+
+def read_file(path: Path, **options: Any) -> Reading:
+    return read(FileSource(FileOptions(path=str(path), **options)))
+
+
+def beats(count: int, rate: Fraction | int) -> list[int]:
+    return [round(index * SECOND_NS / Fraction(rate)) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param("a.mp4", Recipe(rate=NTSC), id="h264 29.97"),
+        pytest.param("a.mp4", Recipe(b_frames=3), id="h264 B-frames"),
+        pytest.param("a.mp4", Recipe(codec="libx265", options={"x265-params": "log-level=none"}), id="hevc"),
+        pytest.param("a.mp4", Recipe(codec="mpeg4", b_frames=2), id="mpeg4"),
+        pytest.param("a.mp4", Recipe(audio=True), id="with sound"),
+        pytest.param("a.mp4", Recipe(size=(321, 179), pixels="yuv444p"), id="odd size"),
+        pytest.param("a.mp4", Recipe(pixels="yuv420p10le"), id="10 bit"),
+        pytest.param("a.avi", Recipe(codec="mjpeg", pixels="yuvj420p"), id="avi mjpeg"),
+        pytest.param("a.ts", Recipe(b_frames=2), id="mpeg-ts"),
+        pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10), frames=20), id="gif"),
+        pytest.param("a.webm", Recipe(codec="libvpx-vp9", frames=25, options={"deadline": "realtime", "cpu-used": "8"}),
+                     id="vp9"),
+    ],
+)  # fmt: skip
+def test_every_picture_comes_once_at_its_time(tmp_path: Path, name: str, recipe: Recipe) -> None:
+    found = read_file(encode(tmp_path / name, recipe))
+    assert found.numbers == list(range(recipe.frames))
+    first = found.pts_ns[0]
+    assert first is not None
+    assert [pts - first for pts in found.pts_ns if pts is not None] == beats(recipe.frames, recipe.rate)
+    assert found.counts == {}
+    assert found.shots[0].keyframe
+
+
+def test_av1_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SVT_LOG", "0")  # the encoder would write to stderr
+    path = encode(tmp_path / "a.mkv", Recipe(codec="libsvtav1", frames=8, options={"preset": "12"}))
+    assert read_file(path).numbers == list(range(8))
+
+
+def test_matroska_rounds_to_milliseconds_and_so_do_we(tmp_path: Path) -> None:
+    found = read_file(encode(tmp_path / "a.mkv", Recipe(rate=NTSC)))
+    assert found.numbers == list(range(60))
+    assert all(abs((pts or 0) - time) <= 500_001 for pts, time in zip(found.pts_ns, beats(60, NTSC), strict=True))
+    assert found.info.rate == NTSC
+
+
+def test_a_variable_rate_and_gaps_keep_their_times(tmp_path: Path) -> None:
+    steps = np.random.default_rng(2).integers(5, 400, size=59) * 1_000_000
+    steps[20] = 12 * SECOND_NS
+    times = [0, *np.cumsum(steps).tolist()]
+    found = read_file(encode(tmp_path / "a.mp4", Recipe(times_ns=times, b_frames=2)))
+    assert found.pts_ns == times
+    assert found.numbers == list(range(60))
+
+
+def test_rotation_in_the_metadata_turns_the_pictures(tmp_path: Path) -> None:
+    corner = np.zeros((180, 320, 3), np.uint8)
+    corner[:90, :160] = 255  # top left
+    wanted = {
+        90: (slice(0, 160), slice(90, 180)),
+        180: (slice(90, 180), slice(160, 320)),
+        270: (slice(160, 320), slice(0, 90)),
+    }
+    for rotation, place in wanted.items():
+        recipe = Recipe(frames=2, rotation=rotation, picture=lambda _: corner)
+        found = read_file(encode(tmp_path / f"{rotation}.mp4", recipe))
+        picture = found.shots[0].picture
+        assert found.info.rotation == rotation
+        assert (picture.width, picture.height) == ((180, 320) if rotation != 180 else (320, 180))
+        for image in (picture.to_rgb(), picture.to_gray()):
+            bright = np.zeros(image.shape[:2], bool)
+            bright[place] = True
+            assert image.shape[:2] == (picture.height, picture.width)
+            assert image[bright].mean() > 250
+            assert image[~bright].mean() < 5
+
+
+def test_a_raw_stream_has_no_time_stamps_and_tells_its_rate(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.h264", Recipe(rate=Fraction(10), b_frames=2, frames=30))
+    found = read_file(path)
+    assert found.pts_ns == [None] * 30
+    assert found.numbers == list(range(30))
+    assert found.info.rate == 10
+    assert read_file(path, rate=12.5).info.rate == Fraction(25, 2)
+
+
+def test_the_start_of_the_recording_comes_from_metadata_or_option_and_never_from_the_clock(tmp_path: Path) -> None:
+    dated = encode(tmp_path / "a.mp4", Recipe(frames=2, metadata={"creation_time": "2024-05-01T08:00:00Z"}))
+    plain = encode(tmp_path / "b.mp4", Recipe(frames=2))
+    at_ns = 1_714_550_400_000_000_000
+    assert read_file(dated).info.started_ns == at_ns
+    assert read_file(dated, started="unknown").info.started_ns is None
+    assert read_file(plain).info.started_ns is None
+    assert read_file(plain, started="2024-05-01T10:00:00+02:00").info.started_ns == at_ns
+    assert read_file(plain, started="2024-05-01T08:00:00").info.started_ns == at_ns
+    with pytest.raises(ValidationError):
+        FileOptions(path="a.mp4", started="yesterday")
+
+
+def test_a_copy_has_the_same_identity_and_another_recording_has_not(tmp_path: Path) -> None:
+    first = encode(tmp_path / "a.mp4", Recipe(frames=3))
+    shutil.copy(first, tmp_path / "renamed.mov")
+    other = encode(tmp_path / "b.mp4", Recipe(frames=4))
+    identity = read_file(first).info.identity
+    assert read_file(tmp_path / "renamed.mov").info.identity == identity
+    assert read_file(other).info.identity != identity
+
+
+def test_what_is_known_beforehand(tmp_path: Path) -> None:
+    info = read_file(encode(tmp_path / "a.mp4")).info
+    assert (info.live, info.rate, info.frames, info.duration_ns) == (False, Fraction(25), 60, 60 * SECOND_NS // 25)
+
+
+def test_a_damaged_group_of_pictures_is_dropped_whole_and_counted(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.ts", Recipe(frames=100, b_frames=2, options={"sc_threshold": "0", "crf": "18"}))
+    found = read_file(hurt(path, at=0.5))
+    lost = found.counts["undecodable"]
+    assert 0 < lost <= 40
+    assert len(found.shots) + lost == 100
+    numbers = found.numbers
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 99
+    assert [round(Fraction((pts or 0) - (found.pts_ns[0] or 0), 40_000_000)) for pts in found.pts_ns] == numbers
+
+
+def test_no_picture_of_a_damaged_file_is_patched_up(tmp_path: Path) -> None:
+    recipe = Recipe(frames=60, b_frames=3, options={"sc_threshold": "0"})
+    clean = read_file(encode(tmp_path / "a.mp4", recipe))
+    pictures = {pts: shot.picture.to_rgb() for pts, shot in zip(clean.pts_ns, clean.shots, strict=True)}
+    for at in (0.2, 0.35, 0.5, 0.65):
+        found = read_file(hurt(Path(shutil.copy(tmp_path / "a.mp4", tmp_path / "b.mp4")), at=at))
+        assert found.counts["undecodable"] > 0
+        assert len(found.shots) + found.counts["undecodable"] == 60
+        for pts, shot in zip(found.pts_ns, found.shots, strict=True):
+            assert np.array_equal(shot.picture.to_rgb(), pictures[pts])
+
+
+def test_a_damaged_file_gives_the_same_pictures_in_every_run(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.ts", Recipe(frames=80, b_frames=3, size=(640, 360)))
+    for at in (0.3, 0.6):
+        hurt(path, at=at, length=3000)
+    first, second = read_file(path), read_file(path)
+    assert first.counts == second.counts
+    assert first.pts_ns == second.pts_ns
+    for one, two in zip(first.shots, second.shots, strict=True):
+        assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
+
+
+@pytest.mark.parametrize(("name", "at"), [("a.ts", 0.6), ("a.mkv", 0.6), ("a.avi", 0.7), ("a.h264", 0.5)])
+def test_a_file_that_is_cut_off_gives_what_is_left(tmp_path: Path, name: str, at: float) -> None:
+    found = read_file(cut_off(encode(tmp_path / name, Recipe(frames=60)), at=at))
+    assert 10 < len(found.shots) < 60
+    assert found.numbers == list(range(len(found.shots)))
+
+
+def test_pictures_that_the_index_promises_and_the_file_lacks_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = encode(tmp_path / "a.mp4", Recipe(frames=60, container={"movflags": "faststart"}))
+    with caplog.at_level(logging.WARNING):
+        found = read_file(cut_off(path, at=0.6))
+    assert 10 < len(found.shots) < 60
+    assert len(found.shots) + sum(found.counts.values()) == 60
+    assert "breaks off" in caplog.text
+
+
+def test_a_stream_that_begins_within_a_group_of_pictures_starts_at_its_first_keyframe(tmp_path: Path) -> None:
+    whole = encode(tmp_path / "a.ts", Recipe(frames=60, gop=20, options={"sc_threshold": "0"}))
+    found = read_file(remux(whole, tmp_path / "b.ts", lambda index, packet: [packet] if index >= 7 else []))
+    assert found.numbers == list(range(20, 60))
+    assert found.counts == {"undecodable": 13}
+
+
+@pytest.mark.parametrize(
+    ("change", "stamps"),
+    [
+        pytest.param(lambda index: index if index != 5 else 4, [0, 1, 2, 3, 4, 4, 6], id="repeated"),
+        pytest.param(lambda index: index if index < 5 else index + 500, [0, 1, 2, 3, 4, 505, 506], id="gap"),
+    ],
+)
+def test_time_stamps_are_handed_on_as_they_are(tmp_path: Path, change: Callable[[int], int], stamps: list[int]) -> None:
+    def restamp(index: int, packet: Any) -> list[Any]:
+        packet.pts = packet.dts = change(index) * 40
+        packet.time_base = Fraction(1, 1000)
+        return [packet]
+
+    path = remux(encode(tmp_path / "a.mp4", Recipe(frames=7)), tmp_path / "b.mkv", restamp)
+    assert read_file(path).pts_ns == [stamp * 40_000_000 for stamp in stamps]
+
+
+def test_the_picture_size_of_a_stream_stays_though_its_resolution_changes(tmp_path: Path) -> None:
+    parts = [encode(tmp_path / f"{w}.h264", Recipe(frames=10, size=(w, h))) for w, h in ((320, 180), (640, 360))]
+    (tmp_path / "both.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    found = read_file(tmp_path / "both.h264")
+    assert [shot.picture.to_rgb().shape for shot in found.shots] == [(180, 320, 3)] * 20
+    assert found.numbers == [*range(10)] * 2
+
+
+def test_a_camera_that_breaks_the_rules_in_side_information_is_still_decoded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = encode(tmp_path / "a.h264", Recipe(frames=120, gop=6, options={"sc_threshold": "0", "aud": "1"}))
+    delimiter = b"\x00\x00\x00\x01\x09"
+    units = whole.read_bytes().split(delimiter)[1:]
+    overlong = b"\x00\x00\x00\x01\x06\x05\x70\x01\x80"  # user data that claims more bytes than there are
+    whole.write_bytes(b"".join(delimiter + unit[:1] + overlong + unit[1:] for unit in units))
+    with caplog.at_level(logging.WARNING):
+        found = read_file(whole)
+    assert len(found.shots) >= 40
+    assert found.numbers == sorted(found.numbers)
+    assert len(found.shots) + sum(found.counts.values()) == 120
+    assert "less strictly" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        pytest.param("a.mp4", None, "doesn't exist", id="missing"),
+        pytest.param("a.mp4", b"", "empty", id="zero bytes"),
+        pytest.param("a.mp4", b"not a video at all " * 50, "isn't a video", id="wrong content"),
+        pytest.param("a.txt", b"plain text\n" * 50, "text, expected a video", id="text"),
+        pytest.param("a.jpg.mp4", bytes(range(256)) * 40, "isn't a video", id="bytes"),
+    ],
+)
+def test_what_is_no_video_is_refused_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=words):
+        read_file(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None:
+    import av
+
+    with pytest.raises(SourceError, match="type: images"):
+        read_file(tmp_path)
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(SourceError, match="holds audio, expected a video stream"):
+        read_file(tmp_path / "a.wav")
+
+
+def test_a_path_with_colon_percent_and_space_is_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a: %03d b.mp4"
+    shutil.move(encode(tmp_path / "a.mp4", Recipe(frames=3)), path)
+    assert len(read_file(path).shots) == 3
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Write nothing."""
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """Serves the test's folder over HTTP, with user and password in the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    assert isinstance(server, socketserver.BaseServer)
+    thread = threading.Thread(target=server.serve_forever, name="web")
+    thread.start()
+    try:
+        yield f"http://ann:s3cret@127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_video_comes_over_http_and_hls(tmp_path: Path, web: str) -> None:
+    encode(tmp_path / "a.mp4", Recipe(frames=30, gop=10, container={"movflags": "faststart"}))
+    (tmp_path / "hls").mkdir()
+    segments = {"hls_time": "0.4", "hls_list_size": "0", "hls_segment_filename": str(tmp_path / "hls" / "s%d.ts")}
+    encode(tmp_path / "hls" / "a.m3u8", Recipe(frames=30, gop=10, options={"sc_threshold": "0"}, container=segments))
+    for address in (f"{web}/a.mp4", f"{web}/hls/a.m3u8"):
+        found = read(FileSource(FileOptions(path=address)))
+        assert found.numbers == list(range(30))
+        assert "s3cret" not in found.info.identity
+
+
+def test_no_password_is_in_the_error_for_an_address(web: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(FileSource(FileOptions(path=f"{web}/missing.mp4?token=hush")))
+    assert "s3cret" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
