@@ -1,0 +1,296 @@
+"""The thread that owns a Kafka consumer: it polls all the time, so that the group never takes its reader for dead.
+
+Fetching is paused while the reader has enough to do. When partitions are about to go to another member, what wasn't
+handed to the reader is dropped (the next owner reads it), and the group waits a while until the engine has committed
+what was.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streamproc.errors import SourceError
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer, TopicPartition
+
+_POLL_MS = 100
+
+
+class Poller:
+    """Start it once; `take` and `commit` are for one other thread, the reader's."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        """How it behaves."""
+
+        topic: str
+        buffer_bytes: int
+        drain_s: float
+        timeout_s: float
+        to_end: bool
+        log: logging.Logger
+
+    class Record(Protocol):
+        """What is used of a consumer's record."""
+
+        topic: str
+        partition: int
+        offset: int
+        timestamp: int | None
+        key: bytes | None
+        value: bytes | None
+        headers: Iterable[tuple[str, bytes | None]]
+
+    def __init__(self, consumer: KafkaConsumer, settings: Settings, delivered: Mapping[str, int]) -> None:
+        """`delivered`: by partition, the offset behind the last frame the reader has given on; kept by the reader."""
+        self._consumer = consumer
+        self._settings = settings
+        self._delivered = delivered
+        self._committed: dict[str, int] = {}
+        self._wanted: dict[str, int] = {}
+        self._change = threading.Condition()
+        self._buffer: deque[Poller.Record] = deque()
+        self._buffered = 0
+        self._paused = False
+        self._mine: dict[str, TopicPartition] = {}
+        self._unplaced: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
+        self._leaving: _Leaving | None = None
+        self._closing = False
+        self._failure: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self.finished = False
+        """whether all that was in the topic at the start has been taken"""
+
+    # --- the reader's side ---
+
+    def seek(self, positions: Mapping[str, int]) -> None:
+        """Before `start`: where to go on, unless the group has come further."""
+        self._wanted = dict(positions)
+
+    def start(self, name: str) -> None:
+        """Join the group and start polling."""
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def take(self, wait_s: float) -> Poller.Record | None:
+        """The next record; None if none came within `wait_s`. Raises `SourceError` if polling has failed."""
+        with self._change:
+            if not self._buffer and not self.finished:
+                self._change.wait_for(lambda: self._buffer or self._failure or self.finished, wait_s)
+            if self._buffer:
+                record = self._buffer.popleft()
+                self._buffered -= _size(record)
+                return record
+        if self._failure is not None:
+            raise SourceError(f"Kafka topic {self._settings.topic}: {self._failure}") from self._failure
+        return None
+
+    def commit(self, positions: Mapping[str, int]) -> None:
+        """Commit, and return once it has succeeded or failed (which is logged)."""
+        from kafka.structs import OffsetAndMetadata
+
+        with self._change:
+            if self._thread is None or self._closing or self._failure is not None:
+                return
+            # what isn't ours any more is for its new owner to commit
+            ours = {name: at for name, at in positions.items() if name in self._mine}
+            offsets = {self._mine[name]: OffsetAndMetadata(at, "", -1) for name, at in ours.items()}
+        if not offsets:
+            return
+        answered = threading.Event()
+        # it runs on the consumer's own loop: while partitions are being given up, `poll` doesn't return
+        future = self._consumer.commit_async(offsets)
+        future.add_callback(lambda _: self._committed_upto(ours))
+        future.add_errback(lambda error: self._warn(f"failed ({error})"))
+        future.add_both(lambda _: answered.set())
+        if not answered.wait(self._settings.timeout_s):
+            self._warn("took too long")
+
+    def _warn(self, what: str) -> None:
+        self._settings.log.warning(
+            "committing to %s %s: what is done since then is done again after a restart", self._settings.topic, what
+        )
+
+    def close(self) -> None:
+        """Leave the group and end the thread."""
+        with self._change:
+            self._closing = True
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        else:
+            self._consumer.close(autocommit=False, timeout_ms=0)
+
+    # --- the thread's side ---
+
+    def _work(self) -> None:
+        try:
+            self._consumer.subscribe([self._settings.topic], listener=_listener(self._revoked, self._assigned))
+            while not self._closing:
+                self._place()
+                self._throttle()
+                self._keep(self._consumer.poll(timeout_ms=_POLL_MS))
+                self._look_at_end()
+        except Exception as error:  # noqa: BLE001 - told to the reader, which raises it
+            with self._change:
+                self._failure = error
+                self._change.notify_all()
+        finally:
+            with self._change:
+                self._closing = True
+            self._let_go()
+            self._consumer.close(autocommit=False, timeout_ms=round(self._settings.timeout_s * 1000))
+
+    def _place(self) -> None:
+        """Set newly assigned partitions to where they go on, and let them be fetched."""
+        for part in list(self._unplaced):
+            name = _name(part)
+            committed = self._consumer.committed(part, timeout_ms=round(self._settings.timeout_s * 1000))
+            known = (committed, self._wanted.pop(name, None), self._delivered.get(name))
+            offsets = [offset for offset in known if offset is not None]
+            if part not in self._consumer.assignment():
+                self._unplaced.discard(part)
+                continue
+            if offsets:
+                self._consumer.seek(part, max(offsets))
+                self._settings.log.info("%s goes on at offset %d", name, max(offsets))
+            if self._settings.to_end and part not in self._ends:
+                self._ends.update(self._consumer.end_offsets([part]))
+            self._unplaced.discard(part)
+            if not self._paused:
+                self._consumer.resume(part)
+
+    def _throttle(self) -> None:
+        """Pause fetching while the reader has enough, go on when half of it is done."""
+        limit = self._settings.buffer_bytes
+        crowded = self._buffered > (limit // 2 if self._paused else limit)
+        parts = [part for part in self._consumer.assignment() if part not in self._unplaced]
+        if crowded:
+            self._consumer.pause(*parts)
+        elif self._paused:
+            self._consumer.resume(*parts)
+        self._paused = crowded
+
+    def _keep(self, polled: Mapping[Any, Iterable[Poller.Record]]) -> None:
+        records = [record for batch in polled.values() for record in batch]
+        if not records:
+            return
+        with self._change:
+            self._buffer.extend(records)
+            self._buffered += sum(_size(record) for record in records)
+            self._change.notify_all()
+
+    def _look_at_end(self) -> None:
+        if not self._settings.to_end or self._unplaced or not self._ends or self._buffer:
+            return
+        mine = self._consumer.assignment()
+        if mine and all(self._position(part) >= self._ends.get(part, 0) for part in mine):
+            with self._change:
+                self.finished = True
+                self._change.notify_all()
+
+    def _position(self, part: TopicPartition) -> int:
+        return int(self._consumer.position(part, timeout_ms=round(self._settings.timeout_s * 1000)) or 0)
+
+    # --- on the consumer's own loop, which must not be blocked ---
+
+    async def _revoked(self, parts: Iterable[TopicPartition]) -> None:
+        names = {_name(part) for part in parts}
+        with self._change:
+            self._unplaced -= set(parts)
+            self._buffer = deque(record for record in self._buffer if partition_name(record) not in names)
+            self._buffered = sum(_size(record) for record in self._buffer)
+            leaving = None
+            if self._undone(names) and not self._closing:
+                leaving = self._leaving = _Leaving(names, self._settings.drain_s, self._too_late)
+        if leaving is not None:
+            await leaving.drained
+        with self._change:
+            self._mine = {name: part for name, part in self._mine.items() if name not in names}
+
+    async def _assigned(self, parts: Iterable[TopicPartition]) -> None:
+        with self._change:
+            for part in parts:
+                self._consumer.pause(part)
+                self._unplaced.add(part)
+                self._mine[_name(part)] = part
+
+    def _committed_upto(self, positions: Mapping[str, int]) -> None:
+        with self._change:
+            self._committed.update(positions)
+            over = self._leaving is not None and not self._undone(self._leaving.names)
+        if over:
+            self._let_go()
+
+    # --- on any thread ---
+
+    def _undone(self, names: set[str]) -> bool:
+        """Whether the reader has given on more than is committed."""
+        return any(self._delivered.get(name, 0) > self._committed.get(name, 0) for name in names)
+
+    def _too_late(self) -> None:
+        self._settings.log.warning(
+            "%s: partitions go to another member before all that was read of them is committed; some is done twice",
+            self._settings.topic,
+        )
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self._change:
+            leaving, self._leaving = self._leaving, None
+        if leaving is not None:
+            leaving.end()
+
+
+class _Leaving:
+    """Partitions that are to go to another member, once what was read of them is committed."""
+
+    def __init__(self, names: set[str], limit_s: float, too_late: Callable[[], None]) -> None:
+        from kafka.future import Future
+
+        self.names = names
+        self.drained = Future()
+        self._timer = threading.Timer(limit_s, too_late)
+        self._timer.start()
+
+    def end(self) -> None:
+        """Let them go."""
+        self._timer.cancel()
+        self.drained.success(None)
+
+
+def partition_name(record: Poller.Record) -> str:
+    """How a record's partition is called in positions: `topic/3`."""
+    return f"{record.topic}/{record.partition}"
+
+
+def _name(part: TopicPartition) -> str:
+    return f"{part.topic}/{part.partition}"
+
+
+def _size(record: Poller.Record) -> int:
+    return len(record.value or b"") + 256
+
+
+def _listener(revoked: Any, assigned: Any) -> Any:
+    """kafka-python's listener class is made here, where kafka-python may be imported."""
+    from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+
+    class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
+        async def on_partitions_revoked(self, parts: Any) -> None:
+            await revoked(list(parts))
+
+        async def on_partitions_assigned(self, parts: Any) -> None:
+            await assigned(list(parts))
+
+    return Listener()
+
+
+__all__ = ["Poller", "partition_name"]

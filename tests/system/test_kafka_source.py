@@ -1,0 +1,337 @@
+"""The Kafka source against a real broker: what the `frames` sink sent, and what others did."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+
+from streamproc.errors import SourceError, SourceLost
+from streamproc.frames import Frame
+from streamproc.sinks.frames import FramesOptions, FramesSink
+from streamproc.source import InputInfo, Shot, SourceContext
+from streamproc.sources.kafka import KafkaOptions, KafkaSource
+from tests.servers.kafka import KafkaBroker
+from tests.system.test_kafka_sinks import CONTEXT, frame
+
+TICKS = 120
+"""how many times in a row a test sees nothing before it gives up: each is half a second"""
+
+
+@dataclass
+class Reading:
+    """An open source and what it counted."""
+
+    source: KafkaSource
+    info: InputInfo
+    stop: threading.Event
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.shots: Iterator[Shot | None] = self.source.shots()
+
+    def next(self, count: int) -> list[Shot]:
+        """The next `count` pictures."""
+        found: list[Shot] = []
+        idle = 0
+        while len(found) < count and idle < TICKS:
+            shot = next(self.shots)
+            idle = idle + 1 if shot is None else 0
+            found += [] if shot is None else [shot]
+        assert len(found) == count, f"only {len(found)} of {count} pictures came"
+        return found
+
+
+@contextmanager
+def reading(
+    broker: KafkaBroker, topic: str, positions: dict[str, int] | None = None, **options: Any
+) -> Iterator[Reading]:
+    """A source that has been opened, and is closed in the end."""
+    source = KafkaSource(KafkaOptions(servers=broker.bootstrap, topic=topic, **{"group": topic, **options}))
+    stop = threading.Event()
+    counted: Counter[str] = Counter()
+    context = SourceContext(
+        stream="cam",
+        log=logging.getLogger("tests.kafka"),
+        stopping=stop.is_set,
+        count=lambda why: counted.update([why]),
+    )
+    try:
+        info = source.open(context)
+        if positions is not None:
+            source.seek(positions)
+        yield Reading(source, info, stop, counted)
+    finally:
+        source.close()
+
+
+def send(broker: KafkaBroker, topic: str, *frames: Frame, encoding: Any = "png") -> None:
+    """Through the frames sink."""
+    sink = FramesSink(FramesOptions(servers=broker.bootstrap, topic=topic, encoding=encoding))
+    sink.open(CONTEXT)
+    sink.write(frames)
+    sink.flush()
+    sink.close()
+
+
+@contextmanager
+def producer(broker: KafkaBroker) -> Iterator[KafkaProducer]:
+    """Somebody else's producer."""
+    made = KafkaProducer(bootstrap_servers=broker.bootstrap)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def offsets(shots: list[Shot]) -> list[int]:
+    return [shot.position.offset for shot in shots if shot.position]
+
+
+def test_what_the_frames_sink_sent_comes_back(kafka: KafkaBroker) -> None:
+    topic = kafka.topic(partitions=3)
+    sent = [frame(i, stream=name, captured_ns=10**18 + i) for i in range(4) for name in ("dock", "gate")]
+    send(kafka, topic, *sent)
+    with reading(kafka, topic) as source:
+        shots = source.next(8)
+        assert not source.info.live
+    for name in ("dock", "gate"):
+        mine = [shot for shot in shots if shot.stream == name]
+        originals = [one for one in sent if one.stream.name == name]
+        assert [shot.pts_ns for shot in mine] == [one.pts_ns for one in originals]
+        assert [shot.captured_ns for shot in mine] == [one.captured_ns for one in originals]
+        assert [shot.keyframe for shot in mine] == [True, False, False, False]
+        assert offsets(mine) == sorted(offsets(mine))
+        for shot, original in zip(mine, originals, strict=True):
+            np.testing.assert_array_equal(shot.picture.to_rgb(), original.rgb)
+
+
+def test_a_foreign_producers_pictures_get_the_records_time_and_key(kafka: KafkaBroker) -> None:
+    import cv2
+
+    topic = kafka.topic()
+    jpeg = cv2.imencode(".jpg", np.full((20, 30, 3), 90, np.uint8))[1].tobytes()
+    with producer(kafka) as other:
+        other.send(topic, key=b"porch", value=jpeg, timestamp_ms=1_777_000_000_040)
+        other.send(topic, value=jpeg, timestamp_ms=1_777_000_000_080)
+        other.flush()
+    with reading(kafka, topic) as source:
+        first, second = source.next(2)
+    assert (first.stream, second.stream) == ("porch", None)
+    assert (first.pts_ns, second.pts_ns) == (1_777_000_000_040_000_000, 1_777_000_000_080_000_000)
+    assert first.captured_ns is None
+    assert (first.picture.width, first.picture.height) == (30, 20)
+
+
+def test_what_cant_be_read_is_counted_and_passed_over(kafka: KafkaBroker) -> None:
+    import cv2
+
+    topic = kafka.topic()
+    png = cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    broken = bytearray(png)
+    broken[20:40] = b"\0" * 20
+    raw = [("encoding", b"raw"), ("width", b"4"), ("height", b"2")]
+    with producer(kafka) as other:
+        for value, headers in [
+            (b"hello", []),
+            (b"", []),
+            (png[:-20], []),
+            (bytes(broken), []),
+            (png, [("pts_ns", b"soon")]),
+            (png, [("encoding", b"webp")]),
+            (png, [("stream", b"a\x07b")]),
+            (b"\1" * 23, raw),
+            (b"\1" * 24, [("encoding", b"raw")]),
+        ]:
+            other.send(topic, value=value, headers=headers)
+        other.send(topic, value=b"\1" * 24, headers=raw)
+        other.send(topic, value=png)
+        other.flush()
+    with reading(kafka, topic) as source:
+        good = source.next(2)
+    assert offsets(good) == [9, 10]
+    assert source.counted == {"not_a_picture": 1, "empty": 1, "truncated": 2, "undecodable": 1, "bad_header": 4}
+
+
+def test_it_goes_on_where_it_committed(kafka: KafkaBroker) -> None:
+    topic = kafka.topic()
+    send(kafka, topic, *(frame(i) for i in range(6)))
+    with reading(kafka, topic) as source:
+        assert offsets(source.next(4)) == [0, 1, 2, 3]
+        source.source.commit({f"{topic}/0": 3})
+    with reading(kafka, topic) as source:
+        assert offsets(source.next(3)) == [3, 4, 5]
+
+
+def test_without_a_commit_everything_comes_again(kafka: KafkaBroker) -> None:
+    topic = kafka.topic()
+    send(kafka, topic, *(frame(i) for i in range(3)))
+    for _ in range(2):
+        with reading(kafka, topic) as source:
+            assert offsets(source.next(3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("kept", "committed", "first"), [(4, 2, 4), (2, 4, 4), (3, None, 3)])
+def test_a_kept_position_counts_unless_the_group_has_come_further(
+    kafka: KafkaBroker, kept: int, committed: int | None, first: int
+) -> None:
+    topic = kafka.topic()
+    send(kafka, topic, *(frame(i) for i in range(6)))
+    if committed is not None:
+        with reading(kafka, topic) as source:
+            source.next(1)
+            source.source.commit({f"{topic}/0": committed})
+    with reading(kafka, topic, {f"{topic}/0": kept, "other/9": 7}) as source:
+        assert offsets(source.next(1)) == [first]
+
+
+def test_it_ends_where_the_topic_ended_if_told_to(kafka: KafkaBroker) -> None:
+    topic = kafka.topic(partitions=4)
+    send(kafka, topic, *(frame(i, stream=name) for i in range(5) for name in "abc"))
+    with reading(kafka, topic, until="end") as source:
+        shots = [shot for shot in source.shots if shot is not None]
+        assert len(shots) == 15
+        ends = Counter(shot.position.partition for shot in shots if shot.position)
+        source.source.commit(dict(ends))
+    with reading(kafka, topic, until="end") as source:
+        assert [shot for shot in source.shots if shot is not None] == []
+
+
+def test_a_slow_reader_holds_fetching_back_and_loses_nothing(kafka: KafkaBroker) -> None:
+    topic = kafka.topic()
+    count = 600
+    send(kafka, topic, *(frame(i % 48) for i in range(count)), encoding="raw")
+    with reading(kafka, topic, buffer_bytes=1 << 18) as source:
+        seen = offsets(source.next(1))
+        poller = source.source._poller
+        assert poller is not None
+        for _ in range(20):  # let it poll on while nothing is taken
+            threading.Event().wait(0.05)
+        assert poller._buffered < (1 << 18) + 50 * (64 * 48 * 3 + 256)
+        seen += offsets(source.next(count - 1))
+    assert seen == list(range(count))
+
+
+def test_stopping_ends_it_though_nothing_comes(kafka: KafkaBroker) -> None:
+    topic = kafka.topic()
+    with reading(kafka, topic) as source:
+        assert next(source.shots) is None
+        source.stop.set()
+        assert list(source.shots) in ([], [None])
+
+
+def run_reader(source: Reading, ready: threading.Event, seen: list[Shot], commit: bool) -> Callable[[], None]:
+    """A reader as the engine has it: takes pictures, and commits what it has taken whenever it gets to."""
+
+    def read() -> None:
+        for shot in source.shots:
+            if shot is not None:
+                seen.append(shot)
+                assert shot.position is not None
+                ready.set()
+            positions = {s.position.partition: s.position.offset + 1 for s in list(seen) if s.position}
+            if commit and positions:
+                source.source.commit(positions)
+
+    return read
+
+
+def test_a_partition_that_moves_is_committed_first_so_that_nothing_is_done_twice(kafka: KafkaBroker) -> None:
+    topic = kafka.topic(partitions=2)
+    with producer(kafka) as other:
+        jpeg_like = frame(0).rgb.tobytes()
+        headers = [("encoding", b"raw"), ("width", b"64"), ("height", b"48")]
+        for number in range(40):
+            other.send(topic, value=jpeg_like, headers=headers, partition=number % 2)
+        other.flush()
+        with ExitStack() as stack:
+            first, second = (stack.enter_context(reading(kafka, topic)) for _ in range(2))
+            seen: tuple[list[Shot], list[Shot]] = ([], [])
+            ready = (threading.Event(), threading.Event())
+            threads = [
+                threading.Thread(target=run_reader(source, event, into, True))
+                for source, event, into in zip((first, second), ready, seen, strict=True)
+            ]
+            try:
+                threads[0].start()
+                assert ready[0].wait(30)
+                threads[1].start()
+                deadline = 300
+                while not ready[1].wait(0.1) and deadline:
+                    deadline -= 1
+                    other.send(topic, value=jpeg_like, headers=headers, partition=0)
+                    other.send(topic, value=jpeg_like, headers=headers, partition=1)
+            finally:
+                first.stop.set()
+                second.stop.set()
+                for thread in threads:
+                    if thread.ident is not None:
+                        thread.join()
+    assert ready[1].is_set(), "the second member never got anything"
+    places = [(shot.position.partition, shot.position.offset) for into in seen for shot in into if shot.position]
+    assert len(places) == len(set(places))
+    for part in (f"{topic}/0", f"{topic}/1"):
+        mine = sorted(offset for name, offset in places if name == part)
+        assert mine == list(range(len(mine)))
+
+
+def test_a_reader_that_never_commits_holds_partitions_back_for_a_while_only(
+    kafka: KafkaBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = kafka.topic(partitions=1)
+    send(kafka, topic, frame(0), frame(1))
+    with reading(kafka, topic, drain="500ms") as slow:
+        assert offsets(slow.next(2)) == [0, 1]
+        # of two members one gets the only partition: the new one's name sorts either way, so the old one leaves
+        with reading(kafka, topic) as other:
+            assert next(other.shots) is None
+            slow.source.close()
+            assert offsets(other.next(2)) == [0, 1]
+
+
+def test_identity_is_the_topics_own_and_not_only_its_name(kafka: KafkaBroker) -> None:
+    topic = kafka.topic()
+    identities = []
+    for again in range(2):
+        with reading(kafka, topic) as source, reading(kafka, topic) as twin:
+            assert source.info.identity == twin.info.identity
+            identities.append(source.info.identity)
+        if not again:
+            admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+            admin.delete_topics([topic])
+            while topic in admin.list_topics():
+                threading.Event().wait(0.05)
+            admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}}, wait_for_metadata=True)
+            admin.close()
+    assert identities[0] != identities[1]
+
+
+def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
+    with pytest.raises(SourceError, match="has no topic 'nowhere'") as caught, reading(kafka, "nowhere"):
+        pass
+    assert not isinstance(caught.value, SourceLost)
+
+
+@pytest.mark.logs_errors
+def test_a_broker_that_restarts_is_waited_for(own_kafka: KafkaBroker) -> None:
+    topic = own_kafka.topic(flush_messages="1")
+    send(own_kafka, topic, frame(0), frame(1))
+    with reading(own_kafka, topic) as source:
+        assert offsets(source.next(2)) == [0, 1]
+        own_kafka.kill()
+        assert next(source.shots) is None
+        own_kafka.start()
+        send(own_kafka, topic, frame(2))
+        assert offsets(source.next(1)) == [2]
+        source.source.commit({f"{topic}/0": 3})
+        own_kafka.stop()
+    with pytest.raises(SourceLost, match="Kafka at"), reading(own_kafka, topic, timeout="1s"):
+        pass
