@@ -1,0 +1,214 @@
+"""What a track does for a while, wherever it is: stands still, was left, goes the wrong way, is too fast."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
+from streamproc_plugins.rules.options import (
+    LeftObjectOptions,
+    RuleOptions,
+    SpeedOptions,
+    StationaryOptions,
+    WrongWayOptions,
+)
+from streamproc_plugins.rules.presence import Presence, Timing
+from streamproc_plugins.rules.sights import Paths, Point, Sight, box_gap, by_int, wanted
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """What is known of a track under a condition."""
+
+    presence: Presence
+    score: float
+    about: dict[str, Any]
+    origin: Point
+    """where it stands still, if it does"""
+    value: float = 0.0
+    most: float = 0.0
+    episode: Episode | None = None
+
+
+class Condition(ABC):
+    """Something that a track does or not; told while it goes on."""
+
+    type: str
+
+    def __init__(self, name: str, options: RuleOptions, area: Area | None, timing: Timing) -> None:
+        self.name = name
+        self._labels = options.labels
+        self._area = area
+        self._timing = timing
+        self._cooldown = Cooldown(options.cooldown)
+        self._held: dict[int, Held] = {}
+        self._told = 0
+
+    @abstractmethod
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+        """>= 0 while it does; may keep a figure in `held.value`."""
+
+    def said(self, held: Held) -> dict[str, Any]:
+        """What events say besides who and how long."""
+        return {}
+
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
+        """What the sights of the frame at `now_ns` mean."""
+        mine = wanted(seen, self._labels)
+        inside = [now >= 0 for now, _ in self._area.depths(mine)] if self._area else [True] * len(mine)
+        for sight, here in zip(mine, inside, strict=True):
+            held = self._held.get(sight.track_id)
+            if held is None:
+                held = Held(presence=Presence(seen_ns=now_ns), score=sight.score, about={}, origin=sight.point)
+                self._held[sight.track_id] = held
+            held.about, held.score = about(sight), sight.score
+            depth = self.depth(sight, held, paths, seen)
+            change = held.presence.see(now_ns, depth if here else -1.0, 0.0, self._timing)
+            yield from self._changed(held, change, now_ns)
+        yield from self.expire(now_ns)
+
+    def expire(self, now_ns: int) -> Iterator[Notice]:
+        """End what goes on with those not seen for too long."""
+        for track_id, held in list(self._held.items()):
+            if held.presence.lost(now_ns, self._timing):
+                yield from self._end(held)
+                del self._held[track_id]
+
+    def finish(self, now_ns: int) -> Iterator[Notice]:
+        """End all that is open."""
+        for held in self._held.values():
+            yield from self._end(held)
+        self._held.clear()
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        held = {str(track_id): plain(found) for track_id, found in self._held.items()}
+        return {"held": held, "told": self._told, "cooldown": self._cooldown.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self._held = {track_id: _read(found) for track_id, found in by_int(state["held"]).items()}
+        self._told = state["told"]
+        self._cooldown.restore(state["cooldown"])
+
+    def _changed(self, held: Held, change: str | None, now_ns: int) -> Iterator[Notice]:
+        since_ns = held.presence.since_ns
+        if held.presence.inside and change is None:
+            held.most = max(held.most, held.value)
+        if change == "entered":
+            held.most = held.value
+            extra = self._cooldown.begin(self.type, held.about["label"], now_ns)
+            if extra is not None:
+                self._told += 1
+                key = f"{self.name}/{held.about['track_id']}/{self._told}"
+                held.episode = Episode(type=self.type, key=key, start_ns=since_ns, told_ns=now_ns, extra=extra)
+                yield self._notice(held, held.episode, "start", None)
+        elif change == "left":
+            yield from self._end(held)
+        elif held.episode is not None and held.episode.due(now_ns, self._timing):
+            yield self._notice(held, held.episode, "update", None)
+
+    def _end(self, held: Held) -> Iterator[Notice]:
+        if held.episode is not None:
+            yield self._notice(held, held.episode, "end", held.presence.last_ns)
+        held.episode = None
+
+    def _notice(self, held: Held, episode: Episode, phase: str, end_ns: int | None) -> Notice:
+        lasted = (held.presence.last_ns - held.presence.since_ns) / 1e9
+        data = {"rule": self.name, **held.about, "duration_s": lasted, **self.said(held)}
+        return episode.notice(phase, end_ns, held.score, data)
+
+
+class Stationary(Condition):
+    """Its anchor stays within a circle."""
+
+    type = "object.stationary"
+
+    def __init__(self, name: str, options: StationaryOptions, area: Area | None, timing: Timing) -> None:
+        super().__init__(name, options, area, timing)
+        self._radius = options.radius
+
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+        depth = self._radius * sight.size - math.dist(sight.point, held.origin)
+        if depth < 0 and not held.presence.inside:
+            # it moves: from here on it may stand
+            held.origin = sight.point
+        return depth
+
+
+class LeftObject(Stationary):
+    """It stays where it is and none of its possible owners is near."""
+
+    type = "object.left"
+
+    def __init__(self, name: str, options: LeftObjectOptions, area: Area | None, timing: Timing) -> None:
+        super().__init__(name, options, area, timing)
+        self._owners = options.owners
+        self._near = options.near
+
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+        depth = super().depth(sight, held, paths, seen)
+        for owner in wanted(seen, self._owners):
+            depth = min(depth, box_gap(owner.box, sight.box) - self._near * (owner.box[3] - owner.box[1]))
+        return depth
+
+
+class WrongWay(Condition):
+    """It moves against the right way."""
+
+    type = "direction.wrong"
+
+    def __init__(
+        self, name: str, options: WrongWayOptions, area: Area | None, timing: Timing, size: tuple[int, int]
+    ) -> None:
+        super().__init__(name, options, area, timing)
+        (ax, ay), (bx, by) = options.along
+        way = ((bx - ax) * size[0], (by - ay) * size[1])
+        length = math.hypot(*way)
+        self._way = (way[0] / length, way[1] / length)
+        self._cosine = math.cos(math.radians(options.tolerance))
+        self._least = options.min_speed
+
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+        velocity = paths.velocity(sight.track_id)
+        if velocity is None:
+            return -1.0
+        speed = math.hypot(*velocity)
+        if speed <= self._least * sight.size or speed == 0:
+            return -1.0
+        against = -(velocity[0] * self._way[0] + velocity[1] * self._way[1]) / speed
+        return against - self._cosine
+
+
+class Speeding(Condition):
+    """It is faster than allowed."""
+
+    type = "speed.exceeded"
+
+    def __init__(self, name: str, options: SpeedOptions, area: Area | None, timing: Timing, width: int) -> None:
+        super().__init__(name, options, area, timing)
+        scale = 1.0 if options.metres is None else options.metres / width
+        self._scale = scale * (3.6 if options.unit == "km/h" else 1.0)
+        self._unit = options.unit
+        self._limit = options.above
+
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+        velocity = paths.velocity(sight.track_id)
+        held.value = 0.0 if velocity is None else math.hypot(*velocity) * self._scale
+        return held.value - self._limit if held.value != self._limit else -1.0
+
+    def said(self, held: Held) -> dict[str, Any]:
+        return {"speed": held.value, "top_speed": held.most, "limit": self._limit, "unit": self._unit}
+
+
+def _read(found: dict[str, Any]) -> Held:
+    parts = {"presence": Presence(**found["presence"]), "episode": Episode.read(found["episode"])}
+    return Held(**{**found, **parts, "origin": (found["origin"][0], found["origin"][1])})
+
+
+__all__ = ["Condition", "Held", "LeftObject", "Speeding", "Stationary", "WrongWay"]

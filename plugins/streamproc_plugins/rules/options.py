@@ -1,0 +1,193 @@
+"""What a user can set of `rules`."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, ConfigDict, model_validator
+
+from streamproc import Duration, Field, Options, seconds
+
+Part = Annotated[float, Field(ge=0, le=1)]
+Point = tuple[Part, Part]
+Anchor = Literal["bottom", "centre", "top"]
+
+_NAME = re.compile(r"[^\s/][^/\n]{0,63}")
+_LEAST_AREA = 1e-5
+
+
+def _check_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    if len(set(points)) < 3:
+        raise ValueError(f"a polygon of {len(set(points))} different points encloses nothing; give at least 3")
+    x, y = np.array(points).T
+    # a polygon that crosses itself may have no net area, so each triangle with the first corner counts for itself
+    if np.abs((x - x[0]) * (np.roll(y, -1) - y[0]) - (np.roll(x, -1) - x[0]) * (y - y[0])).sum() < _LEAST_AREA:
+        raise ValueError("the polygon's points lie on one line, so it encloses nothing; move one of them")
+    return points
+
+
+def _check_points(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    if len(points) < 2:
+        raise ValueError(f"a line of {len(points)} points goes nowhere; give at least 2")
+    if any(a == b for a, b in pairwise(points)):
+        raise ValueError("two points that follow each other are the same; leave one of them out")
+    return points
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name {name!r} can't be used; expected 1 to 64 characters without / and line breaks")
+    return name
+
+
+Polygon = Annotated[tuple[Point, ...], AfterValidator(_check_polygon)]
+Path = Annotated[tuple[Point, ...], AfterValidator(_check_points)]
+Arrow = Annotated[tuple[Point, Point], AfterValidator(_check_points)]
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class RuleOptions(Options):
+    """What all rules have in common. `for` is a word of Python's own, so in code it is called `lasting`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    labels: tuple[str, ...] = Field((), description="labels that it looks at; empty: all")
+    cooldown: Duration = Field(
+        0, ge=0, description="after one event, no other of the same type and label from here begins for so long"
+    )
+
+
+class CrowdOptions(Options):
+    """When a zone counts as crowded."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    count: int = Field(ge=1, le=10_000, description="tracks inside at once from which it is crowded")
+    lasting: Duration = Field(seconds(2), ge=0, alias="for", description="time for which they must be that many")
+
+
+class LoiteringOptions(Options):
+    """When someone loiters."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    lasting: Duration = Field(seconds(60), gt=0, alias="for", description="time in the zone, short absences included")
+    absence: Duration = Field(seconds(5), ge=0, description="absences up to this long don't count")
+
+
+class ZoneOptions(RuleOptions):
+    """A part of the picture."""
+
+    polygon: Polygon = Field(description="at least 3 corners [x, y] in fractions 0-1 of the picture")
+    dwell: Duration | None = Field(None, gt=0, description="`zone.dwell` is told for who stays this long")
+    crowd: CrowdOptions | None = Field(None, description="`zone.crowded` is told when so many are inside")
+    loitering: LoiteringOptions | None = Field(
+        None, description="`zone.loitering` is told for who stays, leaves shortly and comes back for so long"
+    )
+
+
+class DirectionNames(Options):
+    """Own words for the two directions over a line a -> b."""
+
+    left: str = Field("left", min_length=1, description="to the left hand of someone who walks from a to b")
+    right: str = Field("right", min_length=1, description="to the right hand")
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.left == self.right:
+            raise ValueError(f"both directions are called {self.left!r}; give them different names")
+        return self
+
+
+class LineOptions(RuleOptions):
+    """A line whose crossings are counted."""
+
+    points: Path = Field(description="two or more points [x, y] in fractions 0-1 of the picture, in walking order")
+    directions: DirectionNames = Field(DirectionNames(), description="own names: {left: out, right: in}")
+
+
+class StationaryOptions(RuleOptions):
+    """When something counts as standing still."""
+
+    lasting: Duration = Field(seconds(30), gt=0, alias="for", description="time for which it must stand still")
+    radius: float = Field(
+        0.25, gt=0, le=10, description="it stands still while its anchor stays in a circle of this part of its box"
+    )
+    polygon: Polygon | None = Field(None, description="only inside this polygon")
+
+
+class LeftObjectOptions(StationaryOptions):
+    """When something counts as left behind: it stands still and nobody is near."""
+
+    owners: tuple[str, ...] = Field(("person",), min_length=1, description="labels of those who may have left it")
+    near: float = Field(
+        1.0, ge=0, le=20, description="an owner is near within this many of his own box heights, from box to box"
+    )
+
+    @model_validator(mode="after")
+    def _others(self) -> Self:
+        if not self.labels:
+            raise ValueError("name the `labels` of things that can be left, such as [backpack, suitcase, handbag]")
+        if both := sorted(set(self.labels) & set(self.owners)):
+            raise ValueError(f"{both} can't be both a left thing and its owner; take it out of one of the lists")
+        return self
+
+
+class WrongWayOptions(RuleOptions):
+    """A direction in which one should not move against."""
+
+    along: Arrow = Field(description="two points [x, y]: the right way leads from the first to the second")
+    lasting: Duration = Field(seconds(1), ge=0, alias="for", description="time for which it must go the wrong way")
+    tolerance: float = Field(60, gt=0, le=90, description="degrees from the opposite direction that still are wrong")
+    min_speed: float = Field(0.2, ge=0, le=100, description="slower is no direction; box sizes per second")
+    polygon: Polygon | None = Field(None, description="only inside this polygon")
+
+
+class SpeedOptions(RuleOptions):
+    """A speed limit."""
+
+    above: float = Field(gt=0, description="the limit, in `unit`")
+    unit: Literal["px/s", "m/s", "km/h"] = Field("px/s", description="pixels of the source, or of the ground")
+    metres: float | None = Field(
+        None, gt=0, description="what the picture's whole width measures on the ground there; for m/s and km/h"
+    )
+    lasting: Duration = Field(seconds(0.5), ge=0, alias="for", description="time for which it must be faster")
+    polygon: Polygon | None = Field(None, description="only inside this polygon")
+
+    @model_validator(mode="after")
+    def _scaled(self) -> Self:
+        if (self.unit == "px/s") != (self.metres is None):
+            raise ValueError(f"unit {self.unit} {'needs no' if self.metres else 'needs'} `metres`, the picture's width")
+        return self
+
+
+class RulesOptions(Options):
+    """Zones, lines and other rules, by name, and how steady something must be before it is told."""
+
+    zones: dict[Name, ZoneOptions] = Field({}, description="zone.entered, zone.left, zone.dwell, zone.crowded, ...")
+    lines: dict[Name, LineOptions] = Field({}, description="line.crossed")
+    stationary: dict[Name, StationaryOptions] = Field({}, description="object.stationary")
+    left_objects: dict[Name, LeftObjectOptions] = Field({}, description="object.left")
+    wrong_way: dict[Name, WrongWayOptions] = Field({}, description="direction.wrong")
+    speed: dict[Name, SpeedOptions] = Field({}, description="speed.exceeded")
+    anchor: Anchor = Field("bottom", description="the point of a box that is inside or outside: bottom centre, ...")
+    enter_after: Duration = Field(seconds(0.3), ge=0, description="who is inside for so long has entered")
+    leave_after: Duration = Field(seconds(0.5), ge=0, description="who is outside for so long has left")
+    lost_after: Duration = Field(
+        seconds(3), gt=0, description="a track unseen for longer has left; found again before, its visit goes on"
+    )
+    margin: float = Field(
+        0.05, ge=0, le=1, description="how far beyond a border or line one must get, as part of the box's size"
+    )
+    update_every: Duration = Field(
+        seconds(30), ge=0, description="an `update` of what goes on is told so often; 0s: never"
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.zones or self.lines or self.stationary or self.left_objects or self.wrong_way or self.speed):
+            raise ValueError("there is no rule; give zones, lines, stationary, left_objects, wrong_way or speed")
+        return self

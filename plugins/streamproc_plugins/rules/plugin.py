@@ -1,0 +1,151 @@
+"""The `rules` plugin: options to state machines, their notices to events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Results, StreamPlugin, TimeReason, Tracks
+from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
+from streamproc_plugins.rules.lines import Line
+from streamproc_plugins.rules.notices import Notice
+from streamproc_plugins.rules.options import RulesOptions
+from streamproc_plugins.rules.presence import Timing
+from streamproc_plugins.rules.sights import Paths, sights
+from streamproc_plugins.rules.view import RuleView, joined
+from streamproc_plugins.rules.zones import Zone
+
+VERSION = 1
+
+
+class Rules(StreamPlugin[RulesOptions]):
+    """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
+
+    needs = (Tracks,)
+    gives = (RuleView,)
+
+    def open(self, context: PluginContext) -> None:
+        """Lay the shapes over pictures of the stream's size."""
+        options, size = self.options, context.stream.size
+        timing = Timing(
+            enter_ns=options.enter_after, leave_ns=options.leave_after, lost_ns=options.lost_after,
+            update_ns=options.update_every,
+        )  # fmt: skip
+        self._size = size
+        self._zones = [
+            Zone(name, zone, Area(zone.polygon, size), timing, options.margin) for name, zone in options.zones.items()
+        ]
+        self._lines = [
+            Line(name, line, np.array(line.points, np.float64) * size, timing, options.margin)
+            for name, line in options.lines.items()
+        ]
+        self._conditions = _conditions(options, size, timing)
+        self._paths = Paths()
+        self._utc_offset_ns: int | None = None
+        self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """The events of this frame, and one `RuleView`."""
+        now_ns = frame.pts_ns
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
+        seen = sights(past[Tracks], now_ns, self.options.anchor, frame.size, self._paths)
+        self._paths.add(now_ns, seen)
+        out: list[Result | Event] = []
+        places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
+        for place in places:
+            out.extend(self._events(place.step(now_ns, seen), Moment.of(frame)))
+        for condition in self._conditions:
+            out.extend(self._events(condition.step(now_ns, seen, self._paths), Moment.of(frame)))
+        out.append(self._view())
+        return out
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        if reason == "cut":
+            return self.flush(moment)
+        return [event for place in self._all for event in self._events(place.expire(moment.pts_ns), moment)]
+
+    def flush(self, moment: Moment) -> Output:
+        """What is open ends where it was last seen."""
+        return [event for place in self._all for event in self._events(place.finish(moment.pts_ns), moment)]
+
+    def state(self) -> dict[str, Any]:
+        """Who is where, what is open and what was counted, as JSON values."""
+        return {
+            "version": VERSION,
+            "places": {key: place.state() for key, place in self._named().items()},
+            "paths": self._paths.state(),
+            "utc_offset_ns": self._utc_offset_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; rules that are new since then start afresh, those that are gone are forgotten."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of rules has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        for key, place in self._named().items():
+            if key in state["places"]:
+                place.restore(state["places"][key])
+        self._paths.restore(state["paths"])
+        self._utc_offset_ns = state["utc_offset_ns"]
+
+    @property
+    def _all(self) -> tuple[Zone | Line | Condition, ...]:
+        return (*self._zones, *self._lines, *self._conditions)
+
+    def _named(self) -> dict[str, Zone | Line | Condition]:
+        return {f"{type(place).__name__}/{place.name}": place for place in self._all}
+
+    def _events(self, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
+        for notice in notices:
+            offset = self._utc_offset_ns
+            yield Event(
+                type=notice.type,
+                phase=notice.phase,
+                start_ns=notice.start_ns,
+                end_ns=notice.end_ns,
+                frame_index=moment.frame_index,
+                pts_ns=moment.pts_ns,
+                captured_ns=None if offset is None else notice.start_ns + offset,
+                episode=notice.episode,
+                score=None if notice.score is None else min(max(notice.score, 0.0), 1.0),
+                data=dict(notice.data),
+            )
+
+    def _view(self) -> RuleView:
+        zone_points, zone_start, line_points, line_start = self._shapes
+        crossings = [[line.counts["left"], line.counts["right"]] for line in self._lines]
+        return RuleView(
+            zone=tuple(zone.name for zone in self._zones),
+            zone_points=zone_points,
+            zone_start=zone_start,
+            occupancy=np.array([zone.occupancy for zone in self._zones], np.int64),
+            line=tuple(line.name for line in self._lines),
+            line_points=line_points,
+            line_start=line_start,
+            crossings=np.array(crossings, np.int64).reshape(-1, 2),
+            direction=tuple(line.name_of(side) for line in self._lines for side in ("left", "right")),
+        )
+
+
+def _conditions(options: RulesOptions, size: tuple[int, int], timing: Timing) -> list[Condition]:
+    made: list[Condition] = []
+    for name, still in options.stationary.items():
+        made.append(Stationary(name, still, _area(still.polygon, size), replace(timing, enter_ns=still.lasting)))
+    for name, left in options.left_objects.items():
+        made.append(LeftObject(name, left, _area(left.polygon, size), replace(timing, enter_ns=left.lasting)))
+    for name, way in options.wrong_way.items():
+        made.append(WrongWay(name, way, _area(way.polygon, size), replace(timing, enter_ns=way.lasting), size))
+    for name, fast in options.speed.items():
+        made.append(Speeding(name, fast, _area(fast.polygon, size), replace(timing, enter_ns=fast.lasting), size[0]))
+    return made
+
+
+def _area(polygon: tuple[tuple[float, float], ...] | None, size: tuple[int, int]) -> Area | None:
+    return None if polygon is None else Area(polygon, size)

@@ -1,0 +1,67 @@
+"""Being inside, without flicker: a state machine over one depth and media time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Change = Literal["entered", "left"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How steady something must be, in nanoseconds of media time."""
+
+    enter_ns: int
+    leave_ns: int
+    lost_ns: int
+    update_ns: int = 0
+    """between two updates of what goes on; 0: none"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Presence:
+    """Of one thing in one place. Depth is the signed distance from the border, positive inside.
+
+    It has entered when depth was >= 0 for `enter_ns` without a break and reached the margin meanwhile, from the first
+    of those moments on. It has left when depth was < 0 for `leave_ns` and went beyond the margin, or when it was not seen
+    for longer than `lost_ns`: since the last moment at which it was seen at depth >= 0.
+    """
+
+    inside: bool = False
+    since_ns: int = 0
+    """first moment of the visit, or of what may become one"""
+    last_ns: int = 0
+    """last moment seen inside"""
+    seen_ns: int = 0
+    """last moment seen at all"""
+    run_ns: int | None = None
+    """since when it has been on the other side than `inside` says"""
+    deep: bool = False
+    """whether it reached the margin in that time"""
+
+    def see(
+        self, now_ns: int, depth: float, margin: float, timing: Timing, since_ns: int | None = None
+    ) -> Change | None:
+        """It is seen at this depth. since_ns: it was there before, unseen, since then."""
+        self.seen_ns = now_ns
+        here = depth >= 0
+        if here == self.inside:
+            self.run_ns, self.deep = None, False
+            if here:
+                self.last_ns = now_ns
+            return None
+        if self.run_ns is None:
+            self.run_ns = now_ns if since_ns is None else since_ns
+        self.deep = self.deep or abs(depth) >= margin
+        if here:
+            self.since_ns, self.last_ns = self.run_ns, now_ns
+        ripe = now_ns - self.run_ns >= (timing.enter_ns if here else timing.leave_ns)
+        if not (ripe and self.deep):
+            return None
+        self.inside, self.run_ns, self.deep = here, None, False
+        return "entered" if here else "left"
+
+    def lost(self, now_ns: int, timing: Timing) -> bool:
+        """Whether it has not been seen for too long."""
+        return now_ns - self.seen_ns > timing.lost_ns

@@ -1,0 +1,229 @@
+"""One zone: who is inside, since when, and how many. Knows sights and media time only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
+from streamproc_plugins.rules.options import ZoneOptions
+from streamproc_plugins.rules.presence import Presence, Timing
+from streamproc_plugins.rules.sights import Sight, by_int, wanted
+
+
+@dataclass(slots=True, kw_only=True)
+class Visitor:
+    """What is known of a track in a zone."""
+
+    presence: Presence
+    score: float
+    about: dict[str, Any]
+    """label, track_id and box as last seen"""
+    visit: Episode | None = None
+    """the visit, once it is told"""
+    dwell: Episode | None = None
+    dwell_tried: bool = False
+    stay_ns: int = 0
+    """when it first came, short absences not counted"""
+    stayed_ns: int | None = None
+    """when it was last inside; None: never"""
+    stay: Episode | None = None
+
+
+class Zone:
+    """Turns sights into notices; `state` and `restore` carry it over a restart."""
+
+    def __init__(self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float) -> None:
+        self.name = name
+        self.area = area
+        self._options = options
+        self._timing = timing
+        self._margin = margin
+        self._cooldown = Cooldown(options.cooldown)
+        self._visitors: dict[int, Visitor] = {}
+        self._visits = 0
+        self._crowd = Presence()
+        self._crowded: Episode | None = None
+        self._peak = 0
+
+    @property
+    def occupancy(self) -> int:
+        """How many are inside now; who is out of sight counts until his visit ends."""
+        return sum(visitor.presence.inside for visitor in self._visitors.values())
+
+    def step(self, now_ns: int, seen: list[Sight]) -> Iterator[Notice]:
+        """What the sights of the frame at `now_ns` mean."""
+        mine = wanted(seen, self._options.labels)
+        for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
+            visitor = self._visitors.get(sight.track_id)
+            if visitor is None:
+                if depth < 0:
+                    continue
+                visitor = Visitor(presence=Presence(), score=sight.score, about={})
+                self._visitors[sight.track_id] = visitor
+                since_ns = sight.born_ns if born >= 0 else now_ns
+            else:
+                since_ns = now_ns
+            visitor.about, visitor.score = about(sight), sight.score
+            change = visitor.presence.see(now_ns, depth, self.area.margin(self._margin, sight), self._timing, since_ns)
+            yield from self._changed(visitor, change, now_ns)
+        yield from self.expire(now_ns)
+        yield from self._count(now_ns)
+
+    def expire(self, now_ns: int) -> Iterator[Notice]:
+        """End the visits of those not seen for too long."""
+        for track_id, visitor in list(self._visitors.items()):
+            presence = visitor.presence
+            if presence.inside and presence.lost(now_ns, self._timing):
+                presence.inside = False
+                yield from self._left(visitor)
+            yield from self._stay_ends(visitor, now_ns)
+            outside = not presence.inside and (presence.run_ns is None or presence.lost(now_ns, self._timing))
+            if outside and visitor.stayed_ns is None:
+                del self._visitors[track_id]
+
+    def finish(self, now_ns: int) -> Iterator[Notice]:
+        """End all that is open: the stream ends, or shows something else."""
+        for visitor in self._visitors.values():
+            if visitor.presence.inside:
+                visitor.presence.inside = False
+                yield from self._left(visitor)
+            yield from self._stay_ends(visitor, None)
+        self._visitors.clear()
+        if self._crowded is not None:
+            yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
+        self._crowd, self._crowded = Presence(seen_ns=now_ns), None
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        return {
+            "visitors": {str(track_id): plain(visitor) for track_id, visitor in self._visitors.items()},
+            "visits": self._visits,
+            "cooldown": self._cooldown.state(),
+            "crowd": plain(self._crowd),
+            "crowded": None if self._crowded is None else plain(self._crowded),
+            "peak": self._peak,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self._visitors = {track_id: _read(found) for track_id, found in by_int(state["visitors"]).items()}
+        self._visits, self._peak = state["visits"], state["peak"]
+        self._cooldown.restore(state["cooldown"])
+        self._crowd, self._crowded = Presence(**state["crowd"]), Episode.read(state["crowded"])
+
+    def _changed(self, visitor: Visitor, change: str | None, now_ns: int) -> Iterator[Notice]:
+        if change == "entered":
+            yield from self._entered(visitor, now_ns)
+        elif change == "left":
+            yield from self._left(visitor)
+        if visitor.presence.inside:
+            yield from self._dwells(visitor, now_ns)
+            yield from self._stays(visitor, now_ns)
+
+    def _entered(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+        self._visits += 1
+        visitor.visit = self._begin("zone.entered", visitor, visitor.presence.since_ns, now_ns)
+        if visitor.visit is not None:
+            yield self._told(visitor.visit, "start", visitor, count=self.occupancy)
+
+    def _left(self, visitor: Visitor) -> Iterator[Notice]:
+        last_ns = visitor.presence.last_ns
+        spent = (last_ns - visitor.presence.since_ns) / 1e9
+        if visitor.dwell is not None:
+            yield self._told(visitor.dwell, "end", visitor, last_ns, dwell_s=spent)
+        if visitor.visit is not None:
+            left = Episode(type="zone.left", key=visitor.visit.key, start_ns=last_ns, told_ns=last_ns)
+            count = self.occupancy
+            yield self._told(visitor.visit, "end", visitor, last_ns, dwell_s=spent, count=count)
+            yield self._told(left, "instant", visitor, last_ns, dwell_s=spent, count=count)
+        visitor.visit = visitor.dwell = None
+        visitor.dwell_tried = False
+
+    def _dwells(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+        spent_ns = visitor.presence.last_ns - visitor.presence.since_ns
+        if visitor.dwell is not None:
+            if visitor.dwell.due(now_ns, self._timing):
+                yield self._told(visitor.dwell, "update", visitor, dwell_s=spent_ns / 1e9)
+        elif self._options.dwell is not None and not visitor.dwell_tried and spent_ns >= self._options.dwell:
+            visitor.dwell_tried = True
+            visitor.dwell = self._begin("zone.dwell", visitor, visitor.presence.since_ns, now_ns)
+            if visitor.dwell is not None:
+                yield self._told(visitor.dwell, "start", visitor, dwell_s=spent_ns / 1e9)
+
+    def _stays(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+        """Loitering: as dwelling, but short absences don't end it."""
+        loitering = self._options.loitering
+        if loitering is None:
+            return
+        if visitor.stayed_ns is None:
+            visitor.stay_ns = visitor.presence.since_ns
+        visitor.stayed_ns = visitor.presence.last_ns
+        spent = (visitor.stayed_ns - visitor.stay_ns) / 1e9
+        if visitor.stay is not None:
+            if visitor.stay.due(now_ns, self._timing):
+                yield self._told(visitor.stay, "update", visitor, stay_s=spent)
+        elif visitor.stayed_ns - visitor.stay_ns >= loitering.lasting:
+            visitor.stay = self._begin("zone.loitering", visitor, visitor.stay_ns, now_ns)
+            if visitor.stay is not None:
+                yield self._told(visitor.stay, "start", visitor, stay_s=spent)
+
+    def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Notice]:
+        """The absence has been too long (None: nothing more comes)."""
+        loitering, last_ns = self._options.loitering, visitor.stayed_ns
+        if loitering is None or last_ns is None:
+            return
+        absence = max(loitering.absence, self._timing.leave_ns)
+        if now_ns is not None and (visitor.presence.inside or now_ns - last_ns <= absence):
+            return
+        if visitor.stay is not None:
+            spent = (last_ns - visitor.stay_ns) / 1e9
+            yield self._told(visitor.stay, "end", visitor, last_ns, stay_s=spent)
+        visitor.stay, visitor.stayed_ns = None, None
+
+    def _count(self, now_ns: int) -> Iterator[Notice]:
+        """Occupancy against the limit; it must be exceeded, or not, for a while."""
+        crowd = self._options.crowd
+        if crowd is None:
+            return
+        # who was not seen for longer than this is no longer counted, so that the end isn't stamped too late
+        lately = now_ns - self._timing.leave_ns
+        count = sum(v.presence.inside and v.presence.seen_ns >= lately for v in self._visitors.values())
+        timing = Timing(enter_ns=crowd.lasting, leave_ns=self._timing.leave_ns, lost_ns=self._timing.lost_ns)
+        change = self._crowd.see(now_ns, 1.0 if count >= crowd.count else -1.0, 0.0, timing)
+        risen = count > self._peak
+        self._peak = max(self._peak, count) if self._crowd.inside and change is None else count
+        if change == "entered":
+            key = f"{self.name}/{self._crowd.since_ns}"
+            self._crowded = self._allowed("zone.crowded", key, "", self._crowd.since_ns, now_ns)
+            if self._crowded is not None:
+                yield self._crowded.notice("start", None, None, self._crowd_data(count))
+        elif self._crowded is not None and change == "left":
+            yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(count))
+            self._crowded = None
+        elif self._crowded is not None and (risen or self._crowded.due(now_ns, self._timing)):
+            yield self._crowded.notice("update", None, None, self._crowd_data(count))
+
+    def _crowd_data(self, count: int) -> dict[str, Any]:
+        return {"zone": self.name, "count": count, "peak": self._peak}
+
+    def _begin(self, type_: str, visitor: Visitor, start_ns: int, now_ns: int) -> Episode | None:
+        key = f"{self.name}/{visitor.about['track_id']}/{self._visits}"
+        return self._allowed(type_, key, visitor.about["label"], start_ns, now_ns)
+
+    def _allowed(self, type_: str, key: str, label: str, start_ns: int, now_ns: int) -> Episode | None:
+        extra = self._cooldown.begin(type_, label, now_ns)
+        return None if extra is None else Episode(type=type_, key=key, start_ns=start_ns, told_ns=now_ns, extra=extra)
+
+    def _told(self, episode: Episode, phase: str, visitor: Visitor, end_ns: int | None = None, **data: Any) -> Notice:
+        return episode.notice(phase, end_ns, visitor.score, {"zone": self.name, **visitor.about, **data})
+
+
+def _read(found: dict[str, Any]) -> Visitor:
+    episodes = {name: Episode.read(found[name]) for name in ("visit", "dwell", "stay")}
+    return Visitor(**{**found, **episodes, "presence": Presence(**found["presence"])})
+
+
+__all__ = ["Visitor", "Zone"]
