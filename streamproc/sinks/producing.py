@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamproc.errors import SinkBusy, SinkError
+from streamproc.kafka_client import connected
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.sink import SinkContext
 
@@ -79,7 +80,8 @@ class Producing:
         from kafka import KafkaProducer
 
         timeout_ms = round(self._timeout_s * 1000)
-        return KafkaProducer(
+        return connected(
+            KafkaProducer,
             bootstrap_servers=self._options.servers,
             client_id="streamproc",
             enable_idempotence=True,
@@ -139,7 +141,7 @@ class Publishing(ABC):
     options: ProducerOptions
     _producing: Producing | None = None
 
-    def open(self, context: SinkContext) -> None:  # noqa: ARG002
+    def open(self, context: SinkContext) -> None:
         """Find a broker; raises `SinkBusy` if none answers."""
         self._producing = Producing(self.options)
         self._producing.connect()

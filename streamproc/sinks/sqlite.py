@@ -59,7 +59,7 @@ class SqliteSink(EventSink[SqliteOptions]):
     pictures: ClassVar[bool] = True
     _db: sqlite3.Connection | None = None
 
-    def open(self, context: SinkContext) -> None:  # noqa: ARG002
+    def open(self, context: SinkContext) -> None:
         """Open the database, and make it if it isn't there; raises `SinkError`."""
         path = self.options.path
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streamproc.errors import SourceError, SourceLost
+from streamproc.kafka_client import connected
 from streamproc.media.wire import Label, Unreadable, read_label, read_picture
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
@@ -126,7 +127,8 @@ class KafkaSource(PictureSource[KafkaOptions]):
         from kafka import KafkaConsumer
 
         options = self.options
-        return KafkaConsumer(
+        return connected(
+            KafkaConsumer,
             bootstrap_servers=options.servers,
             client_id="streamproc",
             group_id=options.group,
@@ -143,9 +145,8 @@ class KafkaSource(PictureSource[KafkaOptions]):
         """The topic's own id, which another topic of that name hasn't got."""
         from kafka import KafkaAdminClient
 
-        admin = KafkaAdminClient(
-            bootstrap_servers=self.options.servers, bootstrap_timeout_ms=round(self.options.timeout / 1e6)
-        )
+        timeout_ms = round(self.options.timeout / 1e6)
+        admin = connected(KafkaAdminClient, bootstrap_servers=self.options.servers, bootstrap_timeout_ms=timeout_ms)
         try:
             (described,) = admin.describe_topics([self.options.topic])
         finally:
