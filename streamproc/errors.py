@@ -17,14 +17,15 @@ StreamprocError
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 
 class StreamprocError(Exception):
@@ -111,11 +112,19 @@ def check_array(name: str, a: NDArray[Any], dtype: DTypeLike, shape: tuple[int |
     """Raise `ValueError` unless `a` has this dtype and shape (None: any length)."""
     fits = a.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, a.shape, strict=True))
     if a.dtype != dtype or not fits:
+        import numpy as np  # whoever listens to errors alone needn't load it
+
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(
             f"{name} is {a.dtype} {a.shape}, expected {np.dtype(dtype)} ({wanted}); "
             "convert or reshape it before building this object"
         )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word most like `word`, else the empty text."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]*@")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -73,10 +71,4 @@ class Configurable(Generic[OptionsT]):
         self.options = options
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word most like `word`, else the empty text."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-__all__ = ["Configurable", "Duration", "Field", "Options", "OptionsT", "nearest", "parse_duration", "seconds"]
+__all__ = ["Configurable", "Duration", "Field", "Options", "OptionsT", "parse_duration", "seconds"]

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from streamproc.errors import PluginError, UnknownNameError
-from streamproc.options import nearest
-from streamproc.plugin import AnyPlugin, check_plugin
-from streamproc.sink import AnySink, EventSink, FrameSink
-from streamproc.source import AnySource, PictureSource, VideoSource
+from streamproc.errors import PluginError, UnknownNameError, nearest
+
+if TYPE_CHECKING:
+    from streamproc.plugin import AnyPlugin
+    from streamproc.sink import AnySink
+    from streamproc.source import AnySource
 
 Kind = Literal["source", "sink", "plugin"]
 ClassT = TypeVar("ClassT")
@@ -64,6 +65,8 @@ class Registry:
 
     def plugin(self, name: str) -> type[AnyPlugin]:
         """The plugin class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        from streamproc.plugin import check_plugin
+
         return check_plugin(self._load("plugin", name))
 
     def _found(self, kind: Kind) -> Mapping[str, tuple[EntryPoint, ...]]:
@@ -118,12 +121,16 @@ def _import(kind: Kind, name: str, target: str) -> type:
 
 
 def _check_source(cls: type) -> type[AnySource]:
+    from streamproc.source import PictureSource, VideoSource
+
     if not issubclass(cls, VideoSource | PictureSource):
         raise PluginError(f"{cls.__qualname__} is not a source: derive it from VideoSource or PictureSource")
     return _complete(cls)
 
 
 def _check_sink(cls: type) -> type[AnySink]:
+    from streamproc.sink import EventSink, FrameSink
+
     if not issubclass(cls, EventSink | FrameSink):
         raise PluginError(f"{cls.__qualname__} is not a sink: derive it from EventSink or FrameSink")
     return _complete(cls)

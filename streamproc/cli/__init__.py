@@ -12,7 +12,7 @@ from streamproc.errors import ConfigError, StreamprocError, redact
 def main() -> None:
     """Entry point of `streamproc`: errors become a sentence on stderr and an exit code, never a bare traceback."""
     from streamproc.cli.console import say_error
-    from streamproc.engine.report import BAD_CONFIG, INTERRUPTED, UNEXPECTED
+    from streamproc.exits import BAD_CONFIG, INTERRUPTED, UNEXPECTED
 
     try:
         code = app(standalone_mode=False)

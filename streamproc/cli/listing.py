@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.cli.console import out, say, show, table
-from streamproc.errors import StreamprocError, UnknownNameError
+from streamproc.errors import StreamprocError, UnknownNameError, nearest
 from streamproc.events import utc_text
-from streamproc.options import nearest
 from streamproc.registry import Kind, Registry
 
 KINDS: tuple[Kind, ...] = ("plugin", "source", "sink")

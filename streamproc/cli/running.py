@@ -14,9 +14,10 @@ from typing import Any
 
 from streamproc.cli.console import console, say, show, table
 from streamproc.config import Plan, SinkPlan
-from streamproc.engine import BUCKETS, EXIT_CODES, Engine, RunReport, StreamReport
-from streamproc.engine.report import INTERRUPTED
+from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
+from streamproc.exits import EXIT_CODES, INTERRUPTED
 from streamproc.models import ModelStore
+from streamproc.report.troubles import troubles
 
 _LOOK_EVERY_S = 0.2
 _PLAIN_LINE_EVERY = 50
@@ -176,36 +177,10 @@ def summarize(report: RunReport) -> None:
     show(table("stream", "time#", "seen#", *heads, "p95 latency s#", rows=rows))
     if report.events:
         show(table("stream", "event", "count#", rows=[(*key, count) for key, count in report.events.items()]))
-    for line in _troubles(report):
+    for line in troubles(report):
         say(line)
     if report.exit_code:
         say(f"exit code {report.exit_code}: {EXIT_CODES[report.exit_code]}")
-
-
-def _troubles(report: RunReport) -> list[str]:
-    lines = [f"stream {s.name} failed: {s.error}" for s in report.streams if s.error]
-    for stream in report.streams:
-        for plugin in stream.plugins:
-            failed = plugin.verdicts.get("failed", 0)
-            if plugin.off:
-                lines.append(f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}")
-            elif failed:
-                lines.append(f"plugin {plugin.name} of {stream.name} failed at {failed} frames")
-        if stream.mended:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
-            lines.append(f"time stamps of {stream.name} were mended: {kinds}")
-        if not stream.repeatable:
-            lines.append(f"stream {stream.name}: a time-out struck, so another run may give other events")
-    for sink in report.sinks:
-        if sink.undelivered:
-            lines.append(f"sink {sink.name}: {sink.undelivered} events wait in the outbox: {sink.trouble}")
-        elif sink.trouble:
-            lines.append(f"sink {sink.name}: {sink.trouble}")
-    if report.stopped:
-        lines.append(f"the run was stopped: {report.stopped}")
-    if report.outbox_error:
-        lines.append(report.outbox_error)
-    return lines
 
 
 __all__ = ["RunSettings", "leave", "run_plan", "summarize"]

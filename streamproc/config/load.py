@@ -14,8 +14,8 @@ from streamproc.config.document import ChainEntry, Document, StreamDefaults, Str
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.wiring import wire
-from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, redact
-from streamproc.options import Options, nearest
+from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact
+from streamproc.options import Options
 from streamproc.registry import Registry
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

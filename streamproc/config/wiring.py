@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from streamproc.config.plan import PluginPlan
+from streamproc.errors import nearest
 from streamproc.frames import Flow
-from streamproc.options import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,11 @@
 
 from streamproc.engine.bundle import Replay, replay_bundle
 from streamproc.engine.ledger import BUCKETS, LedgerPage
-from streamproc.engine.report import EXIT_CODES, PluginReport, RunReport, SinkReport, StreamReport
+from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.run import Engine
 
 __all__ = [
     "BUCKETS",
-    "EXIT_CODES",
     "Engine",
     "LedgerPage",
     "PluginReport",

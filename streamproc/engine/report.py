@@ -6,27 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamproc.engine.ledger import LedgerPage
-
-OK = 0
-UNEXPECTED = 1
-BAD_CONFIG = 2
-STREAM_FAILED = 3
-PLUGIN_FAILED = 4
-UNDELIVERED = 5
-OUTBOX_FAILED = 6
-INTERRUPTED = 130
-
-EXIT_CODES: Mapping[int, str] = {
-    OK: "everything was read, processed and delivered",
-    UNEXPECTED: "streamproc itself failed: please report it",
-    BAD_CONFIG: "the command line or the configuration is wrong; nothing was opened",
-    STREAM_FAILED: "at least one stream could not be opened or read to its end; the others were completed",
-    PLUGIN_FAILED: "a plugin was switched off or hung, or on_error: stop ended the run",
-    UNDELIVERED: "a sink did not take all its events; they wait in the outbox",
-    OUTBOX_FAILED: "the outbox could not be written, so the run was ended",
-    INTERRUPTED: "stopped by SIGINT or SIGTERM; what was found until then is delivered",
-}
-"""exit codes of `streamproc run`; where several apply, the highest of 2 to 6 counts, then 130"""
+from streamproc.exits import INTERRUPTED, OK, OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +79,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """See `EXIT_CODES`."""
+        """See `streamproc.exits`."""
         if self.outbox_error:
             return OUTBOX_FAILED
         if any(sink.undelivered or (sink.trouble and not sink.delivered) for sink in self.sinks):
@@ -119,18 +99,4 @@ class RunReport:
         return total
 
 
-__all__ = [
-    "BAD_CONFIG",
-    "EXIT_CODES",
-    "INTERRUPTED",
-    "OK",
-    "OUTBOX_FAILED",
-    "PLUGIN_FAILED",
-    "STREAM_FAILED",
-    "UNDELIVERED",
-    "UNEXPECTED",
-    "PluginReport",
-    "RunReport",
-    "SinkReport",
-    "StreamReport",
-]
+__all__ = ["PluginReport", "RunReport", "SinkReport", "StreamReport"]

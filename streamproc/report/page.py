@@ -14,14 +14,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from streamproc.engine import BUCKETS, EXIT_CODES, RunReport
+from streamproc.engine import BUCKETS, RunReport
 from streamproc.events import Event
+from streamproc.exits import EXIT_CODES
 from streamproc.frames import SECOND_NS
+from streamproc.report.troubles import troubles
 
 _COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
 _ROW = 26
 _LEFT = 190
 _WIDTH = 1000
+_MOST_PICTURES = 60
+_KNOWN = ("label", "track_id", "zone", "line", "direction", "count", "text")
 
 
 def write_report(path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> None:
@@ -36,9 +40,9 @@ def render_report(report: RunReport, events: Sequence[Event], config: Mapping[st
     style = (here / "report.css").read_text(encoding="utf-8")
     script = (here / "report.js").read_text(encoding="utf-8")
     sections = [
-        _head(report, events),
+        _head(report),
         _section("Timeline", _timeline(report, events)),
-        _section("Pictures", _pictures(events)),
+        _section("Pictures", _pictures(report, events)),
         _section("Events", _event_table(events, sum(report.events.values()))),
         _section("Ledger", _ledger(report)),
         _section("Plugins", _plugins(report)),
@@ -58,7 +62,7 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{body}</section>" if body else ""
 
 
-def _head(report: RunReport, events: Sequence[Event]) -> str:
+def _head(report: RunReport) -> str:
     code = report.exit_code
     state = "ok" if code == 0 else "bad"
     ledger = report.ledger
@@ -73,10 +77,12 @@ def _head(report: RunReport, events: Sequence[Event]) -> str:
     ]
     cards = "".join(f"<div class=card><b>{value}</b><span>{what}</span></div>" for value, what in facts)
     names = escape(", ".join(stream.name for stream in report.streams))
-    del events
+    wrong = "".join(f"<li>{escape(line)}</li>" for line in troubles(report))
     return (
         f"<header><h1>streamproc <span>{names}</span></h1>"
-        f'<p class="{state}">exit code {code}: {escape(EXIT_CODES[code])}</p><div class=cards>{cards}</div></header>'
+        f'<p class="{state}">exit code {code}: {escape(EXIT_CODES[code])}</p>'
+        + (f"<ul class=troubles>{wrong}</ul>" if wrong else "")
+        + f"<div class=cards>{cards}</div></header>"
     )
 
 
@@ -102,7 +108,7 @@ def _timeline(report: RunReport, events: Sequence[Event]) -> str:
     for row, ((stream, kind), told) in enumerate(lanes.items()):
         y = row * _ROW
         name = f"{stream}: {kind}" if several else kind
-        parts.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{_LEFT - 10}" y="{y + 18}" text-anchor="end">{escape(name)}</text>')
         parts.append(f'<rect class=lane x="{_LEFT}" y="{y + 4}" width="{_WIDTH}" height="{_ROW - 8}" rx="3"/>')
         parts += [_mark(event, span, y, colours[kind]) for event in told]
     parts += _axis(span, _ROW * len(lanes))
@@ -131,7 +137,8 @@ def _axis(span: float, y: int) -> list[str]:
     return parts
 
 
-def _pictures(events: Sequence[Event]) -> str:
+def _pictures(report: RunReport, events: Sequence[Event]) -> str:
+    sizes = {stream.name: stream.size for stream in report.streams}
     cards = []
     for event in events:
         picture = next((a for a in event.attachments if a.media_type.startswith("image/")), None)
@@ -142,31 +149,52 @@ def _pictures(events: Sequence[Event]) -> str:
             f"<b>{escape(event.type)}</b> {event.phase} {clock(event.pts_ns / SECOND_NS)}<br>{escape(_what(event))}"
         )
         cards.append(
-            f'<figure><img loading="lazy" alt="{escape(event.type)}" src="data:{picture.media_type};base64,{data}">'
+            f'<figure><div class=shot><img loading="lazy" alt="{escape(event.type)}" '
+            f'src="data:{picture.media_type};base64,{data}">{_box(event, sizes.get(event.stream, (0, 0)))}</div>'
             f"<figcaption>{caption}</figcaption></figure>"
         )
-        if len(cards) == 60:
+        if len(cards) == _MOST_PICTURES:
             break
     return f"<div class=pictures>{''.join(cards)}</div>" if cards else ""
 
 
+def _box(event: Event, size: tuple[int, int]) -> str:
+    """The event's box as an element over its picture, in parts of the picture; empty where it has none."""
+    box = event.data.get("box")
+    if not isinstance(box, list | tuple) or len(box) != 4 or not min(size):
+        return ""
+    sides = [min(1.0, max(0.0, float(side) / size[i % 2])) for i, side in enumerate(box)]
+    left, top, right, bottom = sides
+    return (
+        f'<i style="left:{left:.2%};top:{top:.2%};width:{max(0.0, right - left):.2%};'
+        f'height:{max(0.0, bottom - top):.2%}"></i>'
+    )
+
+
 def _what(event: Event) -> str:
-    keys = ("label", "track_id", "zone", "line", "direction", "count", "dwell_s", "text")
-    return " ".join(f"{key.removesuffix('_s')} {event.data[key]}" for key in keys if key in event.data)
+    """What the event says of itself: the field's common words first, then whatever else its plugin added."""
+    known = [f"{key} {event.data[key]}" for key in _KNOWN if key in event.data]
+    own = [
+        f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in event.data.items()
+        if key not in _KNOWN and key != "box" and isinstance(value, str | int | float)
+    ]
+    return ", ".join([*known, *own])
 
 
 def _event_table(events: Sequence[Event], total: int) -> str:
     rows = []
+    heads = ("stream", "type", "phase", "from s#", "to s#", "score#", "what")
     for event in events:
         end = "" if event.end_ns is None else f"{event.end_ns / SECOND_NS:.3f}"
         score = "" if event.score is None else f"{event.score:.2f}"
         cells = (event.stream, event.type, event.phase, f"{event.start_ns / SECOND_NS:.3f}", end, score, _what(event))
-        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+        rows.append(cells)
     note = f"<p>{total - len(events):,} more are not shown.</p>" if total > len(events) else ""
-    head = "".join(f"<th>{name}</th>" for name in ("stream", "type", "phase", "from s", "to s", "score", "what"))
+    if not rows:
+        return ""
     search = '<input id="filter" type="search" placeholder="filter events" aria-label="filter events">'
-    table = f"<table id=events><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f"{search}<div class=scroll>{table}</div>{note}"
+    return search + _table(heads, rows, identity="events") + note
 
 
 def _ledger(report: RunReport) -> str:
@@ -177,9 +205,10 @@ def _ledger(report: RunReport) -> str:
         told = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         mended = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
         notes = "; ".join(part for part in (told, mended and f"time stamps mended: {mended}", stream.error) if part)
-        counts = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
-        rows.append([stream.name, *(f"{count:,}" for count in counts), "yes" if page.closed else "NO", notes])
-    heads = ["stream", "seen", *(bucket.replace("_", " ") for bucket in BUCKETS), "in flight", "closed", "notes"]
+        numbers = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
+        rows.append([stream.name, *(f"{number:,}" for number in numbers), "yes" if page.closed else "NO", notes])
+    counts = [f"{bucket.replace('_', ' ')}#" for bucket in BUCKETS]
+    heads = ["stream", "seen#", *counts, "in flight#", "closed", "notes"]
     return _table(heads, rows)
 
 
@@ -197,23 +226,27 @@ def _plugins(report: RunReport) -> str:
             stream.name, "frame, end to end", "", f"{stream.ledger.total('processed'):,}",
             f"{1000 * stream.latency_mean_s:.2f}", f"{1000 * stream.latency_p95_s:.2f}", "", "", "", "",
         ])  # fmt: skip
-    heads = ["stream", "plugin", "class", "calls", "mean ms", "p95 ms", "max ms", "", "calls that came to", "notes"]
+    heads = [
+        "stream", "plugin", "class", "calls#", "mean ms#", "p95 ms#", "max ms#", "", "calls that came to", "notes",
+    ]  # fmt: skip
     return _table(heads, rows, raw=7)
 
 
 def _sinks(report: RunReport) -> str:
     rows = [[s.name, f"{s.delivered:,}", f"{s.retries:,}", f"{s.undelivered:,}", s.trouble] for s in report.sinks]
-    return _table(["sink", "delivered", "retries", "waiting", "trouble"], rows) if rows else ""
+    return _table(["sink", "delivered#", "retries#", "waiting#", "trouble"], rows) if rows else ""
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], raw: int = -1) -> str:
-    """A table; the column `raw` holds HTML already."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:
+    """A table; heads that end in `#` stand over numbers; the column `raw` holds HTML already."""
+    side = [" class=n" if name.endswith("#") else "" for name in heads]
+    head = "".join(f"<th{side[i]}>{escape(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
     body = "".join(
-        f"<tr>{''.join(f'<td>{cell if i == raw else escape(cell)}</td>' for i, cell in enumerate(row))}</tr>"
+        f"<tr>{''.join(f'<td{side[i]}>{cell if i == raw else escape(cell)}</td>' for i, cell in enumerate(row))}</tr>"
         for row in rows
     )
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    name = f" id={identity}" if identity else ""
+    return f"<div class=scroll><table{name}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _yaml(config: Mapping[str, Any]) -> str:
@@ -227,11 +260,16 @@ def _yaml(config: Mapping[str, Any]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03.4` below an hour."""
-    whole = int(seconds)
+    """Hours, minutes and seconds, with tenths below ten minutes.
+
+    >>> clock(3723.4), clock(1.2)
+    ('1:02:03', '0:01.2')
+    """
+    tenths = round(10 * seconds)
+    whole, tenth = divmod(tenths, 10)
     if whole >= 3600:
         return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-    return f"{whole // 60}:{whole % 60:02d}" + (f".{int(10 * (seconds - whole))}" if seconds < 600 else "")
+    return f"{whole // 60}:{whole % 60:02d}" + (f".{tenth}" if whole < 600 else "")
 
 
 __all__ = ["clock", "render_report", "write_report"]

@@ -17,8 +17,8 @@ from streamproc import FramePlugin, Options, Output, Registry, Results
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.engine import Engine, RunReport, replay_bundle
 from streamproc.engine.outbox import Outbox
-from streamproc.engine.report import OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 from streamproc.events import Event
+from streamproc.exits import OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 from streamproc.models import ModelStore
 from streamproc.plugin import ClipPlugin
 from streamproc.sinks.jsonl import JsonlSink

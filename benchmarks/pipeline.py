@@ -1,0 +1,216 @@
+"""What the framework costs and what it gains, against bare loops over the same clip with the same net.
+
+    python benchmarks/pipeline.py [CLIP] [--rounds N] [--frames N]
+
+Job: decode, YOLOX-nano (384x640), tracking, a zone and a line. CLIP defaults to the sample clip, scaled to 720p.
+
+bare         PyAV with one decoding thread, RGB, letterbox, the net on one thread, one after the other: the calls that
+             the framework makes, and nothing else
+loop 2T      the loop that people write: PyAV, then the net on two threads
+loop 2T spin the same with ONNX Runtime's default of spinning threads
+net alone    two threads, each with the one-threaded net, on one prepared picture
+streamproc   the whole job
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import Spread, interleaved
+
+MODEL = "yolox-nano"
+HW = (384, 640)
+SAMPLE = "cctv-one-by-one"
+
+
+def frames_of(clip: Path, most: int) -> Iterator[Any]:
+    """The decoder's frames."""
+    import av
+
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for count, frame in enumerate(container.decode(stream)):
+            if count == most:
+                return
+            yield frame
+
+
+def session(threads: int, spin: bool) -> Any:
+    """ONNX Runtime's own session of the net, as a user would make it."""
+    import onnx
+    import onnxruntime
+
+    from streamproc.models import ModelStore
+
+    (path,) = ModelStore().files(MODEL).values()
+    model = onnx.load(path)
+    for size, dim in zip((1, 3, *HW), model.graph.input[0].type.tensor_type.shape.dim, strict=True):
+        dim.dim_value = size
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = "boxes"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def prepared(rgb: Any) -> Any:
+    """The net's input: letterboxed BGR, planes first."""
+    import cv2
+
+    ratio = min(HW[0] / rgb.shape[0], HW[1] / rgb.shape[1])
+    size = (round(rgb.shape[1] * ratio), round(rgb.shape[0] * ratio))
+    canvas = np.full((*HW, 3), 114, np.uint8)
+    canvas[: size[1], : size[0]] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return cv2.dnn.blobFromImage(canvas, swapRB=True)
+
+
+def loop(clip: Path, most: int, threads: int, spin: bool) -> Callable[[], int]:
+    net = session(threads, spin)
+
+    def run() -> int:
+        count = 0
+        for frame in frames_of(clip, most):
+            net.run(None, {"images": prepared(frame.to_ndarray(format="rgb24"))})
+            count += 1
+        return count
+
+    return run
+
+
+def net_alone(clip: Path, most: int) -> Callable[[], int]:
+    net = session(1, False)
+    blob = prepared(next(frames_of(clip, 1)).to_ndarray(format="rgb24"))
+
+    def work() -> None:
+        for _ in range(most // 2):
+            net.run(None, {"images": blob})
+
+    def run() -> int:
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return 2 * (most // 2)
+
+    return run
+
+
+def job(clip: Path) -> str:
+    return f"""
+version: 1
+streams:
+  camera: {{source: {json.dumps(str(clip))}, chain: [people, tracks, fence], sinks: [log]}}
+plugins:
+  people: {{type: detection, options: {{model: {MODEL}, labels: [person], min_score: 0.1}}}}
+  tracks: {{type: tracking}}
+  fence:
+    type: rules
+    options:
+      zones: {{floor: {{polygon: [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98]], labels: [person]}}}}
+      lines: {{middle: {{points: [[0.5, 0], [0.5, 1]]}}}}
+sinks:
+  log: {{type: jsonl, options: {{path: {json.dumps(str(clip.with_suffix(".jsonl")))}, mode: replace}}}}
+"""
+
+
+def streamproc_job(clip: Path, _: int) -> Callable[[], int]:
+    from streamproc.config import load_text
+    from streamproc.engine import Engine
+    from streamproc.models import ModelStore
+
+    store = ModelStore()
+    plan = load_text(job(clip))
+
+    def run() -> int:
+        report = Engine(plan, models=store).run()
+        assert report.exit_code == 0, report
+        return report.streams[0].ledger.total("processed")
+
+    return run
+
+
+VARIANTS: dict[str, Callable[[Path, int], Callable[[], int]]] = {
+    "bare": lambda clip, most: loop(clip, most, 1, False),
+    "loop 2T": lambda clip, most: loop(clip, most, 2, False),
+    "loop 2T spin": lambda clip, most: loop(clip, most, 2, True),
+    "net alone": net_alone,
+    "streamproc": streamproc_job,
+}
+
+
+def child(variant: str, clip: Path, most: int) -> None:
+    """Warm up once, then measure."""
+    run = VARIANTS[variant](clip, most)
+    run()
+    wall, cpu = time.perf_counter(), time.process_time()
+    frames = run()
+    found = {"frames": frames, "wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    print(json.dumps(found))
+
+
+def scaled(source: Path, target: Path, most: int) -> None:
+    """The first frames of `source` at 1280x720."""
+    from streamproc.media import VideoWriter
+
+    writer = VideoWriter(target)
+    try:
+        for frame in frames_of(source, most):
+            picture = frame.reformat(1280, 720, "rgb24").to_ndarray()
+            writer.write(picture, round(frame.pts * frame.time_base * 10**9))
+    finally:
+        writer.close()
+
+
+def report(found: dict[str, list[dict[str, float]]]) -> None:
+    fps = {name: Spread.of([run["frames"] / run["wall_s"] for run in runs]) for name, runs in found.items()}
+    cpu = {name: Spread.of([1000 * run["cpu_s"] / run["frames"] for run in runs]) for name, runs in found.items()}
+    print(f"{'':14} {'frames/s':>24} {'CPU-ms a frame':>24}")
+    for name in found:
+        print(f"{name:14} {fps[name]!s:>24} {cpu[name]!s:>24}")
+    pairs = list(zip(found["streamproc"], found["bare"], strict=True))
+    added = Spread.of([1000 * (a["cpu_s"] / a["frames"] - b["cpu_s"] / b["frames"]) for a, b in pairs])
+    best = max(fps["loop 2T"].median, fps["loop 2T spin"].median)
+    print(f"added to the bare calls: {added} CPU-ms a frame (aim: under 1)")
+    print(f"throughput against the better sequential loop: {fps['streamproc'].median / best:.2f} (at least 1.3)")
+    print(f"throughput against the net alone: {fps['streamproc'].median / fps['net alone'].median:.2f} (at least 0.85)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", nargs="?", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--child")
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child, arguments.clip, arguments.frames)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        scaled(arguments.clip or sample(), clip, arguments.frames)
+        script = ["-m", "benchmarks.pipeline", str(clip), "--frames", str(arguments.frames), "--child"]
+        report(interleaved({name: [*script, name] for name in VARIANTS}, arguments.rounds))
+
+
+def sample() -> Path:
+    from streamproc.cli.samples import find_sample, samples
+
+    return find_sample(samples()[SAMPLE])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

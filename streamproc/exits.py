@@ -1,0 +1,26 @@
+"""The exit codes of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OK = 0
+UNEXPECTED = 1
+BAD_CONFIG = 2
+STREAM_FAILED = 3
+PLUGIN_FAILED = 4
+UNDELIVERED = 5
+OUTBOX_FAILED = 6
+INTERRUPTED = 130
+
+EXIT_CODES: Mapping[int, str] = {
+    OK: "everything was read, processed and delivered",
+    UNEXPECTED: "streamproc itself failed: please report it",
+    BAD_CONFIG: "the command line or the configuration is wrong; nothing was opened",
+    STREAM_FAILED: "at least one stream could not be opened or read to its end; the others were completed",
+    PLUGIN_FAILED: "a plugin was switched off or hung, or on_error: stop ended the run",
+    UNDELIVERED: "a sink did not take all its events; they wait in the outbox",
+    OUTBOX_FAILED: "the outbox could not be written, so the run was ended",
+    INTERRUPTED: "stopped by SIGINT or SIGTERM; what was found until then is delivered",
+}
+"""exit codes of `streamproc run`; where several apply, the highest of 2 to 6 counts, then 130"""
