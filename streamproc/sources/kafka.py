@@ -39,6 +39,16 @@ class KafkaOptions(Options):
     buffer_bytes: int = Field(
         32 << 20, ge=1 << 16, description="fetching is paused while more than this waits to be processed"
     )
+    member: str | None = Field(
+        None,
+        min_length=1,
+        description="a name of this member's own in the group: after a crash it gets its partitions back at once",
+    )
+    session: Duration = Field(
+        seconds(10),
+        ge=seconds(1),
+        description="how long a member may show no sign of life before it loses its partitions",
+    )
     drain: Duration = Field(
         seconds(10), description="when partitions go to another member: how long to wait for what was read of them"
     )
@@ -132,6 +142,9 @@ class KafkaSource(PictureSource[KafkaOptions]):
             bootstrap_servers=options.servers,
             client_id="streamproc",
             group_id=options.group,
+            group_instance_id=options.member,
+            session_timeout_ms=round(options.session / 1e6),
+            heartbeat_interval_ms=round(options.session / 4e6),
             auto_offset_reset=options.start,
             enable_auto_commit=False,
             allow_auto_create_topics=False,
