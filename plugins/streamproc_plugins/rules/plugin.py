@@ -15,7 +15,7 @@ from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.notices import Notice
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Paths, sights
+from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.zones import Zone
 
@@ -35,7 +35,6 @@ class Rules(StreamPlugin[RulesOptions]):
             enter_ns=options.enter_after, leave_ns=options.leave_after, lost_ns=options.lost_after,
             update_ns=options.update_every,
         )  # fmt: skip
-        self._size = size
         self._zones = [
             Zone(name, zone, Area(zone.polygon, size), timing, options.margin) for name, zone in options.zones.items()
         ]
@@ -45,21 +44,24 @@ class Rules(StreamPlugin[RulesOptions]):
         ]
         self._conditions = _conditions(options, size, timing)
         self._paths = Paths()
+        self._before_ns: int | None = None
         self._utc_offset_ns: int | None = None
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame, and one `RuleView`."""
-        now_ns = frame.pts_ns
+        now_ns, moment = frame.pts_ns, Moment.of(frame)
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
-        seen = sights(past[Tracks], now_ns, self.options.anchor, frame.size, self._paths)
+        look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
+        seen = sights(past[Tracks], look, self._paths)
+        self._before_ns = now_ns
         self._paths.add(now_ns, seen)
         out: list[Result | Event] = []
         places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
         for place in places:
-            out.extend(self._events(place.step(now_ns, seen), Moment.of(frame)))
+            out.extend(self._events(place.step(now_ns, seen), moment))
         for condition in self._conditions:
-            out.extend(self._events(condition.step(now_ns, seen, self._paths), Moment.of(frame)))
+            out.extend(self._events(condition.step(now_ns, seen, self._paths), moment))
         out.append(self._view())
         return out
 
@@ -79,6 +81,7 @@ class Rules(StreamPlugin[RulesOptions]):
             "version": VERSION,
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
+            "before_ns": self._before_ns,
             "utc_offset_ns": self._utc_offset_ns,
         }
 
@@ -93,7 +96,7 @@ class Rules(StreamPlugin[RulesOptions]):
             if key in state["places"]:
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
-        self._utc_offset_ns = state["utc_offset_ns"]
+        self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
 
     @property
     def _all(self) -> tuple[Zone | Line | Condition, ...]:

@@ -24,8 +24,8 @@ class Presence:
     """Of one thing in one place. Depth is the signed distance from the border, positive inside.
 
     It has entered when depth was >= 0 for `enter_ns` without a break and reached the margin meanwhile, from the first
-    of those moments on. It has left when depth was < 0 for `leave_ns` and went beyond the margin, or when it was not seen
-    for longer than `lost_ns`: since the last moment at which it was seen at depth >= 0.
+    of those moments on. It has left when depth was < 0 for `leave_ns` and went beyond the margin, or when it was not
+    seen for longer than `lost_ns`: since the last moment at which it was seen at depth >= 0.
     """
 
     inside: bool = False

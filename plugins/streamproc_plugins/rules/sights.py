@@ -17,6 +17,8 @@ Point = tuple[float, float]
 _OLDEST_BIRTH_NS = 2 * 10**9
 """a track that shows up older than this was followed elsewhere before; where it began says nothing here"""
 _EDGE_PX = 0.5
+_BORDER = 0.01
+"""part of the picture's longer side within which a box touches its border"""
 _WINDOW_NS = 10**9
 _LEAST_SPAN_NS = 2 * 10**8
 
@@ -43,11 +45,24 @@ class Sight:
         return (self.box[2] - self.box[0] + self.box[3] - self.box[1]) / 2
 
 
-def sights(tracks: Tracks, now_ns: int, anchor: str, size: tuple[int, int], known: Container[int] = ()) -> list[Sight]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The frame in which tracks are seen."""
+
+    now_ns: int
+    size: tuple[int, int]
+    """width and height, pixels"""
+    anchor: str = "bottom"
+    before_ns: int | None = None
+    """media time of the frame before"""
+
+
+def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight]:
     """The confirmed tracks; predicted places are not seen ones and would enter and leave on their own.
 
     known: ids seen shortly before, whose beginning says nothing more.
     """
+    now_ns, size = look.now_ns, look.size
     found = []
     boxes, velocities = tracks.xyxy.tolist(), tracks.velocity.tolist()
     ids, scores, ages = tracks.track_id.tolist(), tracks.score.tolist(), tracks.age_ns.tolist()
@@ -55,9 +70,10 @@ def sights(tracks: Tracks, now_ns: int, anchor: str, size: tuple[int, int], know
         if state != "confirmed":
             continue
         left, top, right, bottom = box = tuple(boxes[row])
-        y = {"bottom": bottom, "centre": (top + bottom) / 2, "top": top}[anchor]
+        y = {"bottom": bottom, "centre": (top + bottom) / 2, "top": top}[look.anchor]
         x = (left + right) / 2
-        age = ages[row] if ages[row] <= _OLDEST_BIRTH_NS and ids[row] not in known else 0
+        new = ages[row] <= _OLDEST_BIRTH_NS and ids[row] not in known
+        age = ages[row] if new else 0
         back = age / 1e9
         found.append(
             Sight(
@@ -66,11 +82,22 @@ def sights(tracks: Tracks, now_ns: int, anchor: str, size: tuple[int, int], know
                 score=scores[row],
                 box=box,
                 point=_inside(x, y, size),
-                born_ns=now_ns - age,
+                born_ns=now_ns - age - (_half_step(look, now_ns - age, box) if new else 0),
                 born=_inside(x - velocities[row][0] * back, y - velocities[row][1] * back, size),
             )
         )
     return found
+
+
+def _half_step(look: Look, born_ns: int, box: Box) -> int:
+    """Who is first seen at the picture's border came in after the frame before: most likely half-way between."""
+    if look.before_ns is None:
+        return 0
+    width, height = look.size
+    near = _BORDER * max(look.size)
+    if min(box[0], box[1], width - box[2], height - box[3]) > near:
+        return 0
+    return min((look.now_ns - look.before_ns) // 2, _LEAST_SPAN_NS, born_ns)
 
 
 def _inside(x: float, y: float, size: tuple[int, int]) -> Point:
