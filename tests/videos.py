@@ -99,6 +99,7 @@ def _stream(container: Any, recipe: Recipe) -> Any:
     stream.width, stream.height = recipe.size
     stream.pix_fmt = recipe.pixels
     stream.codec_context.gop_size = recipe.gop
+    stream.codec_context.thread_count = 1  # with several x264 writes other bytes in every run
     stream.codec_context.max_b_frames = recipe.b_frames
     stream.codec_context.time_base = stream.time_base = _time_base(recipe)
     if recipe.colorspace is not None:

@@ -228,7 +228,7 @@ class Scene:
             return
         x = (np.arange(left, right, dtype=np.float32) - foot[0]) / (0.75 * reach)
         y = (np.arange(top, bottom, dtype=np.float32) - foot[1]) / depth
-        dark = 1 - 0.5 * np.exp(-2 * (x[None, :] ** 2 + y[:, None] ** 2))
+        dark = 1 - 0.42 * np.exp(-2 * (x[None, :] ** 2 + y[:, None] ** 2))
         ground = picture[top:bottom, left:right]
         ground[:] = (ground * dark[..., None]).astype(np.uint8)
 

@@ -1,0 +1,211 @@
+"""The images, camera and synthetic sources."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from streamproc.errors import SourceError
+from streamproc.frames import SECOND_NS
+from streamproc.sources.camera import CameraOptions, CameraSource
+from streamproc.sources.images import ImagesOptions, ImagesSource
+from streamproc.sources.rtsp import RtspOptions
+from streamproc.sources.synthetic import Scene, SceneSpec, Span, SyntheticOptions, SyntheticSource
+from tests.videos import Reading, Recipe, context, encode, numbered, read
+
+
+def save(path: Path, number: int, width: int = 320, height: int = 180) -> None:
+    assert cv2.imwrite(str(path), numbered(number, width, height))
+
+
+def read_images(path: Path | str, **options: Any) -> Reading:
+    return read(ImagesSource(ImagesOptions(path=str(path), **options)))
+
+
+def test_pictures_come_in_natural_order_at_their_rate(tmp_path: Path) -> None:
+    for number, ending in ((1, "jpg"), (2, "png"), (10, "bmp"), (11, "webp"), (100, "tiff")):
+        save(tmp_path / f"shot{number}.{ending}", number)
+    (tmp_path / "notes.txt").write_text("not a picture")
+    found = read_images(tmp_path, rate=29.97)
+    assert found.numbers == [1, 2, 10, 11, 100]
+    assert found.pts_ns == [round(index * SECOND_NS / Fraction("29.97")) for index in range(5)]
+    assert (found.info.frames, found.info.live, found.info.rate) == (5, False, Fraction("29.97"))
+
+
+def test_a_pattern_chooses_and_goes_into_folders(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    save(tmp_path / "a1.png", 1)
+    save(tmp_path / "a2.jpg", 2)
+    save(tmp_path / "b" / "c" / "a3.png", 3)
+    assert read_images(tmp_path / "*.png").numbers == [1]
+    assert read_images(tmp_path / "**" / "*.png").numbers == [1, 3]
+
+
+def test_colours_are_red_green_blue(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), (60, 30, 200), np.uint8))
+    assert read_images(tmp_path).shots[0].picture.to_rgb()[0, 0].tolist() == [200, 30, 60]
+
+
+def test_gray_and_16_bit_pictures_are_read(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 120, np.uint8))
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 8, 3), 120 * 257, np.uint16))
+    for shot in read_images(tmp_path).shots:
+        assert shot.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
+
+
+def test_an_unreadable_picture_is_counted_and_keeps_its_place_in_time(tmp_path: Path) -> None:
+    for number in (1, 3):
+        save(tmp_path / f"{number}.png", number)
+    (tmp_path / "2.png").write_bytes(b"broken")
+    (tmp_path / "4.png").write_bytes(b"")
+    found = read_images(tmp_path, rate=10)
+    assert found.numbers == [1, 3]
+    assert found.pts_ns == [0, 200_000_000]
+    assert found.counts == {"unreadable": 2}
+
+
+def test_another_size_is_an_error_that_names_both_or_is_fitted(tmp_path: Path) -> None:
+    save(tmp_path / "1.png", 1)
+    save(tmp_path / "2.png", 2, 200, 200)
+    with pytest.raises(SourceError, match=r"2\.png is 200x200, expected 320x180"):
+        read_images(tmp_path)
+    fitted = read_images(tmp_path, fit=True).shots[1].picture.to_rgb()
+    assert fitted.shape == (180, 320, 3)
+    assert fitted[:, :70].max() == fitted[:, 250:].max() == 0
+    assert fitted[:, 70:250].min(axis=2).mean() > 50
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("none", "doesn't exist"), ("empty", "holds no pictures"), ("empty/*.jpg", "holds no pictures"),
+                        ("one.png", "single file")]
+)  # fmt: skip
+def test_nothing_to_read_is_said(tmp_path: Path, path: str, words: str) -> None:
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "one.png", 1)
+    with pytest.raises(SourceError, match=words):
+        read_images(f"{tmp_path}/{path}")
+
+
+def test_a_moved_folder_keeps_its_identity(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    save(tmp_path / "a" / "1.png", 1)
+    before = read_images(tmp_path / "a").info.identity
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert read_images(tmp_path / "b").info.identity == before
+    save(tmp_path / "b" / "2.png", 2)
+    assert read_images(tmp_path / "b").info.identity != before
+
+
+def test_a_camera_that_is_not_there_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    for device in (97, "97", "/dev/video97"):
+        with pytest.raises(SourceError, match=r"camera /dev/video97 doesn't exist; cameras on this machine"):
+            CameraSource(CameraOptions(device=device)).open(context())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_device_that_is_no_camera_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match="can't be opened"):
+        CameraSource(CameraOptions(device="/dev/null")).open(context())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_video_file_is_no_camera(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", Recipe(frames=2))
+    with pytest.raises(SourceError, match="type: file"):
+        CameraSource(CameraOptions(device=str(path))).open(context())
+
+
+def test_an_rtsp_address_is_checked_without_telling_its_password() -> None:
+    with pytest.raises(ValidationError, match=r"rtsp://host"):
+        RtspOptions(url="http://ann:s3cret@camera/live")
+
+
+def scene(**spec: Any) -> Scene:
+    return Scene(SceneSpec(**{"duration_ns": 8 * SECOND_NS, "rate": Fraction(10), "figures": 3, **spec}))
+
+
+def test_figures_are_where_the_truth_says() -> None:
+    full, empty = scene(noise=0), scene(noise=0, figures=0)
+    checked = 0
+    for index in range(0, len(full), 7):
+        changed = np.abs(full.render(index).astype(int) - empty.render(index)).max(axis=2) > 75  # more than a shadow
+        for seen in full.truth(index):
+            x0, y0, x1, y1 = seen.box
+            assert 0 <= x0 < x1 <= 640
+            assert 0 <= y0 < y1 <= 360
+            if seen.share == 1:
+                assert changed[y0:y1, x0:x1].mean() > 0.05
+                checked += 1
+            changed[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = False
+        assert not changed.any()
+    assert checked > 10
+
+
+def test_visits_follow_from_the_truth_and_people_cross_the_picture() -> None:
+    whole = scene(duration_ns=40 * SECOND_NS, figures=4)
+    visit = whole.visits[0]
+    assert visit.id == 1
+    assert visit.start_ns == whole.times_ns[visit.first]
+    assert all(any(s.id == 1 for s in whole.truth(i)) for i in range(visit.first, visit.last + 1))
+    assert not any(s.id == 1 for i in (visit.first - 1, visit.last + 1) for s in whole.truth(i))
+    first, last = (next(s.box for s in whole.truth(i) if s.id == 1) for i in (visit.first, visit.last))
+    assert (first[0] == 0 and last[2] == 640) if visit.facing == "right" else (first[2] == 640 and last[0] == 0)
+    assert [v.label for v in whole.visits] == ["person"] * 3 + ["car"]
+
+
+def test_light_switches_cuts_and_freezes_are_in_the_pictures() -> None:
+    told = scene(
+        lights_ns=(2 * SECOND_NS,), cuts_ns=(4 * SECOND_NS,), freezes=(Span(6 * SECOND_NS, SECOND_NS),), figures=0
+    )
+    means = [float(told.render(index).mean()) for index in range(len(told))]
+    assert min(means[:20]) > 2 * max(means[20:40])
+    step = [float(np.abs(told.render(i).astype(int) - told.render(i - 1)).mean()) for i in range(1, len(told))]
+    assert step[39] > 2 * step[30]
+    assert step[60:69] == [0.0] * 9
+    assert step[70] > 0
+
+
+def test_times_of_a_scene_are_exact_with_variable_rate_and_gaps() -> None:
+    assert scene().times_ns.tolist() == [index * 100_000_000 for index in range(80)]
+    gap = scene(gaps=(Span(2 * SECOND_NS, 3 * SECOND_NS),)).times_ns
+    assert np.diff(gap).max() == 3 * SECOND_NS
+    assert len(gap) == 80 - 29
+    varied = np.diff(scene(vfr=True).times_ns)
+    assert varied.min() > 0
+    assert len(set(varied.tolist())) > 40
+
+
+def test_a_scene_is_the_same_in_every_run_and_another_with_another_seed() -> None:
+    first, again, other = scene(), scene(), scene(seed=2)
+    for index in (0, 40, 79):
+        assert np.array_equal(first.render(index), again.render(index))
+        assert first.truth(index) == again.truth(index)
+        assert not np.array_equal(first.render(index), other.render(index))
+
+
+def test_the_synthetic_source_gives_the_scene_of_its_options() -> None:
+    options = SyntheticOptions(duration="2s", rate=10, width=320, height=180, seed=5, lights=("1s",))
+    found = read(SyntheticSource(options))
+    wanted = Scene(options.spec())
+    assert found.pts_ns == wanted.times_ns.tolist()
+    assert found.info.frames == 20
+    for index, shot in enumerate(found.shots):
+        assert np.array_equal(shot.picture.to_rgb(), wanted.render(index))
+
+
+def test_picture_sources_stop_when_asked(tmp_path: Path) -> None:
+    for number in range(5):
+        save(tmp_path / f"{number}.png", number)
+    for source in (ImagesSource(ImagesOptions(path=str(tmp_path))), SyntheticSource(SyntheticOptions())):
+        asked = itertools.count()
+        source.open(context(Counter(), stopping=lambda asked=asked: next(asked) >= 2))  # type: ignore[misc]
+        assert len(list(source.shots())) == 2
+        source.close()
