@@ -1,0 +1,123 @@
+"""The RTSP source against a real server: pictures, times, login, loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from streamproc.errors import SourceError, SourceLost
+from streamproc.media import Timeline
+from streamproc.sources.rtsp import RtspOptions, RtspSource
+from tests.servers.rtsp import Login, Loop, Pattern, RtspServer
+from tests.videos import Recipe, context, encode, number_of, read, shots_of
+
+Serve = Callable[..., RtspServer]
+
+
+def source(url: str, **options: Any) -> RtspSource:
+    return RtspSource(RtspOptions(url=url, **options))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transport: Literal["tcp", "udp"]) -> None:
+    server = rtsp(Pattern(name="cam", pattern="red", rate=15))
+    before_ns = time.time_ns()
+    found = read(source(server.url("cam"), transport=transport), limit=12)
+    after_ns = time.time_ns()
+    assert found.info.live
+    assert found.info.started_ns is None
+    assert found.info.rate == 15
+    assert found.shots[-1].picture.to_rgb().shape == (240, 320, 3)
+    red, green, blue = found.shots[-1].picture.to_rgb().reshape(-1, 3).mean(axis=0)
+    assert red > 200
+    assert max(green, blue) < 60
+    arrivals = [shot.captured_ns for shot in found.shots]
+    assert arrivals == sorted(arrivals, key=lambda ns: ns or 0)
+    assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
+
+
+def test_the_times_of_a_looped_clip_become_a_regular_beat(rtsp: Serve, tmp_path: Path) -> None:
+    options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
+    clip = encode(tmp_path / "a.h264", Recipe(frames=20, gop=10, options=options))
+    server = rtsp(Loop(name="clip", path=str(clip), rate=20))
+    found = read(source(server.url("clip")), limit=30)
+    steps = np.diff(found.numbers) % 20
+    assert set(steps.tolist()) == {1}
+    timeline = Timeline(found.info.rate)
+    media = [timeline.place(pts).pts_ns for pts in found.pts_ns]
+    assert all(abs(step - 50_000_000) < 25_000_000 for step in np.diff(media)[1:])
+    assert timeline.mended["backward"] == timeline.mended["reset"] == 0
+
+
+def test_low_delay_gives_pictures_too(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam"))
+    assert len(read(source(server.url("cam"), low_delay=True), limit=5).shots) == 5
+
+
+def test_mjpeg_cameras_are_read(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam", pattern="white", codec="mjpeg"))
+    assert read(source(server.url("cam")), limit=3).shots[-1].picture.to_gray().mean() > 230
+
+
+def test_a_login_is_used_and_never_told(rtsp: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+    server = rtsp(Pattern(name="cam"), login=Login(user="viewer", password="s3cret"))
+    found = read(source(server.url("cam")), limit=2)
+    assert len(found.shots) == 2
+    assert "s3cret" not in found.info.identity
+    wrong = server.url("cam").replace("s3cret", "other5ecret")
+    with pytest.raises(SourceError, match="refused the login") as caught:
+        source(wrong).open(context())
+    assert not isinstance(caught.value, SourceLost)
+    assert "other5ecret" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unknown_stream_may_appear_later(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam"))
+    with pytest.raises(SourceLost, match="doesn't know this stream"):
+        source(server.url("other")).open(context())
+
+
+def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam"))
+    camera = source(server.url("cam"), read_timeout="5s")
+    camera.open(context())
+    shots = shots_of(camera)
+    assert len(list(islice(shots, 3))) == 3
+    server.stop()
+    with pytest.raises(SourceLost):
+        list(shots)
+    camera.close()
+    with pytest.raises(SourceLost, match="takes no connection"):
+        camera.open(context())
+    camera.close()
+    server.start()
+    assert len(read(camera, limit=3).shots) == 3
+
+
+def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam"))
+    camera = source(server.url("cam"), read_timeout="1s")
+    camera.open(context())
+    shots = shots_of(camera)
+    assert len(list(islice(shots, 3))) == 3
+    server.freeze()
+    with pytest.raises(SourceLost, match="within the time limit"):
+        list(shots)
+    camera.close()
+
+
+def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serve, tmp_path: Path) -> None:
+    options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
+    clip = encode(tmp_path / "a.h264", Recipe(frames=30, gop=30, options=options))
+    server = rtsp(Loop(name="clip", path=str(clip), rate=30))
+    read(source(server.url("clip")), limit=8)  # others watch already, so this one joins somewhere
+    found = read(source(server.url("clip")), limit=5)
+    assert found.shots[0].keyframe
+    assert number_of(found.shots[0].picture.to_gray()) == 0
