@@ -11,7 +11,7 @@ from streamproc.errors import ConfigError, StreamprocError, redact
 
 def main() -> None:
     """Entry point of `streamproc`: errors become a sentence on stderr and an exit code, never a bare traceback."""
-    from streamproc.cli.console import say_error
+    from streamproc.cli.console import say, say_error
     from streamproc.exits import BAD_CONFIG, INTERRUPTED, UNEXPECTED
 
     try:
@@ -30,7 +30,8 @@ def main() -> None:
             raise
         name = type(error).__name__
         if hasattr(error, "format_message"):  # click's own: wrong usage
-            say_error(error.format_message())
+            told = redact(error.format_message())
+            (say if name == "NoArgsIsHelpError" else say_error)(told)
             code = getattr(error, "exit_code", BAD_CONFIG)
         else:
             say_error(f"streamproc itself failed: {name}: {redact(str(error))}; STREAMPROC_DEBUG=1 shows where")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamproc.cli.console import LogFormat
+from streamproc.cli.console import LogFormat, LogLevel
 
 app = typer.Typer(
     name="streamproc",
@@ -26,8 +26,10 @@ ConfigFile = Annotated[Path, typer.Argument(help="configuration file", show_defa
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="set a value, such as streams.dock.rate=5")
 ]
-Format = Annotated[LogFormat, typer.Option("--log-format", help="how log lines are written")]
-Level = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error")]
+Format = Annotated[
+    LogFormat, typer.Option("--log-format", help="how log lines are written; json leaves out progress and summary")
+]
+Level = Annotated[LogLevel, typer.Option("--log-level", help="from which level on log lines are written")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no summary")]
 MetricsPort = Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="serve Prometheus metrics")]
 MetricsHost = Annotated[str, typer.Option("--metrics-host", help="address to serve metrics on")]
@@ -60,7 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     metrics_host: MetricsHost = "127.0.0.1",
     report: Report = None,
     log_format: Format = LogFormat.text,
-    log_level: Level = "warning",
+    log_level: Level = LogLevel.warning,
     quiet: Quiet = False,
 ) -> None:
     """Run a configuration until its sources end, or until SIGINT or SIGTERM."""
@@ -71,7 +73,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     set_up_logging(log_format, log_level)
     plan = load(config, overrides=overrides or ())
     address = None if metrics_port is None else (metrics_host, metrics_port)
-    leave(run_plan(plan, RunSettings(report=report, metrics=address, quiet=quiet)))
+    # log lines that a program reads aren't mixed with tables for people
+    hushed = quiet or log_format is LogFormat.json
+    leave(run_plan(plan, RunSettings(report=report, metrics=address, quiet=hushed)))
 
 
 @app.command()
@@ -98,7 +102,7 @@ def demo(
     from streamproc.cli.demo import run_demo
     from streamproc.cli.running import leave
 
-    set_up_logging(LogFormat.text, "warning")
+    set_up_logging(LogFormat.text, LogLevel.warning)
     leave(run_demo(source, folder, quiet=quiet))
 
 

@@ -24,6 +24,15 @@ class LogFormat(StrEnum):
     json = "json"
 
 
+class LogLevel(StrEnum):
+    """From which level on log lines are written."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 def console() -> Console:
     """A console on stderr, made anew so that it sees the stream of the moment."""
     from rich.console import Console
@@ -37,7 +46,11 @@ def say(text: str) -> None:
 
 
 def say_error(text: str) -> None:
-    """A line that says what went wrong."""
+    """A line that says what went wrong; a log record where log lines are JSON, so that whoever reads them sees it."""
+    logger = logging.getLogger("streamproc")
+    if any(isinstance(handler.formatter, _JsonLines) for handler in logger.handlers):
+        logger.error(text)
+        return
     console().print(f"error: {text}", markup=False, style="red")
 
 
@@ -70,7 +83,7 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def set_up_logging(form: LogFormat, level: str) -> None:
+def set_up_logging(form: LogFormat, level: LogLevel) -> None:
     """Send the program's log to stderr."""
     logger = logging.getLogger("streamproc")
     logger.handlers.clear()
@@ -108,4 +121,4 @@ def show(made: Table, *, stdout: bool = False) -> None:
         console().print(made)
 
 
-__all__ = ["LogFormat", "console", "out", "say", "say_error", "set_up_logging", "show", "table"]
+__all__ = ["LogFormat", "LogLevel", "console", "out", "say", "say_error", "set_up_logging", "show", "table"]

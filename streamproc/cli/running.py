@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
 from streamproc.exits import EXIT_CODES, INTERRUPTED
 from streamproc.models import ModelStore
 from streamproc.report.troubles import troubles
+
+logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
 _PLAIN_LINE_EVERY = 50
@@ -37,8 +40,10 @@ class RunSettings:
 
 def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
     """Run a plan to its end; SIGINT or SIGTERM end it in an orderly way, a second one at once."""
-    from streamproc.report import EventLog, write_report
+    from streamproc.report import EventLog, prepare_report, write_report
 
+    if settings.report:
+        prepare_report(settings.report)
     log = EventLog()
     extra = [(SinkPlan(name="(report)", cls=EventLog, options=log.options), log)] if settings.report else []
     engine = Engine(plan, models=settings.models, extra=extra)
@@ -52,6 +57,8 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
         write_report(settings.report, report, log.events, plan.source)
     if not settings.quiet:
         summarize(report)
+    told = logger.warning if report.exit_code else logger.info
+    told("the run ended with exit code %d: %s", report.exit_code, EXIT_CODES[report.exit_code])
     return report
 
 
@@ -179,8 +186,6 @@ def summarize(report: RunReport) -> None:
         show(table("stream", "event", "count#", rows=[(*key, count) for key, count in report.events.items()]))
     for line in troubles(report):
         say(line)
-    if report.exit_code:
-        say(f"exit code {report.exit_code}: {EXIT_CODES[report.exit_code]}")
 
 
 __all__ = ["RunSettings", "leave", "run_plan", "summarize"]

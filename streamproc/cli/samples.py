@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from streamproc.errors import DownloadError
+from streamproc.errors import DownloadError, ModelError
 from streamproc.models import ModelEntry, Progress, cache_folder, no_progress
 from streamproc.models.download import fetch
 from streamproc.models.files import sha256_of
@@ -57,7 +57,11 @@ def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
         "name": sample.name, "task": "sample", "runtime": "arrays", "licence": sample.licence,
         "files": [{"name": sample.file, "url": sample.url, "sha256": sample.sha256, "bytes": sample.bytes}],
     })  # fmt: skip
-    return fetch(entry, entry.files[0], target, progress)
+    try:
+        return fetch(entry, entry.files[0], target, progress)
+    except ModelError as error:
+        told = str(error).replace("the model ", "the clip ").replace("STREAMPROC_MODELS", "STREAMPROC_SAMPLES")
+        raise type(error)(told) from error
 
 
 __all__ = ["Sample", "find_sample", "samples"]

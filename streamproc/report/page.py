@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.engine import BUCKETS, RunReport
+from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.exits import EXIT_CODES
 from streamproc.frames import SECOND_NS
@@ -28,9 +29,20 @@ _MOST_PICTURES = 60
 _KNOWN = ("label", "track_id", "zone", "line", "direction", "count", "text")
 
 
+def prepare_report(path: Path) -> None:
+    """Raise `StreamprocError` now if a report can't be written there at the end of a run."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise StreamprocError(
+            f"the report can't be written to {path} ({error.strerror}); choose another place"
+        ) from error
+
+
 def write_report(path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> None:
     """Write the page of a run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_report(report, events, config), encoding="utf-8")
 
 
@@ -175,7 +187,7 @@ def _what(event: Event) -> str:
     """What the event says of itself: the field's common words first, then whatever else its plugin added."""
     known = [f"{key} {event.data[key]}" for key in _KNOWN if key in event.data]
     own = [
-        f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+        f"{key} {round(value, 3):g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in event.data.items()
         if key not in _KNOWN and key != "box" and isinstance(value, str | int | float)
     ]
@@ -272,4 +284,4 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}" + (f".{tenth}" if whole < 600 else "")
 
 
-__all__ = ["clock", "render_report", "write_report"]
+__all__ = ["clock", "prepare_report", "render_report", "write_report"]
