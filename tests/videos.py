@@ -120,7 +120,7 @@ def _frame(recipe: Recipe, number: int) -> Any:
 
     picture = recipe.picture(number) if recipe.picture else numbered(number, *recipe.size)
     frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(
-        format=recipe.pixels, dst_colorspace=recipe.colorspace, dst_color_range=recipe.color_range
+        format=recipe.pixels, dst_colorspace=recipe.colorspace, dst_color_range=recipe.color_range, threads=1
     )
     time_s = number / recipe.rate if recipe.times_ns is None else Fraction(recipe.times_ns[number], SECOND_NS)
     frame.time_base = _time_base(recipe)

@@ -97,7 +97,7 @@ def turned_size(width: int, height: int, rotation: int) -> tuple[int, int]:
 def _rgb(frame: VideoFrame) -> Image:
     """uint8 (height, width, 3): FFmpeg's own new buffer where its rows touch, else a copy of it."""
     key = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
-    # one thread: swscale's own threads cost more than they bring, and the engine has frames for every core
+    # one thread: swscale's own cost more than they bring, and in FFmpeg 8.1 they give wrong pixels now and then
     converted = _converters.get(key).reformat(frame, format="rgb24", threads=1)
     rows = _rows(converted.planes[0], frame.height)[:, : frame.width * 3]
     if converted is frame:

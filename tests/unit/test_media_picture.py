@@ -25,7 +25,7 @@ def plain(colour: tuple[int, int, int], pixels: str, size: tuple[int, int] = (65
     import av
 
     rgb = np.full((size[1], size[0], 3), colour, np.uint8)
-    return AvPicture(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pixels, **how))
+    return AvPicture(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pixels, threads=1, **how))
 
 
 def luma_of(colour: tuple[int, int, int], *, bt709: bool = False) -> float:
