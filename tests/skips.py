@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import NO_CAMERA, NO_RTSP_SERVER, NO_SHARED, SHARED
+from tests.machine import NO_BROWSER, NO_CAMERA, NO_RTSP_SERVER, NO_SHARED, SHARED
 
 TRULY: dict[str, Callable[[], bool]] = {
     NO_SHARED: lambda: not (SHARED / "models").is_dir(),
     NO_CAMERA: lambda: not list(Path("/dev").glob("video*")),
+    NO_BROWSER: lambda: not _has_browser_package(),
     # `make test` installs these two on Debian and Ubuntu, so only elsewhere are they a reason
     NO_RTSP_SERVER: lambda: shutil.which("apt-get") is None,
 }
 """reasons that a machine may really give, and how to see that it does"""
 
 _undue: list[str] = []
+
+
+def _has_browser_package() -> bool:
+    """Debian has one that `make test` installs; Ubuntu's is a snap, which containers can't run."""
+    release = Path("/etc/os-release")
+    return release.is_file() and "\nID=debian\n" in f"\n{release.read_text()}\n"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -204,7 +204,7 @@ def _event_table(events: Sequence[Event], total: int) -> str:
         rows.append(cells)
     note = f"<p>{total - len(events):,} more are not shown.</p>" if total > len(events) else ""
     if not rows:
-        return ""
+        return note
     search = '<input id="filter" type="search" placeholder="filter events" aria-label="filter events">'
     return search + _table(heads, rows, identity="events") + note
 

@@ -1,0 +1,168 @@
+"""The HTML report: complete, self-contained, and right when a browser shows it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results
+from streamproc.config import SinkPlan
+from streamproc.engine import Engine, RunReport
+from streamproc.report import EventLog, render_report
+from streamproc.testing import make_frame, make_info, make_plan, plugin_plan
+from tests.machine import NO_BROWSER
+
+INFO = make_info("yard", width=320, height=240, rate=10)
+
+
+class Tell(FramePlugin[Options]):
+    """An instant at every tenth frame, with a box, and text that would be markup if it weren't escaped."""
+
+    gives = (Detections,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        if frame.index % 10 == 0:
+            yield Event.instant(
+                frame, "box.seen", score=0.75, label="<b>cart</b>", box=[80, 60, 160, 180], level=frame.index / 7
+            )
+
+
+class Fail(FramePlugin[Options]):
+    """Fails for good from frame 20 on."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        if frame.index >= 20:
+            raise ValueError("no more <i>carts</i>")
+        return []
+
+
+def page_of(tmp_path: Path, *, frames: int = 60) -> tuple[str, RunReport, list[Event]]:
+    """The page of a run with two plugins, one of which is switched off, and its truth."""
+    grey = [np.full((240, 320, 3), 40 + n, np.uint8) for n in range(frames)]
+    made = [make_frame(rgb=rgb, index=n, info=INFO) for n, rgb in enumerate(grey)]
+    plan = make_plan([plugin_plan(Tell), plugin_plan(Fail)], made, state=tmp_path, name="yard")
+    log = EventLog()
+    report = Engine(plan, extra=[(SinkPlan(name="(report)", cls=EventLog, options=log.options), log)]).run()
+    config = {"version": 1, "streams": {"yard": {"source": "</pre><script>alert(1)</script>"}}}
+    return render_report(report, log.events, config), report, log.events
+
+
+class Outline(HTMLParser):
+    """What a page refers to, and the cells of its tables by section."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.rows: dict[str, list[list[str]]] = {}
+        self._section = ""
+        self._open = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._open = tag
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag == "tr":
+            self.rows.setdefault(self._section, []).append([])
+        elif tag in ("td", "th"):
+            self.rows[self._section][-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "h2":
+            self._section = data
+        elif self._open in ("td", "th"):
+            self.rows[self._section][-1][-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+
+def test_the_page_refers_to_nothing_outside_itself(tmp_path: Path) -> None:
+    page, _, _ = page_of(tmp_path)
+    outline = Outline(page)
+    assert outline.addresses
+    assert [address for address in outline.addresses if not address.startswith("data:image/")] == []
+    assert not {"link", "iframe", "object", "embed", "base"} & set(outline.tags)
+    assert re.findall(r"https?://|@import|url\(", page) == []
+
+
+def test_what_comes_from_outside_is_text_and_never_markup(tmp_path: Path) -> None:
+    page, _, _ = page_of(tmp_path)
+    assert Outline(page).tags.count("script") == 1
+    assert "<b>cart</b>" not in page
+    assert "<i>carts</i>" not in page
+
+
+def test_every_event_has_its_row(tmp_path: Path) -> None:
+    page, _, events = page_of(tmp_path)
+    head, *rows = Outline(page).rows["Events"]
+    assert head == ["stream", "type", "phase", "from s", "to s", "score", "what"]
+    assert len(rows) == len(events) == 6
+    assert rows[1] == ["yard", "box.seen", "instant", "1.000", "1.000", "0.75", "label <b>cart</b>, level 1.429"]
+
+
+def test_the_ledger_shows_the_numbers_of_the_report(tmp_path: Path) -> None:
+    page, report, _ = page_of(tmp_path)
+    head, row = Outline(page).rows["Ledger"]
+    shown = dict(zip(head, row, strict=True))
+    book = report.ledger
+    assert shown["seen"] == str(book.seen) == "60"
+    assert shown["processed"] == str(book.total("processed"))
+    assert (shown["in flight"], shown["closed"]) == ("0", "yes")
+
+
+def test_what_went_wrong_stands_at_the_top(tmp_path: Path) -> None:
+    page, report, _ = page_of(tmp_path)
+    top = page.split("<h2>")[0]
+    assert f"exit code {report.exit_code}:" in top
+    assert "plugin fail of yard was switched off" in top
+    assert "no more &lt;i&gt;carts" in top
+
+
+def test_a_run_without_events_has_a_page_too(tmp_path: Path) -> None:
+    _, report, events = page_of(tmp_path, frames=1)
+    empty = render_report(report, [], {})
+    assert len(events) == 1
+    assert "Nothing was told in this run." in empty
+    assert "Events" not in Outline(empty).rows
+    assert "1 more" in empty
+
+
+def screenshot(page: str, folder: Path, *, dark: bool) -> np.ndarray:
+    """The page as Chromium shows it, uint8 (h, w, 3)."""
+    (folder / "report.html").write_text(page)
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip(f"{NO_BROWSER}: make deps installs chromium on Debian")
+    quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    more = "--disable-component-update --disable-sync --hide-scrollbars --window-size=1280,1800"
+    scheme = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    subprocess.run(
+        [
+            browser, *quiet.split(), *more.split(), *scheme, f"--user-data-dir={folder / 'profile'}",
+            f"--screenshot={folder / 'page.png'}", (folder / "report.html").as_uri(),
+        ],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    image = cv2.imread(str(folder / "page.png"))
+    assert image is not None
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_browser_shows_it_in_the_colours_that_its_user_likes(tmp_path: Path, dark: bool) -> None:
+    page, _, _ = page_of(tmp_path)
+    image = screenshot(page, tmp_path, dark=dark)
+    assert image.shape == (1800, 1280, 3)
+    paper = image[5, 5].mean()
+    assert paper < 40 if dark else paper > 250
+    mark = np.array([32, 176, 255])  # the boxes on the pictures
+    assert (np.abs(image.astype(int) - mark).max(axis=2) < 12).sum() > 500
