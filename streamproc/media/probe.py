@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -20,6 +21,11 @@ _STEADY = 0.1
 
 _TICKS_OFF = 2
 """... and by more than this many ticks of the container's clock, which rounds"""
+
+
+_LIVE = ("rtsp://", "rtsps://")
+_LIVE_SCAN_NS = 5 * SECOND_NS
+"""how long a live stream is watched"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +64,31 @@ class Probe:
 
 
 def probe(address: Path | str, *, limit: int = 3000, opening: Opening | None = None) -> Probe:
-    """Open `address` (a path or a URL), look at up to `limit` packets, decode none.
+    """Open `address` (a path or a URL), look at up to `limit` packets, decode none; 5 seconds of a live one.
 
     Raises what `Demuxer` raises.
     """
     name = str(address)
+    if opening is None and name.startswith(_LIVE):
+        opening = Opening(live=True, open_timeout_s=10, read_timeout_s=10, options={"rtsp_transport": "tcp"})
     demuxer = Demuxer(name, opening)
     try:
-        packets = list(islice(demuxer.packets(), limit))
+        packets = list(islice(_watched(demuxer.packets()), limit))
         path = Path(name).expanduser()
         file_bytes = None if is_url(name) else path.stat().st_size
         return _report(redact(name), demuxer, packets, limit, file_bytes)
     finally:
         demuxer.close()
+
+
+def _watched(packets: Iterator[Packet]) -> Iterator[Packet]:
+    """All packets of a recording, the first seconds of a live stream."""
+    began_ns = None
+    for packet in packets:
+        yield packet
+        began_ns = packet.captured_ns if began_ns is None else began_ns
+        if packet.captured_ns is not None and began_ns is not None and packet.captured_ns - began_ns > _LIVE_SCAN_NS:
+            return
 
 
 def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file_bytes: int | None) -> Probe:
@@ -86,7 +104,7 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
         facts=demuxer.facts,
         file_bytes=file_bytes,
         scanned=len(packets),
-        complete=len(packets) < limit and not demuxer.broken_off,
+        complete=len(packets) < limit and not demuxer.broken_off and not demuxer.opening.live,
         scanned_bytes=sum(packet.size for packet in packets),
         measured_rate=len(steps) * SECOND_NS / sum(steps) if steps else None,
         variable_rate=_varies(steps, usual, demuxer.facts.time_base),

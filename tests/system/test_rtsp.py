@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamproc.errors import SourceError, SourceLost
-from streamproc.media import Timeline
+from streamproc.media import Timeline, probe
 from streamproc.sources.rtsp import RtspOptions, RtspSource
 from tests.servers.rtsp import Login, Loop, Pattern, RtspServer
 from tests.videos import Recipe, context, encode, number_of, read, shots_of
@@ -121,3 +121,13 @@ def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serv
     found = read(source(server.url("clip")), limit=5)
     assert found.shots[0].keyframe
     assert number_of(found.shots[0].picture.to_gray()) == 0
+
+
+def test_probe_watches_a_live_stream_for_a_while(rtsp: Serve) -> None:
+    server = rtsp(Pattern(name="cam", rate=15), login=Login(user="viewer", password="s3cret"))
+    found = probe(server.url("cam"), limit=40)
+    assert (found.facts.codec, found.facts.size, found.facts.container) == ("h264", (320, 240), "rtsp")
+    assert found.scanned == 40
+    assert not found.complete
+    assert found.measured_rate == pytest.approx(15, rel=0.2)
+    assert "s3cret" not in found.address

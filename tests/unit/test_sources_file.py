@@ -7,6 +7,7 @@ import shutil
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -183,6 +184,38 @@ def test_a_damaged_file_gives_the_same_pictures_in_every_run(tmp_path: Path) -> 
     assert first.pts_ns == second.pts_ns
     for one, two in zip(first.shots, second.shots, strict=True):
         assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param("a.mp4", Recipe(container={"movflags": "faststart"}, b_frames=2), id="mp4"),
+        pytest.param("a.mkv", Recipe(b_frames=2), id="mkv"),
+        pytest.param("a.ts", Recipe(codec="mpeg2video", b_frames=2), id="mpeg2 ts"),
+        pytest.param(
+            "b.mp4", Recipe(codec="libx265", options={"x265-params": "log-level=none"}, b_frames=2), id="hevc"
+        ),
+        pytest.param("a.avi", Recipe(codec="mpeg4"), id="avi"),
+        pytest.param("b.avi", Recipe(codec="mjpeg", pixels="yuvj420p"), id="mjpeg"),
+        pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), id="gif"),
+        pytest.param("a.h264", Recipe(b_frames=2), id="raw"),
+    ],
+)
+def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recipe: Recipe) -> None:
+    whole = encode(tmp_path / name, replace(recipe, frames=40, size=(160, 96))).read_bytes()
+    path = tmp_path / f"hurt{Path(name).suffix}"
+    for seed in range(4):
+        path.write_bytes(whole)
+        hurt(path, at=0.15 + 0.2 * seed, length=300 * (seed + 1), seed=seed)
+        try:
+            first = read_file(path)
+        except SourceError:
+            continue  # the damage hit what nothing can be read without
+        second = read_file(path)
+        assert (first.pts_ns, first.counts) == (second.pts_ns, second.counts)
+        assert len(first.shots) + sum(first.counts.values()) <= 41
+        for one, two in zip(first.shots, second.shots, strict=True):
+            assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
 
 
 @pytest.mark.parametrize(("name", "at"), [("a.ts", 0.6), ("a.mkv", 0.6), ("a.avi", 0.7), ("a.h264", 0.5)])
