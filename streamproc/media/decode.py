@@ -64,7 +64,8 @@ class Decoder:
         self._number = 0
         self._pending: dict[int, _Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
-        self._size: tuple[int, int] | None = None  # of the first picture
+        self.size: tuple[int, int] | None = None
+        """(width, height) that all pictures have: the first one's, unless it is set before"""
         self._other: tuple[int, int] | None = None  # that was told of last
         self._context = _set_up(context, "crccheck+explode")
 
@@ -197,16 +198,16 @@ class Decoder:
     def _fitting(self, frame: VideoFrame) -> tuple[int, int] | None:
         """The stream's size where this picture has another one (adaptive streams change it on the way)."""
         own = turned_size(frame.width, frame.height, self._rotation)
-        if self._size is None:
-            self._size = own
-        if own == self._size:
+        if self.size is None:
+            self.size = own
+        if own == self.size:
             self._other = None
             return None
         if own != self._other:
             self._other = own
             self._warn(f"the picture size has changed to {own[0]}x{own[1]}; pictures are brought back to "
-                   f"{self._size[0]}x{self._size[1]}")  # fmt: skip
-        return self._size
+                   f"{self.size[0]}x{self.size[1]}")  # fmt: skip
+        return self.size
 
 
 def _set_up(context: VideoCodecContext, strictness: str) -> VideoCodecContext:

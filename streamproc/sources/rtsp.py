@@ -42,6 +42,8 @@ class RtspSource(VideoSource[RtspOptions]):
 
     _demuxer: Demuxer | None = None
     _decoder: Decoder | None = None
+    _size: tuple[int, int] | None = None
+    """kept over a reconnection: zones and plugins count on it"""
 
     def open(self, context: SourceContext) -> InputInfo:
         self._context = context
@@ -53,6 +55,7 @@ class RtspSource(VideoSource[RtspOptions]):
         )
         self._demuxer = Demuxer(self.options.url, opening)
         self._decoder = self._demuxer.decoder(context.count, self._warn)
+        self._decoder.size = self._size
         identity = f"{redact(self.options.url)} {time.time_ns()}"
         return InputInfo(identity=identity, live=True, rate=self._demuxer.facts.rate)
 
@@ -65,7 +68,9 @@ class RtspSource(VideoSource[RtspOptions]):
         return self._decoder.decode(packet)
 
     def close(self) -> None:
-        demuxer, self._demuxer, self._decoder = self._demuxer, None, None
+        demuxer, decoder, self._demuxer, self._decoder = self._demuxer, self._decoder, None, None
+        if decoder is not None:
+            self._size = decoder.size
         if demuxer is not None:
             demuxer.close()
 

@@ -101,6 +101,14 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
     assert len(read(camera, limit=3).shots) == 3
 
 
+def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
+    large, small = rtsp(Pattern(name="cam", size=(320, 240))), rtsp(Pattern(name="cam", size=(160, 120)))
+    camera = source(large.url("cam"))
+    read(camera, limit=1)
+    camera.options = RtspOptions(url=small.url("cam"))
+    assert read(camera, limit=1).shots[0].picture.to_rgb().shape == (240, 320, 3)
+
+
 def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="1s")
