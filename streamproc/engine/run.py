@@ -13,9 +13,10 @@ from typing import Any
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.dispatch import Dispatcher
-from streamproc.engine.intake import Hall, SourceRun
+from streamproc.engine.intake import Hall
 from streamproc.engine.outbox import Outbox, OutboxError
 from streamproc.engine.pool import Pool, Watch
+from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.stream import Services, StreamRun
 from streamproc.engine.ticket import Ticket
