@@ -44,7 +44,9 @@ class _ErrorKeeper(logging.Handler):
         self.seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(f"{record.name}: {record.getMessage()}")
+        # kafka-python tells of each lost connection at ERROR, and mends it itself
+        if not record.name.startswith("kafka."):
+            self.seen.append(f"{record.name}: {record.getMessage()}")
 
 
 @pytest.fixture(autouse=True)

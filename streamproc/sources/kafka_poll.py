@@ -54,12 +54,13 @@ class Poller:
         self._delivered = delivered
         self._committed: dict[str, int] = {}
         self._wanted: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._left: set[str] = set()
         self._change = threading.Condition()
         self._buffer: deque[Poller.Record] = deque()
         self._buffered = 0
         self._paused = False
         self._mine: dict[str, TopicPartition] = {}
-        self._unplaced: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
         self._leaving: _Leaving | None = None
         self._closing = False
@@ -75,7 +76,8 @@ class Poller:
         self._wanted = dict(positions)
 
     def start(self, name: str) -> None:
-        """Join the group and start polling."""
+        """Join the group and start polling. Raises kafka-python's errors."""
+        self._settle()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -87,6 +89,7 @@ class Poller:
             if self._buffer:
                 record = self._buffer.popleft()
                 self._buffered -= _size(record)
+                self._taken[partition_name(record)] = record.offset + 1
                 return record
         if self._failure is not None:
             raise SourceError(f"Kafka topic {self._settings.topic}: {self._failure}") from self._failure
@@ -134,7 +137,6 @@ class Poller:
         try:
             self._consumer.subscribe([self._settings.topic], listener=_listener(self._revoked, self._assigned))
             while not self._closing:
-                self._place()
                 self._throttle()
                 self._keep(self._consumer.poll(timeout_ms=_POLL_MS))
                 self._look_at_end()
@@ -148,34 +150,29 @@ class Poller:
             self._let_go()
             self._consumer.close(autocommit=False, timeout_ms=round(self._settings.timeout_s * 1000))
 
-    def _place(self) -> None:
-        """Set newly assigned partitions to where they go on, and let them be fetched."""
-        for part in list(self._unplaced):
-            name = _name(part)
-            committed = self._consumer.committed(part, timeout_ms=round(self._settings.timeout_s * 1000))
-            known = (committed, self._wanted.pop(name, None), self._delivered.get(name))
-            offsets = [offset for offset in known if offset is not None]
-            if part not in self._consumer.assignment():
-                self._unplaced.discard(part)
-                continue
-            if offsets:
-                self._consumer.seek(part, max(offsets))
-                self._settings.log.info("%s goes on at offset %d", name, max(offsets))
-            if self._settings.to_end and part not in self._ends:
-                self._ends.update(self._consumer.end_offsets([part]))
-            self._unplaced.discard(part)
-            if not self._paused:
-                self._consumer.resume(part)
+    def _settle(self) -> None:
+        """Find out where to go on and where to end, before the group has a say."""
+        from kafka import TopicPartition
+
+        limit_ms = round(self._settings.timeout_s * 1000)
+        topic = self._settings.topic
+        parts = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
+        if self._settings.to_end:
+            self._ends = self._consumer.end_offsets(parts, timeout_ms=limit_ms)
+        for part in parts:
+            known = [self._wanted.pop(_name(part), None), self._delivered.get(_name(part))]
+            if known != [None, None]:
+                known.append(self._consumer.committed(part, timeout_ms=limit_ms))
+                self._wanted[_name(part)] = max(offset for offset in known if offset is not None)
 
     def _throttle(self) -> None:
         """Pause fetching while the reader has enough, go on when half of it is done."""
         limit = self._settings.buffer_bytes
         crowded = self._buffered > (limit // 2 if self._paused else limit)
-        parts = [part for part in self._consumer.assignment() if part not in self._unplaced]
         if crowded:
-            self._consumer.pause(*parts)
+            self._consumer.pause(*self._consumer.assignment())
         elif self._paused:
-            self._consumer.resume(*parts)
+            self._consumer.resume(*self._consumer.assignment())
         self._paused = crowded
 
     def _keep(self, polled: Mapping[Any, Iterable[Poller.Record]]) -> None:
@@ -188,7 +185,7 @@ class Poller:
             self._change.notify_all()
 
     def _look_at_end(self) -> None:
-        if not self._settings.to_end or self._unplaced or not self._ends or self._buffer:
+        if not self._settings.to_end or self._buffer:
             return
         mine = self._consumer.assignment()
         if mine and all(self._position(part) >= self._ends.get(part, 0) for part in mine):
@@ -204,9 +201,9 @@ class Poller:
     async def _revoked(self, parts: Iterable[TopicPartition]) -> None:
         names = {_name(part) for part in parts}
         with self._change:
-            self._unplaced -= set(parts)
             self._buffer = deque(record for record in self._buffer if partition_name(record) not in names)
             self._buffered = sum(_size(record) for record in self._buffer)
+            self._left |= names
             leaving = None
             if self._undone(names) and not self._closing:
                 leaving = self._leaving = _Leaving(names, self._settings.drain_s, self._too_late)
@@ -216,11 +213,18 @@ class Poller:
             self._mine = {name: part for name, part in self._mine.items() if name not in names}
 
     async def _assigned(self, parts: Iterable[TopicPartition]) -> None:
+        mine = list(parts)
         with self._change:
-            for part in parts:
-                self._consumer.pause(part)
-                self._unplaced.add(part)
+            for part in mine:
                 self._mine[_name(part)] = part
+                name = _name(part)
+                # what comes straight back to us, nobody else has had in between
+                first = self._taken.get(name) if name in self._left else self._wanted.get(name)
+                if first is not None:
+                    self._consumer.seek(part, first)
+            self._left.clear()
+            if mine:  # the first assignment may be empty, while the topic isn't known yet
+                self._wanted.clear()
 
     def _committed_upto(self, positions: Mapping[str, int]) -> None:
         with self._change:

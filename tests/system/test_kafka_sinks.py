@@ -91,7 +91,6 @@ def test_an_event_is_a_cloudevent_keyed_by_its_stream(kafka: KafkaBroker) -> Non
     assert headers["event-id"].decode() == json.loads(found[0].value)["id"]
 
 
-@pytest.mark.logs_errors
 def test_a_broker_away_is_a_reason_to_wait_and_nothing_is_lost(own_kafka: KafkaBroker) -> None:
     topic = own_kafka.topic()
     sink = KafkaSink(ProducerOptions(servers=own_kafka.bootstrap, topic=topic, timeout="2s"))

@@ -320,7 +320,6 @@ def test_a_missing_topic_is_an_error(kafka: KafkaBroker) -> None:
     assert not isinstance(caught.value, SourceLost)
 
 
-@pytest.mark.logs_errors
 def test_a_broker_that_restarts_is_waited_for(own_kafka: KafkaBroker) -> None:
     topic = own_kafka.topic(flush_messages="1")
     send(own_kafka, topic, frame(0), frame(1))
