@@ -102,12 +102,13 @@ def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
     """A plain table; columns whose name ends in `#` are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         made.add_column(name.removesuffix("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(Text(str(cell)) for cell in row))
     return made
 
 

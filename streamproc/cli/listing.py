@@ -36,38 +36,16 @@ def explain(name: str) -> None:
 
 
 def _explain(kind: str, name: str, cls: Any) -> None:
+    from streamproc.cli.describe import describe
+
     out(f"{kind} {name} ({cls.__module__}:{cls.__qualname__})")
     out(inspect.cleandoc(cls.__doc__ or ""))
     for role in ("needs", "uses", "gives"):
         if found := getattr(cls, role, ()):
             out(f"{role}: {', '.join(item.__name__ for item in found)}")
-    schema = cls.options_type.model_json_schema()
-    required = set(schema.get("required", ()))
-    rows = [
-        (key, _type_of(part), "required" if key in required else _default(part), part.get("description", ""))
-        for key, part in schema.get("properties", {}).items()
-    ]
+    rows = [(row.key, row.type, row.default, row.text) for row in describe(cls.options_type)]
     if rows:
         show(table("option", "type", "default", "what it does", rows=rows), stdout=True)
-
-
-def _type_of(part: dict[str, Any]) -> str:
-    if "enum" in part:
-        return " | ".join(map(str, part["enum"]))
-    if "anyOf" in part:
-        return " | ".join(_type_of(option) for option in part["anyOf"])
-    if "pattern" in part:
-        return "duration" if "min|h" in part["pattern"] else "text"
-    name = str(part.get("type", part.get("$ref", "any").rsplit("/", 1)[-1]))
-    limits = [f"{sign} {part[key]}" for key, sign in _LIMITS.items() if key in part]
-    return " ".join([name, *limits])
-
-
-_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-
-
-def _default(part: dict[str, Any]) -> str:
-    return json.dumps(part.get("default")) if "default" in part else ""
 
 
 def print_schema(what: str) -> None:
