@@ -165,11 +165,11 @@ class StreamPlugin(Plugin[OptionsT]):
     def process(self, frame: Frame, past: Results) -> Output | None:
         """Results and events of this frame."""
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:  # noqa: ARG002
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
         """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
         return None
 
-    def flush(self, moment: Moment) -> Output | None:  # noqa: ARG002
+    def flush(self, moment: Moment) -> Output | None:
         """The stream has ended at `moment`: what is still open ends now."""
         return None
 
@@ -177,7 +177,7 @@ class StreamPlugin(Plugin[OptionsT]):
         """Plain JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
         return None
 
-    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave, perhaps in an earlier version; raise `ValueError` if it can't be read."""
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
 

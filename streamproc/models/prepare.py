@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Fit:
         return np.asarray((xy - offset) / scale, dtype=np.float32)
 
 
+@lru_cache(maxsize=256)
 def fit_size(width: int, height: int, pixels: int, multiple: int) -> tuple[int, int]:
     """Input size (height, width) in steps of `multiple` that shows a letterboxed picture largest.
 

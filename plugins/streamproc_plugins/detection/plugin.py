@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import Detections, Frame, FramePlugin, ModelError, Output, PluginContext, PluginError, Results
+from streamproc.errors import nearest
 from streamproc.geometry import clip_boxes
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
-from streamproc.options import nearest
 from streamproc_plugins.detection.decode import DECODERS, Found, check_net
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
@@ -48,7 +48,7 @@ class Detection(FramePlugin[DetectionOptions]):
         for width, height in self._part_sizes(context.stream.width, context.stream.height):
             self._net(input_hw(self.options, entry, width, height))
 
-    def process(self, frame: Frame, past: Results) -> Output:  # noqa: ARG002
+    def process(self, frame: Frame, past: Results) -> Output:
         """One `Detections`."""
         rgb = frame.rgb
         found = self._look_closely(rgb) if self.options.tiles else self._look_once(rgb)
