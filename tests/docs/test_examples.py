@@ -208,6 +208,13 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_the_index_names_every_page() -> None:
+    text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([^)#\s]+)", text))
+    there = {str(page.relative_to("docs")) for page in pages() if page.parts[0] == "docs"}
+    assert there - {"index.md"} - linked == set()
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that a page's headings have on the usual hosts."""
     heads = re.findall(r"^#+ +(.+)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S), re.M)

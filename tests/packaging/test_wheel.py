@@ -56,5 +56,25 @@ def test_the_program_runs_from_another_folder(installed: Path, tmp_path: Path) -
         assert name in listed
 
 
+JOB = """
+version: 1
+streams: {yard: {source: {type: synthetic, options: {duration: 2s}}, rate: 5, chain: [dark], sinks: [log]}}
+plugins: {dark: {type: "dark:DarkPicture", options: {limit: 255}}}
+sinks: {log: {type: jsonl, options: {path: events.jsonl}}}
+"""
+
+
+def test_a_job_runs_with_nothing_but_what_was_installed(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "dark.py").write_text((REPOSITORY / "plugins/example/src/dark_picture/__init__.py").read_text())
+    (tmp_path / "job.yaml").write_text(JOB)
+    run(installed / "streamproc", "check", "job.yaml", cwd=tmp_path)
+    run(installed / "streamproc", "run", "job.yaml", "--report", "report.html", cwd=tmp_path)
+    assert (tmp_path / "events.jsonl").read_text().count("image.dark") == 10
+    assert "image.dark" in (tmp_path / "report.html").read_text()
+    assert '"title": "streamproc event"' in run(installed / "streamproc", "schema", "event", cwd=tmp_path)
+    assert "yolox-nano" in run(installed / "streamproc", "models", "list", cwd=tmp_path)
+    run(installed / "streamproc", "plugins", "new", "my-own", cwd=tmp_path)
+
+
 def test_all_that_is_installed_fits_together(installed: Path, tmp_path: Path) -> None:
     run(installed / "python", "-m", "pip", "check", cwd=tmp_path)

@@ -419,3 +419,29 @@ def test_models_are_listed_without_a_network(folder: Path) -> None:
     assert done.returncode == OK
     assert "yolox-nano" in done.stdout
     assert "movenet" not in done.stdout
+
+
+def test_demo_without_network_and_models_is_worth_looking_at(folder: Path) -> None:
+    import av
+
+    nowhere = "http://127.0.0.1:1"
+    lone = {"STREAMPROC_CACHE": str(folder / "cache"), "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere}
+    done = call(folder, "demo", **lone)
+    assert done.returncode == OK, done.stderr
+    assert "a synthetic scene is shown and motion detection does the job" in done.stderr
+    assert "STREAMPROC_SAMPLES" in done.stderr
+    out = folder / "out" / "demo"
+    written = ("events.jsonl", "annotated.mp4", "report.html", "config.yaml")
+    assert [name for name in written if str(Path("out/demo") / name) not in done.stderr] == []
+    found = records(out / "events.jsonl")
+    for record in found:
+        check_record(record)
+    assert {"zone.entered", "zone.left", "line.crossed"} <= {record["type"] for record in found}
+    with av.open(str(out / "annotated.mp4")) as video:
+        assert video.streams.video[0].codec_context.name == "h264"
+        times = [frame.time for frame in video.decode(video=0)]
+    assert len(times) == ledger(done.stderr, "camera")["processed"]
+    assert times[-1] == pytest.approx(30, abs=0.2)
+    assert "line.crossed" in (out / "report.html").read_text()
+    assert call(folder, "check", "out/demo/config.yaml").returncode == OK
+    assert not (folder / ".streamproc").exists()
