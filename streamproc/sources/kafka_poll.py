@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
 
 _POLL_MS = 100
+_DRAIN_LOOK_S = 0.05
 
 
 class Poller:
@@ -55,14 +58,15 @@ class Poller:
         self._committed: dict[str, int] = {}
         self._wanted: dict[str, int] = {}
         self._taken: dict[str, int] = {}
+        self._first: dict[str, int] = {}
         self._left: set[str] = set()
+        self._revocations = 0
         self._change = threading.Condition()
         self._buffer: deque[Poller.Record] = deque()
         self._buffered = 0
         self._paused = False
         self._mine: dict[str, TopicPartition] = {}
         self._ends: dict[TopicPartition, int] = {}
-        self._leaving: _Leaving | None = None
         self._closing = False
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -138,8 +142,9 @@ class Poller:
             self._consumer.subscribe([self._settings.topic], listener=_listener(self._revoked, self._assigned))
             while not self._closing:
                 self._throttle()
-                self._keep(self._consumer.poll(timeout_ms=_POLL_MS))
-                self._look_at_end()
+                before = self._revocations
+                self._keep(self._consumer.poll(timeout_ms=_POLL_MS), before)
+                self._look_at_end(before)
         except Exception as error:  # noqa: BLE001 - told to the reader, which raises it
             with self._change:
                 self._failure = error
@@ -147,7 +152,6 @@ class Poller:
         finally:
             with self._change:
                 self._closing = True
-            self._let_go()
             self._consumer.close(autocommit=False, timeout_ms=round(self._settings.timeout_s * 1000))
 
     def _settle(self) -> None:
@@ -175,21 +179,35 @@ class Poller:
             self._consumer.resume(*self._consumer.assignment())
         self._paused = crowded
 
-    def _keep(self, polled: Mapping[Any, Iterable[Poller.Record]]) -> None:
-        records = [record for batch in polled.values() for record in batch]
-        if not records:
-            return
+    def _keep(self, polled: Mapping[TopicPartition, Sequence[Poller.Record]], revocations: int) -> None:
         with self._change:
-            self._buffer.extend(records)
-            self._buffered += sum(_size(record) for record in records)
+            for part, records in polled.items():
+                name = _name(part)
+                if name in self._left:
+                    continue
+                if revocations != self._revocations:
+                    # these may have been fetched before partitions were given up and taken back: start over
+                    with suppress(ValueError):  # it has gone again meanwhile
+                        self._consumer.seek(part, self._resume_at(name, records[0].offset))
+                    continue
+                self._first.setdefault(name, records[0].offset)
+                self._buffer.extend(records)
+                self._buffered += sum(_size(record) for record in records)
             self._change.notify_all()
 
-    def _look_at_end(self) -> None:
+    def _resume_at(self, name: str, otherwise: int) -> int:
+        """Behind the last record that the reader took, else the first that was there to take."""
+        return self._taken.get(name, self._first.get(name, otherwise))
+
+    def _look_at_end(self, revocations: int) -> None:
         if not self._settings.to_end or self._buffer:
             return
         mine = self._consumer.assignment()
-        if mine and all(self._position(part) >= self._ends.get(part, 0) for part in mine):
-            with self._change:
+        if not mine or any(self._position(part) < self._ends.get(part, 0) for part in mine):
+            return
+        with self._change:
+            # positions mean something only if no partition was on its way out while they were asked for
+            if not self._buffer and not self._left and revocations == self._revocations:
                 self.finished = True
                 self._change.notify_all()
 
@@ -201,25 +219,34 @@ class Poller:
     async def _revoked(self, parts: Iterable[TopicPartition]) -> None:
         names = {_name(part) for part in parts}
         with self._change:
+            self._revocations += 1
+            self._left |= names
             self._buffer = deque(record for record in self._buffer if partition_name(record) not in names)
             self._buffered = sum(_size(record) for record in self._buffer)
-            self._left |= names
-            leaving = None
-            if self._undone(names) and not self._closing:
-                leaving = self._leaving = _Leaving(names, self._settings.drain_s, self._too_late)
-        if leaving is not None:
-            await leaving.drained
+        deadline = time.monotonic() + self._settings.drain_s
+        while self._undone(names) and not self._closing:
+            if time.monotonic() >= deadline:
+                self._settings.log.warning(
+                    "%s: partitions are given up before all that was read of them is committed; some may be done twice",
+                    self._settings.topic,
+                )
+                break
+            # the loop's own sleep, which lets heartbeats and commits through
+            await self._consumer._net.sleep(_DRAIN_LOOK_S)
         with self._change:
             self._mine = {name: part for name, part in self._mine.items() if name not in names}
 
     async def _assigned(self, parts: Iterable[TopicPartition]) -> None:
-        mine = list(parts)
+        mine = {_name(part): part for part in parts}
         with self._change:
-            for part in mine:
-                self._mine[_name(part)] = part
-                name = _name(part)
-                # what comes straight back to us, nobody else has had in between
-                first = self._taken.get(name) if name in self._left else self._wanted.get(name)
+            for name, part in mine.items():
+                self._mine[name] = part
+                if name in self._left:  # straight back to us: nobody else has had it in between
+                    first = self._taken.get(name, self._first.get(name))
+                else:
+                    self._taken.pop(name, None)
+                    self._first.pop(name, None)
+                    first = self._wanted.get(name)
                 if first is not None:
                     self._consumer.seek(part, first)
             self._left.clear()
@@ -227,47 +254,11 @@ class Poller:
                 self._wanted.clear()
 
     def _committed_upto(self, positions: Mapping[str, int]) -> None:
-        with self._change:
-            self._committed.update(positions)
-            over = self._leaving is not None and not self._undone(self._leaving.names)
-        if over:
-            self._let_go()
-
-    # --- on any thread ---
+        self._committed.update(positions)
 
     def _undone(self, names: set[str]) -> bool:
         """Whether the reader has given on more than is committed."""
         return any(self._delivered.get(name, 0) > self._committed.get(name, 0) for name in names)
-
-    def _too_late(self) -> None:
-        self._settings.log.warning(
-            "%s: partitions go to another member before all that was read of them is committed; some is done twice",
-            self._settings.topic,
-        )
-        self._let_go()
-
-    def _let_go(self) -> None:
-        with self._change:
-            leaving, self._leaving = self._leaving, None
-        if leaving is not None:
-            leaving.end()
-
-
-class _Leaving:
-    """Partitions that are to go to another member, once what was read of them is committed."""
-
-    def __init__(self, names: set[str], limit_s: float, too_late: Callable[[], None]) -> None:
-        from kafka.future import Future
-
-        self.names = names
-        self.drained = Future()
-        self._timer = threading.Timer(limit_s, too_late)
-        self._timer.start()
-
-    def end(self) -> None:
-        """Let them go."""
-        self._timer.cancel()
-        self.drained.success(None)
 
 
 def partition_name(record: Poller.Record) -> str:

@@ -55,7 +55,9 @@ def reading(
     broker: KafkaBroker, topic: str, positions: dict[str, int] | None = None, **options: Any
 ) -> Iterator[Reading]:
     """A source that has been opened, and is closed in the end."""
-    source = KafkaSource(KafkaOptions(servers=broker.bootstrap, topic=topic, **{"group": topic, **options}))
+    source = KafkaSource(
+        KafkaOptions(servers=broker.bootstrap, topic=topic, **{"group": topic, "drain": "1s", **options})
+    )
     stop = threading.Event()
     counted: Counter[str] = Counter()
     context = SourceContext(
