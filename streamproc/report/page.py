@@ -22,11 +22,12 @@ from streamproc.frames import SECOND_NS
 from streamproc.report.troubles import troubles
 
 _COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
-_ROW = 26
+_BAR = 9
+_MOST_ROWS = 8
 _LEFT = 190
 _WIDTH = 1000
 _MOST_PICTURES = 60
-_KNOWN = ("label", "track_id", "zone", "line", "direction", "count", "text")
+_KNOWN = ("zone", "line", "direction", "count", "text")
 
 
 def prepare_report(path: Path) -> None:
@@ -114,28 +115,55 @@ def _timeline(report: RunReport, events: Sequence[Event]) -> str:
     lanes = _lanes(events)
     span = max([stream.media_s for stream in report.streams] + [e.pts_ns / SECOND_NS for e in events] + [1.0])
     colours = {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(sorted({kind for _, kind in lanes}))}
-    height = _ROW * len(lanes) + 34
-    parts = [f'<svg viewBox="0 0 {_LEFT + _WIDTH + 20} {height}" role="img" aria-label="events over media time">']
     several = len(report.streams) > 1
-    for row, ((stream, kind), told) in enumerate(lanes.items()):
-        y = row * _ROW
+    parts: list[str] = []
+    top = 0
+    for (stream, kind), told in lanes.items():
+        rows = _stacked(told, span)
+        height = max(18, _BAR * len(rows)) + 8
         name = f"{stream}: {kind}" if several else kind
-        parts.append(f'<text x="{_LEFT - 10}" y="{y + 18}" text-anchor="end">{escape(name)}</text>')
-        parts.append(f'<rect class=lane x="{_LEFT}" y="{y + 4}" width="{_WIDTH}" height="{_ROW - 8}" rx="3"/>')
-        parts += [_mark(event, span, y, colours[kind]) for event in told]
-    parts += _axis(span, _ROW * len(lanes))
-    return "".join([*parts, "</svg>"]) if lanes else "<p>Nothing was told in this run.</p>"
+        parts.append(f'<rect class=lane x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
+        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{escape(name)}</text>')
+        thick = (height - 8) / len(rows)
+        for row, bars in enumerate(rows):
+            parts += [_mark(event, span, top + 4 + row * thick, thick - 1, colours[kind]) for event in bars]
+        top += height
+    if not lanes:
+        return "<p>Nothing was told in this run.</p>"
+    start = f'<svg viewBox="0 0 {_LEFT + _WIDTH + 20} {top + 28}" role="img" aria-label="events over media time">'
+    return "".join([start, *_axis(span, top), *parts, "</svg>"])
 
 
-def _mark(event: Event, span: float, y: int, colour: str) -> str:
-    start = event.start_ns / SECOND_NS
-    end = event.end_ns / SECOND_NS if event.end_ns is not None else span
+def _stacked(told: Sequence[Event], span: float) -> list[list[Event]]:
+    """Events of one lane in rows in which none covers another; what finds no room goes into the last."""
+    rows: list[list[Event]] = []
+    ends: list[float] = []
+    least = 4.0 * span / _WIDTH
+    for event in sorted(told, key=lambda event: event.start_ns):
+        start, end = _times(event, span)
+        row = next((row for row, until in enumerate(ends) if until <= start), len(rows))
+        if row == len(rows) and row < _MOST_ROWS:
+            rows.append([])
+            ends.append(0.0)
+        row = min(row, len(rows) - 1)
+        rows[row].append(event)
+        ends[row] = max(ends[row], end, start + least)
+    return rows
+
+
+def _times(event: Event, span: float) -> tuple[float, float]:
+    """From when to when an event goes, in media seconds; what never ended goes on to the end of the run."""
+    return event.start_ns / SECOND_NS, span if event.end_ns is None else event.end_ns / SECOND_NS
+
+
+def _mark(event: Event, span: float, y: float, height: float, colour: str) -> str:
+    start, end = _times(event, span)
     x = _LEFT + _WIDTH * start / span
     width = max(4.0, _WIDTH * (end - start) / span)
     tip = f"{event.type} {clock(start)} - {clock(end)} {_what(event)}"
     return (
-        f'<rect x="{x:.1f}" y="{y + 6}" width="{width:.1f}" height="{_ROW - 12}" rx="2" fill="{colour}" '
-        f'opacity="0.85"><title>{escape(tip)}</title></rect>'
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
+        f"<title>{escape(tip)}</title></rect>"
     )
 
 
@@ -154,7 +182,7 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
     cards = []
     for event in events:
         picture = next((a for a in event.attachments if a.media_type.startswith("image/")), None)
-        if picture is None or event.phase == "update":
+        if picture is None or event.phase in ("update", "end"):
             continue
         data = base64.b64encode(picture.data).decode()
         caption = (
@@ -184,14 +212,15 @@ def _box(event: Event, size: tuple[int, int]) -> str:
 
 
 def _what(event: Event) -> str:
-    """What the event says of itself: the field's common words first, then whatever else its plugin added."""
+    """What the event says of itself: who, the field's common words, then whatever else its plugin added."""
+    who = " ".join(f"{mark}{event.data[key]}" for key, mark in (("label", ""), ("track_id", "#")) if key in event.data)
     known = [f"{key} {event.data[key]}" for key in _KNOWN if key in event.data]
     own = [
         f"{key} {round(value, 3):g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in event.data.items()
-        if key not in _KNOWN and key != "box" and isinstance(value, str | int | float)
+        if key not in _KNOWN and key not in ("box", "label", "track_id") and isinstance(value, str | int | float)
     ]
-    return ", ".join([*known, *own])
+    return ", ".join([*filter(None, [who]), *known, *own])
 
 
 def _event_table(events: Sequence[Event], total: int) -> str:

@@ -106,7 +106,7 @@ def test_every_event_has_its_row(tmp_path: Path) -> None:
     head, *rows = Outline(page).rows["Events"]
     assert head == ["stream", "type", "phase", "from s", "to s", "score", "what"]
     assert len(rows) == len(events) == 6
-    assert rows[1] == ["yard", "box.seen", "instant", "1.000", "1.000", "0.75", "label <b>cart</b>, level 1.429"]
+    assert rows[1] == ["yard", "box.seen", "instant", "1.000", "1.000", "0.75", "<b>cart</b>, level 1.429"]
 
 
 def test_the_ledger_shows_the_numbers_of_the_report(tmp_path: Path) -> None:
@@ -117,6 +117,19 @@ def test_the_ledger_shows_the_numbers_of_the_report(tmp_path: Path) -> None:
     assert shown["seen"] == str(book.seen) == "60"
     assert shown["processed"] == str(book.total("processed"))
     assert (shown["in flight"], shown["closed"]) == ("0", "yes")
+
+
+def test_episodes_at_the_same_time_lie_above_each_other(tmp_path: Path) -> None:
+    _, report, _ = page_of(tmp_path)
+    frame = make_frame(info=INFO)
+    first, second = (Event.begin(frame, "zone.entered", episode=f"yard/{n}") for n in (1, 2))
+    bars = re.findall(r'<rect x="[\d.]+" y="([\d.]+)"', render_report(report, [first, second], {}))
+    assert len(set(bars)) == 2
+    third = Event.instant(make_frame(index=40, info=INFO), "zone.entered")
+    fourth = Event.instant(make_frame(index=50, info=INFO), "zone.entered")
+    bars = re.findall(r'<rect x="[\d.]+" y="([\d.]+)"', render_report(report, [third, fourth], {}))
+    assert len(set(bars)) == 1
+    assert len(bars) == 2
 
 
 def test_what_went_wrong_stands_at_the_top(tmp_path: Path) -> None:
