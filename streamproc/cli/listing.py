@@ -132,6 +132,8 @@ def show_replay(bundle: Path) -> int:
     from streamproc.engine import replay_bundle
     from streamproc.models import ModelStore
 
+    if not bundle.is_file():
+        raise StreamprocError(f"{bundle}: no such file; name a bundle that a failing plugin left in its state folder")
     replay = replay_bundle(bundle, Registry(), ModelStore())
     out(f"plugin: {replay.plugin}")
     out(f"then:   {replay.then}")

@@ -56,7 +56,8 @@ class Block:
 @cache
 def pages() -> tuple[Path, ...]:
     """Every page that is checked, relative to the repository."""
-    found = [*REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+    others = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md", "plugins/example/README.md")
+    found = [*REPOSITORY.glob("docs/**/*.md"), *(REPOSITORY / name for name in others)]
     return tuple(sorted(path.relative_to(REPOSITORY) for path in found))
 
 
