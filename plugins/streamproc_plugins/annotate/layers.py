@@ -1,0 +1,162 @@
+"""How each kind of result is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from streamproc import Classification, Detections, Faces, Poses, Segmentation, Tracks
+from streamproc_plugins.annotate.paint import INK, PAPER, Canvas, Colour, Spot, colour_of, colour_of_name
+from streamproc_plugins.rules import RuleView
+
+SKELETON = (
+    (5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
+    (0, 1), (0, 2), (1, 3), (2, 4), (0, 5), (0, 6),
+)  # fmt: skip
+"""limbs between COCO-17 keypoints"""
+
+_ZONE: Colour = (80, 200, 255)
+_BUSY: Colour = (255, 170, 60)
+_LINE: Colour = (255, 224, 90)
+_SURE = 0.3
+
+
+def draw_zones(canvas: Canvas, view: RuleView) -> None:
+    """Zones, in another colour while somebody is inside, with how many."""
+    for name, corners, inside in view.zones():
+        colour = _BUSY if inside else _ZONE
+        canvas.fill(corners, colour, 0.14)
+        canvas.path(corners, colour, closed=True)
+        left, top = (corners[np.argmin(corners.sum(axis=1))] * canvas.scale + 4 * canvas.unit).tolist()
+        if top < 28 * canvas.unit and left < 0.4 * canvas.width:
+            top = 28 * canvas.unit  # below the clock
+        canvas.tag(f"{name}: {inside}", (left, top), colour, share=0.75, size=0.9)
+
+
+def draw_lines(canvas: Canvas, view: RuleView) -> None:
+    """Lines, with their counts."""
+    for name, points, counts in view.lines():
+        canvas.path(points, INK, thick=2.5)
+        canvas.path(points, _LINE, thick=1.4)
+        told = "  ".join(f"{direction} {count}" for direction, count in counts.items())
+        place = points.mean(axis=0) * canvas.scale
+        canvas.tag(f"{name}: {told}", (float(place[0]) + 5, float(place[1])), _LINE, share=0.75, size=0.9)
+
+
+def draw_tracks(canvas: Canvas, tracks: Tracks) -> None:
+    """Boxes in each track's own colour; thin ones for those not seen in this frame."""
+    for found, track_id, state in zip(tracks, tracks.track_id.tolist(), tracks.state, strict=True):
+        colour = colour_of(track_id)
+        if state != "confirmed":
+            canvas.path(_corners(found.xyxy), colour, closed=True, thick=0.5)
+            continue
+        canvas.box(found.xyxy, colour)
+        _tag_box(canvas, found.xyxy, f"{found.label} {track_id}", colour)
+
+
+def draw_detections(canvas: Canvas, detections: Detections) -> None:
+    """Boxes in each label's colour, with the score."""
+    for found in detections:
+        colour = colour_of_name(found.label)
+        canvas.box(found.xyxy, colour)
+        _tag_box(canvas, found.xyxy, f"{found.label} {found.score:.2f}", colour)
+
+
+def draw_trails(canvas: Canvas, trails: Mapping[int, list[tuple[int, Spot]]]) -> None:
+    """Where the tracks come from, thinner the longer ago."""
+    for track_id, steps in trails.items():
+        points = [point for _, point in steps]
+        if len(points) < 2:
+            continue
+        canvas.path(points, colour_of(track_id), thick=0.6)
+        canvas.path(points[len(points) // 2 :], colour_of(track_id), thick=1.6)
+
+
+def draw_poses(canvas: Canvas, poses: Poses) -> None:
+    """Limbs and joints that are sure enough."""
+    for row, points in enumerate(poses.keypoints):
+        colour = colour_of(row if poses.track_id is None else int(poses.track_id[row]))
+        for a, b in SKELETON:
+            if min(points[a, 2], points[b, 2]) >= _SURE:
+                canvas.path(points[[a, b], :2], colour, thick=1.4)
+        for x, y, score in points.tolist():
+            if score >= _SURE:
+                canvas.dot((x, y), PAPER, 2)
+
+
+def draw_faces(canvas: Canvas, faces: Faces) -> None:
+    """Boxes with names where they are known, and landmarks."""
+    for row, xyxy in enumerate(faces.xyxy):
+        name = faces.cluster[row] if faces.cluster else ""
+        colour = colour_of_name(name) if name else PAPER
+        canvas.box(xyxy, colour)
+        for point in faces.landmarks[row]:
+            canvas.dot(point, colour, 1.5)
+        if name:
+            _tag_box(canvas, xyxy.tolist(), name, colour)
+
+
+def draw_segmentation(canvas: Canvas, found: Segmentation) -> None:
+    """Each class but the first (the background) in its colour over the picture."""
+    import cv2
+
+    table = np.array([(0, 0, 0), *(colour_of_name(label) for label in found.labels[1:])], np.uint8)
+    grid = cv2.resize(found.class_map, (canvas.width, canvas.height), interpolation=cv2.INTER_NEAREST)
+    mixed = cv2.addWeighted(canvas.rgb, 0.55, table[grid], 0.45, 0)
+    cv2.copyTo(mixed, (grid > 0).astype(np.uint8), canvas.rgb)
+
+
+def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float) -> None:
+    """The best label of each classifier, at the upper right."""
+    for plugin, found in named.items():
+        if not found.label:
+            continue
+        text = f"{plugin}: {found.label[0]} {float(found.score[0]):.2f}"
+        width, height = canvas.text_size(text)
+        canvas.tag(text, (canvas.width - width - 8 * canvas.unit, row), INK, share=0.6)
+        row += height + 2
+
+
+def draw_captions(canvas: Canvas, texts: Iterable[str]) -> None:
+    """Sentences at the foot of the picture, in the middle."""
+    bottom = canvas.height - 6 * canvas.unit
+    for text in texts:
+        for line in reversed(wrapped(text, canvas)):
+            width, height = canvas.text_size(line)
+            bottom -= height
+            canvas.tag(line, ((canvas.width - width) / 2, bottom), INK, share=0.65)
+
+
+def draw_news(canvas: Canvas, news: list[tuple[str, Colour]]) -> None:
+    """What was told lately, the newest lowest, at the lower left."""
+    bottom = canvas.height - 8 * canvas.unit
+    for text, colour in reversed(news):
+        _, height = canvas.text_size(text)
+        bottom -= height + 3 * canvas.unit
+        canvas.tag(" ", (6 * canvas.unit, bottom), colour)
+        canvas.tag(text, (6 * canvas.unit + 7 * canvas.unit, bottom), INK, share=0.7)
+
+
+def wrapped(text: str, canvas: Canvas) -> list[str]:
+    """The text in lines that fit the picture."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and canvas.text_size(longer)[0] <= 0.9 * canvas.width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _corners(xyxy: tuple[float, float, float, float]) -> list[Spot]:
+    left, top, right, bottom = xyxy
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _tag_box(canvas: Canvas, xyxy: tuple[float, float, float, float], text: str, colour: Colour) -> None:
+    """Above the box, or inside where there is no room."""
+    _, height = canvas.text_size(text, 0.9)
+    left, top = xyxy[0] * canvas.scale, xyxy[1] * canvas.scale
+    canvas.tag(text, (left - canvas.thin, top - height if top >= height else top), colour, size=0.9)

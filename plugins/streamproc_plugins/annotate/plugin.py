@@ -1,0 +1,161 @@
+"""The `annotate` plugin: gathers what the plugins before gave, draws it, writes the video."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from streamproc import (
+    Caption,
+    Classification,
+    Detections,
+    Event,
+    Faces,
+    Frame,
+    Moment,
+    Output,
+    PluginContext,
+    Poses,
+    Results,
+    Segmentation,
+    StreamPlugin,
+    Tracks,
+)
+from streamproc.media import VideoWriter
+from streamproc_plugins.annotate import layers
+from streamproc_plugins.annotate.options import AnnotateOptions
+from streamproc_plugins.annotate.paint import INK, Canvas, Colour, Image, Spot, colour_of, colour_of_name
+from streamproc_plugins.rules import RuleView
+
+_MOST_NEWS = 5
+
+
+class Annotate(StreamPlugin[AnnotateOptions]):
+    """Writes a copy of the stream with boxes, tracks and their trails, zones, lines, labels and events drawn on it.
+
+    Every processed frame stands at its own media time, so the video runs as the source does, whatever its rate. The
+    file gets its name when the stream ends. Gives nothing; the pictures of the other plugins stay as they are.
+    """
+
+    pixels = True
+
+    def open(self, context: PluginContext) -> None:
+        """Nothing is written before the first frame."""
+        self._name = context.stream.name
+        path = self.options.path.format(stream=file_name(context.stream.name))
+        self._writer: VideoWriter | None = VideoWriter(path, preset=self.options.preset, crf=self.options.crf)
+        self._layers = frozenset(self.options.draw)
+        self._trails: dict[int, list[tuple[int, Spot]]] = {}
+        self._news: list[tuple[int, str, Colour]] = []
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """Draw one frame and write it."""
+        assert self._writer is not None
+        self._writer.write(self.picture(frame, past), frame.pts_ns)
+        return ()
+
+    def flush(self, moment: Moment) -> Output:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+        return ()
+
+    def close(self) -> None:
+        """Finish the file with what has been written, also where the stream was broken off."""
+        writer, self._writer = getattr(self, "_writer", None), None
+        if writer is not None:
+            writer.close()
+
+    def picture(self, frame: Frame, past: Results) -> Image:
+        """A drawn copy of the frame, uint8 RGB."""
+        self._remember(frame, past)
+        canvas = Canvas(self._copy(frame), self.options.scale)
+        wanted = self._layers
+        for view in past.all(RuleView).values():
+            if "zones" in wanted:
+                layers.draw_zones(canvas, view)
+            if "lines" in wanted:
+                layers.draw_lines(canvas, view)
+        if "segmentation" in wanted:
+            for mask in past.all(Segmentation).values():
+                layers.draw_segmentation(canvas, mask)
+        if "trails" in wanted:
+            layers.draw_trails(canvas, self._trails)
+        if "boxes" in wanted:
+            self._draw_boxes(canvas, past)
+        if "poses" in wanted:
+            for poses in past.all(Poses).values():
+                layers.draw_poses(canvas, poses)
+        if "faces" in wanted:
+            for faces in past.all(Faces).values():
+                layers.draw_faces(canvas, faces)
+        self._draw_words(canvas, frame, past)
+        return canvas.rgb
+
+    def _copy(self, frame: Frame) -> Image:
+        if self.options.scale == 1:
+            return frame.rgb.copy()
+        width, height = (max(round(side * self.options.scale), 2) for side in frame.size)
+        return frame.resized(width, height).copy()
+
+    def _draw_boxes(self, canvas: Canvas, past: Results) -> None:
+        """Tracks where there are any; detections that weren't tracked only where nothing tracks."""
+        tracks = past.all(Tracks)
+        for found in tracks.values():
+            layers.draw_tracks(canvas, found)
+        if not tracks:
+            for detections in past.all(Detections).values():
+                layers.draw_detections(canvas, detections)
+
+    def _draw_words(self, canvas: Canvas, frame: Frame, past: Results) -> None:
+        top = 6 * canvas.unit
+        if "clock" in self._layers:
+            canvas.tag(f"{self._name}  {clock(frame.pts_ns)}", (top, top), INK, share=0.6)
+        if "captions" in self._layers:
+            layers.draw_classes(canvas, past.all(Classification), top)
+            layers.draw_captions(canvas, [found.text for found in past.all(Caption).values()])
+        if "events" in self._layers:
+            layers.draw_news(canvas, [(text, colour) for _, text, colour in self._news])
+
+    def _remember(self, frame: Frame, past: Results) -> None:
+        now_ns, options = frame.pts_ns, self.options
+        for tracks in past.all(Tracks).values():
+            for row, track_id in enumerate(tracks.track_id.tolist()):
+                if tracks.state[row] == "confirmed":
+                    left, _, right, bottom = tracks.xyxy[row].tolist()
+                    self._trails.setdefault(track_id, []).append((now_ns, ((left + right) / 2, bottom)))
+        for key, steps in list(self._trails.items()):
+            self._trails[key] = [step for step in steps if now_ns - step[0] <= options.trail]
+            if not self._trails[key]:
+                del self._trails[key]
+        self._news = [item for item in self._news if now_ns - item[0] <= options.event_for]
+        self._news += [(now_ns, headline(e), _colour(e)) for e in past.events if e.phase in ("start", "instant")]
+        self._news = self._news[-_MOST_NEWS:]
+
+
+def headline(event: Event) -> str:
+    """A few words for an event, such as `line.crossed gate left  person 3`."""
+    data = event.data
+    place = [str(data[key]) for key in ("zone", "line", "rule", "direction") if key in data]
+    who = [str(data[key]) for key in ("label", "track_id") if key in data]
+    return "  ".join(part for part in (" ".join([event.type, *place]), " ".join(who)) if part)
+
+
+def clock(time_ns: int) -> str:
+    """Media time as h:mm:ss.t.
+
+    >>> clock(3_725_250_000_000)
+    '1:02:05.2'
+    """
+    tenths = time_ns // 100_000_000
+    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+def file_name(stream: str) -> str:
+    """A stream's name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", stream).lstrip(".") or "stream"
+
+
+def _colour(event: Event) -> Colour:
+    track_id: Any = event.data.get("track_id")
+    return colour_of(track_id) if isinstance(track_id, int) else colour_of_name(event.type)
