@@ -43,6 +43,8 @@ class Zone:
         self._margin = margin
         self._cooldown = Cooldown(options.cooldown)
         self._visitors: dict[int, Visitor] = {}
+        self._outside: dict[int, tuple[int, float]] = {}
+        """by track, for those last seen outside: when, and at what depth"""
         self._visits = 0
         self._crowd = Presence()
         self._crowded: Episode | None = None
@@ -57,20 +59,29 @@ class Zone:
         """What the sights of the frame at `now_ns` mean."""
         mine = wanted(seen, self._options.labels)
         for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
+            stepped_ns = self._stepped_in(sight.track_id, now_ns, depth)
             visitor = self._visitors.get(sight.track_id)
             if visitor is None:
                 if depth < 0:
                     continue
                 visitor = Visitor(presence=Presence(), score=sight.score, about={})
                 self._visitors[sight.track_id] = visitor
-                since_ns = sight.born_ns if born >= 0 else now_ns
+                since_ns = min(stepped_ns, sight.born_ns) if born >= 0 else stepped_ns
             else:
-                since_ns = now_ns
+                since_ns = stepped_ns
             visitor.about, visitor.score = about(sight), sight.score
             change = visitor.presence.see(now_ns, depth, self.area.margin(self._margin, sight), self._timing, since_ns)
             yield from self._changed(visitor, change, now_ns)
         yield from self.expire(now_ns)
         yield from self._count(now_ns)
+
+    def _stepped_in(self, track_id: int, now_ns: int, depth: float) -> int:
+        """When a track seen inside came over the border: between two frames, by its depths before and after."""
+        if depth < 0:
+            self._outside[track_id] = (now_ns, depth)
+            return now_ns
+        before_ns, before = self._outside.pop(track_id, (now_ns, -1.0))
+        return now_ns - round((now_ns - before_ns) * depth / (depth - before))
 
     def expire(self, now_ns: int) -> Iterator[Notice]:
         """End the visits of those not seen for too long."""
@@ -83,6 +94,9 @@ class Zone:
             outside = not presence.inside and (presence.run_ns is None or presence.lost(now_ns, self._timing))
             if outside and visitor.stayed_ns is None:
                 del self._visitors[track_id]
+        self._outside = {
+            track_id: seen for track_id, seen in self._outside.items() if now_ns - seen[0] <= self._timing.lost_ns
+        }
 
     def finish(self, now_ns: int) -> Iterator[Notice]:
         """End all that is open: the stream ends, or shows something else."""
@@ -92,6 +106,7 @@ class Zone:
                 yield from self._left(visitor)
             yield from self._stay_ends(visitor, None)
         self._visitors.clear()
+        self._outside.clear()
         if self._crowded is not None:
             yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
         self._crowd, self._crowded = Presence(seen_ns=now_ns), None
@@ -100,6 +115,7 @@ class Zone:
         """JSON values for `restore`."""
         return {
             "visitors": {str(track_id): plain(visitor) for track_id, visitor in self._visitors.items()},
+            "outside": [[track_id, *seen] for track_id, seen in self._outside.items()],
             "visits": self._visits,
             "cooldown": self._cooldown.state(),
             "crowd": plain(self._crowd),
@@ -110,6 +126,7 @@ class Zone:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._visitors = {track_id: _read(found) for track_id, found in by_int(state["visitors"]).items()}
+        self._outside = {int(track_id): (int(ns), float(depth)) for track_id, ns, depth in state["outside"]}
         self._visits, self._peak = state["visits"], state["peak"]
         self._cooldown.restore(state["cooldown"])
         self._crowd, self._crowded = Presence(**state["crowd"]), Episode.read(state["crowded"])
