@@ -96,6 +96,9 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
     handler.addFilter(_Redacting())
     logger.addHandler(handler)
     logger.setLevel(level.upper())
+    # it logs every lost connection as an error; streamproc says itself what that means
+    logging.getLogger("kafka").addHandler(logging.NullHandler())
+    logging.getLogger("kafka").propagate = False
 
 
 def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from streamproc_plugins.detection import Detection, DetectionOptions
 
 from streamproc import (
     ArrayPicture,
@@ -25,6 +24,7 @@ from streamproc import (
 from streamproc.frames import PixelCache
 from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract
+from streamproc_plugins.detection import Detection, DetectionOptions
 from tests.nets import answering_net, brightness_net, model_folder
 
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from streamproc import ModelError
 from streamproc_plugins.detection.decode import Found, fastestdet, openvino_boxes, yolox, yolox_grid
 from streamproc_plugins.detection.nms import MOST, suppress
 from streamproc_plugins.detection.tiling import cut_off, merge, windows
-
-from streamproc import ModelError
 
 HW = (64, 96)
 CELLS = 8 * 12 + 4 * 6 + 2 * 3

@@ -202,10 +202,11 @@ def test_the_schema_for_editors_accepts_what_the_loader_accepts() -> None:
         jsonschema.validate(document, schema)
 
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted([*(ROOT / "configs").glob("*.yaml"), *(ROOT / "docker" / "config").glob("*.yaml")])
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda path: path.name)
 def test_every_configuration_that_we_ship_is_right(file: Path) -> None:
     environment = {"CAMERA_URL": "rtsp://camera/1", "DOCK_URL": "rtsp://camera/2", "KAFKA": "localhost:9092"}
     assert load(file, environment=environment).streams
