@@ -1,0 +1,104 @@
+"""The `motion` plugin: pictures to boxes of what moves, and one episode while something does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Detections, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
+from streamproc.geometry import clip_boxes, in_polygon
+from streamproc_plugins.motion.background import Background
+from streamproc_plugins.motion.options import MotionOptions
+
+_RUN_BREAK_NS = 500_000_000
+"""motion that isn't told yet begins anew after so long without any"""
+
+
+class Motion(StreamPlugin[MotionOptions]):
+    """Finds what moves before a fixed camera: gives `Detections`, and `motion` events from start to end.
+
+    It has no `state`: a background is as large as a picture and soon learnt again. After a restart an open episode is
+    not gone on with.
+    """
+
+    pixels = True
+    gives = (Detections,)
+
+    def open(self, context: PluginContext) -> None:
+        """Lay out the small picture and the masks."""
+        width, height = context.stream.size
+        self._width = min(self.options.width, width)
+        self._height = max(round(height * self._width / width), 1)
+        self._scale = np.array([width / self._width, height / self._height] * 2, np.float32)
+        looked_at = looked_at_mask(self.options.masks, self._width, self._height)
+        self._background = Background(looked_at, self.options.settings())
+        self._since_ns: int | None = None
+        self._last_ns = 0
+        self._told_ns = 0
+        self._open: Event | None = None
+        self._about: dict[str, Any] = {}
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Detections`, largest box first, and what there is to tell."""
+        seen = self._background.look(frame.pts_ns, frame.pixels.small_gray(self._width, self._height))
+        boxes = clip_boxes(seen.boxes * self._scale, frame.width, frame.height)
+        # surer than half in any case: it has been found on two ways, against the background and over time
+        found = Detections.of(boxes, 0.5 + 0.5 * seen.strength, [self.options.label] * len(boxes))
+        return [found, *(self._moves(frame, boxes) if len(boxes) else self._rests(Moment.of(frame)))]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """What can't be seen any more doesn't move; behind a cut there is another scene to learn."""
+        if reason == "cut":
+            self._background.forget()
+            return self._end(moment)
+        return self._rests(moment)
+
+    def flush(self, moment: Moment) -> Output:
+        """Motion ends with the stream."""
+        return self._end(moment)
+
+    def _moves(self, frame: Frame, boxes: NDArray[np.float32]) -> list[Event]:
+        now_ns, options = frame.pts_ns, self.options
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        self._last_ns = now_ns
+        low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        self._about = {"label": options.label, "box": [*low.tolist(), *high.tolist()], "count": len(boxes)}
+        if self._open is None:
+            if now_ns - self._since_ns < options.start_after:
+                return []
+            key = f"motion/{frame.index}"
+            self._open = Event.begin(frame, "motion", key, start_ns=self._since_ns, **self._about)
+            self._told_ns = now_ns
+            return [self._open]
+        if options.update_every and now_ns - self._told_ns >= options.update_every:
+            self._told_ns = now_ns
+            return [self._open.later("update", Moment.of(frame), **self._about)]
+        return []
+
+    def _rests(self, moment: Moment) -> list[Event]:
+        quiet_ns = moment.pts_ns - self._last_ns
+        if self._open is None:
+            if quiet_ns > _RUN_BREAK_NS:
+                self._since_ns = None
+            return []
+        return self._end(moment) if quiet_ns > self.options.linger else []
+
+    def _end(self, moment: Moment) -> list[Event]:
+        begun, self._open, self._since_ns = self._open, None, None
+        if begun is None:
+            return []
+        lasted = (self._last_ns - begun.start_ns) / 1e9
+        return [begun.later("end", moment, end_ns=self._last_ns, duration_s=lasted, **self._about)]
+
+
+def looked_at_mask(masks: tuple[tuple[tuple[float, float], ...], ...], width: int, height: int) -> NDArray[np.bool_]:
+    """Bool (height, width): where no mask covers the middle of the pixel."""
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    middles = np.stack([x.ravel(), y.ravel()], axis=1)
+    covered = np.zeros(len(middles), np.bool_)
+    for mask in masks:
+        covered |= in_polygon(middles, np.array(mask, np.float64))
+    return ~covered.reshape(height, width)
