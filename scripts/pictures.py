@@ -42,26 +42,29 @@ LARGEST = 200_000
 
 def main() -> None:
     """Run the job, take a frame of its video and a screenshot of its report."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "job.yaml").write_text(CONFIG)
         words = ["-m", "streamproc", "run", "job.yaml", "--report", "report.html"]
         subprocess.run([sys.executable, *words], cwd=folder, check=True)
-        save(PICTURES / "annotated.jpg", frame_at(folder / "annotated.mp4", busiest_s(folder / "events.jsonl")))
+        save(PICTURES / "annotated.jpg", frame_at(folder / "annotated.mp4", lively_s(folder / "events.jsonl")))
         save(PICTURES / "report.jpg", screenshot(folder / "report.html", folder))
 
 
-def busiest_s(events: Path) -> float:
-    """Media seconds of the crossing at which most visits are open."""
+def lively_s(events: Path) -> float:
+    """Media seconds just after the first crossing while at least three are in the zone."""
     told = [json.loads(line) for line in events.read_text().splitlines()]
     visits = [
         (record["data"]["start_s"], record["data"]["end_s"])
         for record in told
         if record["type"] == "zone.entered" and record["data"]["phase"] == "end"
     ]
-    crossings = [record["data"]["start_s"] for record in told if record["type"] == "line.crossed"]
-    best: float = max(crossings or [10.0], key=lambda at: sum(start <= at <= end for start, end in visits))
-    return best + 0.3
+    crossings: list[float] = [record["data"]["start_s"] for record in told if record["type"] == "line.crossed"]
+    for at in crossings:
+        if sum(start <= at <= end for start, end in visits) >= 3:
+            return at + 0.3
+    raise SystemExit("nobody crosses the line while others are in the zone: look at the configuration")
 
 
 def frame_at(video: Path, at_s: float) -> NDArray[np.uint8]:
