@@ -70,12 +70,12 @@ def _model_trouble(store: ModelStore) -> str:
 
 def _config(source: Mapping[str, Any], detector: str, folder: Path) -> dict[str, Any]:
     """The job: detection or motion, tracking, a zone, a line, an annotated video."""
-    detection = {"type": "detection", "options": {"model": MODEL, "labels": list(LABELS), "min_score": 0.3}}
+    detection = {"type": "detection", "options": {"model": MODEL, "labels": list(LABELS), "min_score": 0.1}}
     rules = {
         "zones": {
             "floor": {"polygon": [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98]], "dwell": "5s"},
         },
-        "lines": {"middle": {"points": [[0.5, 0.0], [0.5, 1.0]]}},
+        "lines": {"line": {"points": [[0.7, 0.0], [0.7, 1.0]]}},
     }  # fmt: skip
     return {
         "version": 1,
