@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import index as index_of
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +24,9 @@ DATA_SCHEMA = "urn:streamproc:event:1"
 
 RESERVED = frozenset({"stream", "plugin", "phase", "start_s", "end_s", "captured", "frame", "episode", "seq"})
 """keys of an event's `data` that streamproc fills in itself"""
+
+MOST_BYTES = 1_000_000
+"""most that an event's own data may hold as JSON, pictures not counted"""
 
 _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _DECIMALS = {"score": 4, "box": 1, "speed": 2}
@@ -131,16 +136,27 @@ class Event:
             attachments=(),
         )
 
-    def stamped(self, info: StreamInfo, plugin: str, sequence: int) -> Event:
-        """This event with its place and its id."""
-        return replace(
+    def stamped(self, info: StreamInfo, plugin: str, sequence: int, told: Moment | None = None) -> Event:
+        """This event with its place and its id; `ValueError` or `TypeError` if it holds what no sink could write.
+
+        told: the moment at which it was told, which `frame_index` and `pts_ns` then say whatever it was made with.
+        """
+        index, pts_ns = (self.frame_index, self.pts_ns) if told is None else (told.frame_index, told.pts_ns)
+        plain = replace(
             self,
+            start_ns=_whole("start_ns", self.start_ns),
+            end_ns=None if self.end_ns is None else _whole("end_ns", self.end_ns),
+            frame_index=_whole("frame_index", index),
+            pts_ns=_whole("pts_ns", pts_ns),
+            captured_ns=None if self.captured_ns is None else _whole("captured_ns", self.captured_ns),
+            score=None if self.score is None else float(self.score),
             stream=info.name,
             plugin=plugin,
             sequence=sequence,
-            id=event_id(info, plugin, self, sequence),
             data=_plain(self.data),
         )
+        _check_writable(plain)
+        return replace(plain, id=event_id(info, plugin, plain, sequence))
 
     def to_json(self) -> dict[str, Any]:
         """The CloudEvents 1.0 envelope as plain JSON values, the same bytes in every run once dumped."""
@@ -209,13 +225,35 @@ def utc_text(time_ns: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"
 
 
+def _whole(name: str, value: Any) -> int:
+    try:
+        return index_of(value)
+    except TypeError:
+        raise TypeError(f"event {name} is {value!r}, expected a whole number") from None
+
+
+def _check_writable(event: Event) -> None:
+    """Raise `ValueError` for what would make a sink stumble later."""
+    texts = [event.subject, event.episode]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"event subject and episode are {texts}, expected text")
+    size = len(json.dumps([*texts, event.data], ensure_ascii=False).encode())
+    if size > MOST_BYTES:
+        raise ValueError(f"event data holds {size:,} bytes of JSON, expected at most {MOST_BYTES:,}; keep it elsewhere")
+    if event.captured_ns is not None:
+        utc_text(event.captured_ns)
+    for attachment in event.attachments:
+        if not isinstance(attachment, Attachment) or not isinstance(attachment.data, bytes):
+            raise ValueError(f"event attachments hold a {type(attachment).__name__}, expected Attachment with bytes")
+
+
 def _seconds(time_ns: int) -> float:
     return round(time_ns / SECOND_NS, 6)
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values with the promised rounding: scores 4 decimals, pixels 1, all else 6."""
-    return {key: _json_value(value, _DECIMALS.get(key, 6)) for key, value in data.items()}
+    return {str(key): _json_value(value, _DECIMALS.get(str(key), 6)) for key, value in data.items()}
 
 
 def _json_value(value: Any, decimals: int) -> Any:

@@ -105,7 +105,17 @@ class RuntimeSection(Section):
     workers: int | None = Field(None, ge=1, le=256, description="threads for pure plugins (default: one a core)")
     state: Path = Field(Path(".streamproc"), description="folder for the outbox, checkpoints and repro bundles")
     commit: Duration = Field(10**9, gt=0, description="wall-clock time between commits of a resumable source")
-    drain: Duration = Field(10 * 10**9, ge=0, description="how long the end of a run waits for network sinks")
+    drain: Duration = Field(
+        10 * 10**9,
+        ge=0,
+        description="how long the end of a run waits for network sinks, and a stopped run for whatever hangs",
+    )
+    call_limit: Duration = Field(
+        120 * 10**9, gt=0, description="a call of a source or sink that takes longer counts as hung: it is given up"
+    )
+    open_limit: Duration = Field(
+        600 * 10**9, gt=0, description="a plugin that takes longer to open counts as hung: its stream fails"
+    )
 
 
 class Document(Section):

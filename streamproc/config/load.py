@@ -135,7 +135,14 @@ class _Resolver:
         return Plan(
             streams=tuple(stream for stream in streams if stream is not None),
             sinks=tuple(sink for sink in sinks if sink is not None),
-            runtime=RuntimePlan(state=runtime.state, commit_ns=runtime.commit, drain_ns=runtime.drain, **settings),
+            runtime=RuntimePlan(
+                state=runtime.state,
+                commit_ns=runtime.commit,
+                drain_ns=runtime.drain,
+                call_limit_ns=runtime.call_limit,
+                open_limit_ns=runtime.open_limit,
+                **settings,
+            ),
             source=_redacted(self._reading.written),
         )
 

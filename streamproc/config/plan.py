@@ -87,7 +87,12 @@ class RuntimePlan:
     commit_ns: int = 10**9
     """wall-clock time between two commits of a resumable source"""
     drain_ns: int = 10 * 10**9
-    """how long the end of a run waits for network sinks before it leaves the rest in the outbox"""
+    """how long the end of a run waits for network sinks before it leaves the rest in the outbox, and a stopped one for
+    calls of sources and sinks"""
+    call_limit_ns: int = 120 * 10**9
+    """a call of a source or sink that takes longer (wall clock) counts as hung: it is given up"""
+    open_limit_ns: int = 600 * 10**9
+    """a plugin that takes longer to open counts as hung: its stream fails"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ class Credits:
             self._book(cost)
             return True
 
+    def force(self, cost: int) -> None:
+        """Take room whether there is any or not: for the one frame that must not be given up at a stop."""
+        with self._changed:
+            self._book(cost)
+
     def give_back(self, cost: int) -> None:
         """A frame has come to its end."""
         with self._changed:

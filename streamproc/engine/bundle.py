@@ -32,9 +32,18 @@ _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-ed
 
 
 def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> Path:
-    """Keep what a failing call of `step` got; the path of the bundle. Raises `OSError` when it can't be written."""
+    """Keep what a failing call of `step` got; the path of the bundle, or whatever is raised when it can't be kept."""
     name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}.zip"
     path = folder / name
+    half = path.with_suffix(".part")
+    try:
+        _fill(half, info, step, ticket, outcome)
+        return half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _fill(path: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("bundle.json", json.dumps(_facts(info, step, ticket, outcome), indent=2))
         if ticket.frame is not None:
@@ -48,7 +57,6 @@ def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, out
                 bundle.writestr(
                     "flow.npz", _npz(uv=result.uv, dt_ns=np.int64(result.dt_ns), scale=np.float64(result.scale))
                 )
-    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from streamproc.config.plan import PluginPlan, StreamPlan
 from streamproc.engine.clips import ClipCutter, CutClip
-from streamproc.engine.guard import Outcome
+from streamproc.engine.guard import Outcome, describe
 from streamproc.engine.sampling import Beat
 from streamproc.errors import PluginError, redact
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram, Tally
 from streamproc.models import ModelStore
-from streamproc.plugin import AnyPlugin, ClipPlugin, PluginContext, StreamPlugin
+from streamproc.plugin import AnyPlugin, ClipPlugin, ClipSpec, PluginContext, StreamPlugin
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -92,44 +95,67 @@ class Chain:
                 steps.add(step.index)
         return Due(frozenset(steps), clips)
 
-    def sampler_state(self) -> list[int | None]:
-        """Where each step's beat stands."""
-        return [None if step.beat is None else step.beat.due_ns for step in self.steps]
+    def sampler_state(self) -> dict[str, Any]:
+        """Where each step's beat stands, and the pictures that its next clips need, as plain JSON values."""
+        return {
+            step.name: {
+                "due_ns": None if step.beat is None else step.beat.due_ns,
+                "clip": None if step.cutter is None else step.cutter.state(),
+            }
+            for step in self.steps
+        }
 
-    def restore_samplers(self, state: Sequence[int | None]) -> None:
-        """Go on from what `sampler_state` gave."""
-        for step, due_ns in zip(self.steps, state, strict=True):
+    def restore_samplers(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `sampler_state` gave; a step that wasn't there then starts afresh."""
+        for step in self.steps:
+            kept = state.get(step.name, {})
             if step.beat is not None:
-                step.beat.due_ns = due_ns
+                step.beat.due_ns = kept.get("due_ns")
+            if step.cutter is not None and kept.get("clip") is not None:
+                step.cutter.restore(kept["clip"])
 
     def close(self, log: logging.Logger) -> None:
         """Close every plugin that isn't hung; one that fails doesn't stop the others."""
         for step in self.steps:
             if self.health.hung(step.index):
                 continue
-            try:
-                step.plugin.close()
-            except Exception as error:  # noqa: BLE001
-                log.warning("closing plugin %s failed: %s", step.name, redact(f"{type(error).__name__}: {error}"))
+            close_plugin(step.name, step.plugin, log)
 
 
-def open_chain(plan: StreamPlan, info: StreamInfo, models: ModelStore) -> Chain:
-    """Make and open the plugins of a stream; if one refuses, close the others and raise `PluginError`."""
-    opened: list[AnyPlugin] = []
+def close_plugin(name: str, plugin: AnyPlugin, log: logging.Logger) -> None:
+    """Close a plugin; one that fails at that is only logged."""
     try:
-        steps = list(_open_steps(plan, info, models, opened))
+        plugin.close()
+    except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
+        log.warning("closing plugin %s failed: %s", name, describe(error))
+
+
+class Opener(Protocol):
+    """How a plugin is opened so that one that hangs doesn't hang the run."""
+
+    def __call__(self, what: str, function: Callable[[], T], /) -> T:
+        """Call `function`; `what` names it where it takes too long."""
+        ...
+
+
+def open_chain(plan: StreamPlan, info: StreamInfo, models: ModelStore, opener: Opener) -> Chain:
+    """Make and open the plugins of a stream; if one refuses, close them all and raise `PluginError`."""
+    made: list[tuple[str, AnyPlugin]] = []
+    try:
+        return Chain(list(_open_steps(plan, info, models, opener, made)))
     except BaseException:
-        for plugin in opened:
-            plugin.close()
+        for name, plugin in made:
+            close_plugin(name, plugin, logging.getLogger(__name__))
         raise
-    return Chain(steps)
 
 
-def _open_steps(plan: StreamPlan, info: StreamInfo, models: ModelStore, opened: list[AnyPlugin]) -> Iterator[Step]:
+def _open_steps(
+    plan: StreamPlan, info: StreamInfo, models: ModelStore, opener: Opener, made: list[tuple[str, AnyPlugin]]
+) -> Iterator[Step]:
     places = {entry.name: index for index, entry in enumerate(plan.chain)}
     for index, entry in enumerate(plan.chain):
-        plugin = _open_plugin(entry, info, models)
-        opened.append(plugin)
+        what = f"plugin {entry.name} of stream {info.name}, asked to open,"
+        plugin, clip = opener(what, partial(_open_plugin, entry, info, models, made))
         required = tuple(places[entry.inputs[kind]] for kind in entry.cls.needs if kind is not Flow)
         rate = None if isinstance(plugin, ClipPlugin) else entry.rate
         yield Step(
@@ -137,22 +163,25 @@ def _open_steps(plan: StreamPlan, info: StreamInfo, models: ModelStore, opened: 
             plan=entry,
             plugin=plugin,
             beat=Beat.of(rate, info.nominal_ns),
-            cutter=ClipCutter(plugin.clip(), plan.flow, info.nominal_ns) if isinstance(plugin, ClipPlugin) else None,
+            cutter=None if clip is None else ClipCutter(clip, plan.flow, info.nominal_ns),
             required=required,
             wants_flow=Flow in (*entry.cls.needs, *entry.cls.uses),
         )
 
 
-def _open_plugin(entry: PluginPlan, info: StreamInfo, models: ModelStore) -> AnyPlugin:
+def _open_plugin(
+    entry: PluginPlan, info: StreamInfo, models: ModelStore, made: list[tuple[str, AnyPlugin]]
+) -> tuple[AnyPlugin, ClipSpec | None]:
+    """The opened plugin and the clip that it orders, if it is of that kind."""
     log = logging.getLogger(f"streamproc.plugin.{entry.name}")
     try:
         plugin: Any = entry.cls(entry.options)
+        made.append((entry.name, plugin))
         plugin.open(PluginContext(name=entry.name, stream=info, models=models, log=log))
+        return plugin, plugin.clip() if isinstance(plugin, ClipPlugin) else None
     except Exception as error:
-        what = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        raise PluginError(f"plugin {entry.name} can't be opened for stream {info.name}: {redact(what)}") from error
-    opened: AnyPlugin = plugin
-    return opened
+        what = redact(str(error)) if isinstance(error, PluginError) else describe(error)
+        raise PluginError(f"plugin {entry.name} can't be opened for stream {info.name}: {what}") from error
 
 
 class Health:
@@ -184,6 +213,14 @@ class Health:
         """Whether this step's plugin is stuck in a call that never came back."""
         return index in self._hung
 
+    def in_a_row(self, index: int) -> int:
+        """How many times in a row this step has failed."""
+        return self._in_a_row[index]
+
+    def resume(self, index: int, in_a_row: int) -> None:
+        """Go on counting from what an earlier run came to; a plugin that went off there gets one more try."""
+        self._in_a_row[index] = in_a_row
+
     def record(self, index: int, outcome: Outcome) -> str | None:
         """Count what a call came to; the reason if the plugin is switched off for it."""
         plan = self._steps[index].plan
@@ -195,7 +232,8 @@ class Health:
         limit = 1 if plan.on_error == "disable" else plan.max_failures
         if self._in_a_row[index] < limit:
             return None
-        times = "once" if limit == 1 else f"{limit} times in a row"
+        count = self._in_a_row[index]
+        times = "once" if count == 1 else f"{count} times in a row"
         return self.switch_off(index, f"failed {times}, last with {outcome.error}")
 
     def switch_off(self, index: int, reason: str, hung: bool = False) -> str:

@@ -6,15 +6,20 @@ states; nothing behind it is. It is written before the source commits, and read 
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from streamproc.errors import StreamprocError
+from streamproc.frames import Image
 
 FORMAT = 1
 
@@ -46,11 +51,10 @@ class CheckpointStore:
 
     def read(self, source: str) -> Checkpoint | None:
         """The last checkpoint of a source, None where there is none."""
-        with self._lock:
-            row = self._db.execute("SELECT body FROM checkpoints WHERE source = ?", (source,)).fetchone()
-        if row is None:
+        rows = self._run("SELECT body FROM checkpoints WHERE source = ?", (source,))
+        if not rows:
             return None
-        body = json.loads(row[0])
+        body = json.loads(rows[0][0])
         if body.get("format") != FORMAT:
             raise StreamprocError(
                 f"the checkpoint of {source} in {self._path} has format {body.get('format')}, expected {FORMAT}; "
@@ -61,8 +65,14 @@ class CheckpointStore:
     def write(self, source: str, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint; durable on return."""
         body = {"format": FORMAT, "positions": dict(checkpoint.positions), "streams": dict(checkpoint.streams)}
+        self._run("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (source, json.dumps(body)))
+
+    def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (source, json.dumps(body)))
+            try:
+                return self._db.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise StreamprocError(f"checkpoints can't be kept in {self._path}: {error}; free the disk") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -76,21 +86,41 @@ class Cut:
 
     positions: Mapping[str, int]
     waiting: set[str]
-    """streams whose mark is still on its way"""
-    serial: Callable[[], int]
-    """how much the dispatcher has handed over"""
+    """streams of which not all that came before their mark was handed to the writers yet"""
     streams: dict[str, Any] = field(default_factory=dict)
-    reached: int | None = None
-    """what must be flushed before the checkpoint may be written"""
+    failed: bool = False
+    """a plugin's state can't be had"""
+    _serial: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def reached(self) -> int | None:
+        """What must be flushed before the checkpoint may be written; None while a mark is on its way."""
+        with self._lock:
+            return None if self.waiting else self._serial
 
     def arrived(self, stream: str, body: Any) -> None:
         """The mark of one stream came out at its end."""
         with self._lock:
             self.streams[stream] = body
+
+    def sent(self, stream: str, serial: int) -> None:
+        """All that this stream told before its mark was handed over, when so much had been handed over."""
+        with self._lock:
+            self._serial = max(self._serial, serial)
             self.waiting.discard(stream)
-            if not self.waiting:
-                self.reached = self.serial()
 
 
-__all__ = ["Checkpoint", "CheckpointStore", "Cut"]
+def pack_image(image: Image) -> dict[str, Any]:
+    """A picture as plain JSON values, exactly."""
+    data = base64.b64encode(zlib.compress(image.tobytes(), 1)).decode()
+    return {"shape": list(image.shape), "zlib": data}
+
+
+def unpack_image(kept: Mapping[str, Any]) -> Image:
+    """The picture that `pack_image` packed."""
+    data = zlib.decompress(base64.b64decode(kept["zlib"]))
+    return np.frombuffer(data, np.uint8).reshape(kept["shape"])
+
+
+__all__ = ["Checkpoint", "CheckpointStore", "Cut", "pack_image", "unpack_image"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.config.plan import FlowPlan
+from streamproc.engine.checkpoint import pack_image, unpack_image
 from streamproc.engine.flow import picture_flow
 from streamproc.engine.sampling import Beat
 from streamproc.frames import SECOND_NS, Clip, Frame, Image
@@ -36,7 +39,6 @@ class Sample:
                     self._flow = np.zeros((*self.rgb.shape[:2], 2), np.float32)
                 else:
                     self._flow, _ = picture_flow(plan, self.before, self.gray)
-                    self.before = None
             return self._flow
 
 
@@ -86,6 +88,34 @@ class ClipCutter:
             return None
         self._due_ns = (frame.pts_ns if self._due_ns is None else self._next_due(frame.pts_ns)) + self._spec.stride_ns
         return CutClip(tuple(self._samples), self._spec, self._flow_plan)
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON values from which `restore` goes on exactly, the sampled pictures among them."""
+        samples = list(self._samples)
+        before = samples[0].before if samples else None
+        return {
+            "beat_due_ns": self._beat.due_ns,
+            "due_ns": self._due_ns,
+            "pts_ns": [sample.pts_ns for sample in samples],
+            "rgb": [pack_image(sample.rgb) for sample in samples],
+            "gray": [pack_image(sample.gray) for sample in samples if sample.gray is not None],
+            "before": None if before is None else pack_image(before),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, unless the plugin orders other clips now."""
+        rgb = [unpack_image(kept) for kept in state["rgb"]]
+        grays: list[Image | None] = [unpack_image(kept) for kept in state["gray"]] or [None] * len(rgb)
+        width, height = self._spec.size
+        fits = len(rgb) <= self._spec.frames and all(image.shape[:2] == (height, width) for image in rgb)
+        if not fits or self._spec.flow is not bool(state["gray"]):
+            return
+        self._beat.due_ns, self._due_ns = state["beat_due_ns"], state["due_ns"]
+        before = None if state["before"] is None else unpack_image(state["before"])
+        self._samples.clear()
+        for image, gray, pts_ns in zip(rgb, grays, state["pts_ns"], strict=True):
+            self._samples.append(Sample(rgb=image, pts_ns=pts_ns, before=before, gray=gray))
+            before = gray
 
     def _next_due(self, pts_ns: int) -> int:
         assert self._due_ns is not None

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from streamproc.engine.guard import describe
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer
+from streamproc.engine.writers import Writer, weight
 from streamproc.events import Attachment, Event
 from streamproc.frames import Frame, resize
 from streamproc.sink import EventSink, FrameSink
 
+log = logging.getLogger(__name__)
+
 MOST_HELD = 20_000
 """events of one stream that may wait for other streams or for sinks before its reader pauses"""
+MOST_HELD_BYTES = 64 * 2**20
+"""and about how much memory they may hold"""
 
 THUMBNAIL_WIDTH = 320
 
@@ -27,7 +33,9 @@ class _Queue:
     order: int
     watermark_ns: int = -1
     ended: bool = False
-    held: deque[tuple[int, Event]] = field(default_factory=deque)
+    held: deque[tuple[int, Event | Callable[[int], None]]] = field(default_factory=deque)
+    """by media time: events, and what is to be told how many were handed over before it"""
+    weight: int = 0
 
 
 class Dispatcher:
@@ -45,21 +53,21 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._serial = 0
         self._sinks: dict[str, tuple[str, ...]] = {}
+        self._no_picture = False
 
     def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
         """Take what one ticket came to."""
         writers = [self._writers[name] for name in run.plan.sinks]
         if events and ticket.frame is not None and any(writer.wants_pictures for writer in writers):
-            picture = thumbnail(ticket.frame)
-            events = tuple(replace(event, attachments=(*event.attachments, picture)) for event in events)
+            picture = self._picture(ticket.frame)
+            events = tuple(replace(event, attachments=(*event.attachments, *picture)) for event in events)
         with self._lock:
             self._sinks[run.info.name] = run.plan.sinks
             if not run.info.live and run.info.name in self._queues:
                 self._hold(run.info.name, ticket.moment.pts_ns, events)
             else:
                 self._send(run.plan.sinks, events)
-            serial = self._serial
-        self._send_frame(run, ticket, [w for w in writers if isinstance(w.sink, FrameSink)], serial)
+        self._send_frame(run, ticket, [w for w in writers if isinstance(w.sink, FrameSink)])
 
     def ended(self, stream: str) -> None:
         """Others needn't wait for this stream: it has ended, or it is live, or it only announces streams."""
@@ -68,10 +76,15 @@ class Dispatcher:
                 self._queues[stream].ended = True
                 self._merge()
 
-    @property
-    def serial(self) -> int:
-        """Count of what was handed to the writers so far."""
-        return self._serial
+    def when_sent(self, stream: str, then: Callable[[int], None]) -> None:
+        """Call `then` with the count of what was handed to the writers, once all of this stream so far has been."""
+        with self._lock:
+            line = self._queues.get(stream)
+            if line is not None and line.held:
+                line.held.append((line.held[-1][0], then))
+                return
+            serial = self._serial
+        then(serial)
 
     def flushed_upto(self, sinks: tuple[str, ...], serial: int) -> bool:
         """Whether all that was handed over up to `serial` is durable in every one of these sinks."""
@@ -79,13 +92,18 @@ class Dispatcher:
 
     def crowded(self, stream: str, sinks: tuple[str, ...]) -> bool:
         """Whether so much of this stream waits that its reader should pause."""
-        held = len(self._queues[stream].held) if stream in self._queues else 0
-        return held + max((self._writers[name].backlog for name in sinks), default=0) > MOST_HELD
+        line = self._queues.get(stream)
+        count, size = (0, 0) if line is None else (len(line.held), line.weight)
+        writers = [self._writers[name] for name in sinks]
+        count += max((writer.backlog for writer in writers), default=0)
+        size += max((writer.backlog_bytes for writer in writers), default=0)
+        return count > MOST_HELD or size > MOST_HELD_BYTES
 
     def _hold(self, stream: str, pts_ns: int, events: tuple[Event, ...]) -> None:
         line = self._queues[stream]
         line.watermark_ns = max(line.watermark_ns, pts_ns)
         line.held.extend((pts_ns, event) for event in events)
+        line.weight += sum(map(weight, events))
         self._merge()
 
     def _merge(self) -> None:
@@ -98,7 +116,12 @@ class Dispatcher:
             open_lines = [line for line in self._queues.values() if not line.ended and line.order != order]
             if any((line.watermark_ns, line.order) < (pts_ns, order) for line in open_lines):
                 return
-            self._send(self._sinks[name], (self._queues[name].held.popleft()[1],))
+            item = self._queues[name].held.popleft()[1]
+            if isinstance(item, Event):
+                self._queues[name].weight -= weight(item)
+                self._send(self._sinks[name], (item,))
+            else:
+                item(self._serial)
 
     def _send(self, sinks: tuple[str, ...], events: tuple[Event, ...]) -> None:
         if not events:
@@ -112,14 +135,27 @@ class Dispatcher:
                 )
                 writer.put(self._serial, plain)
 
-    def _send_frame(self, run: StreamRun, ticket: Ticket, writers: list[Writer], serial: int) -> None:
+    def _send_frame(self, run: StreamRun, ticket: Ticket, writers: list[Writer]) -> None:
         if ticket.frame is None:
             return
-        done = _Countdown(len(writers), lambda: run.release(ticket))
-        for writer in writers:
-            writer.put(serial, (ticket.frame,), done)
         if not writers:
             run.release(ticket)
+            return
+        done = _Countdown(len(writers), lambda: run.release(ticket))
+        with self._lock:
+            self._serial += 1
+            for writer in writers:
+                writer.put(self._serial, (ticket.frame,), done)
+
+    def _picture(self, frame: Frame) -> tuple[Attachment, ...]:
+        """A thumbnail, or nothing where the picture can't be converted."""
+        try:
+            return (thumbnail(frame),)
+        except Exception as error:  # noqa: BLE001 - a picture is no reason to lose an event
+            if not self._no_picture:
+                log.warning("no thumbnail stream=%s frame=%d: %s", frame.stream.name, frame.index, describe(error))
+            self._no_picture = True
+            return ()
 
 
 class _Countdown:

@@ -15,6 +15,12 @@ from streamproc.results import Result
 
 Verdict = Literal["ok", "failed", "missing", "off", "hung"]
 
+MOST_ITEMS = 10_000
+"""results and events that one call may give: a generator without end must not eat the memory"""
+
+_LONGEST_ERROR = 2_000
+_LONGEST_TRACE = 20_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -37,21 +43,26 @@ Stamp = Callable[[tuple[Event, ...]], tuple[Event, ...]]
 
 
 def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], stamp: Stamp) -> Outcome:
-    """Run `function`, a bound call of `plugin`'s, and stamp its events; never raises an `Exception`."""
+    """Run `function`, a bound call of `plugin`'s, and stamp its events; what it raises stays inside."""
     started = time.perf_counter()
     try:
         results, events = _sort(name, plugin, function())
         events = stamp(events)
     except MissingInput as error:
-        return Outcome("missing", error=redact(str(error)), seconds=time.perf_counter() - started)
-    except Exception as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's fault alone
-        return Outcome(
-            "failed",
-            error=redact(f"{type(error).__name__}: {error}"),
-            trace=redact(traceback.format_exc()),
-            seconds=time.perf_counter() - started,
-        )
+        return Outcome("missing", error=describe(error), seconds=time.perf_counter() - started)
+    except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, SystemExit too, is its fault alone
+        trace = redact(traceback.format_exc()[-_LONGEST_TRACE:])
+        return Outcome("failed", error=describe(error), trace=trace, seconds=time.perf_counter() - started)
     return Outcome("ok", results, events, seconds=time.perf_counter() - started)
+
+
+def describe(error: BaseException) -> str:
+    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had."""
+    try:
+        text = str(error)[: 10 * _LONGEST_ERROR]
+    except BaseException:  # noqa: BLE001
+        text = "(its own text can't be had)"
+    return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
 
 
 def _sort(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:
@@ -63,7 +74,9 @@ def _sort(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...]
         )
     results: list[Result] = []
     events: list[Event] = []
-    for item in output:
+    for count, item in enumerate(output):
+        if count == MOST_ITEMS:
+            raise PluginError(f"{name} gave more than {MOST_ITEMS:,} items in one call; join them, or end the loop")
         if isinstance(item, Event):
             events.append(item)
         elif isinstance(item, Result):

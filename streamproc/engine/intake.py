@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from streamproc.engine.checkpoint import CheckpointStore, Cut
+from streamproc.engine.chain import Due
+from streamproc.engine.checkpoint import CheckpointStore, Cut, pack_image, unpack_image
+from streamproc.engine.flow import flow_grid
+from streamproc.engine.guard import describe
+from streamproc.engine.pool import Call
 from streamproc.engine.sampling import Beat
-from streamproc.engine.stream import Services, StreamRun, end_ticket
+from streamproc.engine.services import Services
+from streamproc.engine.stream import StreamRun, end_ticket
 from streamproc.engine.ticket import Ticket
+from streamproc.errors import StreamprocError
 from streamproc.events import Moment
-from streamproc.frames import Frame, PixelCache
+from streamproc.frames import Frame, Image, Picture, PixelCache, resize
 from streamproc.media.timeline import Timeline
 from streamproc.models import ModelStore
 from streamproc.plugin import TimeReason
 from streamproc.source import Shot
 
+log = logging.getLogger(__name__)
+
 _BYTES_PER_PIXEL = 6
 """what a frame is reckoned to hold: the decoder's picture (1.5), RGB (3) and some smaller forms"""
+
+_LAST_CAPTURE_NS = 253_402_300_799 * 10**9
+"""the end of the year 9999: a capture time beyond it (or before 1970) is nonsense"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,32 +43,44 @@ class Hall:
     services: Services
     models: ModelStore
     stopping: threading.Event
-    dispatched: Callable[[], int]
+    guarded: Callable[[str, Callable[[], None]], Call]
+    """a call into a source, with the run's limits"""
+    opening: Callable[[str, Callable[[], None]], Call]
+    """a call that opens a plugin, likewise"""
+    when_sent: Callable[[str, Callable[[int], None]], None]
     flushed_upto: Callable[[tuple[str, ...], int], bool]
     crowded: Callable[[str, tuple[str, ...]], bool]
     ended: Callable[[str], None]
     """nothing (more) comes from the stream of this name"""
     store: Callable[[], CheckpointStore]
     commit_s: float
+    drain_s: float
 
 
 class Intake:
-    """Turns the pictures of one stream into tickets."""
+    """Turns the pictures of one stream into tickets.
 
-    def __init__(self, run: StreamRun, timeline: Timeline) -> None:
+    keep_all: whether a frame must not be given up at a stop, as the position behind it will be committed.
+    """
+
+    def __init__(self, run: StreamRun, timeline: Timeline, keep_all: bool = False) -> None:
         self.run = run
         self.timeline = timeline
         self.index = 0
+        self._keep_all = keep_all
         self._rate = Beat.of(run.plan.rate, run.info.nominal_ns)
         self._before: Frame | None = None
         self._lost_at: float | None = None
         self._last = Moment(pts_ns=0, frame_index=0)
+        self._told: set[str] = set()
 
     def feed(self, shot: Shot, hall: Hall, following_ns: int | None = None) -> None:
         """Take a decoded picture: settle it in the ledger at once, or send it on its way.
 
         following_ns: the time stamp of the picture after it, where it is known.
         """
+        if self.run.error:
+            raise StreamprocError(self.run.error)
         back = self._lost_at is not None
         self._reconnect(shot)
         placed = self.timeline.place(shot.pts_ns, following_ns)
@@ -64,7 +89,10 @@ class Intake:
             self.tell("back" if back else "gap", replace(self._last, pts_ns=frame.pts_ns))
         before, self._before = self._before, frame if self.run.chain.wants_flow else None
         self._last = Moment.of(frame)
-        due = self.run.chain.due(frame, self._rate is None or self._rate.takes(frame.pts_ns))
+        due = self._due(frame)
+        if due is None:
+            self.run.ledger.book("undecodable", "conversion")
+            return
         if not due.steps and self.run.chain.steps:
             self.run.ledger.book("sampled_out", "rate")
             return
@@ -92,7 +120,7 @@ class Intake:
         """Let the ordered plugins know that time goes on without a frame."""
         self.run.put(Ticket(moment=moment or self._last, mark=reason))
 
-    def snapshot(self, cut: Cut) -> None:
+    def snapshot(self, cut: Cut, hall: Hall) -> None:
         """Send a mark that brings the plugins' states at exactly this place home."""
         name = self.run.info.name
         body = {
@@ -100,12 +128,15 @@ class Intake:
             "index": self.index,
             "rate_due_ns": self._rate.due_ns if self._rate else None,
             "samplers": self.run.chain.sampler_state(),
-            "last": [self._last.pts_ns, self._last.frame_index],
+            "last": [self._last.pts_ns, self._last.frame_index, self._last.captured_ns],
+            "before": self._kept_before(),
             "info": {"width": self.run.info.width, "height": self.run.info.height},
         }
 
         def arrived(states: Any) -> None:
-            cut.arrived(name, {**body, "plugins": dict(states)})
+            cut.failed = cut.failed or states is None
+            cut.arrived(name, {**body, "plugins": states})
+            hall.when_sent(name, partial(cut.sent, name))
 
         self.run.put(Ticket(moment=self._last, mark="snapshot", on_done=arrived))
 
@@ -116,7 +147,11 @@ class Intake:
         if self._rate is not None:
             self._rate.due_ns = body["rate_due_ns"]
         self.run.chain.restore_samplers(body["samplers"])
-        self._last = Moment(pts_ns=body["last"][0], frame_index=body["last"][1])
+        pts_ns, index, captured_ns = body["last"]
+        self._last = Moment(pts_ns=pts_ns, frame_index=index, captured_ns=captured_ns)
+        if body["before"] is not None and self.run.chain.wants_flow:
+            pixels = PixelCache(_Kept(unpack_image(body["before"])))
+            self._before = Frame(stream=self.run.info, index=index, pts_ns=pts_ns, pixels=pixels)
         self.run.restore(body["plugins"])
 
     def end(self, flush: bool) -> None:
@@ -124,25 +159,61 @@ class Intake:
         self._before = None
         self.run.put(end_ticket(self._last, flush))
 
+    def _kept_before(self) -> dict[str, Any] | None:
+        """The picture that the next frame's flow starts from, at the flow's own size."""
+        if self._before is None:
+            return None
+        try:
+            return pack_image(self._before.pixels.small_gray(*flow_grid(self.run.plan.flow, *self.run.info.size)))
+        except Exception:  # noqa: BLE001 - a picture that can't be converted gives no flow either
+            return None
+
+    def _due(self, frame: Frame) -> Due | None:
+        """What is to run at this frame; None where its picture can't be converted for a clip."""
+        try:
+            return self.run.chain.due(frame, self._rate is None or self._rate.takes(frame.pts_ns))
+        except Exception as error:  # noqa: BLE001 - whatever a decoder's picture raises
+            self._say_once("conversion", f"picture {frame.index} can't be converted: {describe(error)}")
+            return None
+
+    def _say_once(self, topic: str, text: str) -> None:
+        if topic not in self._told:
+            self._told.add(topic)
+            log.warning("stream %s: %s", self.run.info.name, text)
+
     def _frame(self, shot: Shot, pts_ns: int) -> Frame:
         info = self.run.info
         captured = shot.captured_ns
         if captured is None and info.started_ns is not None:
             captured = info.started_ns + pts_ns
+        if captured is not None and not 0 <= captured <= _LAST_CAPTURE_NS:
+            self._say_once("capture", f"capture time {captured} ns isn't between 1970 and 9999: taken as unknown")
+            captured = None
         frame = Frame(
             stream=info,
             index=self.index,
             pts_ns=pts_ns,
-            pixels=PixelCache(shot.picture),
+            pixels=PixelCache(self._fitted(shot.picture)),
             captured_ns=captured,
             keyframe=shot.keyframe,
         )
         self.index += 1
         return frame
 
+    def _fitted(self, picture: Picture) -> Picture:
+        """The picture at the size of its stream, which boxes and zones are in: a source may change it on the way."""
+        size = (picture.width, picture.height)
+        if size == self.run.info.size:
+            return picture
+        self._say_once("size", f"a picture of {size} pixels is fitted to the stream's {self.run.info.size}")
+        return _Fitted(picture, *self.run.info.size)
+
     def _admit(self, ticket: Ticket, hall: Hall) -> None:
         run = self.run
         if run.info.live:
+            if hall.crowded(run.info.name, run.plan.sinks):
+                run.ledger.book("dropped", "sinks")
+                return
             while not run.credits.try_take(ticket.cost):
                 oldest = hall.services.pool.drop_oldest(run.lane)
                 if oldest is None:
@@ -152,14 +223,44 @@ class Intake:
         else:
             self._wait_for_sinks(hall)
             if not run.credits.take(ticket.cost, hall.stopping.is_set):
-                run.ledger.book("dropped", "stopped")
-                return
+                if not self._keep_all:
+                    run.ledger.book("dropped", "stopped")
+                    return
+                run.credits.force(ticket.cost)
         run.ledger.admit()
         self.run.put(ticket)
 
     def _wait_for_sinks(self, hall: Hall) -> None:
         while hall.crowded(self.run.info.name, self.run.plan.sinks) and not hall.stopping.is_set():
             hall.stopping.wait(0.05)
+
+
+class _Kept:
+    """The grey picture that a checkpoint kept, for flow alone."""
+
+    def __init__(self, gray: Image) -> None:
+        self._gray = gray
+        self.height, self.width = gray.shape
+
+    def to_gray(self) -> Image:
+        return self._gray
+
+    to_rgb = to_gray
+
+
+class _Fitted:
+    """A picture at another size than its own."""
+
+    def __init__(self, picture: Picture, width: int, height: int) -> None:
+        self._picture = picture
+        self.width = width
+        self.height = height
+
+    def to_rgb(self) -> Image:
+        return resize(self._picture.to_rgb(), self.width, self.height)
+
+    def to_gray(self) -> Image:
+        return resize(self._picture.to_gray(), self.width, self.height)
 
 
 __all__ = ["Hall", "Intake"]

@@ -81,7 +81,10 @@ class Outbox:
     def count(self, sink: str) -> int:
         """How many events wait for `sink`."""
         with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM outbox WHERE sink = ?", (sink,)).fetchone()[0])
+            try:
+                return int(self._db.execute("SELECT count(*) FROM outbox WHERE sink = ?", (sink,)).fetchone()[0])
+            except sqlite3.Error as error:
+                raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -7,11 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeVar
 
 from streamproc.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Lane:
@@ -25,13 +28,21 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A guarded call that is under way."""
+    """A guarded call into code that isn't the engine's; may be used again for the next one."""
 
     what: str
     limit_s: float
     abandon: Callable[[], None]
     """called once by the watch when the call takes too long"""
-    started: float = field(default_factory=time.monotonic)
+    hurry_s: float | None = None
+    """how long it may take from then on once the run is being stopped; None: stopping changes nothing"""
+    started: float = 0.0
+
+    def overdue(self, now: float, stopped: float | None) -> bool:
+        """Whether it has taken too long at this moment of the monotonic clock."""
+        if now - self.started > self.limit_s:
+            return True
+        return stopped is not None and self.hurry_s is not None and now - max(self.started, stopped) > self.hurry_s
 
 
 class Watch:
@@ -40,11 +51,12 @@ class Watch:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: dict[int, Call] = {}
-        self.abandoned = 0
-        """threads that are stuck in a plugin for good"""
+        self.left: list[str] = []
+        """what the threads are stuck in that were given up for good"""
 
     def enter(self, call: Call) -> None:
         """The current thread begins this call."""
+        call.started = time.monotonic()
         with self._lock:
             self._calls[threading.get_ident()] = call
 
@@ -53,15 +65,24 @@ class Watch:
         with self._lock:
             return self._calls.pop(threading.get_ident(), None) is not None
 
-    def check(self, now: float) -> None:
-        """Abandon what is overdue."""
+    def run(self, call: Call, function: Callable[[], T]) -> T:
+        """Call `function` under watch; raises `Abandoned` when it comes back too late."""
+        self.enter(call)
+        try:
+            return function()
+        finally:
+            if not self.leave():
+                raise Abandoned
+
+    def check(self, now: float, stopped: float | None = None) -> None:
+        """Abandon what is overdue; `stopped` is when the run was told to stop."""
         with self._lock:
-            late = [(ident, call) for ident, call in self._calls.items() if now - call.started > call.limit_s]
-            for ident, _ in late:
+            late = [(ident, call) for ident, call in self._calls.items() if call.overdue(now, stopped)]
+            for ident, call in late:
                 del self._calls[ident]
-                self.abandoned += 1
+                self.left.append(call.what)
         for _, call in late:
-            log.error("%s did not come back within %.1f s; its thread is abandoned", call.what, call.limit_s)
+            log.error("%s did not come back within %.1f s; its thread is abandoned", call.what, now - call.started)
             call.abandon()
 
 

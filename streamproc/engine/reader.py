@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 from streamproc.config.plan import StreamPlan
-from streamproc.engine.chain import Chain, open_chain
+from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
 from streamproc.engine.flow import check_flow
+from streamproc.engine.guard import describe
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
+from streamproc.engine.pool import Abandoned, Call
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import SourceError, SourceLost, StreamprocError, redact
 from streamproc.frames import StreamInfo
@@ -22,6 +26,8 @@ from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSo
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT_S = 60.0
+
+T = TypeVar("T")
 
 
 class SourceRun:
@@ -37,10 +43,16 @@ class SourceRun:
         self.reconnects = 0
         self.info: InputInfo | None = None
         self.frames_read = 0
+        self._busy_with = ""
         self._hall = hall
         self._source: AnySource = plan.source(plan.source_options)
+        self._call: Call = hall.guarded(f"source of stream {plan.name}", self._abandoned)
+        self._left = threading.Event()
+        self._gone = False
+        self._resumed = False
         self._checkpoint: Checkpoint | None = None
         self._positions: dict[str, int] = {}
+        self._committed: dict[str, int] = {}
         self._cut: Cut | None = None
         self._cut_at = time.monotonic()
         self._thread = threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True)
@@ -51,7 +63,9 @@ class SourceRun:
 
     def join(self) -> None:
         """Wait until everything that was read has come out."""
-        self._thread.join()
+        self._left.wait()
+        if not self._gone:
+            self._thread.join()
         for run in self.streams.values():
             run.join()
 
@@ -66,13 +80,33 @@ class SourceRun:
         try:
             check_flow(self.plan.flow)
             self._read_until_end()
+        except Abandoned:
+            return
         except StreamprocError as error:
             self._fail(redact(str(error)))
-        except Exception as error:  # a source's own bug must not take other streams along
-            self._fail(redact(f"{type(error).__name__}: {error}"))
+        except BaseException as error:
+            self._fail(describe(error))
             log.debug("the reader of %s failed", self.plan.name, exc_info=True)
-        finally:
+        self._end()
+
+    def _abandoned(self) -> None:
+        """The watch gave up on a call into the source or a plugin that opens: the stream ends without this thread."""
+        if not self._gone:
+            self._gone = True
+            self._fail(f"{self._busy_with} did not come back in time; its thread is abandoned")
             self._end()
+
+    def _run(self, call: Call, function: Callable[[], T]) -> T:
+        self._busy_with = call.what
+        return self._hall.services.watch.run(call, function)
+
+    def _ask(self, function: Callable[[], T]) -> T:
+        """Call the source under watch."""
+        return self._run(self._call, function)
+
+    def _opening(self, what: str, function: Callable[[], T]) -> T:
+        """Call a plugin that opens, under watch."""
+        return self._run(self._hall.opening(what, self._abandoned), function)
 
     def _fail(self, why: str) -> None:
         self.error = why
@@ -108,18 +142,26 @@ class SourceRun:
             count=self._count,
         )
         try:
-            self.info = self._source.open(context)
+            self.info = info = self._ask(lambda: self._source.open(context))
+            if info.live:
+                self._hall.ended(self.plan.name)
             self._resume()
-            for shot, following in self._looking_ahead(self._shots(), self.info.live):
-                if self._hall.stopping.is_set():
-                    break
-                if shot is not None:
-                    self._take(shot, self.info, following)
+            pairs = self._looking_ahead(self._shots(), info.live)
+            advance = partial(next, pairs, None)
+            while (pair := self._ask(advance)) is not None and not self._hall.stopping.is_set():
+                if pair[0] is not None:
+                    self._take(pair[0], info, pair[1])
                 self._checkpoint_now_and_then()
             if self._hall.stopping.is_set():
                 self._last_checkpoint()
         finally:
-            self._source.close()
+            self._close_source()
+
+    def _close_source(self) -> None:
+        try:
+            self._ask(self._source.close)
+        except Exception as error:  # noqa: BLE001 - everything was read: no reason to fail
+            log.warning("closing the source of %s failed: %s", self.plan.name, describe(error))
 
     def _shots(self) -> Iterator[Shot | None]:
         source = self._source
@@ -147,7 +189,7 @@ class SourceRun:
                 if held is not None:
                     yield held, None if shot is None else shot.pts_ns
                 held = shot
-        except SourceError:
+        except Exception:
             if held is not None:
                 yield held, None
             raise
@@ -158,6 +200,9 @@ class SourceRun:
         self.ledger.book("undecodable", reason)
 
     def _take(self, shot: Shot, info: InputInfo, following_ns: int | None) -> None:
+        if shot.picture.width < 1 or shot.picture.height < 1:
+            self._count("empty")
+            return
         name = shot.stream or self.plan.name
         if name not in self.intakes:
             self._announce(name, shot, info)
@@ -180,44 +225,61 @@ class SourceRun:
             duration_ns=info.duration_ns,
             rotation=info.rotation,
         )
-        chain: Chain = open_chain(self.plan, stream, self._hall.models)
+        chain = open_chain(self.plan, stream, self._hall.models, self._opening)
         ledger = self.ledger if name == self.plan.name else Ledger()
         run = StreamRun(self.plan, stream, chain, ledger, self._hall.services)
-        intake = Intake(run, Timeline(stream.rate))
+        intake = Intake(run, Timeline(stream.rate), keep_all=self._source.resumable)
         kept = self._checkpoint.streams.get(name) if self._checkpoint else None
         if kept is not None:
-            intake.restore(kept)
-        if info.live or name != self.plan.name:
+            self._restore(intake, kept)
+        if name != self.plan.name:
             self._hall.ended(self.plan.name)
-        self.streams[name] = run
         self.intakes[name] = intake
+        self.streams[name] = run
         run.start()
+
+    def _restore(self, intake: Intake, kept: Any) -> None:
+        name = intake.run.info.name
+        try:
+            self._opening(f"a plugin of stream {name}, asked to restore its state,", lambda: intake.restore(kept))
+        except BaseException:
+            self._opening(f"a plugin of stream {name}, asked to close,", lambda: intake.run.chain.close(log))
+            raise
 
     def _end(self) -> None:
         """Send the end behind the last frame; what is open stays open where the next run goes on."""
-        flush = not (self._source.resumable and self._hall.stopping.is_set())
+        stopping = self._hall.stopping.is_set()
+        flush = not (self._source.resumable and (stopping or self.error))
         for intake in self.intakes.values():
             intake.end(flush)
-        if not self.intakes and not self.error and not self._hall.stopping.is_set():
+        if not self.intakes and not self.error and not stopping and not self._resumed:
             self._fail("not one frame could be read; look at it with: streamproc probe")
         if not self.intakes:
             self._hall.ended(self.plan.name)
+        self._left.set()
 
     # --- checkpoints ---
 
     def _resume(self) -> None:
+        """Go on behind what was read: in this run if the source was lost, else by the checkpoint."""
         if not self._source.resumable:
             return
-        self._checkpoint = self._hall.store().read(self.plan.name)
-        if self._checkpoint is not None:
-            self._positions = dict(self._checkpoint.positions)
-            self._source.seek(self._checkpoint.positions)
+        if not self._positions:
+            self._checkpoint = self._hall.store().read(self.plan.name)
+            if self._checkpoint is not None:
+                self._resumed = True
+                self._positions = dict(self._checkpoint.positions)
+                self._committed = dict(self._positions)
+        if self._positions:
+            positions = dict(self._positions)
+            self._ask(lambda: self._source.seek(positions))
 
     def _checkpoint_now_and_then(self) -> None:
-        if not self._source.resumable or not self._positions:
+        if not self._source.resumable:
             return
         self._finish_cut()
-        if self._cut is None and time.monotonic() - self._cut_at >= self._hall.commit_s:
+        late = time.monotonic() - self._cut_at >= self._hall.commit_s
+        if self._cut is None and late and self.intakes and self._positions != self._committed:
             self._begin_cut()
 
     def _begin_cut(self) -> None:
@@ -227,28 +289,33 @@ class SourceRun:
         self._cut = Cut(
             positions=dict(self._positions),
             waiting=set(self.intakes),
-            serial=self._hall.dispatched,
             streams={name: body for name, body in kept.items() if name not in self.intakes},
         )
         for intake in self.intakes.values():
-            intake.snapshot(self._cut)
+            intake.snapshot(self._cut, self._hall)
 
     def _finish_cut(self) -> None:
         cut = self._cut
-        if cut is None or cut.reached is None or not self._hall.flushed_upto(self.plan.sinks, cut.reached):
+        if cut is None:
+            return
+        if cut.failed:
+            self._cut = None
+            return
+        if cut.reached is None or not self._hall.flushed_upto(self.plan.sinks, cut.reached):
             return
         self._checkpoint = Checkpoint(positions=cut.positions, streams=cut.streams)
         self._hall.store().write(self.plan.name, self._checkpoint)
-        self._source.commit(cut.positions)
+        self._ask(lambda: self._source.commit(cut.positions))
+        self._committed = dict(cut.positions)
         self._cut = None
 
     def _last_checkpoint(self) -> None:
         """At an orderly stop: wait for everything read so far to be done, then commit it."""
         if not self._source.resumable or not self.intakes:
             return
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + self._hall.drain_s
         self._await_cut(deadline)
-        if self._cut is None:
+        if self._cut is None and self._positions != self._committed:
             self._begin_cut()
             self._await_cut(deadline)
 

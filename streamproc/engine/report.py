@@ -75,14 +75,20 @@ class RunReport:
     stopped: str = ""
     """why the run was ended early"""
     outbox_error: str = ""
-    abandoned_threads: int = 0
+    abandoned: tuple[str, ...] = ()
+    """what the threads are stuck in that were given up: a plugin, a source, a sink"""
+
+    @property
+    def abandoned_threads(self) -> int:
+        """How many threads are stuck for good: leave the process by `os._exit`."""
+        return len(self.abandoned)
 
     @property
     def exit_code(self) -> int:
         """See `streamproc.exits`."""
         if self.outbox_error:
             return OUTBOX_FAILED
-        if any(sink.undelivered or (sink.trouble and not sink.delivered) for sink in self.sinks):
+        if any(sink.undelivered or sink.trouble for sink in self.sinks):
             return UNDELIVERED
         if self.stopped or any(plugin.off for stream in self.streams for plugin in stream.plugins):
             return PLUGIN_FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
 from streamproc.engine.outbox import Outbox, OutboxError
-from streamproc.engine.pool import Pool, Watch
+from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
-from streamproc.engine.stream import Services, StreamRun
+from streamproc.engine.services import Services
+from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
 from streamproc.engine.writers import Writer
+from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
@@ -49,7 +51,9 @@ class Engine:
         self._outbox_error = ""
         self._store: CheckpointStore | None = None
         self._made = threading.Lock()
-        self._watch = Watch()
+        self.watch = Watch()
+        self._stopped_at: float | None = None
+        self._begun = False
         self._pool = Pool(plan.runtime.workers)
         self._events = Tally()
         self._started = (0.0, 0.0)
@@ -64,18 +68,26 @@ class Engine:
         ]
 
     def run(self) -> RunReport:
-        """Start everything, wait for the end, and say what it came to."""
+        """Start everything, wait for the end, and say what it came to. An engine runs once."""
+        if self._begun:
+            raise StreamprocError("this engine has run already; make another one from the plan")
+        self._begun = True
         self._started = (time.monotonic(), time.process_time())
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
+        guard.start()
+        for writer in self._writers.values():
+            writer.start()
+        self._pool.start()
         try:
-            for writer in self._writers.values():
-                writer.start()
-            self._pool.start()
-            guard.start()
             for source in self._sources:
                 source.start()
             for source in self._sources:
                 source.join()
+        except BaseException:
+            self.stop()
+            for source in self._sources:
+                source.join()
+            raise
         finally:
             self._end(guard)
         return self.report()
@@ -85,6 +97,8 @@ class Engine:
         if reason and not self._stop_reason:
             self._stop_reason = reason
             log.warning("the run is being stopped: %s", reason)
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
         self._stopping.set()
         for source in self._sources:
             source.nudge()
@@ -101,7 +115,7 @@ class Engine:
 
     def report(self) -> RunReport:
         """What the run has come to so far."""
-        wall, cpu = self._started
+        wall, cpu = self._started if self._begun else (time.monotonic(), time.process_time())
         return RunReport(
             streams=tuple(report for source in self._sources for report in _stream_reports(source)),
             sinks=tuple(_sink_report(writer) for name, writer in self._writers.items() if name not in self._always),
@@ -113,7 +127,7 @@ class Engine:
             interrupted=self._interrupted,
             stopped=self._stop_reason,
             outbox_error=self._outbox_error,
-            abandoned_threads=self._watch.abandoned,
+            abandoned=tuple(self.watch.left),
         )
 
     def live_streams(self) -> list[StreamRun]:
@@ -133,6 +147,15 @@ class Engine:
     def ended(self, run: StreamRun) -> None:
         """A stream has come to its end."""
         self._dispatcher.ended(run.plan.name)
+
+    def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
+        """A call into a source or sink, with the run's limits."""
+        runtime = self.plan.runtime
+        return Call(what, runtime.call_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9)
+
+    def _opening(self, what: str, abandon: Callable[[], None]) -> Call:
+        runtime = self.plan.runtime
+        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9)
 
     def outbox(self) -> Outbox:
         """The run's outbox, made on first use."""
@@ -167,7 +190,7 @@ class Engine:
     def _hall(self, models: ModelStore) -> Hall:
         services = Services(
             pool=self._pool,
-            watch=self._watch,
+            watch=self.watch,
             outlet=self,
             frames_in_flight=max(4, 2 * self.plan.runtime.workers + 2),
             events=self._events,
@@ -177,45 +200,41 @@ class Engine:
             services=services,
             models=models,
             stopping=self._stopping,
-            dispatched=lambda: self._dispatcher.serial,
+            guarded=self.guarded,
+            opening=self._opening,
+            when_sent=self._dispatcher.when_sent,
             flushed_upto=self._dispatcher.flushed_upto,
             crowded=self._dispatcher.crowded,
             ended=self._dispatcher.ended,
             store=self._checkpoints,
             commit_s=self.plan.runtime.commit_ns / 1e9,
+            drain_s=self.plan.runtime.drain_ns / 1e9,
         )
 
     def _guard(self) -> None:
         while not self._finished.wait(_WATCH_EVERY_S):
-            self._watch.check(time.monotonic())
+            self.watch.check(time.monotonic(), self._stopped_at)
 
     def _end(self, guard: threading.Thread) -> None:
-        self._stopping_all()
         self._pool.close()
-        self._finished.set()
-        if guard.is_alive():
-            guard.join()
         for writer in self._writers.values():
             writer.close(self.plan.runtime.drain_ns / 1e9)
         for writer in self._writers.values():
             writer.join()
+        self._finished.set()
+        guard.join()
         for kept in (self._outbox, self._store):
             if kept is not None:
                 kept.close()
 
-    def _stopping_all(self) -> None:
-        """Only on an unexpected way out are there readers left to stop."""
-        if any(not run.done.is_set() for run in self.live_streams()):
-            self.stop()
-            for source in self._sources:
-                source.join()
-
 
 def _stream_reports(source: SourceRun) -> list[StreamReport]:
-    if not source.streams:
-        name = source.plan.name
-        return [StreamReport(name=name, ledger=source.ledger.page(), media_s=0.0, error=source.error)]
-    return [_stream_report(source, run) for run in list(source.streams.values())]
+    """One for each stream that has shown up, and one for the source itself where it counted something of its own."""
+    found = [_stream_report(source, run) for run in list(source.streams.values())]
+    page = source.ledger.page()
+    if not found or (page.seen and source.plan.name not in source.streams):
+        found.append(StreamReport(name=source.plan.name, ledger=page, media_s=0.0, error=source.error))
+    return found
 
 
 def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
@@ -233,7 +252,7 @@ def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
         latency_mean_s=run.latency.mean,
         latency_p95_s=run.latency.quantile(0.95),
         plugins=tuple(_plugin_reports(run)),
-        error=source.error,
+        error=run.error or source.error,
         repeatable=run.repeatable,
         ended=run.done.is_set(),
     )

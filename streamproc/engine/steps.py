@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from streamproc.engine.chain import Step
+from streamproc.engine.guard import Outcome, describe
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import StreamprocError
 from streamproc.frames import Flow, Frame, PixelCache
@@ -42,6 +44,15 @@ def _run_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Ou
     if ticket.mark == "snapshot":
         return None
     return plugin.on_time(ticket.moment, ticket.mark)
+
+
+def kept_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
+    """(None, the plugin's state as plain JSON values or None), or (why it can't be had, None)."""
+    try:
+        state = plugin.state()
+        return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
+    except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
+        return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
 
 
 class _NoPicture:

@@ -11,58 +11,28 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.admission import Credits
 from streamproc.engine.bundle import write_bundle
-from streamproc.engine.chain import Chain, Stage, Step
+from streamproc.engine.chain import Chain, Stage, Step, close_plugin
 from streamproc.engine.flow import frame_flow
-from streamproc.engine.guard import MISSING, OFF, Outcome, call
+from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
 from streamproc.engine.ledger import Ledger
-from streamproc.engine.pool import Abandoned, Call, Lane, Pool, Watch
-from streamproc.engine.steps import FLOW, has_needs, process
+from streamproc.engine.pool import Abandoned, Call, Lane
+from streamproc.engine.services import Services
+from streamproc.engine.steps import FLOW, has_needs, kept_state, process
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import StreamprocError
+from streamproc.errors import PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Flow, StreamInfo
-from streamproc.metrics import Histogram, Tally
+from streamproc.metrics import Histogram
 from streamproc.plugin import Results, StreamPlugin
 
 log = logging.getLogger(__name__)
-
-
-class Outlet(Protocol):
-    """Where finished frames and their events go."""
-
-    def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
-        """Take what one ticket came to; the credit of a frame is given back through `run.release`."""
-        ...
-
-    def ended(self, run: StreamRun) -> None:
-        """Nothing more comes from this stream."""
-        ...
-
-    def stop(self, reason: str) -> None:
-        """A plugin asks for the whole run to end."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """What all streams of a run share."""
-
-    pool: Pool
-    watch: Watch
-    outlet: Outlet
-    frames_in_flight: int
-    """most frames of one stream between reader and sinks"""
-    events: Tally
-    """events by (stream, type)"""
-    bundles: Callable[[], Any] = field(repr=False)
-    """the folder for repro bundles, made on first use"""
 
 
 class StreamRun:
@@ -76,6 +46,8 @@ class StreamRun:
         self.ledger = ledger
         self.credits = Credits(plan.buffer_bytes, services.frames_in_flight)
         self.latency = Histogram()
+        self.error = ""
+        """why the engine gave this stream up: a bug of its own"""
         self.repeatable = True
         """false once a time-out struck"""
         self.last_pts_ns = 0
@@ -83,13 +55,16 @@ class StreamRun:
         self.done = threading.Event()
         self.lane = Lane(self._run_pure)
         self._services = services
-        self._mail: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
         self._waiting: list[dict[int, Ticket]] = [{} for _ in chain.stages]
         self._next = [0 for _ in chain.stages]
         self._counts: dict[str, tuple[int, int]] = {}
         self._bundled: set[int] = set()
         self._generation = 0
+        self._at: Ticket | None = None
         self._unfinished: tuple[Ticket, Stage] | None = None
+        self._to_close: list[Step] | None = None
+        self._flow_failed = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -109,44 +84,69 @@ class StreamRun:
 
     def release(self, ticket: Ticket) -> None:
         """A frame's pixels are no longer needed: give its credit back."""
-        if ticket.frame is not None:
+        if ticket.frame is not None and not ticket.released:
+            ticket.released = True
             self.credits.give_back(ticket.cost)
 
     def drop(self, ticket: Ticket, reason: str) -> None:
         """Give a waiting frame up."""
         self.ledger.settle("dropped", reason)
-        self.credits.give_back(ticket.cost)
+        self.release(ticket)
 
     def restore(self, states: Mapping[str, Any]) -> None:
-        """Go on from what a snapshot brought home, before the first frame."""
+        """Go on from what a snapshot brought home, before the first frame; `PluginError` when a plugin can't."""
         for step in self.chain.steps:
             kept = states.get(step.name)
-            if kept is None or not isinstance(step.plugin, StreamPlugin):
+            if kept is None:
                 continue
-            if kept["told"] is not None:
+            self.chain.health.resume(step.index, kept.get("failures", 0))
+            if kept.get("told") is not None:
                 self._counts[step.name] = (kept["told"][0], kept["told"][1])
-            if kept["state"] is not None:
-                step.plugin.restore(kept["state"])
+            if kept.get("state") is not None and isinstance(step.plugin, StreamPlugin):
+                try:
+                    step.plugin.restore(kept["state"])
+                except Exception as error:
+                    raise PluginError(
+                        f"plugin {step.name} can't go on from the state that it kept: {describe(error)}; run the "
+                        "version that kept it, or remove checkpoints.sqlite in runtime.state to start afresh"
+                    ) from error
 
     # --- pure stages, on the pool ---
 
     def _run_pure(self, ticket: Ticket) -> None:
-        stage = self.chain.stages[ticket.stage]
+        try:
+            ticket.attempt = self._attempt(ticket)
+        except Exception as error:  # noqa: BLE001 - the engine's own bug: the tail says so
+            ticket.crash = error
+        self._mail.put(ticket)
+
+    def _attempt(self, ticket: Ticket) -> dict[int, Outcome]:
+        """What a pure stage comes to; nothing of it counts before the tail takes it in order."""
         ticket.off = self.chain.health.off
+        if ticket.before is not None:
+            self._add_flow(ticket)
         attempt: dict[int, Outcome] = {}
         found = dict(ticket.found)
-        if ticket.stage == 0 and ticket.before is not None and ticket.frame is not None:
-            found[FLOW, Flow] = frame_flow(self.plan.flow, ticket.before, ticket.frame)
-            ticket.found[FLOW, Flow] = found[FLOW, Flow]
-            ticket.before = None
-        for step in stage.steps:
+        for step in self.chain.stages[ticket.stage].steps:
             if step.index not in ticket.due.steps:
                 continue
             outcome = self._run_step(ticket, step, found, attempt)
             attempt[step.index] = outcome
-            found.update({(step.name, type(result)): result for result in outcome.results})
-        ticket.attempt = attempt
-        self._mail.put(ticket)
+            for result in outcome.results:
+                found[step.name, type(result)] = result
+        return attempt
+
+    def _add_flow(self, ticket: Ticket) -> None:
+        """Flow from the frame before; where it can't be computed, what needs it goes without."""
+        assert ticket.before is not None
+        assert ticket.frame is not None
+        try:
+            ticket.found[FLOW, Flow] = frame_flow(self.plan.flow, ticket.before, ticket.frame)
+        except Exception as error:  # noqa: BLE001 - a picture that can't be converted
+            if not self._flow_failed:
+                log.warning("no flow stream=%s frame=%d: %s", self.info.name, ticket.frame.index, describe(error))
+            self._flow_failed = True
+        ticket.before = None
 
     def _run_step(
         self, ticket: Ticket, step: Step, found: dict[tuple[str, type], Any], attempt: dict[int, Outcome]
@@ -156,18 +156,19 @@ class StreamRun:
             return OFF
         if not has_needs(step, found):
             return MISSING
-        told = {**ticket.events, **{index: outcome.events for index, outcome in attempt.items()}}
+        told = {**ticket.events, **{index: outcome.events for index, outcome in attempt.items() if outcome.events}}
         events = tuple(event for index in sorted(told) for event in told[index])
         past = Results(found, step.plan.inputs, events)
         abandon = partial(self._pure_hung, ticket, step, threading.current_thread())
         self._enter(step, abandon)
-        outcome = call(step.name, step.plugin, partial(process, ticket, step, past), partial(self._stamp, step, 0))
+        stamp = partial(self._stamp, ticket.moment, step, 0)
+        outcome = call(step.name, step.plugin, partial(process, ticket, step, past), stamp)
         self._leave()
         step.seconds.observe(outcome.seconds)
         return outcome
 
-    def _stamp(self, step: Step, count: int, events: tuple[Event, ...]) -> tuple[Event, ...]:
-        return tuple(event.stamped(self.info, step.name, count + n) for n, event in enumerate(events))
+    def _stamp(self, moment: Moment, step: Step, count: int, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        return tuple(event.stamped(self.info, step.name, count + n, moment) for n, event in enumerate(events))
 
     def _enter(self, step: Step, abandon: Callable[[], None]) -> None:
         what = f"plugin {step.name} of stream {self.info.name}"
@@ -202,20 +203,60 @@ class StreamRun:
 
     def _tail(self, generation: int) -> None:
         try:
-            if self._unfinished is not None:
-                ticket, stage = self._unfinished
-                self._run_ordered(ticket, stage)
-                self._go_on(ticket)
-                self._take_all()
-            while self._generation == generation:
+            self._take_over()
+            while self._generation == generation and self._to_close is None:
                 arrived = self._mail.get()
-                if arrived is None:
-                    break
                 self._waiting[arrived.stage][arrived.sequence] = arrived
                 self._take_all()
+            self._close_plugins()
         except Abandoned:
             return
+        except Exception as error:  # noqa: BLE001 - the engine's own bug must end this stream, not hang the run
+            self._break_down(error)
         self.done.set()
+
+    def _take_over(self) -> None:
+        """Go on where the tail before this one got stuck: behind the plugin that hangs."""
+        if self._unfinished is not None:
+            ticket, stage = self._unfinished
+            self._run_ordered(ticket, stage)
+            self._go_on(ticket)
+            self._take_all()
+
+    def _close_plugins(self) -> None:
+        while self._to_close:
+            step = self._to_close.pop(0)
+            if self.chain.health.hung(step.index):
+                continue
+            self._enter(step, partial(self._ordered_hung, step))
+            close_plugin(step.name, step.plugin, log)
+            self._leave()
+
+    def _break_down(self, error: Exception) -> None:
+        """Give the stream up, but settle every frame that is still on its way."""
+        self.error = f"streamproc itself failed: {describe(error)}; please report it"
+        log.error("stream %s: %s", self.info.name, self.error, exc_info=error)
+        left = [ticket for waiting in self._waiting for ticket in waiting.values()]
+        left += [] if self._at is None else [self._at]
+        ended = False
+        while True:
+            for ticket in left:
+                ended = self._give_up(ticket) or ended
+            if ended and self.ledger.page().in_flight <= 0:
+                break
+            left = [self._mail.get()]
+        self._services.outlet.ended(self)
+        self.chain.close(log)
+
+    def _give_up(self, ticket: Ticket) -> bool:
+        """Settle a ticket of a broken stream; whether it was the last one."""
+        if ticket.frame is not None and not ticket.settled:
+            ticket.settled = True
+            self.ledger.settle("failed", "streamproc itself")
+        self.release(ticket)
+        if ticket.on_done is not None:
+            ticket.on_done(None)
+        return ticket.mark == "end"
 
     def _take_all(self) -> None:
         """Accept, in order, every ticket that is ready at any stage."""
@@ -232,8 +273,13 @@ class StreamRun:
         if ticket.frame is not None and self.chain.health.off - ticket.off and self._touches(ticket, stage):
             self._services.pool.submit(partial(self._run_pure, ticket))
             return False
+        self._at = ticket
+        if ticket.crash is not None:
+            raise ticket.crash
         self._next[stage] += 1
         for step in self.chain.stages[stage].steps:
+            if ticket.mark == "snapshot":
+                ticket.states[step.name] = {"failures": self.chain.health.in_a_row(step.index)}
             if step.index in ticket.attempt:
                 self._book(ticket, step, ticket.attempt[step.index])
         ticket.attempt = {}
@@ -269,7 +315,7 @@ class StreamRun:
             ticket.position += 1
             if ticket.mark == "snapshot":
                 self._keep_state(ticket, step)
-            elif ticket.mark is not None or step.index in ticket.due.steps:
+            elif step.index in ticket.due.steps or (ticket.mark and step.index not in self.chain.health.off):
                 self._book(ticket, step, self._run_ordered_step(ticket, step))
         ticket.position = 0
         ticket.stage += 1
@@ -282,18 +328,19 @@ class StreamRun:
             return MISSING
         past = Results(ticket.found, step.plan.inputs, ticket.told())
         self._enter(step, partial(self._ordered_hung, step))
-        stamp = partial(self._stamp_in_order, ticket.moment.frame_index, step)
+        stamp = partial(self._stamp_in_order, ticket.moment, step)
         outcome = call(step.name, step.plugin, partial(process, ticket, step, past), stamp)
         self._leave()
         step.seconds.observe(outcome.seconds)
         # what a tracker gives outside a frame has no frame to belong to
         return outcome if ticket.mark is None else replace(outcome, results=())
 
-    def _stamp_in_order(self, index: int, step: Step, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    def _stamp_in_order(self, moment: Moment, step: Step, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """Number the events of a plugin at one frame through, over `process`, `on_time` and `flush`."""
+        index = moment.frame_index
         before, count = self._counts.get(step.name, (index, 0))
         count = count if before == index else 0
-        stamped = self._stamp(step, count, events)
+        stamped = self._stamp(moment, step, count, events)
         if stamped:
             self._counts[step.name] = (index, count + len(stamped))
         return stamped
@@ -304,9 +351,18 @@ class StreamRun:
         self._spawn_tail()
 
     def _keep_state(self, ticket: Ticket, step: Step) -> None:
-        if isinstance(step.plugin, StreamPlugin) and step.index not in self.chain.health.off:
-            state = step.plugin.state()
-            ticket.states[step.name] = {"state": state, "told": self._counts.get(step.name)}
+        """Take a plugin's state now, as text: it may be the plugin's own object, which changes with the next frame."""
+        if not isinstance(step.plugin, StreamPlugin) or step.index in self.chain.health.off:
+            return
+        failures = self.chain.health.in_a_row(step.index)
+        self._enter(step, partial(self._ordered_hung, step))
+        outcome, state = kept_state(step.plugin)
+        self._leave()
+        if outcome is not None:
+            ticket.spoilt = True
+            self._book(ticket, step, outcome)
+            return
+        ticket.states[step.name] = {"state": state, "told": self._counts.get(step.name), "failures": failures}
 
     def _book(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         """Take an outcome in order: results, events, failures."""
@@ -326,13 +382,13 @@ class StreamRun:
         if total in (1, 10, 100) or total % 1000 == 0:
             place = f"stream={self.info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
             log.warning("plugin failed %s: %s", place, outcome.error)
-        if step.index not in self._bundled:
+        if step.index not in self._bundled and ticket.frame is not None:
             self._bundled.add(step.index)
             try:
                 path = write_bundle(self._services.bundles(), self.info, step, ticket, outcome)
                 log.warning("what made it fail is kept in %s: streamproc repro shows it again", path)
-            except (OSError, StreamprocError, ValueError) as error:
-                log.warning("the failing input can't be kept: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into
+                log.warning("the failing input can't be kept: %s", describe(error))
         if step.plan.on_error == "stop":
             where = f"plugin {step.name} of stream {self.info.name} failed at frame {ticket.moment.frame_index}"
             self._services.outlet.stop(f"{where}: {outcome.error}")
@@ -341,7 +397,7 @@ class StreamRun:
         """The ticket has passed the whole chain, in order."""
         if ticket.mark == "snapshot":
             if ticket.on_done is not None:
-                ticket.on_done(ticket.states)
+                ticket.on_done(None if ticket.spoilt else ticket.states)
             return
         events = ticket.told()
         for event in events:
@@ -349,11 +405,11 @@ class StreamRun:
         if ticket.frame is not None:
             self.last_pts_ns = ticket.moment.pts_ns
             self._settle(ticket)
+            ticket.settled = True
         self._services.outlet.deliver(self, ticket, events)
         if ticket.mark == "end":
-            self.chain.close(log)
             self._services.outlet.ended(self)
-            self._mail.put(None)
+            self._to_close = list(self.chain.steps)
 
     def _settle(self, ticket: Ticket) -> None:
         verdicts = {outcome.verdict for outcome in ticket.outcomes.values()}

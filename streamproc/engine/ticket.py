@@ -28,8 +28,10 @@ class Ticket:
     cost: int = 0
     """bytes of admission credit that it holds"""
     mark: Mark | None = None
-    on_done: Callable[[Mapping[str, Any]], None] | None = None
-    """for a snapshot: what to do with the plugins' states"""
+    on_done: Callable[[Mapping[str, Any] | None], None] | None = None
+    """for a snapshot: what to do with the plugins' states; None: they can't all be had"""
+    spoilt: bool = False
+    """a plugin's state can't be had"""
     flush: bool = True
     """for the end: whether what is open is to be closed"""
     admitted: float = field(default_factory=time.perf_counter)
@@ -45,6 +47,12 @@ class Ticket:
     found: dict[tuple[str, type], Any] = field(default_factory=dict)
     events: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
+    settled: bool = False
+    """it stands in its bucket of the ledger"""
+    released: bool = False
+    """its credit was given back"""
+    crash: Exception | None = None
+    """what went wrong in the engine itself"""
 
     def told(self) -> tuple[Event, ...]:
         """Events so far, in the order of the chain."""

@@ -6,26 +6,27 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from streamproc.config.plan import SinkPlan
+from streamproc.engine.calling import GuardedSink, Retry
+from streamproc.engine.guard import describe
 from streamproc.engine.outbox import Outbox, OutboxError
-from streamproc.errors import SinkBusy, SinkError, redact
+from streamproc.engine.pool import Abandoned, Call, Watch
+from streamproc.errors import SinkBusy, SinkError
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.metrics import Tally
-from streamproc.sink import AnySink, EventSink, SinkContext
+from streamproc.sink import AnySink, EventSink
 
 log = logging.getLogger(__name__)
 
 BATCH = 256
 _FLUSH_EVERY_S = 0.25
-_FIRST_WAIT_S = 0.2
-_LONGEST_WAIT_S = 30.0
 _LOCAL_TRIES = 5
+_EVENT_BYTES = 1_000
 
 
 @dataclass(slots=True)
@@ -33,10 +34,28 @@ class _Entry:
     serial: int
     item: Event | Frame
     written: Callable[[], None] | None = None
+    weight: int = 0
+
+
+def weight(item: Event | Frame) -> int:
+    """About how many bytes an event holds in memory; a frame's are reckoned by its stream's credits."""
+    if isinstance(item, Frame):
+        return 0
+    sized = [value for value in item.data.values() if isinstance(value, str | list | dict)]
+    return _EVENT_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
 
 
 class Desk(Protocol):
     """What a writer may ask of the run."""
+
+    @property
+    def watch(self) -> Watch:
+        """Knows the calls under way."""
+        ...
+
+    def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
+        """A call into a source or sink, with the run's limits."""
+        ...
 
     def outbox(self) -> Outbox:
         """The run's outbox, made on first use."""
@@ -51,32 +70,12 @@ class Desk(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Retry:
-    """When to try again, and how often it was tried."""
-
-    tries: int = 0
-    at: float = 0.0
-    last_error: str = ""
-
-    def failed(self, error: SinkError) -> None:
-        """Put the next try off: as the sink asks, else twice as long each time."""
-        self.tries += 1
-        self.last_error = redact(str(error))
-        wait = error.retry_after_s if isinstance(error, SinkBusy) else _FIRST_WAIT_S * 2 ** min(self.tries - 1, 10)
-        self.at = time.monotonic() + min(wait, _LONGEST_WAIT_S)
-
-    @property
-    def left_s(self) -> float:
-        return max(0.0, self.at - time.monotonic())
-
-
 class Writer:
     """Owns one sink and the thread that alone touches it.
 
     A local sink gets its items from memory and is given up after some failures in a row: the events that it then
-    hasn't got go to the outbox and are reported. A network sink for events gets them from the outbox and is never
-    given up.
+    hasn't flushed go to the outbox and are reported. A network sink for events gets them from the outbox and is never
+    given up. A sink of either kind that hangs in a call is given up with its thread; another thread takes over here.
     """
 
     def __init__(self, plan: SinkPlan, sink: AnySink, desk: Desk) -> None:
@@ -89,20 +88,27 @@ class Writer:
         self.undelivered = 0
         self._desk = desk
         self._stows = sink.network and isinstance(sink, EventSink)
+        self._guarded = GuardedSink(plan.name, sink, desk.watch, desk.guarded(f"sink {plan.name}", self._hung))
         self._wake = threading.Condition()
         self._inbox: deque[_Entry] = deque()
         self._batch: list[_Entry] = []
+        self._unflushed: list[_Entry] = []  # events written but not durable yet
+        self._unflushed_frames = 0
+        self._weight = 0
         self._received = 0
         self._flushed = 0
         self._dirty = False
+        self._old_rows = False  # an earlier run left events in the outbox
         self._flush_at = 0.0
         self._closing = False
         self._deadline = float("inf")
-        self._retry = _Retry()
-        self._open = False
+        self._retry = Retry()
         self._dead = False
-        self._listeners: list[Callable[[], None]] = []
-        self._thread = threading.Thread(target=self._work, name=f"streamproc-sink-{self.name}", daemon=True)
+        self._stuck = False
+        self._no_outbox = False
+        self._lossy = False  # something is gone for good: a checkpoint must not pass over it
+        self._done = threading.Event()
+        self._thread = self._new_thread()
 
     @property
     def wants_pictures(self) -> bool:
@@ -114,27 +120,29 @@ class Writer:
         """Items that wait in memory."""
         return len(self._inbox) + len(self._batch)
 
-    def on_progress(self, listener: Callable[[], None]) -> None:
-        """Call `listener` (from the writer's thread) whenever the backlog may have shrunk."""
-        self._listeners.append(listener)
+    @property
+    def backlog_bytes(self) -> int:
+        """About how much memory they hold, frames not counted."""
+        return self._weight
 
     def start(self) -> None:
         """Start the thread; the sink is opened there."""
-        self._dirty = self._stows and self._desk.outbox().count(self.name) > 0
         self._thread.start()
 
     def put(self, serial: int, items: Sequence[Event | Frame], written: Callable[[], None] | None = None) -> None:
         """Take items; `written` is called once the sink has taken the last of them, or was given up."""
         with self._wake:
             for position, item in enumerate(items):
-                self._inbox.append(_Entry(serial, item, written if position == len(items) - 1 else None))
+                entry = _Entry(serial, item, written if position == len(items) - 1 else None, weight(item))
+                self._inbox.append(entry)
+                self._weight += entry.weight
             self._received = max(self._received, serial)
             self._wake.notify()
 
     def flushed_upto(self, serial: int) -> bool:
         """Whether all that came up to this serial is durable at the other side."""
         with self._wake:
-            return self._flushed >= serial or (self._flushed >= self._received and not self._inbox)
+            return self._flushed >= min(serial, self._received)
 
     def close(self, drain_s: float) -> None:
         """Deliver what is left (a network sink: for so long), flush, close the sink; call `join` after it."""
@@ -144,71 +152,101 @@ class Writer:
             self._wake.notify()
 
     def join(self) -> None:
-        """Wait for the thread to end."""
+        """Wait for the thread to end (the one that isn't stuck)."""
+        self._done.wait()
         self._thread.join()
 
     # --- the writer's thread ---
 
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._work, name=f"streamproc-sink-{self.name}", daemon=True)
+
+    def _hung(self) -> None:
+        """The watch gave up on a call: another thread buries what comes; called once, by the watch."""
+        self.trouble = "a call of it did not come back in time; it was given up"
+        log.warning("sink %s is given up: %s", self.name, self.trouble)
+        self._dead = self._stuck = True
+        self._thread = self._new_thread()
+        self._thread.start()
+
     def _work(self) -> None:
         try:
+            if not self._stuck:
+                self._guarded_turn(self._look_for_old_rows)
             while not self._finished():
-                self._turn()
-                for listener in self._listeners:
-                    listener()
+                self._guarded_turn(self._turn)
+            if not self._stuck:
+                self.trouble = self._guarded.close() or self.trouble
+            self._guarded_turn(self._count_undelivered)
+        except Abandoned:
+            return
+        self._done.set()
+
+    def _guarded_turn(self, turn: Callable[[], None]) -> None:
+        """One turn, whatever goes wrong in it."""
+        try:
+            turn()
+        except SinkError as error:
+            self._failed(error)
         except OutboxError as error:
+            if not self._no_outbox:
+                self._desk.outbox_failed(error)
             self.trouble = str(error)
-            self.undelivered += self.backlog
-            self._desk.outbox_failed(error)
-            self._release([*self._batch, *self._inbox])
-        finally:
-            self._close_sink()
+            self._dead = self._no_outbox = self._lossy = True
+        except Exception as error:
+            log.error("the writer of sink %s failed: %s", self.name, describe(error), exc_info=error)
+            self.trouble = f"streamproc itself failed: {describe(error)}; please report it"
+            self._dead = self._lossy = True
+
+    def _look_for_old_rows(self) -> None:
+        if self._stows or self._desk.outbox_exists():
+            self._old_rows = self._dirty = self._desk.outbox().count(self.name) > 0
 
     def _turn(self) -> None:
         self._await_work()
         if self._dead:
             self._bury()
-            return
-        try:
-            if self._stows:
-                self._stow()
-                self._deliver_stowed()
-            else:
-                self._deliver()
-        except SinkError as error:
-            self._failed(error)
+        elif self._stows:
+            self._stow()
+            self._deliver_stowed()
+        else:
+            self._deliver()
 
     def _await_work(self) -> None:
         """Wait for something to do, then fill the batch."""
         with self._wake:
             while not self._has_work():
                 self._wake.wait(self._pause())
-            if self._closing and self._retry.tries:
+            if self._closing and self._retry.tries and not self._dead:
                 self._wake.wait(min(self._retry.left_s, max(0.0, self._deadline - time.monotonic())))
             if not self._retry.tries or self._stows or self._dead:
-                self._batch += [self._inbox.popleft() for _ in range(min(BATCH - len(self._batch), len(self._inbox)))]
+                taken = [self._inbox.popleft() for _ in range(min(BATCH - len(self._batch), len(self._inbox)))]
+                self._weight -= sum(entry.weight for entry in taken)
+                self._batch += taken
 
     def _has_work(self) -> bool:
         if self._closing or (self._inbox and (self._stows or self._dead)):
             return True
+        if self._dead:
+            return bool(self._batch or self._unflushed or self._unflushed_frames)
         if self._retry.tries:
             return self._retry.left_s == 0
         return bool(self._inbox) or (self._dirty and time.monotonic() >= self._flush_at)
 
     def _pause(self) -> float | None:
+        if self._dead:
+            return None
         if self._retry.tries:
             return self._retry.left_s
         return max(0.0, self._flush_at - time.monotonic()) if self._dirty else None
 
     def _finished(self) -> bool:
         with self._wake:
-            if not self._closing or self._inbox or self._batch:
+            if not self._closing or self._inbox or self._batch or self._unflushed or self._unflushed_frames:
                 return False
-            late = time.monotonic() >= self._deadline
-            if self._dirty and not self._dead and not late:
-                return False
-        if self._stows:
-            self.undelivered = self._desk.outbox().count(self.name)
-        return True
+            if self._dead or not self._dirty:
+                return True
+            return self._stows and time.monotonic() >= self._deadline
 
     def _failed(self, error: SinkError) -> None:
         self.counts.add("retries")
@@ -221,52 +259,71 @@ class Writer:
         if not self._stows and (late or not (patient or self._retry.tries < _LOCAL_TRIES)):
             log.warning("sink %s is given up: %s", self.name, self.trouble)
             self._dead = True
-            self._retry = _Retry()
+            self._retry = Retry()
 
     def _succeeded(self) -> None:
-        self._retry = _Retry()
+        self._retry = Retry()
         self.trouble = ""
+
+    def _settled_serial(self) -> int:
+        """Everything up to this serial has left the inbox (and the batch, where that is empty)."""
+        with self._wake:
+            return self._inbox[0].serial - 1 if self._inbox else self._received
 
     # sinks fed from memory
 
     def _deliver(self) -> None:
-        self._ensure_open()
+        self._guarded.open()
+        if self._old_rows:
+            self._dig_up()
         if self._batch:
-            with self._calling():
-                sink: Any = self.sink
-                sink.write([entry.item for entry in self._batch])
-            kind = "frames" if isinstance(self._batch[0].item, Frame) else "events"
-            self.counts.add(kind, len(self._batch))
-            self._dirty = True
-            batch, self._batch = self._batch, []
-            self._release(batch)
+            self._write_batch()
         if self._dirty and (self._closing or time.monotonic() >= self._flush_at):
-            self._flush()
+            upto = self._settled_serial()
+            self._guarded.flush()
+            self.counts.add("events", len(self._unflushed))
+            self.counts.add("frames", self._unflushed_frames)
+            self._flush_at = time.monotonic() + _FLUSH_EVERY_S
+            self._unflushed, self._unflushed_frames, self._dirty = [], 0, False
+            with self._wake:
+                self._flushed = max(self._flushed, upto)
         self._succeeded()
 
-    def _flush(self) -> None:
-        with self._wake:
-            if self._inbox:
-                return
-            upto = self._received
-        with self._calling():
-            self.sink.flush()
-        self._flush_at = time.monotonic() + _FLUSH_EVERY_S
-        with self._wake:
-            self._dirty = False
-            self._flushed = upto
+    def _write_batch(self) -> None:
+        self._guarded.write([entry.item for entry in self._batch])
+        batch, self._batch = self._batch, []
+        events = [_Entry(entry.serial, entry.item) for entry in batch if isinstance(entry.item, Event)]
+        self._unflushed += events
+        self._unflushed_frames += len(batch) - len(events)
+        self._dirty = True
+        self._release(batch)
+
+    def _dig_up(self) -> None:
+        """Deliver what an earlier run couldn't, before anything new."""
+        outbox = self._desk.outbox()
+        while held := outbox.head(self.name, BATCH):
+            self._guarded.write([entry.event for entry in held])
+            self._guarded.flush()
+            outbox.remove(self.name, held[-1].number)
+            self.counts.add("events", len(held))
+        self._old_rows = False
 
     def _bury(self) -> None:
         """A given-up sink's events go to the outbox, from where a later run delivers them."""
-        batch, self._batch = self._batch, []
-        kept = [(entry.serial, entry.item) for entry in batch if isinstance(entry.item, Event)]
-        if kept:
-            self._desk.outbox().add(self.name, kept)
-        self.undelivered += len(batch)
+        left = [*self._unflushed, *self._batch]
+        events = [(entry.serial, entry.item) for entry in left if isinstance(entry.item, Event)]
+        frames = len(left) - len(events) + self._unflushed_frames
+        batch, self._batch, self._unflushed, self._unflushed_frames = self._batch, [], [], 0
+        self.undelivered += len(events) + frames
+        self._lossy = self._lossy or frames > 0
+        upto = self._settled_serial()
         self._release(batch)
-        with self._wake:
-            self._dirty = False
-            self._flushed = self._received
+        if events and not self._no_outbox:
+            self._desk.outbox().add(self.name, events)
+        self._dirty = False
+        if not self._lossy:
+            with self._wake:
+                self._flushed = max(self._flushed, upto)
 
     def _release(self, batch: list[_Entry]) -> None:
         for entry in batch:
@@ -284,59 +341,29 @@ class Writer:
         self._release(batch)
 
     def _deliver_stowed(self) -> None:
+        """One batch, so that what comes meanwhile is stowed before the next."""
         if self._retry.left_s > 0 or not self._dirty:
             return
         outbox = self._desk.outbox()
-        with self._wake:
-            upto = 0 if self._inbox else self._received
-        while held := outbox.head(self.name, BATCH):
-            self._ensure_open()
-            with self._calling():
-                sink: Any = self.sink
-                sink.write([entry.event for entry in held])
-                sink.flush()
+        upto = self._settled_serial()
+        held = outbox.head(self.name, BATCH)
+        if held:
+            self._guarded.open()
+            self._guarded.write([entry.event for entry in held])
+            self._guarded.flush()
             outbox.remove(self.name, held[-1].number)
             self.counts.add("events", len(held))
+        done = upto if len(held) < BATCH else held[-1].serial - 1
+        self._dirty = len(held) == BATCH
         with self._wake:
-            self._dirty = False
-            self._flushed = max(self._flushed, upto)
+            self._flushed = max(self._flushed, done)
         self._succeeded()
 
-    def _ensure_open(self) -> None:
-        if self._open:
-            return
-        with self._calling():
-            self.sink.open(SinkContext(name=self.name, log=logging.getLogger(f"streamproc.sink.{self.name}")))
-        self._open = True
-        if isinstance(self.sink, EventSink) and not self._stows and self._desk.outbox_exists():
-            self._dig_up(self.sink)
-
-    def _dig_up(self, sink: EventSink[Any]) -> None:
-        """Deliver what an earlier run couldn't, before anything new."""
-        outbox = self._desk.outbox()
-        while held := outbox.head(self.name, BATCH):
-            with self._calling():
-                sink.write([entry.event for entry in held])
-                sink.flush()
-            outbox.remove(self.name, held[-1].number)
-            self.counts.add("events", len(held))
-
-    def _close_sink(self) -> None:
-        try:
-            if self._open:
-                self.sink.close()
-        except Exception as error:  # noqa: BLE001
-            log.warning("closing sink %s failed: %s", self.name, redact(f"{type(error).__name__}: {error}"))
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        """Whatever a sink raises counts as a failure to deliver."""
-        try:
-            yield
-        except (SinkError, OutboxError):
-            raise
-        except Exception as error:
-            raise SinkError(f"{type(error).__name__}: {error}") from error
+    def _count_undelivered(self) -> None:
+        """What waits in the outbox at the end, whichever run left it there."""
+        if not self._no_outbox and (self._stows or self._desk.outbox_exists()):
+            waiting = self._desk.outbox().count(self.name)
+            self.undelivered = waiting if self._stows else max(self.undelivered, waiting)
 
 
 __all__ = ["BATCH", "Desk", "Writer"]

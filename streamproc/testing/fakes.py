@@ -84,11 +84,11 @@ class _FramePicture:
 
     @property
     def width(self) -> int:
-        return int(self._frame.rgb.shape[1])
+        return self._frame.width
 
     @property
     def height(self) -> int:
-        return int(self._frame.rgb.shape[0])
+        return self._frame.height
 
     def to_rgb(self) -> Any:
         return self._frame.rgb

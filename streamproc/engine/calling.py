@@ -1,0 +1,101 @@
+"""A sink's own code, called under watch: whatever it raises is a `SinkError`, and a call that hangs is given up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamproc.engine.guard import describe
+from streamproc.engine.pool import Call, Watch
+from streamproc.errors import SinkBusy, SinkError, redact
+from streamproc.sink import AnySink, SinkContext
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT_S = 0.2
+_SHORTEST_WAIT_S = 0.01
+_LONGEST_WAIT_S = 30.0
+
+
+@dataclass(slots=True)
+class Retry:
+    """When to try again, and how often it was tried."""
+
+    tries: int = 0
+    at: float = 0.0
+    last_error: str = ""
+
+    def failed(self, error: SinkError) -> None:
+        """Put the next try off: as the sink asks, else twice as long each time."""
+        self.tries += 1
+        self.last_error = redact(str(error))
+        wait = error.retry_after_s if isinstance(error, SinkBusy) else _FIRST_WAIT_S * 2 ** min(self.tries - 1, 10)
+        self.at = time.monotonic() + max(_SHORTEST_WAIT_S, min(wait, _LONGEST_WAIT_S))
+
+    @property
+    def left_s(self) -> float:
+        """How long to wait still."""
+        return max(0.0, self.at - time.monotonic())
+
+
+class GuardedSink:
+    """One sink, touched by its writer's thread alone; every call may raise `SinkError` or `Abandoned`.
+
+    call: what the watch knows its calls by; what it abandons must not be called again.
+    """
+
+    def __init__(self, name: str, sink: AnySink, watch: Watch, call: Call) -> None:
+        self._name = name
+        self._sink: Any = sink
+        self._watch = watch
+        self._call = call
+        self._touched = False
+        self.is_open = False
+
+    def open(self) -> None:
+        """Open it if it isn't open; a failed try is closed before the next one."""
+        if self.is_open:
+            return
+        if self._touched:
+            self.close()
+        self._touched = True
+        context = SinkContext(name=self._name, log=logging.getLogger(f"streamproc.sink.{self._name}"))
+        self._run(lambda: self._sink.open(context))
+        self.is_open = True
+
+    def write(self, items: Sequence[Any]) -> None:
+        """Hand these over."""
+        self._run(lambda: self._sink.write(items))
+
+    def flush(self) -> None:
+        """Make what was written durable."""
+        self._run(self._sink.flush)
+
+    def close(self) -> str:
+        """Close it if it was ever opened; what went wrong, else nothing."""
+        if not self._touched:
+            return ""
+        self._touched = self.is_open = False
+        try:
+            self._run(self._sink.close)
+        except SinkError as error:
+            trouble = f"closing it failed: {redact(str(error))}"
+            log.warning("sink %s: %s", self._name, trouble)
+            return trouble
+        return ""
+
+    def _run(self, function: Callable[[], Any]) -> None:
+        try:
+            self._watch.run(self._call, function)
+        except SinkError:
+            raise
+        except Exception as error:
+            raise SinkError(describe(error)) from error
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            raise SinkError(describe(error)) from error
+
+
+__all__ = ["GuardedSink", "Retry"]

@@ -1,0 +1,374 @@
+"""What plugins may do wrong, and what it costs: never more than their own results."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamproc import Detections, Event, Flow, Frame, FramePlugin, Moment, Options, Output, Results, StreamPlugin
+from streamproc.exits import PLUGIN_FAILED, STREAM_FAILED
+from streamproc.frames import ArrayPicture, PixelCache
+from streamproc.sinks.jsonl import json_line
+from streamproc.testing import make_frame, make_frames, make_info, plugin_plan
+from tests.engine.plugins import HANG, Fail, HangOrdered, HangPure, Level, Measure, Tell
+from tests.engine.running import closed, run_faulty
+
+SOON = {"timeout_ns": 200_000_000}
+
+
+class Quiet(Tell):
+    """Takes no level, so that two plugins may give one."""
+
+    uses = ()
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return super().process(frame, Results())
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    """Let the plugins that hang on purpose go, so that their threads end with the test."""
+    HANG.clear()
+    yield
+    HANG.set()
+
+
+def gives(function: Any, kind: type[Any] = FramePlugin, **members: Any) -> type[Any]:
+    """A plugin class whose `process` is `function(frame)`."""
+
+    def process(self: Any, frame: Frame, past: Results) -> Output:
+        made: Output = function(frame)
+        return made
+
+    return type("Odd", (kind,), {"process": process, **members})
+
+
+def raises(error: BaseException) -> Any:
+    def function(frame: Frame) -> Output:
+        raise error
+
+    return function
+
+
+class BadText(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even its text can be had")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), KeyboardInterrupt(), MemoryError("no room"), GeneratorExit(), BadText(), ValueError("x" * 10**6)],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("kind", [FramePlugin, StreamPlugin])
+def test_whatever_a_plugin_raises_is_a_counted_failure(tmp_path: Path, error: BaseException, kind: type[Any]) -> None:
+    report, events = run_faulty([plugin_plan(gives(raises(error), kind)), plugin_plan(Tell)], make_frames(20), tmp_path)
+    (stream,) = report.streams
+    assert stream.plugins[0].verdicts == {"failed": 10, "off": 10}
+    assert type(error).__name__ in stream.plugins[0].off
+    assert len(stream.plugins[0].off) < 3000
+    assert [event.type for event in events].count("tell.seen") == 20
+    assert closed(report)
+    assert report.exit_code == PLUGIN_FAILED
+
+
+@pytest.mark.parametrize("kind", [FramePlugin, StreamPlugin])
+def test_output_without_end_is_cut_off_with_an_error(tmp_path: Path, kind: type[Any]) -> None:
+    def endless(frame: Frame) -> Output:
+        while True:
+            yield Event.instant(frame, "much.ado")
+
+    report, events = run_faulty([plugin_plan(gives(endless, kind)), plugin_plan(Tell)], make_frames(12), tmp_path)
+    assert "10,000" in report.streams[0].plugins[0].off
+    assert not [event for event in events if event.type == "much.ado"]
+    assert closed(report)
+
+
+def test_what_was_given_before_a_failure_half_way_is_not_used(tmp_path: Path) -> None:
+    def half(frame: Frame) -> Output:
+        yield Event.instant(frame, "half.way")
+        raise ValueError("half-way")
+
+    report, events = run_faulty([plugin_plan(gives(half)), plugin_plan(Tell)], make_frames(5), tmp_path)
+    assert {event.type for event in events} == {"tell.seen", "tell.end"}
+    assert report.streams[0].plugins[0].verdicts == {"failed": 5}
+
+
+def test_pixels_can_not_be_written_to(tmp_path: Path) -> None:
+    def scribble(frame: Frame) -> Output:
+        frame.rgb[0, 0] = 9
+        return []
+
+    report, _ = run_faulty([plugin_plan(gives(scribble))], make_frames(3), tmp_path)
+    assert report.streams[0].plugins[0].verdicts == {"failed": 3}
+
+
+BAD_EVENTS: dict[str, Any] = {
+    "nan in data": lambda f: Event.instant(f, "bad.data", level=float("nan")),
+    "an object in data": lambda f: Event.instant(f, "bad.data", what=object()),
+    "half a character": lambda f: Event.instant(f, "bad.text", text="\udc80"),
+    "a type that is no text": lambda f: Event.instant(f, 5),
+    "times that are text": lambda f: Event(
+        type="bad.time", phase="instant", start_ns="0", end_ns=None, frame_index=0, pts_ns=0
+    ),
+    "a subject that is no text": lambda f: Event(
+        type="bad.subject", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, subject=7
+    ),
+    "a capture time beyond all calendars": lambda f: Event(
+        type="bad.time", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, captured_ns=10**30
+    ),
+    "ten megabytes": lambda f: Event.instant(f, "too.big", text="x" * 10_000_000),
+    "a picture that is no bytes": lambda f: Event(
+        type="bad.picture", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, attachments=("x",)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
+def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path, make: Any) -> None:
+    report, events = run_faulty([plugin_plan(gives(lambda f: [make(f)])), plugin_plan(Tell)], make_frames(3), tmp_path)
+    assert report.streams[0].plugins[0].verdicts == {"failed": 3}
+    assert [event.type for event in events] == ["tell.seen"] * 3 + ["tell.end"]
+
+
+def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:
+    def numbers(frame: Frame) -> Output:
+        return [
+            Event(
+                type="numbers", phase="instant", start_ns=np.int64(0), end_ns=np.int64(5), pts_ns=np.int64(5),
+                frame_index=np.int64(frame.index), score=np.float32(0.25), data={"n": np.int32(3)},
+            )
+        ]  # fmt: skip
+
+    _, events = run_faulty([plugin_plan(gives(numbers))], make_frames(2), tmp_path)
+    assert [json.loads(json_line(event))["data"]["score"] for event in events] == [0.25, 0.25]
+
+
+def test_events_told_late_keep_ids_of_their_own(tmp_path: Path) -> None:
+    """A plugin that tells of an old frame again and again: each record is its own."""
+
+    class Late(StreamPlugin[Options]):
+        first: Frame | None = None
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            self.first = self.first or frame
+            yield Event.instant(self.first, "late.news")
+
+    _, events = run_faulty([plugin_plan(Late)], make_frames(10), tmp_path)
+    assert len({event.id for event in events}) == 10
+    assert [event.frame_index for event in events] == list(range(10))
+
+
+def test_a_result_that_gives_does_not_name_is_a_failure_and_what_hangs_on_it_goes_without(tmp_path: Path) -> None:
+    class Needy(FramePlugin[Options]):
+        needs = (Level,)
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            return []
+
+    liar = gives(lambda frame: [Detections.empty()], gives=(Level,))
+    report, _ = run_faulty([plugin_plan(liar), plugin_plan(Needy), plugin_plan(Tell)], make_frames(4), tmp_path)
+    assert report.streams[0].plugins[0].verdicts == {"failed": 4}
+    assert report.streams[0].plugins[1].verdicts == {"missing": 4}
+    assert closed(report)
+
+
+class Unreadable(ArrayPicture):
+    """A picture that its decoder can't convert."""
+
+    def to_rgb(self) -> Any:
+        raise RuntimeError("this picture can't be converted")
+
+    to_gray = to_rgb
+
+
+def unreadable(count: int) -> list[Any]:
+    frames = make_frames(count)
+    bad = [replace(frame, pixels=PixelCache(Unreadable(frame.rgb.copy()))) for frame in frames]
+    return [frame if frame.index % 4 else broken for frame, broken in zip(frames, bad, strict=True)]
+
+
+class WantsFlow(FramePlugin[Options]):
+    needs = (Flow,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "flow.there", dt_ns=past[Flow].dt_ns)
+
+
+@pytest.mark.parametrize("plugin", [Measure, WantsFlow])
+def test_a_picture_that_can_not_be_converted_stops_nothing(tmp_path: Path, plugin: type[Any]) -> None:
+    report, events = run_faulty([plugin_plan(plugin), plugin_plan(Tell)], unreadable(20), tmp_path)
+    assert [event.type for event in events].count("tell.seen") == 20
+    assert report.streams[0].ledger.seen == 20
+    assert closed(report)
+
+
+class Hanging(StreamPlugin[Options]):
+    """Hangs where a subclass says so."""
+
+    at: str = ""
+
+    def stay(self, where: str) -> None:
+        if where == self.at:
+            HANG.wait()
+
+    def open(self, context: Any) -> None:
+        self.stay("open")
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return []
+
+    def on_time(self, moment: Moment, reason: Any) -> Output:
+        self.stay("on_time")
+        return []
+
+    def flush(self, moment: Moment) -> Output:
+        self.stay("flush")
+        return []
+
+    def close(self) -> None:
+        self.stay("close")
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("where", ["on_time", "flush", "close"])
+def test_a_plugin_that_hangs_anywhere_is_left_behind(tmp_path: Path, where: str) -> None:
+    info = make_info(rate=10)
+    frames = [make_frame(index=i, pts_s=t, info=info) for i, t in enumerate([0, 0.1, 0.2, 8.0, 8.1])]
+    hanging = type("Hangs", (Hanging,), {"at": where})
+    report, events = run_faulty([plugin_plan(hanging, settings=SOON), plugin_plan(Tell)], frames, tmp_path)
+    assert [event.type for event in events].count("tell.seen") == 5
+    assert events[-1].type == "tell.end"
+    assert report.abandoned_threads == 1
+    assert report.exit_code == PLUGIN_FAILED
+    assert closed(report)
+
+
+@pytest.mark.logs_errors
+def test_a_plugin_that_hangs_while_it_opens_fails_its_stream_alone(tmp_path: Path) -> None:
+    hanging = type("Hangs", (Hanging,), {"at": "open"})
+    report, _ = run_faulty([plugin_plan(hanging)], make_frames(3), tmp_path, open_limit_ns=200_000_000)
+    assert "did not come back" in report.streams[0].error
+    assert "hangs" in report.streams[0].error
+    assert report.abandoned_threads == 1
+    assert report.exit_code == STREAM_FAILED
+
+
+@pytest.mark.logs_errors
+def test_two_plugins_that_hang_at_the_same_frame_are_both_left_behind(tmp_path: Path) -> None:
+    chain = [
+        plugin_plan(HangPure, at=5, settings=SOON),
+        plugin_plan(HangOrdered, at=5, settings=SOON),
+        plugin_plan(HangPure, name="second", at=5, settings=SOON),
+        plugin_plan(Quiet, name="last"),
+    ]
+    report, events = run_faulty(chain, make_frames(40), tmp_path, workers=1)
+    assert [event.type for event in events].count("tell.seen") == 40
+    assert report.abandoned_threads == 3
+    assert closed(report)
+
+
+@pytest.mark.logs_errors
+def test_a_hang_and_a_breaker_that_opens_meanwhile(tmp_path: Path) -> None:
+    chain = [
+        plugin_plan(Fail, from_index=4, settings={"max_failures": 3}),
+        plugin_plan(HangOrdered, at=5, settings=SOON),
+        plugin_plan(Tell),
+    ]
+    report, events = run_faulty(chain, make_frames(40), tmp_path, workers=4)
+    assert [event.type for event in events].count("tell.seen") == 40
+    assert report.streams[0].plugins[0].verdicts == {"ok": 4, "failed": 3, "off": 33}
+    assert closed(report)
+
+
+class Opened(StreamPlugin[Options]):
+    """Keeps a note of what was opened and closed."""
+
+    notes: list[str]
+    refuse = False
+
+    def open(self, context: Any) -> None:
+        self.notes.append(f"open {context.name}")
+        if self.refuse:
+            raise ValueError("refused on purpose")
+
+    def close(self) -> None:
+        self.notes.append("close")
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return []
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        raise ValueError("can't")
+
+
+def test_a_plugin_that_refuses_to_open_is_closed_and_so_are_those_before_it(tmp_path: Path) -> None:
+    notes: list[str] = []
+    good = type("Good", (Opened,), {"notes": notes})
+    bad = type("Bad", (Opened,), {"notes": notes, "refuse": True})
+    report, _ = run_faulty([plugin_plan(good), plugin_plan(bad)], make_frames(3), tmp_path)
+    assert "refused on purpose" in report.streams[0].error
+    assert notes == ["open good", "open bad", "close", "close"]
+
+
+def test_a_failing_plugin_does_not_change_the_number_of_threads_at_the_end(tmp_path: Path) -> None:
+    before = threading.active_count()
+    run_faulty([plugin_plan(gives(raises(SystemExit(1)))), plugin_plan(Tell)], make_frames(20), tmp_path)
+    assert threading.active_count() <= before + 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp_path: Path, workers: int) -> None:
+    class Jitter(Measure):
+        """Overtakes; gives nothing."""
+
+        gives = ()
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            list(super().process(frame, past))
+            return []
+
+    class Echo(StreamPlugin[Options]):
+        """Tells what it got; fails from frame 30 on."""
+
+        uses = (Level,)
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            if frame.index >= 30:
+                raise ValueError("from 30 on")
+            got = past.get(Level)
+            yield Event.instant(frame, "echo", level=None if got is None else got.value)
+
+    class Late(Fail):
+        """Fails as well; gives something else."""
+
+        gives = (Detections,)
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            list(super().process(frame, past))
+            yield Event.instant(frame, "late")
+            yield Detections.empty()
+
+    chain = [
+        plugin_plan(Jitter, name="a"),
+        plugin_plan(Fail, name="b", from_index=11, settings={"max_failures": 4}),
+        plugin_plan(Echo, name="c", settings={"max_failures": 6}),
+        plugin_plan(Late, name="d", from_index=23, settings={"max_failures": 2}),
+        plugin_plan(Tell, name="e"),
+    ]
+    frames = [make_frame(fill=i, index=i) for i in range(60)]
+    report, events = run_faulty(chain, frames, tmp_path / "x", workers=workers)
+    again, expected = run_faulty(chain, frames, tmp_path / "y", workers=3)
+    assert [json_line(event) for event in events] == [json_line(event) for event in expected]
+    verdicts = {plugin.name: plugin.verdicts for plugin in report.streams[0].plugins}
+    assert verdicts == {plugin.name: plugin.verdicts for plugin in again.streams[0].plugins}
+    assert verdicts["b"] == {"ok": 11, "failed": 4, "off": 45}
+    assert verdicts["c"] == {"ok": 30, "failed": 6, "off": 24}
+    assert verdicts["d"] == {"ok": 23, "failed": 2, "off": 35}
