@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,25 @@ import pytest
 from pydantic import ValidationError
 
 from streamproc import Event, Frame, Moment, PluginContext, Result, Results, Tracks
+from streamproc.config import load
+from streamproc.schemas import event_schema
 from streamproc.testing import check_plugin_contract, make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.rules import Rules, RulesOptions, RuleView
 from streamproc_plugins.rules.lines import meet
 from streamproc_plugins.rules.presence import Presence, Timing
+from tests.machine import REPOSITORY
 
 INFO = make_info(width=1000, height=500)
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
 YARD = [[0.4, 0], [0.6, 0], [0.6, 1], [0.4, 1]]
+
+EVERY_RULE: dict[str, Any] = {
+    "zones": {"yard": {"polygon": YARD, "dwell": "1s", "loitering": {"for": "2s"}, "crowd": {"count": 1}}},
+    "lines": {"gate": {"points": [[0.5, 0], [0.5, 1]]}},
+    "stationary": {"still": {"for": "1s"}},
+    "speed": {"fast": {"above": 50}},
+    "wrong_way": {"way": {"along": [[1, 0], [0, 0]]}},
+}  # fmt: skip
 
 Scene = Callable[[float], dict[int, tuple[float, float]]]
 
@@ -315,23 +327,16 @@ def test_what_is_open_ends_while_no_frames_come() -> None:
 
 
 def test_it_goes_on_exactly_after_state_and_restore_wherever_it_is_stopped() -> None:
-    options: dict[str, Any] = {
-        "zones": {"yard": {"polygon": YARD, "dwell": "1s", "loitering": {"for": "2s"}, "crowd": {"count": 1}}},
-        "lines": {"gate": {"points": [[0.5, 0], [0.5, 1]]}},
-        "stationary": {"still": {"for": "1s"}},
-        "speed": {"fast": {"above": 50}},
-        "wrong_way": {"way": {"along": [[1, 0], [0, 0]]}},
-    }  # fmt: skip
     times = steps(8, 5)
     frames = frames_at(times)
     past = [[tracks_at(lambda t: {1: (150 * t, 300), 2: (450, 300)}, t)] for t in times]
-    check_plugin_contract(Rules, frames, past=past, **options)
-    whole, cut = Rules(RulesOptions.model_validate(options)), Rules(RulesOptions.model_validate(options))
+    check_plugin_contract(Rules, frames, past=past, **EVERY_RULE)
+    whole, cut = Rules(RulesOptions.model_validate(EVERY_RULE)), Rules(RulesOptions.model_validate(EVERY_RULE))
     whole.open(context())
     cut.open(context())
     for frame, given in zip(frames, past, strict=True):
         kept = json.loads(json.dumps(cut.state()))
-        cut = Rules(RulesOptions.model_validate(options))
+        cut = Rules(RulesOptions.model_validate(EVERY_RULE))
         cut.open(context())
         cut.restore(kept)
         assert events_of(whole, frame, given[0]) == events_of(cut, frame, given[0])
@@ -400,3 +405,22 @@ def frames_moment(frame: Frame) -> Moment:
 
 def events_of(plugin: Rules, frame: Frame, tracks: Tracks) -> list[Event]:
     return [item for item in plugin.process(frame, results(tracks)) or () if isinstance(item, Event)]
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_example_configurations_are_right(path: Path) -> None:
+    assert load(path).streams
+
+
+def test_every_event_fits_the_published_schema() -> None:
+    import jsonschema
+
+    times = steps(12)
+    past = [[tracks_at(lambda t: {1: (100 * t, 300), 2: (500, 300)} if t < 8 else {}, t)] for t in times]
+    events = run_plugin(Rules, frames_at(times), past=past, update_every="1s", **EVERY_RULE).events
+    assert {event.type for event in events} == {
+        "zone.entered", "zone.left", "zone.dwell", "zone.loitering", "zone.crowded", "line.crossed",
+        "object.stationary", "speed.exceeded", "direction.wrong",
+    }  # fmt: skip
+    for event in events:
+        jsonschema.validate(event.to_json(), event_schema())

@@ -54,7 +54,7 @@ class Canvas:
         self.rgb = rgb
         self.scale = scale
         self.height, self.width = rgb.shape[:2]
-        self.unit = max(min(self.height, self.width * 0.75) / 480, 0.5)
+        self.unit = max(min(self.height, self.width * 0.75) / 480, 0.75)
         """1 for a picture 480 high: lines and letters grow with it"""
         self.thin = max(round(1.25 * self.unit), 1)
         self._font = cv2.FONT_HERSHEY_SIMPLEX

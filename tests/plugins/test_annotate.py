@@ -1,0 +1,149 @@
+"""Annotated video: read back what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from streamproc import Caption, Classification, Event, Faces, Frame, FramePlugin, Options, Poses, Result, Segmentation
+from streamproc.frames import Image
+from streamproc.testing import make_detections, make_frame, make_info, make_tracks, plugin_plan, run_chain, run_plugin
+from streamproc_plugins.annotate import Annotate, AnnotateOptions
+from streamproc_plugins.annotate.paint import colour_of
+from streamproc_plugins.rules import RuleView
+
+INFO = make_info("gate 3/a", width=320, height=240)
+TIMES = [0.0, 0.04, 0.2, 0.21, 0.5, 1.0]
+
+
+def frames(times: list[float] | None = None) -> list[Frame]:
+    return [make_frame(fill=90, index=index, pts_s=t, info=INFO) for index, t in enumerate(times or TIMES)]
+
+
+def read(path: Path) -> tuple[list[float], list[Image]]:
+    with av.open(str(path)) as container:
+        found = [
+            (float(f.time or 0), np.asarray(f.to_ndarray(format="rgb24"), np.uint8)) for f in container.decode(video=0)
+        ]
+    return [time for time, _ in found], [picture for _, picture in found]
+
+
+def drawn(tmp_path: Path, results: list[Result], **options: Any) -> Image:
+    """The last picture of a video with these results in each frame."""
+    chosen = {"draw": ["boxes"], "crf": 10, "path": str(tmp_path / "v.mp4"), **options}
+    run_plugin(Annotate, frames(), past=[results for _ in TIMES], **chosen)
+    return read(tmp_path / "v.mp4")[1][-1]
+
+
+def changed(picture: Image) -> Any:
+    return np.abs(picture.astype(int) - 90).max(axis=2) > 25
+
+
+def test_the_video_has_the_sources_own_timing_and_is_called_after_the_stream(tmp_path: Path) -> None:
+    run_chain([plugin_plan(Annotate, path=str(tmp_path / "sub" / "{stream}.mp4"))], frames())
+    (path,) = (tmp_path / "sub").iterdir()
+    assert path.name == "test.mp4"
+    times, pictures = read(path)
+    assert times == pytest.approx(TIMES, abs=1e-4)
+    assert pictures[0].shape == (240, 320, 3)
+
+
+def test_a_track_is_drawn_in_its_colour_at_its_place(tmp_path: Path) -> None:
+    picture = drawn(tmp_path, [make_tracks({4: (100, 80, 160, 200)})])
+    marks = changed(picture)
+    assert marks[100:180, 98:103].any(axis=1).all()
+    assert marks[198:203, 100:160].any(axis=0).all()
+    assert not marks[100:180, 110:150].any()
+    assert not marks[:, 200:].any()
+    # the tag above the box is filled with the track's colour, but for its letters
+    tag = picture[70:78, 102:130].reshape(-1, 3)
+    assert np.abs(np.quantile(tag, 0.8, axis=0) - colour_of(4)).max() < 30
+
+
+def test_detections_are_drawn_where_nothing_tracks(tmp_path: Path) -> None:
+    boxes = make_detections((100, 80, 160, 200))
+    assert changed(drawn(tmp_path, [boxes])).any()
+    far = make_tracks({1: (200, 80, 260, 200)})
+    assert not changed(drawn(tmp_path, [boxes, far]))[:, :150].any()
+
+
+def test_the_other_plugins_pictures_stay_as_they_are(tmp_path: Path) -> None:
+    given = frames()
+    run_plugin(Annotate, given, past=[[make_tracks({1: (10, 10, 90, 90)})]] * len(TIMES), path=str(tmp_path / "v.mp4"))
+    assert all((frame.rgb == 90).all() for frame in given)
+
+
+def test_zones_and_lines_come_from_the_rules(tmp_path: Path) -> None:
+    view = RuleView(
+        zone=("yard",),
+        zone_points=np.array([[20, 40], [120, 40], [120, 200], [20, 200]], np.float32),
+        zone_start=np.array([0, 4]),
+        occupancy=np.array([2]),
+        line=("gate",),
+        line_points=np.array([[200, 20], [200, 220]], np.float32),
+        line_start=np.array([0, 2]),
+        crossings=np.array([[3, 1]]),
+        direction=("out", "in"),
+    )
+    picture = drawn(tmp_path, [view], draw=["zones", "lines"])
+    inside, outside = picture[150, 70].astype(int), picture[150, 160].astype(int)
+    assert np.abs(inside - outside).max() > 8
+    assert changed(picture)[30:210, 199:202].any(axis=1).all()
+    assert not changed(drawn(tmp_path, [view], draw=["boxes"])).any()
+
+
+def test_every_other_kind_of_result_leaves_its_mark(tmp_path: Path) -> None:
+    points = np.zeros((1, 17, 3), np.float32)
+    points[0, :, :2] = np.random.default_rng(3).uniform(60, 180, (17, 2))
+    points[0, :, 2] = 0.9
+    face = Faces(
+        xyxy=np.array([[50, 50, 100, 110]], np.float32),
+        score=np.ones(1, np.float32),
+        landmarks=np.full((1, 5, 2), 75, np.float32),
+        cluster=("ada",),
+    )
+    grid = np.zeros((12, 16), np.uint8)
+    grid[6:, 8:] = 1
+    for layer, result in {
+        "poses": Poses(keypoints=points, score=np.ones(1, np.float32)),
+        "faces": face,
+        "segmentation": Segmentation(class_map=grid, labels=("nothing", "road")),
+    }.items():
+        assert changed(drawn(tmp_path, [result], draw=[layer])).mean() > 0.003, layer
+    named = Classification(label=("playing",), score=np.ones(1, np.float32), class_id=np.zeros(1, np.int64))
+    sentence = Caption(text="a rather long sentence about a dog that runs over a wide field with a red ball " * 2)
+    marks = changed(drawn(tmp_path, [named, sentence], draw=["captions"]))
+    assert marks[:30, 200:].any()
+    assert marks[180:, :].any()
+
+
+class Alarm(FramePlugin[Options]):
+    """Tells one event at the first frame."""
+
+    def process(self, frame: Frame, past: Any) -> Any:
+        return [Event.instant(frame, "zone.entered", zone="yard", label="person")] if frame.index == 0 else []
+
+
+def test_an_event_stays_for_its_time_of_the_media(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"path": str(tmp_path / "v.mp4"), "draw": ["events"], "event_for": "300ms"}
+    run_chain([plugin_plan(Alarm), plugin_plan(Annotate, **options)], frames())
+    marks = [changed(picture)[180:].any() for picture in read(tmp_path / "v.mp4")[1]]
+    assert marks == [True, True, True, True, False, False]
+
+
+def test_the_video_can_be_smaller_and_of_odd_size(tmp_path: Path) -> None:
+    assert drawn(tmp_path, [make_tracks({1: (100, 80, 160, 200)})], scale=0.51).shape[:2] == (122, 164)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("out/{camera}.mp4", "only placeholder"), ("out/{.mp4", "can't be read"), ("out/video.avi", "doesn't end in")],
+)
+def test_a_path_that_can_not_be_meant_is_refused(path: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        AnnotateOptions(path=path)

@@ -1,0 +1,83 @@
+"""Detection, tracking and rules together, on real footage with known visits and crossings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamproc import Event
+from tests.plugins.real import run_text
+
+pytestmark = pytest.mark.real
+
+CHAIN = """
+version: 1
+streams:
+  hall:
+    source: {{type: file, options: {{path: "{path}"}}}}
+    rate: {rate}
+    chain: [people, tracks, fence]
+plugins:
+  people: {{type: detection, options: {{model: {model}, labels: [person]}}}}
+  tracks: {{type: tracking, options: {{new_score: 0.5}}}}
+  fence:
+    type: rules
+    options:
+      zones: {{picture: {{polygon: [[0, 0], [1, 0], [1, 1], [0, 1]], labels: [person], dwell: 2s}}}}
+      lines: {{gate: {{points: [[{line}, 0], [{line}, 1]]}}}}
+"""
+
+
+def of(events: list[Event], type_: str, phase: str) -> list[Event]:
+    return [event for event in events if event.type == type_ and event.phase == phase]
+
+
+@pytest.fixture(scope="module")
+def one_by_one(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    """Six people walk through a hall, one at a time; at 5 frames a second, the fewest that must do."""
+    path = shared / "media" / "cctv_one_by_one.mp4"
+    text = CHAIN.format(path=path, rate=5, model="yolox-nano", line=640 / 768)
+    return run_text(text, tmp_path_factory.mktemp("state"), shared / "models")
+
+
+def test_six_people_are_six_visits_with_the_right_start_and_end(one_by_one: list[Event], shared: Path) -> None:
+    truth = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]
+    expected = [(visit["first"] / truth["fps"], visit["last"] / truth["fps"]) for visit in truth["visits"]]
+    for type_ in ("zone.entered", "zone.dwell"):
+        ends = of(one_by_one, type_, "end")
+        assert len(ends) == len(of(one_by_one, type_, "start")) == 6
+        for event, (first, last) in zip(ends, expected, strict=True):
+            assert event.start_ns / 1e9 == pytest.approx(first, abs=0.7)
+            assert (event.end_ns or 0) / 1e9 == pytest.approx(last, abs=0.7)
+    assert len(of(one_by_one, "zone.left", "instant")) == 6
+
+
+def test_each_of_the_six_crosses_the_line_once_and_all_the_same_way(one_by_one: list[Event]) -> None:
+    crossed = of(one_by_one, "line.crossed", "instant")
+    # from the upper end of the line to the lower, its left is the right of the screen
+    assert [(event.data["direction"], event.data["count"]) for event in crossed] == [("left", n) for n in range(1, 7)]
+    assert [event.start_ns / 1e9 for event in crossed] == pytest.approx([19.1, 44.1, 69.2, 86, 119, 135.2], abs=0.2)
+
+
+def test_nothing_happens_while_the_hall_is_empty(one_by_one: list[Event], shared: Path) -> None:
+    truth = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]
+    for first, last in truth["empty"]:
+        assert not [
+            event for event in one_by_one for moment in (event.start_ns, event.end_ns)
+            if moment is not None and first / 10 <= moment / 1e9 <= last / 10
+        ]  # fmt: skip
+
+
+def test_one_person_on_the_parking_lot_crosses_once(shared: Path, tmp_path: Path) -> None:
+    path = shared / "media" / "cctv_parking_person_7s.mp4"
+    events = run_text(
+        CHAIN.format(path=path, rate=6, model="yolox-nano", line=650 / 768), tmp_path, shared / "models"
+    )  # fmt: skip
+    (visit,) = of(events, "zone.entered", "end")
+    assert visit.start_ns / 1e9 == pytest.approx(15 / 12, abs=0.7)
+    assert (visit.end_ns or 0) / 1e9 == pytest.approx(83 / 12, abs=0.7)
+    (crossed,) = of(events, "line.crossed", "instant")
+    assert crossed.data["direction"] == "left"
+    assert crossed.start_ns * 12 / 1e9 == pytest.approx(56, abs=3)
