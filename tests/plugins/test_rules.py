@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from streamproc import Event, Frame, Moment, PluginContext, Result, Results, Tracks
-from streamproc.config import load
 from streamproc.schemas import event_schema
 from streamproc.testing import check_plugin_contract, make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.rules import Rules, RulesOptions, RuleView
 from streamproc_plugins.rules.lines import meet
-from streamproc_plugins.rules.presence import Presence, Timing
-from tests.machine import REPOSITORY
 
 INFO = make_info(width=1000, height=500)
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
@@ -357,36 +352,6 @@ def test_the_view_says_what_is_counted() -> None:
     assert (line, crossings) == ("gate", {"left": 1, "right": 0})
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({}, "there is no rule"),
-        ({"zones": {"a": {"polygon": [[0, 0], [1, 1]]}}}, "at least 3"),
-        ({"zones": {"a": {"polygon": [[0, 0], [0.5, 0.5], [1, 1]]}}}, "lie on one line"),
-        ({"zones": {"a": {"polygon": [[0, 0], [768, 0], [1, 1]]}}}, "less than or equal to 1"),
-        ({"zones": {"": {"polygon": WHOLE}}}, "the name '' can't be used"),
-        ({"zones": {"a": {"polygon": WHOLE, "dwell": 2}}}, "with its unit"),
-        ({"lines": {"a": {"points": [[0, 0]]}}}, "at least 2"),
-        ({"lines": {"a": {"points": [[0, 0], [0, 0]]}}}, "the same"),
-        ({"lines": {"a": {"points": [[0, 0], [1, 0]], "directions": {"left": "right"}}}}, "different names"),
-        ({"speed": {"a": {"above": 3, "unit": "m/s"}}}, "needs `metres`"),
-        ({"left_objects": {"a": {}}}, "name the `labels`"),
-    ],
-)  # fmt: skip
-def test_options_that_make_no_sense_are_refused_with_the_reason(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        RulesOptions.model_validate(options)
-    assert words in str(caught.value)
-
-
-def test_presence_needs_both_time_and_margin() -> None:
-    timing = Timing(enter_ns=3, leave_ns=3, lost_ns=100)
-    presence = Presence()
-    assert [presence.see(now, 1.0, 5.0, timing) for now in range(10)] == [None] * 10
-    assert presence.see(10, 6.0, 5.0, timing) == "entered"
-    assert (presence.since_ns, presence.last_ns) == (0, 10)
-
-
 def context() -> PluginContext:
     import logging
 
@@ -405,11 +370,6 @@ def frames_moment(frame: Frame) -> Moment:
 
 def events_of(plugin: Rules, frame: Frame, tracks: Tracks) -> list[Event]:
     return [item for item in plugin.process(frame, results(tracks)) or () if isinstance(item, Event)]
-
-
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_example_configurations_are_right(path: Path) -> None:
-    assert load(path).streams
 
 
 def test_every_event_fits_the_published_schema() -> None:
