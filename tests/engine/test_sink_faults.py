@@ -1,0 +1,260 @@
+"""What sinks may do wrong: nothing found is lost in silence, nobody else waits for ever, and the run ends with a code."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from streamproc import Event, Frame, Options
+from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
+from streamproc.engine import Engine, RunReport
+from streamproc.engine.outbox import Outbox
+from streamproc.errors import SinkBusy, SinkError
+from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
+from streamproc.sink import EventSink, FrameSink, SinkContext
+from streamproc.testing import make_frames, make_plan, plugin_plan
+from tests.engine.plugins import HANG, Tell
+from tests.engine.running import closed, run_engine
+
+FRAMES = 20
+EVENTS = FRAMES + 1
+"""one a frame and one at the end"""
+
+LIMITS = {"call_limit_ns": 200_000_000, "drain_ns": 500_000_000}
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    """Let the sinks that hang on purpose go, so that their threads end with the test."""
+    HANG.clear()
+    yield
+    HANG.set()
+
+
+class Recorder(EventSink[Options]):
+    """Notes every call; goes wrong at `at` in the way of `wrong`, as often as `times` says."""
+
+    at = ""
+    times = 10**9
+    calls: list[str]
+    got: list[str]
+
+    def wrong(self) -> None:
+        raise SinkError("on purpose")
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        if call == self.at and self.calls.count(call) <= self.times:
+            self.wrong()
+
+    def open(self, context: SinkContext) -> None:
+        self._note("open")
+
+    def write(self, events: Sequence[Event]) -> None:
+        self._note("write")
+        self.got.extend(event.id for event in events)
+
+    def flush(self) -> None:
+        self._note("flush")
+
+    def close(self) -> None:
+        self._note("close")
+
+
+class FrameRecorder(FrameSink[Options]):
+    """The same for frames."""
+
+    at = ""
+    times = 10**9
+    calls: list[str]
+    got: list[int]
+    wrong = Recorder.wrong
+    _note = Recorder._note  # type: ignore[assignment]
+    open = Recorder.open  # type: ignore[assignment]
+    flush = Recorder.flush  # type: ignore[assignment]
+    close = Recorder.close  # type: ignore[assignment]
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        self._note("write")  # type: ignore[operator]
+        self.got.extend(frame.index for frame in frames)
+
+
+def sink(name: str, base: type[Any] = Recorder, **members: Any) -> SinkPlan:
+    """The plan of a recorder of its own class, so that its notes can be read from the class."""
+    cls = type(name.title(), (base,), {"calls": [], "got": [], **members})
+    return SinkPlan(name=name, cls=cls, options=Options())
+
+
+def run(
+    state: Path, *sinks: SinkPlan, frames: int = FRAMES, limits: dict[str, Any] | None = None, meanwhile: Any = None
+) -> RunReport:
+    plan = make_plan([plugin_plan(Tell)], make_frames(frames), state=state)
+    stream = replace(plan.streams[0], sinks=tuple(sink.name for sink in sinks))
+    runtime = RuntimePlan(workers=2, state=state, **(LIMITS if limits is None else limits))
+    return run_engine(Engine(Plan(streams=(stream,), sinks=sinks, runtime=runtime)), meanwhile)
+
+
+def waiting(state: Path, name: str) -> int:
+    box = Outbox(state / "outbox.sqlite")
+    try:
+        return box.count(name)
+    finally:
+        box.close()
+
+
+def odd(error: BaseException) -> Any:
+    def wrong(self: Any) -> None:
+        raise error
+
+    return wrong
+
+
+def hang(self: Any) -> None:
+    HANG.wait()
+
+
+@pytest.mark.parametrize("at", ["open", "write", "flush"])
+@pytest.mark.parametrize("error", [SinkError("no"), RuntimeError("odd"), SystemExit(1), KeyError("x")], ids=repr)
+def test_what_a_failing_local_sink_has_not_flushed_waits_in_the_outbox(
+    tmp_path: Path, at: str, error: BaseException
+) -> None:
+    report = run(tmp_path, sink("bad", at=at, wrong=odd(error)), good := sink("good"))
+    undelivered = {sink.name: sink.undelivered for sink in report.sinks}
+    assert undelivered == {"bad": EVENTS, "good": 0}
+    assert {sink.name: sink.delivered for sink in report.sinks} == {"bad": 0, "good": EVENTS}
+    assert waiting(tmp_path, "bad") == EVENTS
+    assert len(good.cls.got) == EVENTS
+    assert report.exit_code == UNDELIVERED
+    assert closed(report)
+
+
+def test_a_sink_that_can_not_be_closed_is_trouble(tmp_path: Path) -> None:
+    report = run(tmp_path, sink("bad", at="close", wrong=odd(RuntimeError("no trailer"))))
+    assert "no trailer" in report.sinks[0].trouble
+    assert report.sinks[0].undelivered == 0
+    assert report.exit_code == UNDELIVERED
+
+
+@pytest.mark.parametrize("at", ["open", "write", "flush"])
+@pytest.mark.parametrize("network", [False, True])
+def test_a_busy_sink_gets_everything_in_order_later(tmp_path: Path, at: str, network: bool) -> None:
+    busy = sink("busy", at=at, times=3, wrong=odd(SinkBusy("wait", retry_after_s=0.01)), network=network)
+    report = run(tmp_path, busy, other := sink("other"))
+    first_seen = list(dict.fromkeys(busy.cls.got))
+    assert first_seen == other.cls.got
+    assert report.exit_code == 0
+    assert report.sinks[0].retries == 3
+
+
+def test_a_failed_open_is_closed_before_the_next_try(tmp_path: Path) -> None:
+    plan = sink("late", at="open", times=2)
+    run(tmp_path, plan)
+    assert plan.cls.calls[:5] == ["open", "close", "open", "close", "open"]
+    assert plan.cls.calls[-1] == "close"
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("at", ["open", "write", "flush", "close"])
+def test_a_sink_that_hangs_is_given_up_named_and_its_events_are_kept(tmp_path: Path, at: str, network: bool) -> None:
+    report = run(tmp_path, sink("stuck", at=at, wrong=hang, network=network), good := sink("good"))
+    assert report.abandoned == ("sink stuck",)
+    assert "did not come back" in report.sinks[0].trouble
+    assert report.sinks[0].undelivered == (0 if at == "close" else EVENTS)
+    assert len(good.cls.got) == EVENTS
+    assert report.exit_code == UNDELIVERED
+    if at != "close":
+        assert waiting(tmp_path, "stuck") == EVENTS
+
+
+@pytest.mark.logs_errors
+def test_a_stopped_run_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> None:
+    stuck = sink("stuck", at="write", wrong=hang)
+
+    def stop(engine: Engine) -> None:
+        while "write" not in stuck.cls.calls:
+            threading.Event().wait(0.01)
+        engine.interrupt()
+
+    report = run(tmp_path, stuck, frames=5000, limits={"drain_ns": 100_000_000}, meanwhile=stop)
+    assert report.interrupted
+    assert report.abandoned == ("sink stuck",)
+    assert report.sinks[0].undelivered == report.streams[0].ledger.total("processed") + 1
+    assert report.exit_code == UNDELIVERED
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("wrong", [hang, Recorder.wrong], ids=["hangs", "fails"])
+def test_a_frame_sink_given_up_lets_the_frames_go(tmp_path: Path, wrong: Any) -> None:
+    report = run(tmp_path, sink("film", FrameRecorder, at="write", wrong=wrong), good := sink("good"), frames=60)
+    assert report.sinks[0].undelivered == 60
+    assert len(good.cls.got) == 61
+    assert report.exit_code == UNDELIVERED
+    assert closed(report)
+
+
+def test_an_outbox_that_can_not_be_made_is_reported_for_a_network_sink(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    report = run(tmp_path / "state", sink("away", network=True), good := sink("good"))
+    assert report.exit_code == OUTBOX_FAILED
+    assert report.sinks[0].undelivered == len(good.cls.got)
+
+
+class Away(Recorder):
+    """A network sink whose other side is away."""
+
+    network: ClassVar[bool] = True
+    at = "write"
+
+
+def test_a_network_sink_gets_old_events_before_new_ones(tmp_path: Path) -> None:
+    report = run(tmp_path, sink("net", Away), frames=4)
+    assert report.sinks[0].undelivered == 5
+    back = sink("net", network=True)
+    report = run(tmp_path, back, other := sink("other"), frames=4)
+    assert report.sinks[0].undelivered == 0
+    assert back.cls.got == [*other.cls.got, *other.cls.got]
+
+
+def test_what_an_earlier_run_left_is_delivered_even_where_nothing_new_comes(tmp_path: Path) -> None:
+    run(tmp_path, sink("log", at="write"), frames=4)
+    quiet = sink("log")
+    plan = make_plan([], make_frames(4), state=tmp_path)
+    stream = replace(plan.streams[0], sinks=("log",))
+    report = run_engine(Engine(Plan(streams=(stream,), sinks=(quiet,), runtime=RuntimePlan(state=tmp_path))))
+    assert len(quiet.cls.got) == 5
+    assert report.sinks[0].undelivered == 0
+    assert waiting(tmp_path, "log") == 0
+
+
+def test_an_interrupted_delivery_of_old_events_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, sink("log", at="write"), frames=400)
+    # the first batch goes through, the second fails once
+    shaky = sink("log")
+
+    def write(self: Any, events: Sequence[Event]) -> None:
+        self.calls.append("write")
+        if self.calls.count("write") == 2:
+            raise SinkError("just this once")
+        self.got.extend(event.id for event in events)
+
+    shaky.cls.write = write  # type: ignore[method-assign, assignment]
+    report = run(tmp_path, shaky, other := sink("other"), frames=400)
+    assert report.sinks[0].undelivered == 0
+    assert waiting(tmp_path, "log") == 0
+    assert list(dict.fromkeys(shaky.cls.got)) == other.cls.got
+    assert len(shaky.cls.got) == 2 * len(other.cls.got)
+
+
+def test_every_event_reaches_a_good_sink_once_and_in_order(tmp_path: Path) -> None:
+    one, two = sink("one"), sink("two", network=True)
+    report = run(tmp_path, one, two, frames=1500)
+    assert len(one.cls.got) == len(set(one.cls.got)) == 1501
+    assert two.cls.got == one.cls.got
+    assert json.dumps([sink.delivered for sink in report.sinks]) == "[1501, 1501]"
