@@ -1,4 +1,5 @@
-"""Writes the reference part of docs/configuration.md from the models that check configurations; a test compares them.
+"""Writes the reference in docs/configuration.md from the models that check configurations, and the list of plugin
+pages in docs/index.md; tests compare them.
 
 python scripts/reference.py
 """
@@ -26,6 +27,7 @@ from streamproc.errors import StreamprocError
 from streamproc.registry import Kind, Registry
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+INDEX = PAGE.with_name("index.md")
 BEGIN = "<!-- from here on written by scripts/reference.py -->"
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     (
@@ -50,6 +52,13 @@ def reference() -> str:
 def whole_page() -> str:
     """The page with its generated part made anew."""
     return PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + reference()
+
+
+def whole_index() -> str:
+    """The index with its list of plugin pages made anew."""
+    names = sorted(page.stem for page in (PAGE.parent / "plugins").glob("*.md"))
+    listed = "".join(f"- [{name}](plugins/{name}.md)\n" for name in names)
+    return INDEX.read_text(encoding="utf-8").partition(BEGIN)[0] + f"{BEGIN}\n\n{listed}"
 
 
 def _sections() -> Iterator[str]:
@@ -95,5 +104,6 @@ def _table(rows: list[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(whole_page(), encoding="utf-8")
-    sys.stdout.write(f"wrote {PAGE}\n")
+    for page, text in ((PAGE, whole_page()), (INDEX, whole_index())):
+        page.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {page}\n")

@@ -1,4 +1,4 @@
-"""The reference in docs/configuration.md is what the program checks configurations by."""
+"""The reference in docs/configuration.md and the list of plugin pages are what scripts/reference.py writes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def script() -> ModuleType:
 
 def test_the_reference_is_up_to_date(script: Any) -> None:
     assert script.whole_page() == script.PAGE.read_text(), "out of date: run python scripts/reference.py"
+
+
+def test_the_index_lists_every_plugin_page(script: Any) -> None:
+    assert script.whole_index() == script.INDEX.read_text(), "out of date: run python scripts/reference.py"
 
 
 class Corner(Options):
