@@ -130,7 +130,11 @@ class Intake:
             "samplers": self.run.chain.sampler_state(),
             "last": [self._last.pts_ns, self._last.frame_index, self._last.captured_ns],
             "before": self._kept_before(),
-            "info": {"width": self.run.info.width, "height": self.run.info.height},
+            "info": {
+                "width": self.run.info.width,
+                "height": self.run.info.height,
+                "start_offset_ns": self.run.info.start_offset_ns,
+            },
         }
 
         def arrived(states: Any) -> None:

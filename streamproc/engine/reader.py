@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -154,6 +154,8 @@ class SourceRun:
                 self._checkpoint_now_and_then()
             if self._hall.stopping.is_set():
                 self._last_checkpoint()
+            else:
+                self._bring_back(info)
         finally:
             self._close_source()
 
@@ -213,23 +215,32 @@ class SourceRun:
 
     def _announce(self, name: str, shot: Shot, info: InputInfo) -> None:
         """A stream shows its first picture: now its size is known, and its chain can be opened."""
+        kept = self._checkpoint.streams.get(name) if self._checkpoint else None
+        size = {"width": shot.picture.width, "height": shot.picture.height, "start_offset_ns": shot.pts_ns or 0}
+        self._open_stream(name, info, size, kept)
+
+    def _bring_back(self, info: InputInfo) -> None:
+        """The input has ended: streams that an earlier run knew and that didn't show up again end with it."""
+        for name, kept in (self._checkpoint.streams if self._checkpoint else {}).items():
+            if name not in self.intakes:
+                self._open_stream(name, info, {}, kept)
+
+    def _open_stream(self, name: str, info: InputInfo, size: Mapping[str, int], kept: Any) -> None:
+        """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
         stream = StreamInfo(
             name=name,
             identity=self.plan.identity or info.identity,
-            width=shot.picture.width,
-            height=shot.picture.height,
             rate=info.rate,
             live=info.live,
-            start_offset_ns=shot.pts_ns or 0,
             started_ns=info.started_ns,
             duration_ns=info.duration_ns,
             rotation=info.rotation,
+            **(size if kept is None else kept["info"]),
         )
         chain = open_chain(self.plan, stream, self._hall.models, self._opening)
         ledger = self.ledger if name == self.plan.name else Ledger()
         run = StreamRun(self.plan, stream, chain, ledger, self._hall.services)
         intake = Intake(run, Timeline(stream.rate), keep_all=self._source.resumable)
-        kept = self._checkpoint.streams.get(name) if self._checkpoint else None
         if kept is not None:
             self._restore(intake, kept)
         if name != self.plan.name:

@@ -1,4 +1,4 @@
-"""What sinks may do wrong: nothing found is lost in silence, nobody else waits for ever, and the run ends with a code."""
+"""What sinks may do wrong: nothing found is lost in silence, nobody else waits, and the run ends with a code."""
 
 from __future__ import annotations
 
