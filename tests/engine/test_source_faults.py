@@ -1,0 +1,323 @@
+"""What sources may do wrong: the other streams go on, and a stopped run ends whatever hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamproc import Event, Flow, Frame, FramePlugin, Options, Output, Results, SourceLost
+from streamproc.config.plan import Plan, RuntimePlan, SinkPlan, StreamPlan
+from streamproc.engine import Engine, RunReport
+from streamproc.errors import StreamprocError
+from streamproc.exits import STREAM_FAILED
+from streamproc.frames import ArrayPicture
+from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.testing import ListSink, make_frames, make_plan, plugin_plan
+from streamproc.testing.fakes import ListSinkOptions
+from tests.engine.plugins import HANG, ClipMean, Tell
+from tests.engine.running import closed, listed, run_engine
+
+COUNT = 12
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    """Let the sources that hang on purpose go, so that their threads end with the test."""
+    HANG.clear()
+    yield
+    HANG.set()
+
+
+class Odd(PictureSource[Options]):
+    """Twelve pictures; a subclass goes wrong somewhere."""
+
+    live = False
+    size = (48, 64)
+
+    def open(self, context: SourceContext) -> InputInfo:
+        self.context = context
+        self.at("open")
+        return InputInfo(identity="odd", live=self.live)
+
+    def shots(self) -> Iterator[Shot | None]:
+        for index in range(COUNT):
+            self.at(f"shot {index}")
+            yield self.shot(index)
+
+    def shot(self, index: int) -> Shot | None:
+        picture = ArrayPicture(np.full((*self.size, 3), index, np.uint8))
+        return Shot(picture=picture, pts_ns=100_000_000 * index)
+
+    def close(self) -> None:
+        self.at("close")
+
+    def at(self, place: str) -> None:
+        pass
+
+
+def going_wrong(place: str, wrong: Any, **members: Any) -> type[Odd]:
+    """A source that calls `wrong` at `place`."""
+
+    def at(self: Any, here: str) -> None:
+        if here == place:
+            wrong()
+
+    return type("Wrong", (Odd,), {"at": at, **members})
+
+
+def raising(error: BaseException) -> Any:
+    def wrong() -> None:
+        raise error
+
+    return wrong
+
+
+def odd_stream(source: type[Any], chain: Any = None, name: str = "odd") -> StreamPlan:
+    plans = (plugin_plan(Tell),) if chain is None else tuple(chain)
+    return StreamPlan(
+        name=name, source=source, source_options=Options(), chain=plans, sinks=(), reconnect_ns=1_000_000
+    )  # fmt: skip
+
+
+def run(
+    state: Path, source: type[Any], meanwhile: Any = None, chain: Any = None, frames: int = 40, **runtime: Any
+) -> tuple[RunReport, list[Event]]:
+    """Run a source beside a good one."""
+    good = make_plan([plugin_plan(Tell)], make_frames(frames), state=state, name="good").streams[0]
+    streams = (odd_stream(source, chain), good)
+    kept = listed()
+    runtime = {"call_limit_ns": 300_000_000, "drain_ns": 200_000_000, **runtime}
+    plan = Plan(streams=streams, runtime=RuntimePlan(workers=2, state=state, **runtime))
+    return run_engine(Engine(plan, extra=[kept]), meanwhile), kept[1].events
+
+
+def count(events: list[Event], stream: str) -> int:
+    return sum(event.stream == stream and event.type == "tell.seen" for event in events)
+
+
+ERRORS = [RuntimeError("odd"), SystemExit(0), KeyboardInterrupt(), StopIteration(), ValueError("rtsp://u:secret@cam/")]
+
+
+@pytest.mark.parametrize("place", ["open", "shot 0", "shot 5"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: str, error: BaseException) -> None:
+    report, events = run(tmp_path, going_wrong(place, raising(error)))
+    assert count(events, "good") == 40
+    assert count(events, "odd") == (5 if place == "shot 5" else 0)
+    assert report.streams[0].error
+    assert "secret" not in report.streams[0].error
+    assert report.exit_code == STREAM_FAILED
+    assert closed(report)
+
+
+def test_a_source_that_fails_to_close_has_been_read_all_the_same(tmp_path: Path) -> None:
+    report, events = run(tmp_path, going_wrong("close", raising(RuntimeError("odd"))))
+    assert count(events, "odd") == COUNT
+    assert report.exit_code == 0
+
+
+def test_a_live_source_that_fails_to_close_is_opened_again_all_the_same(tmp_path: Path) -> None:
+    class Camera(Odd):
+        live = True
+        opened = 0
+
+        def at(self, place: str) -> None:
+            if place == "open":
+                type(self).opened += 1
+            if place == "shot 3" and self.opened == 1:
+                raise SourceLost("gone")
+            if place == "close" and self.opened == 1:
+                raise RuntimeError("can't close")
+
+    report, _ = run(tmp_path, Camera)
+    assert report.streams[0].reconnects == 1
+    assert report.streams[0].error == ""
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("place", ["open", "shot 0", "shot 5", "close"])
+def test_a_source_that_hangs_is_given_up_and_the_others_are_complete(tmp_path: Path, place: str) -> None:
+    report, events = run(tmp_path, going_wrong(place, HANG.wait))
+    assert count(events, "good") == 40
+    assert "did not come back" in report.streams[0].error
+    assert report.abandoned == ("source of stream odd",)
+    assert report.exit_code == STREAM_FAILED
+    assert closed(report)
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("place", ["open", "shot 5"])
+def test_a_stopped_run_does_not_wait_for_a_source_that_hangs(tmp_path: Path, place: str) -> None:
+    hanging = threading.Event()
+
+    def hang() -> None:
+        hanging.set()
+        HANG.wait()
+
+    def stop(engine: Engine) -> None:
+        hanging.wait(30)
+        engine.stop()
+        engine.stop()
+
+    report, _ = run(tmp_path, going_wrong(place, hang), stop, call_limit_ns=10**12)
+    assert report.abandoned == ("source of stream odd",)
+    assert closed(report)
+
+
+def test_a_quiet_camera_holds_up_no_recording(tmp_path: Path) -> None:
+    """The file's events are out while the camera has not shown a picture yet."""
+    sink = ListSink()
+    seen: list[int] = []
+
+    class Camera(Odd):
+        live = True
+
+        def shots(self) -> Iterator[Shot | None]:
+            for _ in range(500):
+                if len([event for event in sink.events if event.stream == "good"]) == 41:
+                    break
+                threading.Event().wait(0.01)
+                yield None
+            seen.append(len(sink.events))
+            yield from super().shots()
+
+    good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
+    plan = Plan(streams=(odd_stream(Camera), good), runtime=RuntimePlan(workers=2, state=tmp_path))
+    run_engine(Engine(plan, extra=[(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)]))
+    assert seen == [41]
+
+
+class Mean(FramePlugin[Options]):
+    """Tells the shape and mean of each picture."""
+
+    uses = (Flow,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "mean", shape=list(frame.rgb.shape), gray=list(frame.gray.shape))
+
+
+def test_pictures_of_changing_size_are_fitted_to_the_first(tmp_path: Path) -> None:
+    class Changing(Odd):
+        def shot(self, index: int) -> Shot | None:
+            self.size = (48, 64) if index % 3 else (60, 100)
+            return super().shot(index)
+
+    report, events = run(tmp_path, Changing, chain=[plugin_plan(Mean), plugin_plan(ClipMean)])
+    shapes = {str(event.data["shape"]) + str(event.data["gray"]) for event in events if event.type == "mean"}
+    assert shapes == {"[60, 100, 3][60, 100]"}
+    assert report.exit_code == 0
+
+
+def test_pictures_without_pixels_count_as_undecodable(tmp_path: Path) -> None:
+    class Empty(Odd):
+        def shot(self, index: int) -> Shot | None:
+            self.size = (48, 64) if index % 3 else (0, 64)
+            return super().shot(index)
+
+    report, events = run(tmp_path, Empty)
+    assert report.streams[0].ledger.total("undecodable") == 4
+    assert count(events, "odd") == 8
+    assert closed(report)
+
+
+@pytest.mark.parametrize("chain", [[plugin_plan(ClipMean), plugin_plan(Tell)], [plugin_plan(Tell)]], ids=["clip", "no"])
+def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, chain: Any) -> None:
+    class Unreadable(ArrayPicture):
+        def to_rgb(self) -> Any:
+            raise RuntimeError("can't be converted")
+
+    class Bad(Odd):
+        def shot(self, index: int) -> Shot | None:
+            shot = super().shot(index)
+            assert shot is not None
+            return shot if index % 3 else replace(shot, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
+
+    report, _ = run(tmp_path, Bad, chain=chain)
+    assert report.streams[0].ledger.seen == COUNT
+    assert report.streams[0].error == ""
+    assert closed(report)
+
+
+@pytest.mark.parametrize("pts", [2**62, -(2**62), 10**30], ids=["late", "early", "beyond"])
+@pytest.mark.parametrize("captured", [None, -5, 10**30])
+def test_time_stamps_beyond_reason_lose_nothing(tmp_path: Path, pts: int, captured: int | None) -> None:
+    class Wild(Odd):
+        def shot(self, index: int) -> Shot | None:
+            shot = super().shot(index)
+            assert shot is not None
+            return replace(shot, captured_ns=captured, pts_ns=pts if index == 4 else shot.pts_ns)
+
+    report, events = run(tmp_path, Wild)
+    assert count(events, "odd") == COUNT
+    assert all(event.to_json() for event in events)
+    assert report.exit_code == 0
+
+
+def test_counting_from_other_threads_keeps_the_ledger_closed(tmp_path: Path) -> None:
+    class Counting(Odd):
+        def at(self, place: str) -> None:
+            if place.startswith("shot"):
+                threads = [threading.Thread(target=self.context.count, args=("corrupt",)) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+
+    report, _ = run(tmp_path, Counting)
+    assert report.streams[0].ledger.total("undecodable") == 4 * COUNT
+    assert closed(report)
+
+
+def test_what_a_source_of_many_streams_can_not_read_is_in_the_report(tmp_path: Path) -> None:
+    class Many(Odd):
+        def shot(self, index: int) -> Shot | None:
+            self.context.count("not a picture")
+            shot = super().shot(index)
+            assert shot is not None
+            return replace(shot, stream=f"cam{index % 2}")
+
+    report, _ = run(tmp_path, Many)
+    assert report.ledger.total("undecodable") == COUNT
+    assert closed(report)
+
+
+def test_an_engine_runs_once(tmp_path: Path) -> None:
+    engine = Engine(make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path))
+    run_engine(engine)
+    with pytest.raises(StreamprocError, match="has run already"):
+        engine.run()
+
+
+def test_a_run_stopped_before_it_starts_ends_at_once(tmp_path: Path) -> None:
+    engine = Engine(make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path))
+    engine.stop()
+    report = run_engine(engine)
+    assert report.ledger.seen == 0
+    assert report.exit_code == 0
+
+
+def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL")
+    from streamproc.engine.stream import StreamRun
+
+    whole = StreamRun._settle
+
+    def settle(self: Any, ticket: Any) -> None:
+        if self.info.name == "odd" and ticket.frame.index == 5:
+            raise AssertionError("a bug")
+        whole(self, ticket)
+
+    monkeypatch.setattr(StreamRun, "_settle", settle)
+    report, events = run(tmp_path, Odd)
+    assert count(events, "good") == 40
+    assert "please report it" in report.streams[0].error
+    assert report.exit_code == STREAM_FAILED
+    assert closed(report)
