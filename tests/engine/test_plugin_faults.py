@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ SOON = {"timeout_ns": 200_000_000}
 class Quiet(Tell):
     """Takes no level, so that two plugins may give one."""
 
-    uses = ()
+    uses: ClassVar[Any] = ()
 
     def process(self, frame: Frame, past: Results) -> Output:
         return super().process(frame, Results())
@@ -110,22 +110,25 @@ def test_pixels_can_not_be_written_to(tmp_path: Path) -> None:
     assert report.streams[0].plugins[0].verdicts == {"failed": 3}
 
 
+Anything: Any = Event
+"""for events that no type checker would let pass"""
+
 BAD_EVENTS: dict[str, Any] = {
-    "nan in data": lambda f: Event.instant(f, "bad.data", level=float("nan")),
-    "an object in data": lambda f: Event.instant(f, "bad.data", what=object()),
-    "half a character": lambda f: Event.instant(f, "bad.text", text="\udc80"),
-    "a type that is no text": lambda f: Event.instant(f, 5),
-    "times that are text": lambda f: Event(
+    "nan in data": lambda f: Anything.instant(f, "bad.data", level=float("nan")),
+    "an object in data": lambda f: Anything.instant(f, "bad.data", what=object()),
+    "half a character": lambda f: Anything.instant(f, "bad.text", text="\udc80"),
+    "a type that is no text": lambda f: Anything.instant(f, 5),
+    "times that are text": lambda f: Anything(
         type="bad.time", phase="instant", start_ns="0", end_ns=None, frame_index=0, pts_ns=0
     ),
-    "a subject that is no text": lambda f: Event(
+    "a subject that is no text": lambda f: Anything(
         type="bad.subject", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, subject=7
     ),
-    "a capture time beyond all calendars": lambda f: Event(
+    "a capture time beyond all calendars": lambda f: Anything(
         type="bad.time", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, captured_ns=10**30
     ),
-    "ten megabytes": lambda f: Event.instant(f, "too.big", text="x" * 10_000_000),
-    "a picture that is no bytes": lambda f: Event(
+    "ten megabytes": lambda f: Anything.instant(f, "too.big", text="x" * 10_000_000),
+    "a picture that is no bytes": lambda f: Anything(
         type="bad.picture", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, attachments=("x",)
     ),
 }
@@ -141,7 +144,7 @@ def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path
 def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:
     def numbers(frame: Frame) -> Output:
         return [
-            Event(
+            Anything(
                 type="numbers", phase="instant", start_ns=np.int64(0), end_ns=np.int64(5), pts_ns=np.int64(5),
                 frame_index=np.int64(frame.index), score=np.float32(0.25), data={"n": np.int32(3)},
             )
@@ -329,7 +332,7 @@ def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp
     class Jitter(Measure):
         """Overtakes; gives nothing."""
 
-        gives = ()
+        gives: ClassVar[Any] = ()
 
         def process(self, frame: Frame, past: Results) -> Output:
             list(super().process(frame, past))
@@ -349,7 +352,7 @@ def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp
     class Late(Fail):
         """Fails as well; gives something else."""
 
-        gives = (Detections,)
+        gives: ClassVar[Any] = (Detections,)
 
         def process(self, frame: Frame, past: Results) -> Output:
             list(super().process(frame, past))

@@ -37,52 +37,51 @@ def let_go() -> Iterator[None]:
     HANG.set()
 
 
-class Recorder(EventSink[Options]):
+class Notes:
     """Notes every call; goes wrong at `at` in the way of `wrong`, as often as `times` says."""
 
     at = ""
     times = 10**9
     calls: list[str]
-    got: list[str]
+    got: list[Any]
 
     def wrong(self) -> None:
         raise SinkError("on purpose")
 
-    def _note(self, call: str) -> None:
+    def note(self, call: str) -> None:
         self.calls.append(call)
         if call == self.at and self.calls.count(call) <= self.times:
             self.wrong()
 
     def open(self, context: SinkContext) -> None:
-        self._note("open")
-
-    def write(self, events: Sequence[Event]) -> None:
-        self._note("write")
-        self.got.extend(event.id for event in events)
+        self.note("open")
 
     def flush(self) -> None:
-        self._note("flush")
+        self.note("flush")
 
     def close(self) -> None:
-        self._note("close")
+        self.note("close")
 
 
-class FrameRecorder(FrameSink[Options]):
-    """The same for frames."""
+class Recorder(Notes, EventSink[Options]):
+    """For events: keeps their ids."""
 
-    at = ""
-    times = 10**9
-    calls: list[str]
-    got: list[int]
-    wrong = Recorder.wrong
-    _note = Recorder._note  # type: ignore[assignment]
-    open = Recorder.open  # type: ignore[assignment]
-    flush = Recorder.flush  # type: ignore[assignment]
-    close = Recorder.close  # type: ignore[assignment]
+    def write(self, events: Sequence[Event]) -> None:
+        self.note("write")
+        self.got.extend(event.id for event in events)
+
+
+class FrameRecorder(Notes, FrameSink[Options]):
+    """For frames: keeps their indices."""
 
     def write(self, frames: Sequence[Frame]) -> None:
-        self._note("write")  # type: ignore[operator]
+        self.note("write")
         self.got.extend(frame.index for frame in frames)
+
+
+def notes(plan: SinkPlan) -> Any:
+    """The class of a sink's plan, which holds its notes."""
+    return plan.cls
 
 
 def sink(name: str, base: type[Any] = Recorder, **members: Any) -> SinkPlan:
@@ -129,7 +128,7 @@ def test_what_a_failing_local_sink_has_not_flushed_waits_in_the_outbox(
     assert undelivered == {"bad": EVENTS, "good": 0}
     assert {sink.name: sink.delivered for sink in report.sinks} == {"bad": 0, "good": EVENTS}
     assert waiting(tmp_path, "bad") == EVENTS
-    assert len(good.cls.got) == EVENTS
+    assert len(notes(good).got) == EVENTS
     assert report.exit_code == UNDELIVERED
     assert closed(report)
 
@@ -146,8 +145,8 @@ def test_a_sink_that_can_not_be_closed_is_trouble(tmp_path: Path) -> None:
 def test_a_busy_sink_gets_everything_in_order_later(tmp_path: Path, at: str, network: bool) -> None:
     busy = sink("busy", at=at, times=3, wrong=odd(SinkBusy("wait", retry_after_s=0.01)), network=network)
     report = run(tmp_path, busy, other := sink("other"))
-    first_seen = list(dict.fromkeys(busy.cls.got))
-    assert first_seen == other.cls.got
+    first_seen = list(dict.fromkeys(notes(busy).got))
+    assert first_seen == notes(other).got
     assert report.exit_code == 0
     assert report.sinks[0].retries == 3
 
@@ -155,8 +154,8 @@ def test_a_busy_sink_gets_everything_in_order_later(tmp_path: Path, at: str, net
 def test_a_failed_open_is_closed_before_the_next_try(tmp_path: Path) -> None:
     plan = sink("late", at="open", times=2)
     run(tmp_path, plan)
-    assert plan.cls.calls[:5] == ["open", "close", "open", "close", "open"]
-    assert plan.cls.calls[-1] == "close"
+    assert notes(plan).calls[:5] == ["open", "close", "open", "close", "open"]
+    assert notes(plan).calls[-1] == "close"
 
 
 @pytest.mark.logs_errors
@@ -167,7 +166,7 @@ def test_a_sink_that_hangs_is_given_up_named_and_its_events_are_kept(tmp_path: P
     assert report.abandoned == ("sink stuck",)
     assert "did not come back" in report.sinks[0].trouble
     assert report.sinks[0].undelivered == (0 if at == "close" else EVENTS)
-    assert len(good.cls.got) == EVENTS
+    assert len(notes(good).got) == EVENTS
     assert report.exit_code == UNDELIVERED
     if at != "close":
         assert waiting(tmp_path, "stuck") == EVENTS
@@ -178,7 +177,7 @@ def test_a_stopped_run_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> No
     stuck = sink("stuck", at="write", wrong=hang)
 
     def stop(engine: Engine) -> None:
-        while "write" not in stuck.cls.calls:
+        while "write" not in notes(stuck).calls:
             threading.Event().wait(0.01)
         engine.interrupt()
 
@@ -194,7 +193,7 @@ def test_a_stopped_run_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> No
 def test_a_frame_sink_given_up_lets_the_frames_go(tmp_path: Path, wrong: Any) -> None:
     report = run(tmp_path, sink("film", FrameRecorder, at="write", wrong=wrong), good := sink("good"), frames=60)
     assert report.sinks[0].undelivered == 60
-    assert len(good.cls.got) == 61
+    assert len(notes(good).got) == 61
     assert report.exit_code == UNDELIVERED
     assert closed(report)
 
@@ -203,7 +202,7 @@ def test_an_outbox_that_can_not_be_made_is_reported_for_a_network_sink(tmp_path:
     (tmp_path / "state").write_text("a file where a folder should be")
     report = run(tmp_path / "state", sink("away", network=True), good := sink("good"))
     assert report.exit_code == OUTBOX_FAILED
-    assert report.sinks[0].undelivered == len(good.cls.got)
+    assert report.sinks[0].undelivered == len(notes(good).got)
 
 
 class Away(Recorder):
@@ -219,7 +218,7 @@ def test_a_network_sink_gets_old_events_before_new_ones(tmp_path: Path) -> None:
     back = sink("net", network=True)
     report = run(tmp_path, back, other := sink("other"), frames=4)
     assert report.sinks[0].undelivered == 0
-    assert back.cls.got == [*other.cls.got, *other.cls.got]
+    assert notes(back).got == [*notes(other).got, *notes(other).got]
 
 
 def test_what_an_earlier_run_left_is_delivered_even_where_nothing_new_comes(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_what_an_earlier_run_left_is_delivered_even_where_nothing_new_comes(tmp_
     plan = make_plan([], make_frames(4), state=tmp_path)
     stream = replace(plan.streams[0], sinks=("log",))
     report = run_engine(Engine(Plan(streams=(stream,), sinks=(quiet,), runtime=RuntimePlan(state=tmp_path))))
-    assert len(quiet.cls.got) == 5
+    assert len(notes(quiet).got) == 5
     assert report.sinks[0].undelivered == 0
     assert waiting(tmp_path, "log") == 0
 
@@ -244,17 +243,17 @@ def test_an_interrupted_delivery_of_old_events_goes_on(tmp_path: Path) -> None:
             raise SinkError("just this once")
         self.got.extend(event.id for event in events)
 
-    shaky.cls.write = write  # type: ignore[method-assign, assignment]
+    notes(shaky).write = write
     report = run(tmp_path, shaky, other := sink("other"), frames=400)
     assert report.sinks[0].undelivered == 0
     assert waiting(tmp_path, "log") == 0
-    assert list(dict.fromkeys(shaky.cls.got)) == other.cls.got
-    assert len(shaky.cls.got) == 2 * len(other.cls.got)
+    assert list(dict.fromkeys(notes(shaky).got)) == notes(other).got
+    assert len(notes(shaky).got) == 2 * len(notes(other).got)
 
 
 def test_every_event_reaches_a_good_sink_once_and_in_order(tmp_path: Path) -> None:
     one, two = sink("one"), sink("two", network=True)
     report = run(tmp_path, one, two, frames=1500)
-    assert len(one.cls.got) == len(set(one.cls.got)) == 1501
-    assert two.cls.got == one.cls.got
+    assert len(notes(one).got) == len(set(notes(one).got)) == 1501
+    assert notes(two).got == notes(one).got
     assert json.dumps([sink.delivered for sink in report.sinks]) == "[1501, 1501]"
