@@ -18,7 +18,7 @@ class TrackingOptions(Options):
     high_score: float = Field(
         0.5, ge=0, le=1, description="detections from here on are sure: matched first, and able to find a lost track"
     )
-    new_score: float = Field(0.6, ge=0, le=1, description="detections from here on may begin a track")
+    new_score: float = Field(0.5, ge=0, le=1, description="detections from here on may begin a track")
     confirm_hits: int = Field(2, ge=1, le=1000, description="detections after which a track is confirmed and shown")
     confirm_for: Duration = Field(0, ge=0, description="age that a track must have reached to be confirmed")
     lost_for: Duration = Field(

@@ -18,7 +18,7 @@ class Settings:
     """detections below are ignored"""
     high_score: float = 0.5
     """detections from here on are sure: matched first, and able to find a lost track again"""
-    new_score: float = 0.6
+    new_score: float = 0.5
     """detections from here on may begin a track"""
     repeated: float = 0.8
     """of two detections of a label that overlap more, the one with the lower score is ignored"""
