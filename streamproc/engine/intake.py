@@ -17,8 +17,8 @@ from streamproc.engine.guard import describe
 from streamproc.engine.pool import Call
 from streamproc.engine.sampling import Beat
 from streamproc.engine.services import Services
-from streamproc.engine.stream import StreamRun, end_ticket
-from streamproc.engine.ticket import Ticket
+from streamproc.engine.stream import StreamRun
+from streamproc.engine.ticket import Ticket, end_ticket
 from streamproc.errors import StreamprocError
 from streamproc.events import Moment
 from streamproc.frames import Frame, Image, Picture, PixelCache, resize
@@ -193,6 +193,9 @@ class Intake:
         if captured is not None and not 0 <= captured <= _LAST_CAPTURE_NS:
             self._say_once("capture", f"capture time {captured} ns isn't between 1970 and 9999: taken as unknown")
             captured = None
+        if shot.position is not None:
+            # numbers never come twice, and ids with them, even where no state was kept: another worker had it before
+            self.index = max(self.index, shot.position.offset)
         frame = Frame(
             stream=info,
             index=self.index,

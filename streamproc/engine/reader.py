@@ -113,7 +113,7 @@ class SourceRun:
         log.warning("stream %s failed: %s", self.plan.name, why)
 
     def _read_until_end(self) -> None:
-        """Read; a live source that is lost is opened again until the run is stopped."""
+        """Read; a source that is lost is opened again until the run is stopped, if it is live or can be read on."""
         wait_s = self.plan.reconnect_ns / 1e9
         while True:
             read_before = self.frames_read
@@ -121,13 +121,14 @@ class SourceRun:
                 self._read_once()
                 return
             except SourceLost as error:
-                if self.info is None or not self.info.live:
+                if not self._source.resumable and (self.info is None or not self.info.live):
                     raise SourceError(str(error)) from error
                 log.warning("stream %s: source lost: %s", self.plan.name, redact(str(error)))
             if self.frames_read > read_before:
                 wait_s = self.plan.reconnect_ns / 1e9
-            for intake in self.intakes.values():
-                intake.lost()
+            if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
+                for intake in self.intakes.values():
+                    intake.lost()
             if self._hall.stopping.wait(wait_s):
                 return
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

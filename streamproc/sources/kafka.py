@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from streamproc.errors import SourceError, SourceLost
+from streamproc.errors import SourceError
 from streamproc.kafka_client import connected
 from streamproc.media.wire import Label, Unreadable, read_label, read_picture
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
-from streamproc.sources.kafka_poll import Poller, partition_name
+from streamproc.sources.kafka_poll import Poller, partition_name, trouble
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
@@ -84,8 +84,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
                 )
             identity = self._identity()
         except KafkaError as error:
-            kind = SourceLost if error.retriable else SourceError
-            raise kind(f"Kafka at {options.servers}, topic {options.topic}: {error or type(error).__name__}") from error
+            raise trouble(f"Kafka at {options.servers}, topic {options.topic}", error) from error
         return InputInfo(identity=identity, live=options.live)
 
     def seek(self, positions: Mapping[str, int]) -> None:
@@ -94,8 +93,13 @@ class KafkaSource(PictureSource[KafkaOptions]):
 
     def shots(self) -> Iterator[Shot | None]:
         """Pictures as they come, None when there is none for a while or a message can't be read."""
+        from kafka.errors import KafkaError
+
         poller = self._opened()
-        poller.start(f"streamproc-kafka-{self._context.stream}")
+        try:
+            poller.start(f"streamproc-kafka-{self._context.stream}")
+        except KafkaError as error:
+            raise trouble(f"Kafka at {self.options.servers}, topic {self.options.topic}", error) from error
         while not self._context.stopping():
             record = poller.take(_WAIT_S)
             if record is None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streamproc.errors import SourceError
+from streamproc.errors import SourceError, SourceLost
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
@@ -81,12 +81,13 @@ class Poller:
 
     def start(self, name: str) -> None:
         """Join the group and start polling. Raises kafka-python's errors."""
-        self._settle()
+        if self._settings.to_end:
+            self._find_ends()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def take(self, wait_s: float) -> Poller.Record | None:
-        """The next record; None if none came within `wait_s`. Raises `SourceError` if polling has failed."""
+        """The next record; None if none came within `wait_s`. Raises `SourceLost` or `SourceError`."""
         with self._change:
             if not self._buffer and not self.finished:
                 self._change.wait_for(lambda: self._buffer or self._failure or self.finished, wait_s)
@@ -96,7 +97,7 @@ class Poller:
                 self._taken[partition_name(record)] = record.offset + 1
                 return record
         if self._failure is not None:
-            raise SourceError(f"Kafka topic {self._settings.topic}: {self._failure}") from self._failure
+            raise trouble(f"Kafka topic {self._settings.topic}", self._failure) from self._failure
         return None
 
     def commit(self, positions: Mapping[str, int]) -> None:
@@ -139,11 +140,13 @@ class Poller:
 
     def _work(self) -> None:
         try:
-            self._consumer.subscribe([self._settings.topic], listener=_listener(self._revoked, self._assigned))
+            listener = _listener(self._revoked, self._lost, self._assigned)
+            self._consumer.subscribe([self._settings.topic], listener=listener)
             while not self._closing:
                 self._throttle()
                 before = self._revocations
                 self._keep(self._consumer.poll(timeout_ms=_POLL_MS), before)
+                self._pick_up_join()
                 self._look_at_end(before)
         except Exception as error:  # noqa: BLE001 - told to the reader, which raises it
             with self._change:
@@ -154,20 +157,22 @@ class Poller:
                 self._closing = True
             self._consumer.close(autocommit=False, timeout_ms=round(self._settings.timeout_s * 1000))
 
-    def _settle(self) -> None:
-        """Find out where to go on and where to end, before the group has a say."""
+    def _find_ends(self) -> None:
         from kafka import TopicPartition
 
-        limit_ms = round(self._settings.timeout_s * 1000)
         topic = self._settings.topic
         parts = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
-        if self._settings.to_end:
-            self._ends = self._consumer.end_offsets(parts, timeout_ms=limit_ms)
-        for part in parts:
-            known = [self._wanted.pop(_name(part), None), self._delivered.get(_name(part))]
-            if known != [None, None]:
-                known.append(self._consumer.committed(part, timeout_ms=limit_ms))
-                self._wanted[_name(part)] = max(offset for offset in known if offset is not None)
+        self._ends = self._consumer.end_offsets(parts, timeout_ms=round(self._settings.timeout_s * 1000))
+
+    def _pick_up_join(self) -> None:
+        """Have a join that outlasted `poll` taken up by the next one.
+
+        kafka-python 3.0 forgets it where only new metadata asked for it, as it does when a topic becomes known after
+        the first join, or grows: its result then waits for ever, without partitions and without heartbeats.
+        """
+        coordinator = self._consumer._coordinator
+        if coordinator._join_task is not None:
+            coordinator.request_rejoin()
 
     def _throttle(self) -> None:
         """Pause fetching while the reader has enough, go on when half of it is done."""
@@ -188,16 +193,13 @@ class Poller:
                 if revocations != self._revocations:
                     # these may have been fetched before partitions were given up and taken back: start over
                     with suppress(ValueError):  # it has gone again meanwhile
-                        self._consumer.seek(part, self._resume_at(name, records[0].offset))
+                        known = self._known(name)
+                        self._consumer.seek(part, records[0].offset if known is None else known)
                     continue
                 self._first.setdefault(name, records[0].offset)
                 self._buffer.extend(records)
                 self._buffered += sum(_size(record) for record in records)
             self._change.notify_all()
-
-    def _resume_at(self, name: str, otherwise: int) -> int:
-        """Behind the last record that the reader took, else the first that was there to take."""
-        return self._taken.get(name, self._first.get(name, otherwise))
 
     def _look_at_end(self, revocations: int) -> None:
         if not self._settings.to_end or self._buffer:
@@ -217,12 +219,7 @@ class Poller:
     # --- on the consumer's own loop, which must not be blocked ---
 
     async def _revoked(self, parts: Iterable[TopicPartition]) -> None:
-        names = {_name(part) for part in parts}
-        with self._change:
-            self._revocations += 1
-            self._left |= names
-            self._buffer = deque(record for record in self._buffer if partition_name(record) not in names)
-            self._buffered = sum(_size(record) for record in self._buffer)
+        names = self._drop(parts)
         deadline = time.monotonic() + self._settings.drain_s
         while self._undone(names) and not self._closing:
             if time.monotonic() >= deadline:
@@ -236,22 +233,44 @@ class Poller:
         with self._change:
             self._mine = {name: part for name, part in self._mine.items() if name not in names}
 
+    async def _lost(self, parts: Iterable[TopicPartition]) -> None:
+        """The group has taken this member for dead: nothing can be committed any more, so waiting is of no use."""
+        names = self._drop(parts)
+        with self._change:
+            self._mine = {name: part for name, part in self._mine.items() if name not in names}
+
+    def _drop(self, parts: Iterable[TopicPartition]) -> set[str]:
+        """Forget what was fetched of these and not yet taken; their names."""
+        names = {_name(part) for part in parts}
+        with self._change:
+            self._revocations += 1
+            self._left |= names
+            self._buffer = deque(record for record in self._buffer if partition_name(record) not in names)
+            self._buffered = sum(_size(record) for record in self._buffer)
+        return names
+
     async def _assigned(self, parts: Iterable[TopicPartition]) -> None:
         mine = {_name(part): part for part in parts}
+        known = {name: at for name in mine if (at := self._known(name)) is not None}
+        committed: Mapping[TopicPartition, Any] = {}
+        if known:  # others may have come further since
+            limit_ms = round(self._settings.timeout_s * 1000)
+            asked = [mine[name] for name in known]
+            committed = await self._consumer._coordinator.fetch_committed_offsets_async(asked, timeout_ms=limit_ms)
         with self._change:
-            for name, part in mine.items():
-                self._mine[name] = part
-                if name in self._left:  # straight back to us: nobody else has had it in between
-                    first = self._taken.get(name, self._first.get(name))
-                else:
-                    self._taken.pop(name, None)
-                    self._first.pop(name, None)
-                    first = self._wanted.get(name)
-                if first is not None:
-                    self._consumer.seek(part, first)
+            for name, at in known.items():
+                told = committed.get(mine[name])
+                self._wanted[name] = at if told is None else max(at, told.offset)
+                self._consumer.seek(mine[name], self._wanted[name])
+            self._mine |= mine
             self._left.clear()
-            if mine:  # the first assignment may be empty, while the topic isn't known yet
-                self._wanted.clear()
+
+    def _known(self, name: str) -> int | None:
+        """Where to go on in a partition as far as this run knows: behind what it has read, whether committed or not."""
+        marks = [self._wanted.get(name), self._delivered.get(name), self._taken.get(name)]
+        if marks == [None, None, None]:
+            marks.append(self._first.get(name))
+        return max((mark for mark in marks if mark is not None), default=None)
 
     def _committed_upto(self, positions: Mapping[str, int]) -> None:
         self._committed.update(positions)
@@ -259,6 +278,14 @@ class Poller:
     def _undone(self, names: set[str]) -> bool:
         """Whether the reader has given on more than is committed."""
         return any(self._delivered.get(name, 0) > self._committed.get(name, 0) for name in names)
+
+
+def trouble(what: str, error: Exception) -> SourceError:
+    """kafka-python's error as a source's: `SourceLost` where waiting may help."""
+    from kafka.errors import KafkaError
+
+    kind = SourceLost if isinstance(error, KafkaError) and error.retriable else SourceError
+    return kind(f"{what}: {error or type(error).__name__}")
 
 
 def partition_name(record: Poller.Record) -> str:
@@ -274,7 +301,7 @@ def _size(record: Poller.Record) -> int:
     return len(record.value or b"") + 256
 
 
-def _listener(revoked: Any, assigned: Any) -> Any:
+def _listener(revoked: Any, lost: Any, assigned: Any) -> Any:
     """kafka-python's listener class is made here, where kafka-python may be imported."""
     from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 
@@ -282,10 +309,13 @@ def _listener(revoked: Any, assigned: Any) -> Any:
         async def on_partitions_revoked(self, parts: Any) -> None:
             await revoked(list(parts))
 
+        async def on_partitions_lost(self, parts: Any) -> None:
+            await lost(list(parts))
+
         async def on_partitions_assigned(self, parts: Any) -> None:
             await assigned(list(parts))
 
     return Listener()
 
 
-__all__ = ["Poller", "partition_name"]
+__all__ = ["Poller", "partition_name", "trouble"]
