@@ -132,6 +132,31 @@ _QUERY = re.compile(
     r"(?P<key>[?&;](?:password|passwd|pwd|token|access_token|key|api_?key|secret|auth|sig|signature)=)[^&;\s'\"]*",
     re.IGNORECASE,
 )
+_SECRET_KEY = re.compile(
+    r"(^|[_-])(passwords?|passwd|pwd|passphrase|secrets?|tokens?|api_?key|credentials?|private_key)$", re.IGNORECASE
+)
+_REFERENCE = re.compile(r"\$\{[^}]*\}")
+
+
+def redact_values(node: Any) -> Any:
+    """JSON-like values with secrets taken out: in URLs, and under keys such as `password`.
+
+    A reference to the environment (`${NAME}`) stays: it is no secret.
+
+    >>> redact_values({"user": "me", "password": "abc", "url": "mqtt://me:abc@host"})
+    {'user': 'me', 'password': '***', 'url': 'mqtt://***@host'}
+    """
+    if isinstance(node, dict):
+        return {key: _redact_value(str(key), value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [redact_values(value) for value in node]
+    return redact(node) if isinstance(node, str) else node
+
+
+def _redact_value(key: str, value: Any) -> Any:
+    if isinstance(value, str) and value and _SECRET_KEY.search(key) and not _REFERENCE.fullmatch(value):
+        return "***"
+    return redact_values(value)
 
 
 def redact(text: str) -> str:

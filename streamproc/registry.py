@@ -38,9 +38,13 @@ class Listing:
 
 
 class Registry:
-    """What is installed, by kind and name. Two packages with one name are an error that names both."""
+    """What is installed, by kind and name. Two packages with one name are an error that names both.
 
-    def __init__(self) -> None:
+    beside: a folder in which `module:Class` is looked for, before the current one.
+    """
+
+    def __init__(self, beside: Path | None = None) -> None:
+        self._beside = beside
         self._points: dict[Kind, Mapping[str, tuple[EntryPoint, ...]]] = {}
 
     def names(self, kind: Kind) -> tuple[str, ...]:
@@ -81,7 +85,7 @@ class Registry:
 
     def _load(self, kind: Kind, name: str) -> type:
         if ":" in name:
-            return _import(kind, name, name)
+            return self._import(kind, name, name)
         found = self._found(kind)
         if name not in found:
             raise UnknownNameError(
@@ -91,33 +95,30 @@ class Registry:
         if len(found[name]) > 1:
             owners = ", ".join(f"{point.value} of {_package(point)}" for point in found[name])
             raise PluginError(f"{kind} {name!r} is claimed twice: {owners}; uninstall one, or name it as module:Class")
-        return _import(kind, name, found[name][0].value)
+        return self._import(kind, name, found[name][0].value)
+
+    def _import(self, kind: Kind, name: str, target: str) -> type:
+        module_name, _, attribute = target.partition(":")
+        folders = [str(folder.resolve()) for folder in (self._beside, Path()) if folder is not None]
+        added = [folder for folder in dict.fromkeys(folders) if ":" in name and folder not in sys.path]
+        sys.path[:0] = added
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:  # whatever a stranger's module raises must not stop the others
+            reason = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{kind} {name!r}: importing {module_name} failed: {reason}") from error
+        finally:
+            for folder in added:
+                sys.path.remove(folder)
+        loaded = getattr(module, attribute, None)
+        if not isinstance(loaded, type):
+            classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+            raise PluginError(f"{kind} {name!r}: {module_name} has no class {attribute!r}{nearest(attribute, classes)}")
+        return loaded
 
 
 def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-
-
-def _import(kind: Kind, name: str, target: str) -> type:
-    module_name, _, attribute = target.partition(":")
-    here = str(Path.cwd())
-    added = ":" in name and here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise PluginError(
-            f"{kind} {name!r}: importing {module_name} failed: {type(error).__name__}: {error}"
-        ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
-    loaded = getattr(module, attribute, None)
-    if not isinstance(loaded, type):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise PluginError(f"{kind} {name!r}: {module_name} has no class {attribute!r}{nearest(attribute, classes)}")
-    return loaded
 
 
 def _check_source(cls: type) -> type[AnySource]:

@@ -14,7 +14,7 @@ from streamproc.config.document import ChainEntry, Document, StreamDefaults, Str
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.wiring import wire
-from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact
+from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact, redact_values
 from streamproc.options import Options
 from streamproc.registry import Registry
 
@@ -32,7 +32,7 @@ def load(
     registry: Registry | None = None,
 ) -> Plan:
     """The plan of a configuration file; `ConfigError` with every mistake in it. Opens nothing but that file."""
-    return _resolve(read(file, overrides, environment), registry or Registry())
+    return _resolve(read(file, overrides, environment), registry or Registry(file.parent))
 
 
 def load_text(text: str, *, registry: Registry | None = None, environment: Mapping[str, str] | None = None) -> Plan:
@@ -143,7 +143,7 @@ class _Resolver:
                 open_limit_ns=runtime.open_limit,
                 **settings,
             ),
-            source=_redacted(self._reading.written),
+            source=redact_values(self._reading.written),
         )
 
     def _problem(self, keys: Keys, message: str) -> None:
@@ -284,7 +284,9 @@ def _issue(model: type[BaseModel], mistake: Any, keys: Keys, reading: Reading) -
         return reading.issue(path, f"{str(loc[-1])!r} is missing here")
     text = str(mistake["msg"]).removeprefix("Value error, ")
     got = mistake.get("input")
-    shown = f", got {redact(repr(got))}" if isinstance(got, str | int | float | bool) and "got" not in text else ""
+    if redact_values({str(path[-1]): str(got)}) != {str(path[-1]): str(got)}:
+        text, got = redact(text.replace(str(got), "***")), None
+    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) and "got" not in text else ""
     return reading.issue(path, text[:1].lower() + text[1:] + shown)
 
 
@@ -318,14 +320,6 @@ def _inside(annotation: Any, part: str | int) -> Any:
         if arguments:
             return arguments[0]
     return None
-
-
-def _redacted(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _redacted(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_redacted(value) for value in node]
-    return redact(node) if isinstance(node, str) else node
 
 
 __all__ = ["guess_source", "load", "load_text"]

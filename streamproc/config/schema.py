@@ -29,7 +29,20 @@ def config_schema(registry: Registry) -> dict[str, Any]:
     sinks = schema["properties"]["sinks"]
     for pattern in sinks.get("patternProperties", {}):
         sinks["patternProperties"][pattern] = {"$ref": "#/$defs/Sink"}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_with_units(schema)}
+
+
+def _with_units(node: Any) -> Any:
+    """Defaults of durations and sizes as a file would have them: in code they are numbers of nanoseconds or bytes."""
+    if isinstance(node, list):
+        return [_with_units(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {key: _with_units(item) for key, item in node.items()}
+    if isinstance(plain.get("default"), int) and plain.get("type") == "string":
+        unit, size = ("MiB", 2**20) if plain.get("pattern", "").endswith("B$") else ("ms", 10**6)
+        plain["default"] = f"{plain['default'] / size:g}{unit}"
+    return plain
 
 
 def _conditions(kind: Kind, registry: Registry, definitions: dict[str, Any]) -> list[dict[str, Any]]:

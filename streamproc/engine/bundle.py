@@ -21,7 +21,7 @@ from streamproc.config.plan import PluginPlan
 from streamproc.engine.chain import Step
 from streamproc.engine.guard import Outcome, call
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import PluginError, redact
+from streamproc.errors import PluginError, redact_values
 from streamproc.frames import ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
 from streamproc.models import ModelStore
 from streamproc.plugin import ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin
@@ -135,7 +135,7 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
         "plugin": {
             "name": step.name,
             "class": f"{cls.__module__}:{cls.__qualname__}",
-            "options": json.loads(redact(step.plan.options.model_dump_json())),
+            "options": redact_values(json.loads(step.plan.options.model_dump_json())),
         },
         "inputs": {f"{kind.__module__}:{kind.__qualname__}": giver for kind, giver in step.plan.inputs.items()},
         "error": outcome.error,

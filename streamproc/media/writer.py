@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
+from uuid import uuid4
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class VideoWriter:
 
     def __init__(self, path: Path | str, *, preset: Preset = "veryfast", crf: int = 23) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name}.part")
+        # two writers of one name must not write into one file: the last to finish wins
+        self._part = self.path.with_name(f".{self.path.name}.{uuid4().hex[:8]}.part")
         self._settings = {"preset": preset, "crf": str(crf), "bf": "0"}  # B-frames blur the length of irregular files
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None

@@ -25,13 +25,18 @@ class StdoutOptions(Options):
 
 
 class StdoutSink(EventSink[StdoutOptions]):
-    """Writes each event as a line to standard output. Delivery: at least once, as long as somebody reads."""
+    """Writes each event as a line to standard output. Delivery: at least once, as long as somebody reads.
+
+    Who closes the pipe (`| head -1`) wants no more: the rest is passed over.
+    """
+
+    _read = True
 
     def open(self, context: SinkContext) -> None:
         """Nothing to open."""
 
     def write(self, events: Sequence[Event]) -> None:
-        """Write the events' lines; raises `SinkError` if nobody reads any more."""
+        """Write the events' lines; raises `SinkError` where that fails."""
         line = json_line if self.options.format == "json" else text_line
         self._out("".join(line(event) for event in events))
 
@@ -39,11 +44,14 @@ class StdoutSink(EventSink[StdoutOptions]):
         """Hand everything to whoever reads."""
         self._out("")
 
-    @staticmethod
-    def _out(text: str) -> None:
+    def _out(self, text: str) -> None:
+        if not self._read:
+            return
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
+        except BrokenPipeError:
+            self._read = False
         except (OSError, ValueError) as error:  # ValueError: it was closed
             raise SinkError(f"standard output can't be written: {error}") from error
 

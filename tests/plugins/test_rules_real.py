@@ -21,7 +21,7 @@ streams:
     chain: [people, tracks, fence]
 plugins:
   people: {{type: detection, options: {{model: {model}, labels: [person]}}}}
-  tracks: {{type: tracking, options: {{new_score: 0.5}}}}
+  tracks: {{type: tracking}}
   fence:
     type: rules
     options:

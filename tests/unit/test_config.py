@@ -210,3 +210,17 @@ CONFIGS = sorted([*(ROOT / "configs").glob("*.yaml"), *(ROOT / "docker" / "confi
 def test_every_configuration_that_we_ship_is_right(file: Path) -> None:
     environment = {"CAMERA_URL": "rtsp://camera/1", "DOCK_URL": "rtsp://camera/2", "KAFKA": "localhost:9092"}
     assert load(file, environment=environment).streams
+
+
+def test_code_not_yet_packaged_is_found_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_config.py").write_text(
+        "from streamproc import FramePlugin, Options\n"
+        "class Mine(FramePlugin[Options]):\n"
+        "    def process(self, frame, past):\n"
+        "        return ()\n"
+    )
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "version: 1\nstreams: {a: {source: x.mp4, chain: [mine]}}\nplugins: {mine: {type: 'beside_the_config:Mine'}}\n"
+    )
+    assert load(file).streams[0].chain[0].cls.__name__ == "Mine"

@@ -227,13 +227,23 @@ def test_stdout_lines_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]
     assert records == [made(1).to_json(), made(2).to_json()]
 
 
-def test_a_reader_that_went_away_is_an_error_of_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_went_away_wants_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb", buffering=0) as pipe:
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe, write_through=True))
-        with pytest.raises(SinkError, match="standard output"):
-            StdoutSink(StdoutOptions()).write([made(1)])
+        sink = StdoutSink(StdoutOptions())
+        sink.write([made(1)])
+        sink.write([made(2)])
+        sink.flush()
+
+
+def test_standard_output_that_was_closed_is_an_error_of_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    with pytest.raises(SinkError, match="standard output"):
+        StdoutSink(StdoutOptions()).write([made(1)])
 
 
 # --- sqlite ---
