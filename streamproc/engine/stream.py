@@ -17,8 +17,8 @@ from typing import Any
 
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.admission import Credits
-from streamproc.engine.bundle import write_bundle
 from streamproc.engine.chain import Chain, Stage, Step, close_plugin
+from streamproc.engine.failures import Failures
 from streamproc.engine.flow import frame_flow
 from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
 from streamproc.engine.ledger import Ledger
@@ -59,7 +59,7 @@ class StreamRun:
         self._waiting: list[dict[int, Ticket]] = [{} for _ in chain.stages]
         self._next = [0 for _ in chain.stages]
         self._counts: dict[str, tuple[int, int]] = {}
-        self._bundled: set[int] = set()
+        self._failures = Failures(info, services)
         self._generation = 0
         self._at: Ticket | None = None
         self._unfinished: tuple[Ticket, Stage] | None = None
@@ -171,8 +171,8 @@ class StreamRun:
         return tuple(event.stamped(self.info, step.name, count + n, moment) for n, event in enumerate(events))
 
     def _enter(self, step: Step, abandon: Callable[[], None]) -> None:
-        what = f"plugin {step.name} of stream {self.info.name}"
-        self._services.watch.enter(Call(what, step.plan.timeout_ns / 1e9, abandon))
+        call = Call(f"plugin {step.name} of stream {self.info.name}", step.plan.timeout_ns / 1e9, abandon)
+        self._services.watch.enter(call)
 
     def _leave(self) -> None:
         if not self._services.watch.leave():
@@ -239,12 +239,10 @@ class StreamRun:
         left = [ticket for waiting in self._waiting for ticket in waiting.values()]
         left += [] if self._at is None else [self._at]
         ended = False
-        while True:
-            for ticket in left:
+        while not ended or self.ledger.page().in_flight > 0:
+            for ticket in left or [self._mail.get()]:
                 ended = self._give_up(ticket) or ended
-            if ended and self.ledger.page().in_flight <= 0:
-                break
-            left = [self._mail.get()]
+            left = []
         self._services.outlet.ended(self)
         self.chain.close(log)
 
@@ -270,7 +268,8 @@ class StreamRun:
 
     def _accept(self, ticket: Ticket, stage: int) -> bool:
         """Take the outcome of a pure stage in order; False if it must be done again as a plugin went off meanwhile."""
-        if ticket.frame is not None and self.chain.health.off - ticket.off and self._touches(ticket, stage):
+        late = self.chain.health.off - ticket.off
+        if late & ticket.attempt.keys():
             self._services.pool.submit(partial(self._run_pure, ticket))
             return False
         self._at = ticket
@@ -286,10 +285,6 @@ class StreamRun:
         ticket.stage = stage + 1
         self._go_on(ticket)
         return True
-
-    def _touches(self, ticket: Ticket, stage: int) -> bool:
-        late = self.chain.health.off - ticket.off
-        return any(step.index in late and step.index in ticket.attempt for step in self.chain.stages[stage].steps)
 
     def _go_on(self, ticket: Ticket) -> None:
         """Run the ordered stages that are next, then hand over to the pool or finish."""
@@ -371,27 +366,11 @@ class StreamRun:
         if outcome.events:
             ticket.events[step.index] = (*ticket.events.get(step.index, ()), *outcome.events)
         if outcome.verdict == "failed":
-            self._failed(ticket, step, outcome)
+            self._failures.note(ticket, step, outcome)
         reason = self.chain.health.record(step.index, outcome)
         if reason is not None:
             log.warning("plugin switched off stream=%s plugin=%s: it %s", self.info.name, step.name, reason)
         ticket.found.update({(step.name, type(result)): result for result in outcome.results})
-
-    def _failed(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
-        total = step.verdicts["failed"]
-        if total in (1, 10, 100) or total % 1000 == 0:
-            place = f"stream={self.info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
-            log.warning("plugin failed %s: %s", place, outcome.error)
-        if step.index not in self._bundled and ticket.frame is not None:
-            self._bundled.add(step.index)
-            try:
-                path = write_bundle(self._services.bundles(), self.info, step, ticket, outcome)
-                log.warning("what made it fail is kept in %s: streamproc repro shows it again", path)
-            except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into
-                log.warning("the failing input can't be kept: %s", describe(error))
-        if step.plan.on_error == "stop":
-            where = f"plugin {step.name} of stream {self.info.name} failed at frame {ticket.moment.frame_index}"
-            self._services.outlet.stop(f"{where}: {outcome.error}")
 
     def _finish(self, ticket: Ticket) -> None:
         """The ticket has passed the whole chain, in order."""
@@ -420,8 +399,3 @@ class StreamRun:
             self.ledger.settle("processed")
             self.processed += 1
         self.latency.observe(time.perf_counter() - ticket.admitted)
-
-
-def end_ticket(moment: Moment, flush: bool) -> Ticket:
-    """The mark behind a stream's last frame."""
-    return Ticket(moment=moment, mark="end", flush=flush)

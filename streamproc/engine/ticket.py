@@ -57,3 +57,8 @@ class Ticket:
     def told(self) -> tuple[Event, ...]:
         """Events so far, in the order of the chain."""
         return tuple(event for index in sorted(self.events) for event in self.events[index])
+
+
+def end_ticket(moment: Moment, flush: bool) -> Ticket:
+    """The mark behind a stream's last frame."""
+    return Ticket(moment=moment, mark="end", flush=flush)

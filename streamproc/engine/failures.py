@@ -1,0 +1,46 @@
+"""What becomes of a plugin's failure: logged with measure, kept as a repro bundle, perhaps the end of the run."""
+
+from __future__ import annotations
+
+import logging
+
+from streamproc.engine.bundle import write_bundle
+from streamproc.engine.chain import Step
+from streamproc.engine.guard import Outcome, describe
+from streamproc.engine.services import Services
+from streamproc.engine.ticket import Ticket
+from streamproc.frames import StreamInfo
+
+log = logging.getLogger(__name__)
+
+
+class Failures:
+    """Tells of the failures of one stream's plugins, in the order of its frames."""
+
+    def __init__(self, info: StreamInfo, services: Services) -> None:
+        self._info = info
+        self._services = services
+        self._bundled: set[int] = set()
+
+    def note(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
+        """A call of `step` failed; it stands in the step's verdicts already."""
+        total = step.verdicts["failed"]
+        if total in (1, 10, 100) or total % 1000 == 0:
+            place = f"stream={self._info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
+            log.warning("plugin failed %s: %s", place, outcome.error)
+        if step.index not in self._bundled and ticket.frame is not None:
+            self._bundled.add(step.index)
+            self._keep(ticket, step, outcome)
+        if step.plan.on_error == "stop":
+            where = f"plugin {step.name} of stream {self._info.name} failed at frame {ticket.moment.frame_index}"
+            self._services.outlet.stop(f"{where}: {outcome.error}")
+
+    def _keep(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
+        try:
+            path = write_bundle(self._services.bundles(), self._info, step, ticket, outcome)
+            log.warning("what made it fail is kept in %s: streamproc repro shows it again", path)
+        except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into
+            log.warning("the failing input can't be kept: %s", describe(error))
+
+
+__all__ = ["Failures"]
