@@ -268,8 +268,7 @@ class StreamRun:
 
     def _accept(self, ticket: Ticket, stage: int) -> bool:
         """Take the outcome of a pure stage in order; False if it must be done again as a plugin went off meanwhile."""
-        late = self.chain.health.off - ticket.off
-        if late & ticket.attempt.keys():
+        if (self.chain.health.off - ticket.off) & ticket.attempt.keys():
             self._services.pool.submit(partial(self._run_pure, ticket))
             return False
         self._at = ticket
