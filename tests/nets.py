@@ -71,6 +71,20 @@ def brightness_net(height: int, width: int, classes: int) -> bytes:
     return _finish(nodes, [image], [out], [grey, place, others, nothing, shape])
 
 
+def brightness_classes(height: int, width: int) -> bytes:
+    """ONNX classifier (1, 3, h, w) to `scores` (1, 2): the mean grey level / 255, and 1 less that."""
+    grey = numpy_helper.from_array(np.tile(np.array([[[[1]]], [[[-1]]]], np.float32) / 765, (1, 3, 1, 1)), "grey")
+    offset = numpy_helper.from_array(np.array([0, 1], np.float32), "offset")
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["means"]),
+        helper.make_node("Conv", ["means", "grey", "offset"], ["levels"]),
+        helper.make_node("Flatten", ["levels"], ["scores"]),
+    ]
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, height, width])
+    out = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 2])
+    return _finish(nodes, [image], [out], [grey, offset])
+
+
 def model_folder(folder: Path, content: bytes, **entry: Any) -> Path:
     """A folder with `net.onnx` and its `model.json`; `entry` overrides the manifest's keys."""
     folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import ClipPlugin, Flow, Registry
+from streamproc import Classification, ClipPlugin, Flow, Registry
 from streamproc.frames import Clip, Frame
 from streamproc.testing import (
     check_plugin_contract,
@@ -21,7 +21,7 @@ from streamproc.testing import (
     make_tracks,
     run_plugin,
 )
-from tests.nets import answering_net, brightness_net, model_folder
+from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -50,6 +50,10 @@ def scene() -> list[Frame]:
 
 BOXES = [make_detections([4 * i, 16, 4 * i + 16, 32]) for i in range(COUNT)]
 TRACKS = [make_tracks({1: [4 * i, 16, 4 * i + 16, 32]}) for i in range(COUNT)]
+NAMED = [
+    Classification(label=("day",), score=np.array([i / COUNT], np.float32), class_id=np.zeros(1, np.int64))
+    for i in range(COUNT)
+]
 FLOWS = [Flow(uv=np.full((32, 48, 2), 2, np.float32), dt_ns=100_000_000, scale=0.5) for _ in range(COUNT)]
 
 
@@ -72,12 +76,23 @@ def clip_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model_folder(folder / "clips", net, task="action", labels=["a", "b"], input=spec))}
 
 
+def picture_net(folder: Path) -> dict[str, Any]:
+    net = brightness_classes(16, 16)
+    spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb", "resize": "crop"}
+    model = model_folder(
+        folder / "levels", net, task="classification", decode="sigmoid", labels=["bright", "dark"], input=spec
+    )
+    return {"model": str(model), "views": ["whole", "centre", [0.0, 0.0, 0.3, 0.5]]}
+
+
 CASES: dict[str, Case] = {
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
     "appearance": Case(embedder, past=[[b] for b in BOXES]),
     "camera_motion": Case(past=[[f] for f in FLOWS]),
+    "classification": Case(picture_net),
     "detection": Case(detector),
+    "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]

@@ -15,6 +15,7 @@ SECTIONS = frozenset({"version", "streams", "plugins", "sinks", "defaults", "run
 GIVERS = {
     "Detections": ("people", {"type": "detection"}),
     "Tracks": ("tracks", {"type": "tracking"}),
+    "Classification": ("what", {"type": "classification"}),
 }
 """who gives a result that a shown plugin needs and the piece doesn't name"""
 FENCE = {

@@ -1,0 +1,6 @@
+"""Classification: what a picture shows, in labels with scores."""
+
+from streamproc_plugins.classification.options import ClassificationOptions
+from streamproc_plugins.classification.plugin import Classify
+
+__all__ = ["ClassificationOptions", "Classify"]

@@ -1,0 +1,69 @@
+"""The `classification` plugin: options to net, picture to `Classification`."""
+
+from __future__ import annotations
+
+from streamproc import Classification, Frame, FramePlugin, ModelError, Output, PluginContext, Results
+from streamproc.models import InputSpec, ModelEntry, Net
+from streamproc_plugins.classification.options import ClassificationOptions
+from streamproc_plugins.classification.scores import activation_for, combined, kept, lowest_scores, scores_of
+from streamproc_plugins.classification.views import fitted, fractions_of, look
+
+
+class Classify(FramePlugin[ClassificationOptions]):
+    """Says what each frame shows, with any image classification net (MobileNet, your own): labels, best first.
+
+    The net may look at several parts of one picture, such as the whole and the middle (Karpathy et al., CVPR 2014).
+    """
+
+    gives = (Classification,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net and check that pictures, labels and options fit it.
+
+        Raises `ModelError` or one of its kinds where the model can't be had or doesn't fit, `PluginError` for a label
+        that it doesn't know.
+        """
+        options = self.options
+        entry = context.models.entry(options.model)
+        spec = picture_input(entry)
+        self._activation = activation_for(options.activation, entry.decode, entry.name)
+        self._labels = entry.label_names
+        self._floor = lowest_scores(self._labels, options.labels, options.min_score, options.scores)
+        self._net = context.models.load(options.model, threads=options.threads)
+        check_net(self._net, spec)
+        self._spec = fitted(spec, options.fit)
+        self._boxes = tuple(fractions_of(view, options.centre_part) for view in options.views)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Classification`; empty where no label reaches its lowest score."""
+        rgb = frame.rgb
+        seen = [scores_of(self._net, self._net(look(rgb, box, self._spec))[0], self._activation) for box in self._boxes]
+        scores = combined(seen, self.options.combine)
+        ids = kept(scores, self._floor, self.options.top_k)
+        return [Classification(label=tuple(self._labels[i] for i in ids), score=scores[ids], class_id=ids)]
+
+
+def picture_input(entry: ModelEntry) -> InputSpec:
+    """The input of a classifier of single pictures; `ModelError` where the model isn't one."""
+    spec = entry.input
+    if spec is None or spec.layout == "NDHWC":
+        got = "no input" if spec is None else "an input of clips (NDHWC)"
+        raise ModelError(
+            f"{entry.name} is for {entry.task} and declared with {got}; `classification` needs a model of single "
+            "pictures (layout NCHW or NHWC)"
+        )
+    if not entry.label_names:
+        raise ModelError(f"{entry.name} is for {entry.task} and has no labels; name them in its manifest")
+    return spec
+
+
+def check_net(net: Net, spec: InputSpec) -> None:
+    """Refuse a net whose input or output isn't what its manifest says; `ModelError` naming both shapes."""
+    wanted = (1, 3, *spec.hw) if spec.layout == "NCHW" else (1, *spec.hw, 3)
+    given = net.inputs[0]
+    if len(net.inputs) > 1 or given.dtype != spec.dtype or not given.fits(wanted):
+        raise ModelError(
+            f"{net.entry.name} takes {'; '.join(map(str, net.inputs))}, but its manifest says {spec.dtype} {wanted}; "
+            "mend `input` in the manifest"
+        )
+    net.expect("classification", {"#0": (1, len(net.labels))})

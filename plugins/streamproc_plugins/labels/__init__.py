@@ -1,0 +1,6 @@
+"""Labels over time: one event with start and end for what is seen in many frames."""
+
+from streamproc_plugins.labels.options import LabelsOptions
+from streamproc_plugins.labels.plugin import Labels
+
+__all__ = ["Labels", "LabelsOptions"]

@@ -1,0 +1,58 @@
+"""What a user can set of `labels`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from streamproc import Duration, Field, Options, seconds
+from streamproc_plugins.labels.episodes import Settings
+
+
+class LabelsOptions(Options):
+    """How sure and how steady a label must be; all times are media time."""
+
+    method: Literal["mean", "max", "vote"] = Field(
+        "mean",
+        description="how the scores of a window become one: their mean over time, the highest, or the part of the "
+        "time for which the label was the best",
+    )
+    window: Duration = Field(
+        seconds(1), ge=0, le=seconds(60), description="time that is smoothed over; 0s: each result for itself"
+    )
+    enter: float = Field(0.5, gt=0, le=1, description="a label is there from this smoothed score on")
+    leave: float = Field(0.3, gt=0, le=1, description="and until its smoothed score falls below this one")
+    min_duration: Duration = Field(seconds(0.5), ge=0, description="what is seen for less is not told")
+    merge_gap: Duration = Field(
+        seconds(1), ge=0, description="a label that is away no longer than this goes on in the same event"
+    )
+    lost_after: Duration = Field(
+        seconds(3),
+        gt=0,
+        description="all labels end when no result came for longer; more than the time between two results",
+    )
+    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+    labels: tuple[str, ...] = Field((), description="labels to tell of; empty: all")
+    ignore: tuple[str, ...] = Field((), description="labels never told of, such as background or 'No gesture'")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.leave > self.enter:
+            raise ValueError(f"`leave` is {self.leave}, above `enter` ({self.enter}); give the lower one to `leave`")
+        if both := sorted(set(self.labels) & set(self.ignore)):
+            raise ValueError(f"{both} stand under `labels` and under `ignore`; take them out of one")
+        return self
+
+    def settings(self) -> Settings:
+        """The same for the state machine."""
+        return Settings(
+            method=self.method,
+            window_ns=self.window,
+            enter=self.enter,
+            leave=self.leave,
+            least_ns=self.min_duration,
+            merge_ns=self.merge_gap,
+            lost_ns=self.lost_after,
+            update_ns=self.update_every,
+        )
