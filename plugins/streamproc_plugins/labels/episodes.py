@@ -41,7 +41,7 @@ class Episode:
     peak: float
     """highest smoothed score"""
     active: bool = True
-    """False once the smoothed score fell below `leave`"""
+    """False once the smoothed score fell below `leave`, or below `enter` before it was told"""
     key: str = ""
     """names the episode in events; empty until it was told"""
     told_ns: int = 0
@@ -125,7 +125,8 @@ class Episodes:
         if raw[-1] >= settings.leave:
             episode.seen_ns = now_ns
         episode.score, episode.peak = level, max(episode.peak, level)
-        episode.active = level >= (settings.leave if episode.active else settings.enter)
+        # until it is told it must keep the higher score, or one wrong answer at the beginning would linger
+        episode.active = level >= (settings.leave if episode.active and episode.key else settings.enter)
 
     def _first(self, label: str, raw: NDArray[np.float64]) -> int:
         """The first moment in the window at which the label had the score to enter, behind its last episode."""
