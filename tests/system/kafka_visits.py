@@ -1,11 +1,13 @@
-"""A stateful plugin for the test that kills a run: episodes that span many frames."""
+"""Plugins for the tests that kill a run: episodes that span many frames, and something to track."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from streamproc import Event, Frame, Moment, Options, Results, StreamPlugin
+import numpy as np
+
+from streamproc import Detections, Event, Frame, FramePlugin, Moment, Options, Output, Results, StreamPlugin
 
 PERIOD = 15
 """frames from the start of one visit to the start of the next"""
@@ -31,3 +33,16 @@ class Visits(StreamPlugin[Options]):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._frames = int(state["frames"])
+
+
+class Squares(FramePlugin[Options]):
+    """Finds the bright square of a dark picture."""
+
+    gives = (Detections,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        rows, columns = np.nonzero(frame.gray > 128)
+        if not len(rows):
+            return [Detections.empty()]
+        box = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
+        return [Detections.of(np.array(box, np.float32), np.array([0.9], np.float32), ("square",))]

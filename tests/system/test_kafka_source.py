@@ -18,6 +18,7 @@ from streamproc.errors import SourceError, SourceLost
 from streamproc.frames import Frame
 from streamproc.sinks.frames import FramesOptions, FramesSink
 from streamproc.source import InputInfo, Shot, SourceContext
+from streamproc.sources import kafka_poll
 from streamproc.sources.kafka import KafkaOptions, KafkaSource
 from tests.servers.kafka import KafkaBroker
 from tests.system.test_kafka_sinks import CONTEXT, frame
@@ -92,6 +93,16 @@ def producer(broker: KafkaBroker) -> Iterator[KafkaProducer]:
         yield made
     finally:
         made.close()
+
+
+def committed(broker: KafkaBroker, group: str) -> dict[str, int]:
+    """What the group has committed, by partition."""
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    try:
+        found = admin.list_group_offsets({group: None})[group]
+    finally:
+        admin.close()
+    return {f"{part.topic}/{part.partition}": at.offset for part, at in found.items() if at.offset >= 0}
 
 
 def offsets(shots: list[Shot]) -> list[int]:
@@ -285,18 +296,73 @@ def test_a_partition_that_moves_is_committed_first_so_that_nothing_is_done_twice
         assert mine == list(range(len(mine)))
 
 
-def test_a_reader_that_never_commits_holds_partitions_back_for_a_while_only(
-    kafka: KafkaBroker, caplog: pytest.LogCaptureFixture
+def shared_out(members: list[Reading], each: int) -> bool:
+    """Whether every member comes to own so many partitions; none of which has anything to read."""
+    for _ in range(TICKS // 4):
+        pollers = [member.source._poller for member in members]
+        if all(poller and len(poller._mine) == each for poller in pollers):
+            return True
+        assert all(next(member.shots) is None for member in members)
+    return False
+
+
+def test_partitions_that_a_topic_gets_later_are_shared_out_and_read(
+    kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(kafka_poll, "_POLL_MS", 1)  # as if the broker were slow: each join outlasts some polls
+    topic = kafka.topic(partitions=2)
+    with reading(kafka, topic, session="4s") as one, reading(kafka, topic, session="4s") as two:
+        assert shared_out([one, two], 1)
+        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin.create_partitions({topic: 4})
+        admin.close()
+        for member in (one, two):  # they would ask every five minutes
+            assert member.source._poller is not None
+            member.source._poller._consumer._client.cluster.request_update()
+        assert shared_out([one, two], 2)
+        with producer(kafka) as other:
+            headers = [("encoding", b"raw"), ("width", b"64"), ("height", b"48")]
+            for part in range(4):
+                other.send(topic, value=frame(0).rgb.tobytes(), headers=headers, partition=part)
+            other.flush()
+        seen = {shot.position.partition for member in (one, two) for shot in member.next(2) if shot.position}
+        assert seen == {f"{topic}/{part}" for part in range(4)}
+
+
+def test_a_member_that_leaves_without_a_commit_leaves_everything_to_the_next(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=1)
     send(kafka, topic, frame(0), frame(1))
-    with reading(kafka, topic, drain="500ms") as slow:
+    with reading(kafka, topic) as slow:
         assert offsets(slow.next(2)) == [0, 1]
         # of two members one gets the only partition: the new one's name sorts either way, so the old one leaves
         with reading(kafka, topic) as other:
             assert next(other.shots) is None
             slow.source.close()
             assert offsets(other.next(2)) == [0, 1]
+
+
+def test_what_cant_be_finished_in_time_is_given_up_uncommitted(
+    kafka: KafkaBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = kafka.topic(partitions=2)
+    with producer(kafka) as other:
+        headers = [("encoding", b"raw"), ("width", b"64"), ("height", b"48")]
+        for number in range(20):
+            other.send(topic, value=frame(0).rgb.tobytes(), headers=headers, partition=number % 2)
+        other.flush()
+    with reading(kafka, topic, drain="300ms") as slow:
+        assert len(slow.next(20)) == 20  # and none of them is ever done
+        assert not caplog.records
+        with reading(kafka, topic) as fast:
+            shots = fast.next(10)
+            moved = {shot.position.partition for shot in shots if shot.position}
+            assert len(moved) == 1
+            assert offsets(shots) == list(range(10))
+            assert "given up before all that was read of them is committed" in caplog.text
+            slow.source.commit(dict.fromkeys(moved, 10))  # too late: it isn't this member's to commit any more
+            assert committed(kafka, topic) == {}
+            fast.source.commit(dict.fromkeys(moved, 10))
+            assert committed(kafka, topic) == dict.fromkeys(moved, 10)
 
 
 def test_identity_is_the_topics_own_and_not_only_its_name(kafka: KafkaBroker) -> None:
