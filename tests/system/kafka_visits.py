@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from streamproc import Detections, Event, Frame, FramePlugin, Moment, Options, Output, Results, StreamPlugin
+from streamproc.sink import EventSink, SinkContext
+from streamproc.sinks.jsonl import json_line
 
 PERIOD = 15
 """frames from the start of one visit to the start of the next"""
@@ -46,3 +50,19 @@ class Squares(FramePlugin[Options]):
             return [Detections.empty()]
         box = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
         return [Detections.of(np.array(box, np.float32), np.array([0.9], np.float32), ("square",))]
+
+
+class LateLog(EventSink[Options]):
+    """Writes `late.jsonl`, all of it in `flush`, which takes its time: what isn't flushed is gone with the process."""
+
+    def open(self, context: SinkContext) -> None:
+        self._held: list[str] = []
+
+    def write(self, events: Sequence[Event]) -> None:
+        self._held += [json_line(event) for event in events]
+
+    def flush(self) -> None:
+        time.sleep(0.3)
+        with Path("late.jsonl").open("a") as file:
+            file.write("".join(line.rstrip("\n") + "\n" for line in self._held))
+        self._held = []

@@ -36,7 +36,7 @@ streams:
       type: kafka
       options: {{servers: "{servers}", topic: {topic}, group: {group}, until: {until}, member: one}}
     chain: [squares, tracks, fence]
-    sinks: [log]
+    sinks: [log, late]
 plugins:
   squares: {{type: "tests.system.kafka_visits:Squares"}}
   tracks: {{type: tracking}}
@@ -47,6 +47,7 @@ plugins:
       lines: {{middle: {{points: [[0.5, 0], [0.5, 1]]}}}}
 sinks:
   log: {{type: jsonl, options: {{path: events.jsonl}}}}
+  late: {{type: "tests.system.kafka_visits:LateLog"}}
 runtime: {{state: state, commit: 100ms}}
 """
 
@@ -97,6 +98,8 @@ class Kill:
     """by stream: the group's offset at the broker"""
     lines: list[str]
     """whole lines of the event file"""
+    late_lines: list[str]
+    """of that of the sink that is slow to flush"""
 
 
 @contextmanager
@@ -118,8 +121,8 @@ def committed(admin: KafkaAdminClient, topic: str, group: str) -> dict[str, int]
     return {stream: 0 if place is None else max(0, place.offset) for stream, place in places.items()}
 
 
-def whole_lines(folder: Path) -> list[str]:
-    path = folder / "events.jsonl"
+def whole_lines(folder: Path, name: str = "events.jsonl") -> list[str]:
+    path = folder / name
     return [line for line in path.read_text().splitlines(True) if line.endswith("\n")] if path.exists() else []
 
 
@@ -139,7 +142,7 @@ def run_until(command: list[str | Path], folder: Path, kafka: KafkaBroker, topic
         finally:
             child.kill()
             child.wait()
-        return Kill(committed(admin, topic, group), whole_lines(folder))
+        return Kill(committed(admin, topic, group), whole_lines(folder), whole_lines(folder, "late.jsonl"))
 
 
 def by_id(lines: list[str]) -> dict[str, str]:
@@ -183,15 +186,15 @@ def test_killed_twice_on_its_way_it_tells_every_event_and_invents_none(kafka: Ka
     wanted, final = by_id(straight), whole_lines(folder)
     assert len(wanted) == len(straight)
     assert {about(line)["stream"] for line in straight} == set(STREAMS)
-    assert by_id(final) == wanted
+    assert by_id(final) == by_id(whole_lines(folder, "late.jsonl")) == wanted
     for line in straight:
         check_record(json.loads(line))
 
     for kill, following in zip(kills, [*(kill.lines for kill in kills[1:]), final], strict=True):
         assert max(kill.committed.values()) < FRAMES, "it was killed too late to show anything"
-        flushed = {json.loads(line)["id"] for line in kill.lines}
         due = {name for name, line in wanted.items() if about(line)["frame"] < kill.committed[about(line)["stream"]]}
-        assert due <= flushed, "an offset was committed ahead of the events before it"
+        for lines in (kill.lines, kill.late_lines):
+            assert due <= set(by_id(lines)), "an offset was committed ahead of the events before it"
         spanning = open_episodes(list(by_id(kill.lines).values()))
         assert spanning, "no episode was open"
         # the next run began where this one had committed, and said nothing of what was before
