@@ -14,7 +14,19 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from streamproc import Classification, Event, Frame, Moment, Output, PluginContext, Results
+from streamproc import (
+    Classification,
+    Clip,
+    ClipPlugin,
+    ClipSpec,
+    Event,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Results,
+)
 from streamproc.frames import SECOND_NS
 from streamproc.models import ModelStore
 from streamproc.testing import make_frame, make_info, plugin_plan, run_chain
@@ -280,6 +292,48 @@ def fitted(path: Path) -> NDArray[np.uint8]:
     bgr = cv2.imread(str(path))
     assert bgr is not None
     return np.ascontiguousarray(cv2.resize(bgr, (384, 384), interpolation=cv2.INTER_AREA)[..., ::-1])
+
+
+class SaysOptions(Options):
+    """None."""
+
+
+class Says(ClipPlugin[SaysOptions]):
+    """Calls a clip dark or bright, twice a second."""
+
+    gives = (Classification,)
+
+    def clip(self) -> ClipSpec:
+        return ClipSpec(frames=3, rate=10, stride_ns=SECOND_NS // 2, size=(8, 8))
+
+    def process(self, clip: Clip, past: Results) -> Output:
+        level = float(clip.rgb.mean()) / 255
+        return [named({"bright": level, "dark": 1 - level})]
+
+
+def test_answers_of_clips_become_events_too() -> None:
+    info = make_info(rate=10)
+    frames = [make_frame(fill=255 if 20 <= i < 50 else 0, index=i, info=info) for i in range(80)]
+    run = run_chain([plugin_plan(Says), plugin_plan(Labels, window="0s", merge_gap="600ms")], frames)
+    found = sorted((label, start, end or 0) for label, start, end in ends(run.events))
+    assert [label for label, _, _ in found] == ["bright", "dark", "dark"]
+    (_, start, end), (_, _, before), (_, after, _) = found
+    # a clip lasts 0.2 s, the next one comes after 0.5 s
+    assert 2.0 <= start <= 2.7
+    assert 4.5 <= end <= 5.2
+    assert 1.5 <= before <= 2.2
+    assert 5.0 <= after <= 5.7
+
+
+def test_a_hole_in_the_recording_ends_what_was_seen_before_it() -> None:
+    info = make_info(rate=10)
+    times = [*range(30), *range(200, 230)]
+    frames = [make_frame(fill=255, index=i, pts_s=t / 10, info=info) for i, t in enumerate(times)]
+    events = run_chain([plugin_plan(Says), plugin_plan(Labels, window="0s")], frames).events
+    assert [(e.phase, e.data["label"]) for e in events] == [("start", "bright"), ("end", "bright")] * 2
+    assert events[1].end_ns is not None
+    assert events[1].end_ns < 3 * SECOND_NS
+    assert events[2].start_ns >= 20 * SECOND_NS
 
 
 def test_the_events_are_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
