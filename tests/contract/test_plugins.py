@@ -97,6 +97,7 @@ CASES: dict[str, Case] = {
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),
+    "shots": Case(),
     "tracking": Case(past=[[b] for b in BOXES]),
 }
 

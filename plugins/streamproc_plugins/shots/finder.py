@@ -1,0 +1,247 @@
+"""Where one shot ends and the next begins, picture by picture. Knows small pictures and media time only.
+
+A cut is a change between neighbours that is large in itself and against its surroundings (as PySceneDetect's adaptive
+detector has it), after which another view is seen: a moment later the picture is compared with that before it, so that
+a flash, a hand before the lens or switched light isn't one.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.shots.measures import (
+    HEIGHT,
+    SMALL,
+    WIDTH,
+    Gray,
+    Look,
+    Rgb,
+    change,
+    dissolve,
+    likeness,
+    look,
+    shrunk,
+)
+
+Kind = Literal["start", "cut", "fade", "dissolve"]
+
+_AROUND_NS = 1_000_000_000
+"""how far back a change is compared with others"""
+_LEAST_AROUND = 3
+_BEAT_NS = 95_000_000
+"""time between pictures kept for dissolves"""
+_EASIER = 0.6
+"""part of the ratio that will do where another view is seen without doubt"""
+_LEAVE = 3
+"""grey levels by which a picture must be brighter than black to be none any more"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Times in nanoseconds of media time, levels of 255."""
+
+    min_change: float = 5.5
+    ratio: float = 3.0
+    same_view: float = 0.8
+    confirm_ns: int = 250_000_000
+    min_length_ns: int = 600_000_000
+    black: float = 12.0
+    blank_ns: int = 900_000_000
+    dissolve_ns: int = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A shot that has begun."""
+
+    kind: Kind
+    at_ns: int
+    """media time of the first picture in which it is seen"""
+    index: int
+    """that frame's index"""
+    blank: bool
+    """nothing is seen in it: black or white"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pending:
+    """A change that may have been a boundary."""
+
+    at_ns: int
+    index: int
+    peak: float
+    before: Gray
+    jump: float
+    """likeness of the two neighbours at the peak"""
+    through: bool = False
+    """a blank picture lay between"""
+
+
+class Finder:
+    """Give it every picture of a stream in order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._set = settings
+        self._shot: Begun | None = None
+        self._last: Look | None = None
+        self._blank = False
+        self._changes: deque[tuple[int, float]] = deque()
+        self._pending: _Pending | None = None
+        self._kept: deque[tuple[int, int, Gray]] = deque()
+
+    @property
+    def shot(self) -> Begun | None:
+        """The one that goes on."""
+        return self._shot
+
+    def look(self, now_ns: int, index: int, rgb: Rgb) -> Begun | None:
+        """The shot that is now known to have begun, at this picture or a little before; None: none."""
+        seen = look(rgb)
+        last, self._last = self._last, seen
+        was_blank, self._blank = self._blank, self._is_blank(seen.level)
+        if last is None:
+            return self._begin(Begun(kind="start", at_ns=now_ns, index=index, blank=self._blank))
+        self._note(now_ns, index, last, was_blank)
+        kept = self._keep(now_ns, index, seen)
+        begun = self._decided(now_ns, seen) if self._pending else self._dissolved() if kept else None
+        return self._begin(begun) if begun is not None else None
+
+    def _is_blank(self, level: float) -> bool:
+        limit = self._set.black + (_LEAVE if self._blank else 0)
+        return level < limit or level > 255 - limit
+
+    def _note(self, now_ns: int, index: int, last: Look, was_blank: bool) -> None:
+        """Open a question where the picture changes, or move it to where it changes most."""
+        assert self._shot is not None
+        assert self._last is not None
+        amount, pending = change(last, self._last), self._pending
+        self._remember(now_ns, amount)
+        if pending is None:
+            opens = self._stands_out(amount, now_ns, 0.0) or self._blank != self._shot.blank
+            moves = shown = False
+        else:
+            opens, shown = False, was_blank and not self._blank
+            moves = amount > pending.peak and not pending.through and self._blank == was_blank == self._shot.blank
+        if not (opens or shown or moves):
+            return
+        self._pending = _Pending(
+            at_ns=now_ns,
+            index=index,
+            peak=amount,
+            before=last.gray if pending is None else pending.before,
+            jump=likeness(last.gray, self._last.gray),
+            through=shown or (pending is not None and pending.through),
+        )
+
+    def _remember(self, now_ns: int, amount: float) -> None:
+        self._changes.append((now_ns, amount))
+        oldest = now_ns - _AROUND_NS - self._set.confirm_ns
+        while len(self._changes) > _LEAST_AROUND + 1 and self._changes[0][0] < oldest:
+            self._changes.popleft()
+
+    def _stands_out(self, amount: float, at_ns: int, alike: float) -> bool:
+        """Whether a change is a cut's: large, and larger than others; by less where the views have little in common."""
+        ratio = self._set.ratio * (_EASIER if alike < self._set.same_view / 2 else 1.0)
+        return amount >= max(self._set.min_change, ratio * self._around(at_ns))
+
+    def _around(self, at_ns: int) -> float:
+        """Mean change of the pictures around `at_ns`, its own left out."""
+        others = [amount for time_ns, amount in self._changes if time_ns != at_ns]
+        return sum(others) / len(others) if others else 0.0
+
+    def _decided(self, now_ns: int, seen: Look) -> Begun | None:
+        """Answer the open question once enough was seen after it."""
+        assert self._pending is not None
+        assert self._shot is not None
+        pending, went_blank = self._pending, self._blank and not self._shot.blank
+        if now_ns - pending.at_ns < (self._set.blank_ns if went_blank else self._set.confirm_ns):
+            return None
+        self._pending = None
+        if pending.at_ns - self._shot.at_ns < self._set.min_length_ns:
+            return None
+        alike = max(likeness(pending.before, seen.gray), -1.0 if pending.through else pending.jump)
+        sharp = self._stands_out(pending.peak, pending.at_ns, alike)
+        other_view = alike < self._set.same_view and not self._blank
+        if not (self._blank != self._shot.blank or (other_view and (sharp or pending.through))):
+            return None
+        kind: Kind = "cut" if sharp else "fade"
+        return Begun(kind=kind, at_ns=pending.at_ns, index=pending.index, blank=self._blank)
+
+    def _keep(self, now_ns: int, index: int, seen: Look) -> bool:
+        """Whether this picture was put to those in which dissolves are looked for."""
+        if self._blank or (self._kept and now_ns - self._kept[-1][0] < _BEAT_NS):
+            return False
+        self._kept.append((now_ns, index, shrunk(seen.gray)))
+        while now_ns - self._kept[0][0] > self._set.dissolve_ns:
+            self._kept.popleft()
+        return True
+
+    def _dissolved(self) -> Begun | None:
+        """A dissolve that is over now."""
+        assert self._shot is not None
+        pictures = [picture for _, _, picture in self._kept]
+        if likeness(pictures[0], pictures[-1]) >= self._set.same_view:
+            return None
+        first = dissolve(np.stack(pictures))
+        if first is None or self._kept[first][0] - self._shot.at_ns < self._set.min_length_ns:
+            return None
+        return Begun(kind="dissolve", at_ns=self._kept[first][0], index=self._kept[first][1], blank=False)
+
+    def _begin(self, begun: Begun) -> Begun:
+        self._shot = begun
+        self._kept.clear()
+        return begun
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON values for `restore`; about 15 kB."""
+        pending = self._pending
+        return {
+            "shot": asdict(self._shot) if self._shot else None,
+            "last": packed(self._last.rgb) if self._last else None,
+            "blank": self._blank,
+            "changes": list(self._changes),
+            "pending": None
+            if pending is None
+            else [pending.at_ns, pending.index, pending.peak, packed(pending.before), pending.jump, pending.through],
+            "kept": [[at_ns, index, packed(picture)] for at_ns, index, picture in self._kept],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._shot = _begun(state["shot"]) if state["shot"] else None
+        self._last = look(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
+        self._blank = bool(state["blank"])
+        self._changes = deque((int(at_ns), float(amount)) for at_ns, amount in state["changes"])
+        self._pending = None
+        if state["pending"]:
+            at_ns, index, peak, text, jump, through = state["pending"]
+            before = unpacked(text, (HEIGHT, WIDTH))
+            self._pending = _Pending(at_ns=at_ns, index=index, peak=peak, before=before, jump=jump, through=through)
+        small = SMALL[::-1]
+        self._kept = deque((at_ns, index, unpacked(text, small)) for at_ns, index, text in state["kept"])
+
+
+def _begun(plain: Mapping[str, Any]) -> Begun:
+    kind: Any = sys.intern(plain["kind"])
+    return Begun(kind=kind, at_ns=plain["at_ns"], index=plain["index"], blank=plain["blank"])
+
+
+def packed(picture: NDArray[np.uint8]) -> str:
+    """Pixels as text."""
+    return base64.b64encode(np.ascontiguousarray(picture).tobytes()).decode("ascii")
+
+
+def unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The pixels that `packed` wrote; `ValueError` if they don't have this shape."""
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape).copy()
+
+
+__all__ = ["Begun", "Finder", "Kind", "Settings", "packed", "unpacked"]
