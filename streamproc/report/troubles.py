@@ -22,7 +22,7 @@ def troubles(report: RunReport) -> list[str]:
             lines.append(f"stream {stream.name}: a time-out struck, so another run may give other events")
     for sink in report.sinks:
         if sink.undelivered:
-            lines.append(f"sink {sink.name}: {sink.undelivered} not delivered, events wait in the outbox: {sink.trouble}")
+            lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
     lines += [f"{what} never came back and was left behind" for what in report.abandoned]
