@@ -138,6 +138,29 @@ def test_an_unknown_label_is_refused_with_the_nearest_right_one(tmp_path: Path) 
         classify(BLACK, model=answers(tmp_path, [0, 0, 0, 0]), labels=["pus"], scores={"dgo": 0.1})
 
 
+@pytest.mark.parametrize(("decode", "animal"), [("softmax", 0.75), ("sigmoid", 0.5)])
+def test_groups_stand_for_several_labels(tmp_path: Path, decode: str, animal: float) -> None:
+    """Their sum where one label is right, the highest where several may be."""
+    model = answers(tmp_path, [0.5, 0.25, 0.125, 0.125], decode=decode)
+    groups = {"animal": ["puss", "dog"], "crane": ["crane", "crane, bird"]}
+    found = classify(BLACK, model=model, groups=groups)
+    assert told(found) == pytest.approx({"animal": animal, "crane": 0.25 if decode == "softmax" else 0.125})
+    assert found.class_id.tolist() == [4, 5]
+    assert classify(BLACK, model=model, groups={"animal": ["puss", "dog"]}, labels=["animal"]).label == ("animal",)
+    rest = classify(BLACK, model=model, groups={"animal": ["puss", "dog"]}, min_score=0.1, scores={"animal": 0.8})
+    assert rest.label == ("crane, bird", "crane")
+
+
+def test_groups_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    model = answers(tmp_path, [0, 0, 0, 0])
+    with pytest.raises(PluginError, match=r"no label 'dgo'; did you mean 'dog'"):
+        classify(BLACK, model=model, groups={"animal": ["dgo"]})
+    with pytest.raises(PluginError, match=r"'dog' is called like a label of the model that isn't in it"):
+        classify(BLACK, model=model, groups={"dog": ["puss"]})
+    with pytest.raises(ValidationError):
+        ClassificationOptions(groups={"animal": ()})
+
+
 def test_a_net_that_does_not_fit_its_labels_is_refused_with_both_shapes(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"y float32 \(1, 3\).*\(1, 4\)"):
         classify(BLACK, model=answers(tmp_path, [0, 0, 0]))
@@ -260,6 +283,14 @@ def test_mobilenet_knows_the_photos(
         found = classify(rgb, models=store)
         assert found.label[0] == label
         assert found.score[0] == pytest.approx(cropped, abs=0.03)
+
+
+@pytest.mark.real
+def test_cats_of_all_kinds_are_cats(shared: Path, store: ModelStore) -> None:
+    cats = ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
+    found = classify(photo(shared, "cat.bmp"), models=store, groups={"cat": cats})
+    assert found.label[0] == "cat"
+    assert found.score[0] > 0.9
 
 
 @pytest.mark.real

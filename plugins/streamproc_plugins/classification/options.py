@@ -57,6 +57,10 @@ class ClassificationOptions(Options):
     labels: tuple[str, ...] = Field(
         default=(), description="labels to keep, each whole or one of its synonyms; empty: all that the model knows"
     )
+    groups: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        default={},
+        description="labels of your own, each in place of some of the model's, such as {cat: [tabby, Egyptian cat]}",
+    )
     top_k: int = Field(default=5, ge=1, le=1000, description="most labels kept per frame, best first")
     min_score: Score = Field(default=0.0, description="labels below are dropped")
     scores: dict[str, Score] = Field(

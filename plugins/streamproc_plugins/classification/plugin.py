@@ -5,7 +5,16 @@ from __future__ import annotations
 from streamproc import Classification, Frame, FramePlugin, ModelError, Output, PluginContext, Results
 from streamproc.models import InputSpec, ModelEntry, Net
 from streamproc_plugins.classification.options import ClassificationOptions
-from streamproc_plugins.classification.scores import activation_for, combined, kept, lowest_scores, scores_of
+from streamproc_plugins.classification.scores import (
+    EXCLUSIVE,
+    NEVER,
+    Groups,
+    activation_for,
+    combined,
+    kept,
+    lowest_scores,
+    scores_of,
+)
 from streamproc_plugins.classification.views import fitted, fractions_of, look
 
 
@@ -27,8 +36,13 @@ class Classify(FramePlugin[ClassificationOptions]):
         entry = context.models.entry(options.model)
         spec = picture_input(entry)
         self._activation = activation_for(options.activation, entry.decode, entry.name)
-        self._labels = entry.label_names
+        self._groups = Groups.of(options.groups, entry.label_names)
+        self._exclusive = options.activation == "softmax" or (
+            options.activation != "sigmoid" and entry.decode in EXCLUSIVE
+        )
+        self._labels = (*entry.label_names, *self._groups.names)
         self._floor = lowest_scores(self._labels, options.labels, options.min_score, options.scores)
+        self._floor[self._groups.hidden()] = NEVER
         self._net = context.models.load(options.model, threads=options.threads)
         check_net(self._net, spec)
         self._spec = fitted(spec, options.fit)
@@ -38,7 +52,7 @@ class Classify(FramePlugin[ClassificationOptions]):
         """One `Classification`; empty where no label reaches its lowest score."""
         rgb = frame.rgb
         seen = [scores_of(self._net, self._net(look(rgb, box, self._spec))[0], self._activation) for box in self._boxes]
-        scores = combined(seen, self.options.combine)
+        scores = self._groups.added(combined(seen, self.options.combine), self._exclusive)
         ids = kept(scores, self._floor, self.options.top_k)
         return [Classification(label=tuple(self._labels[i] for i in ids), score=scores[ids], class_id=ids)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "multilabel-logits": "sigmoid",
 }
 """what is still to be done to the outputs, by a manifest's `decode`; the first two are what the net ends in itself"""
+EXCLUSIVE = frozenset({"softmax", "logits"})
+"""`decode` of nets of whose classes one is right"""
 NEVER = 2.0
 
 
@@ -68,16 +71,53 @@ def ids_of(label: str, known: Sequence[str]) -> list[int]:
     return whole or [i for i, name in enumerate(known) if label in name.split(", ")]
 
 
+def found_ids(labels: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
+    """Class ids by label; `PluginError` naming each label that isn't known and the nearest that is."""
+    found = {label: ids_of(label, known) for label in labels}
+    if unknown := [label for label, ids in found.items() if not ids]:
+        words = [*known, *(word for name in known for word in name.split(", "))]
+        told = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
+        raise PluginError(f"the model has no label {told}; it knows {len(known)}, such as {', '.join(known[:6])}")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Labels of the user's own behind those of the model, G of them."""
+
+    names: tuple[str, ...] = ()
+    members: tuple[tuple[int, ...], ...] = ()
+    """class ids of each group"""
+
+    @classmethod
+    def of(cls, groups: Mapping[str, Sequence[str]], known: Sequence[str]) -> Groups:
+        """`PluginError` for labels that the model doesn't have, and for names that it has already."""
+        found = found_ids([label for labels in groups.values() for label in labels], known)
+        members = tuple(tuple(sorted({i for label in labels for i in found[label]})) for labels in groups.values())
+        for name, ids in zip(groups, members, strict=True):
+            if name in known and known.index(name) not in ids:
+                raise PluginError(f"the group {name!r} is called like a label of the model that isn't in it; rename it")
+        return cls(names=tuple(groups), members=members)
+
+    def hidden(self) -> list[int]:
+        """Class ids that a group stands for."""
+        return sorted({i for ids in self.members for i in ids})
+
+    def added(self, scores: F32, exclusive: bool) -> F32:
+        """Scores (C + G,): the sum of a group's classes where one class is right, else the highest."""
+        if not self.members:
+            return scores
+        parts = [scores[list(ids)] for ids in self.members]
+        own = [min(float(part.sum(dtype=np.float64)), 1.0) if exclusive else float(part.max()) for part in parts]
+        return np.concatenate([scores, np.array(own, np.float32)])
+
+
 def lowest_scores(known: Sequence[str], labels: Sequence[str], default: float, scores: Mapping[str, float]) -> F32:
     """Lowest score by class, float32 (C,); above 1 for labels that aren't wanted.
 
     Raises `PluginError` naming each label that the model doesn't have and the nearest that it has.
     """
-    found = {label: ids_of(label, known) for label in (*labels, *scores)}
-    if unknown := [label for label, ids in found.items() if not ids]:
-        words = [*known, *(word for name in known for word in name.split(", "))]
-        told = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
-        raise PluginError(f"the model has no label {told}; it knows {len(known)}, such as {', '.join(known[:6])}")
+    found = found_ids((*labels, *scores), known)
     floor = np.full(len(known), NEVER if labels else default, dtype=np.float32)
     for label in labels:
         floor[found[label]] = default
