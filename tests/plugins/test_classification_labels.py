@@ -172,6 +172,12 @@ def test_labels_are_chosen_and_ignored() -> None:
     assert {line[1] for line in told(watch(beat(10, 3), shows, labels=["night"]))} == {"night"}
 
 
+def test_a_vote_for_a_label_that_is_not_told_of_is_lost_to_the_others() -> None:
+    shows: list[Show] = [(0, 3, {"rain": 0.4, "night": 0.3, "background": 0.9})]
+    for options in ({"ignore": ["background"]}, {"labels": ["rain"]}):
+        assert watch(beat(10, 3), shows, method="vote", **options) == []
+
+
 def test_updates_come_on_their_beat() -> None:
     events = watch(beat(10, 10), [(0, 10, {"cat": 1.0})], update_every="3s")
     assert [e.phase for e in events] == ["start", "update", "update", "update", "end"]

@@ -69,7 +69,10 @@ class Labels(StreamPlugin[LabelsOptions]):
     def _scores(self, found: Classification) -> dict[str, float]:
         """By label, the best of those that occur twice."""
         out: dict[str, float] = {}
-        for label, score in zip(found.label, found.score.tolist(), strict=True):
+        said = list(zip(found.label, found.score.tolist(), strict=True))
+        if self.options.method == "vote":
+            said = said[:1]  # a label that isn't told of takes its vote all the same
+        for label, score in said:
             if label not in self._ignored and (not self._wanted or label in self._wanted):
                 out[label] = max(score, out.get(label, 0.0))
         return out
