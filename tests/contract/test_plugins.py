@@ -91,6 +91,7 @@ CASES: dict[str, Case] = {
     "appearance": Case(embedder, past=[[b] for b in BOXES]),
     "camera_motion": Case(past=[[f] for f in FLOWS]),
     "classification": Case(picture_net),
+    "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
     "detection": Case(detector),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),

@@ -1,0 +1,7 @@
+"""Camera health: whether the picture is frozen, black, covered, out of focus, or another view than it was."""
+
+from streamproc_plugins.camera_health.options import CameraHealthOptions
+from streamproc_plugins.camera_health.plugin import CameraHealth
+from streamproc_plugins.camera_health.watch import FAULTS, Change, Settings, Watch
+
+__all__ = ["FAULTS", "CameraHealth", "CameraHealthOptions", "Change", "Settings", "Watch"]
