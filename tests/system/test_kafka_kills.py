@@ -43,7 +43,9 @@ plugins:
   fence:
     type: rules
     options:
-      zones: {{yard: {{polygon: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]], dwell: 1s}}}}
+      zones:
+        yard: {{polygon: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]], dwell: 1s}}
+        everywhere: {{polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}}  # an episode from the first frames to the last
       lines: {{middle: {{points: [[0.5, 0], [0.5, 1]]}}}}
 sinks:
   log: {{type: jsonl, options: {{path: events.jsonl}}}}
