@@ -14,7 +14,7 @@ OUTBOX_FAILED = 6
 INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
-    OK: "everything was read, processed and delivered",
+    OK: "all that could be read was processed and delivered",
     UNEXPECTED: "streamproc itself failed: please report it",
     BAD_CONFIG: "the command line or the configuration is wrong; nothing was opened",
     STREAM_FAILED: "at least one stream could not be opened or read to its end; the others were completed",

@@ -11,9 +11,9 @@ from streamproc.cli.console import say
 from streamproc.cli.modelling import download_bar
 from streamproc.cli.running import RunSettings, run_plan
 from streamproc.cli.samples import find_sample, samples
-from streamproc.config import guess_source, load
+from streamproc.config import guess_source, load_text
 from streamproc.engine import RunReport
-from streamproc.errors import ModelError
+from streamproc.errors import ModelError, redact_values
 from streamproc.models import ModelStore
 
 MODEL = "yolox-nano"
@@ -26,9 +26,10 @@ def run_demo(source: str | None, folder: Path, *, quiet: bool) -> RunReport:
     folder.mkdir(parents=True, exist_ok=True)
     store = ModelStore()
     chosen, detector = _choose(source, store)
-    config = folder / "config.yaml"
-    config.write_text(_yaml(_config(chosen, detector, folder)), encoding="utf-8")
-    report = run_plan(load(config), RunSettings(report=folder / "report.html", quiet=quiet, models=store))
+    job = _config(chosen, detector, folder)
+    # the file is for people to look at and change: a camera's password stays out of it
+    (folder / "config.yaml").write_text(_yaml(redact_values(job)), encoding="utf-8")
+    report = run_plan(load_text(_yaml(job)), RunSettings(report=folder / "report.html", quiet=quiet, models=store))
     written = [
         name for name in ("events.jsonl", "annotated.mp4", "report.html", "config.yaml") if (folder / name).exists()
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,7 @@ def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | N
     """The events of a database that fit."""
     from streamproc.sinks.sqlite import search
 
+    query = dataclasses.replace(query, since=_utc("--since", query.since), until=_utc("--until", query.until))
     found = search(database, query)
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)
@@ -125,6 +128,19 @@ def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | N
         rows.append((when, data["stream"], f"{data['start_s']:.3f}", end, hit.record["type"], data["phase"], what))
     show(table("captured", "stream", "from s#", "to s#", "event", "phase", "what", rows=rows), stdout=True)
     say(f"{len(found)} events" + (" (the limit)" if len(found) == query.limit else ""))
+
+
+def _utc(option: str, text: str) -> str:
+    """A moment as it stands in events: UTC with microseconds; without an offset UTC is meant."""
+    if not text:
+        return ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        said = f"{option} is {text!r}, expected a date or time such as 2026-05-01 or 2026-05-01T08:30+02:00"
+        raise StreamprocError(said) from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def show_replay(bundle: Path) -> int:

@@ -64,8 +64,9 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
 
 def leave(report: RunReport) -> None:
     """Leave the process by the run's exit code, also where threads are stuck in a plugin for good."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     if report.abandoned_threads:
         os._exit(report.exit_code)
     sys.exit(report.exit_code)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from streamproc.cli.console import out
 from streamproc.errors import StreamprocError
+from streamproc.registry import Registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
@@ -27,6 +30,10 @@ def make_package(name: str, into: Path | None) -> Path:
         raise StreamprocError(f"{name!r} can't name a plugin: use lower-case words and dashes, such as dark-picture")
     words = re.split("[-_]", name)
     package = "_".join(words)
+    if keyword.iskeyword(package) or package in Registry().names("plugin") or find_spec(package) is not None:
+        raise StreamprocError(
+            f"{name!r} is taken: by Python, an installed package or an installed plugin; choose another"
+        )
     cls = "".join(word.capitalize() for word in words)
     values = {"dist": "-".join(words), "plugin": package, "package": package, "cls": cls}
     root = into or Path(values["dist"])

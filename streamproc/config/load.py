@@ -46,7 +46,8 @@ def guess_source(text: str) -> dict[str, Any]:
         return {"type": "rtsp", "options": {"url": text}}
     if text.isdigit() or text.startswith("/dev/video"):
         return {"type": "camera", "options": {"device": text}}
-    if "://" not in text and (Path(text).is_dir() or any(c in text for c in "*?[")):
+    path = Path(text)
+    if "://" not in text and (path.is_dir() or (any(c in text for c in "*?[") and not path.exists())):
         return {"type": "images", "options": {"path": text}}
     return {"type": "file", "options": {"path": text}}
 

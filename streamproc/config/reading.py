@@ -103,10 +103,13 @@ def _note_places(node: Any, path: Keys, reading: Reading) -> None:
     keyed = isinstance(node, Mapping)
     for key, child in node.items() if keyed else enumerate(node):
         here = (*path, key)
-        line, column = (marks.value if keyed else marks.item)(key)
-        reading.places[here] = (line + 1, column + 1)
-        line, column = (marks.key if keyed else marks.item)(key)
-        reading.key_places[here] = (line + 1, column + 1)
+        try:
+            line, column = (marks.value if keyed else marks.item)(key)
+            reading.places[here] = (line + 1, column + 1)
+            line, column = (marks.key if keyed else marks.item)(key)
+            reading.key_places[here] = (line + 1, column + 1)
+        except (KeyError, TypeError):  # it came by a merge key (<<), or a tag: it stands elsewhere
+            continue
         _note_places(child, here, reading)
 
 

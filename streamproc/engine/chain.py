@@ -221,19 +221,22 @@ class Health:
         """Go on counting from what an earlier run came to; a plugin that went off there gets one more try."""
         self._in_a_row[index] = in_a_row
 
-    def record(self, index: int, outcome: Outcome) -> str | None:
-        """Count what a call came to; the reason if the plugin is switched off for it."""
+    def record(self, index: int, outcome: Outcome, *, final: bool = False) -> str | None:
+        """Count what a call came to; the reason if the plugin is switched off for it.
+
+        final: it was the last one, which ends what is open: its failure counts at once.
+        """
         plan = self._steps[index].plan
         if outcome.verdict == "ok":
             self._in_a_row[index] = 0
         if outcome.verdict != "failed" or index in self._off:
             return None
         self._in_a_row[index] += 1
-        limit = 1 if plan.on_error == "disable" else plan.max_failures
+        limit = 1 if final or plan.on_error == "disable" else plan.max_failures
         if self._in_a_row[index] < limit:
             return None
         count = self._in_a_row[index]
-        times = "once" if count == 1 else f"{count} times in a row"
+        times = "at the end" if final else "once" if count == 1 else f"{count} times in a row"
         return self.switch_off(index, f"failed {times}, last with {outcome.error}")
 
     def switch_off(self, index: int, reason: str, hung: bool = False) -> str:

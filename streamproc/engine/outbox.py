@@ -79,10 +79,14 @@ class Outbox:
         self._run("DELETE FROM outbox WHERE sink = ? AND number <= ?", [(sink, upto)])
 
     def count(self, sink: str) -> int:
-        """How many events wait for `sink`."""
+        """How many events wait for `sink`; for a plain name, for all targets that it had."""
         with self._lock:
             try:
-                return int(self._db.execute("SELECT count(*) FROM outbox WHERE sink = ?", (sink,)).fetchone()[0])
+                return int(
+                    self._db.execute(
+                        "SELECT count(*) FROM outbox WHERE sink = ? OR sink LIKE ? || '@%'", (sink, sink)
+                    ).fetchone()[0]
+                )
             except sqlite3.Error as error:
                 raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
 

@@ -259,9 +259,13 @@ class SourceRun:
             raise
 
     def _end(self) -> None:
-        """Send the end behind the last frame; what is open stays open where the next run goes on."""
+        """Send the end behind the last frame.
+
+        What is open stays open where the next run goes on, and where a recording was left in the middle: nothing ended.
+        """
         stopping = self._hall.stopping.is_set()
-        flush = not (self._source.resumable and (stopping or self.error))
+        live = self.info is not None and self.info.live
+        flush = not (stopping and not live) and not (self._source.resumable and self.error)
         for intake in self.intakes.values():
             intake.end(flush)
         if not self.intakes and not self.error and not stopping and not self._resumed:

@@ -366,7 +366,7 @@ class StreamRun:
             ticket.events[step.index] = (*ticket.events.get(step.index, ()), *outcome.events)
         if outcome.verdict == "failed":
             self._failures.note(ticket, step, outcome)
-        reason = self.chain.health.record(step.index, outcome)
+        reason = self.chain.health.record(step.index, outcome, final=ticket.mark == "end")
         if reason is not None:
             log.warning("plugin switched off stream=%s plugin=%s: it %s", self.info.name, step.name, reason)
         ticket.found.update({(step.name, type(result)): result for result in outcome.results})

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Protocol
 
 from streamproc.config.plan import SinkPlan
@@ -70,6 +71,11 @@ class Desk(Protocol):
         ...
 
 
+def outbox_key(plan: SinkPlan) -> str:
+    """Under what a sink's events wait: name and options, so that another job's sink of that name isn't meant."""
+    return f"{plan.name}@{blake2b(plan.options.model_dump_json().encode(), digest_size=8).hexdigest()}"
+
+
 class Writer:
     """Owns one sink and the thread that alone touches it.
 
@@ -80,6 +86,7 @@ class Writer:
 
     def __init__(self, plan: SinkPlan, sink: AnySink, desk: Desk) -> None:
         self.name = plan.name
+        self._key = outbox_key(plan)
         self.sink = sink
         self.counts = Tally()
         """`events`, `frames`, `retries`"""
@@ -200,7 +207,7 @@ class Writer:
 
     def _look_for_old_rows(self) -> None:
         if self._stows or self._desk.outbox_exists():
-            self._old_rows = self._dirty = self._desk.outbox().count(self.name) > 0
+            self._old_rows = self._dirty = self._desk.outbox().count(self._key) > 0
 
     def _turn(self) -> None:
         self._await_work()
@@ -301,10 +308,10 @@ class Writer:
     def _dig_up(self) -> None:
         """Deliver what an earlier run couldn't, before anything new."""
         outbox = self._desk.outbox()
-        while held := outbox.head(self.name, BATCH):
+        while held := outbox.head(self._key, BATCH):
             self._guarded.write([entry.event for entry in held])
             self._guarded.flush()
-            outbox.remove(self.name, held[-1].number)
+            outbox.remove(self._key, held[-1].number)
             self.counts.add("events", len(held))
         self._old_rows = False
 
@@ -319,7 +326,7 @@ class Writer:
         upto = self._settled_serial()
         self._release(batch)
         if events and not self._no_outbox:
-            self._desk.outbox().add(self.name, events)
+            self._desk.outbox().add(self._key, events)
         self._dirty = False
         if not self._lossy:
             with self._wake:
@@ -335,7 +342,7 @@ class Writer:
     def _stow(self) -> None:
         events = [(entry.serial, entry.item) for entry in self._batch if isinstance(entry.item, Event)]
         if events:
-            self._desk.outbox().add(self.name, events)
+            self._desk.outbox().add(self._key, events)
             self._dirty = True
         batch, self._batch = self._batch, []
         self._release(batch)
@@ -346,12 +353,12 @@ class Writer:
             return
         outbox = self._desk.outbox()
         upto = self._settled_serial()
-        held = outbox.head(self.name, BATCH)
+        held = outbox.head(self._key, BATCH)
         if held:
             self._guarded.open()
             self._guarded.write([entry.event for entry in held])
             self._guarded.flush()
-            outbox.remove(self.name, held[-1].number)
+            outbox.remove(self._key, held[-1].number)
             self.counts.add("events", len(held))
         done = upto if len(held) < BATCH else held[-1].serial - 1
         self._dirty = len(held) == BATCH
@@ -362,7 +369,7 @@ class Writer:
     def _count_undelivered(self) -> None:
         """What waits in the outbox at the end, whichever run left it there."""
         if not self._no_outbox and (self._stows or self._desk.outbox_exists()):
-            waiting = self._desk.outbox().count(self.name)
+            waiting = self._desk.outbox().count(self._key)
             self.undelivered = waiting if self._stows else max(self.undelivered, waiting)
 
 

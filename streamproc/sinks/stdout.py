@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class StdoutSink(EventSink[StdoutOptions]):
     def _out(self, text: str) -> None:
         if not self._read:
             return
+        if sys.stdout is None:  # the program was started without one
+            raise SinkError("there is no standard output to write to; open it, or use another sink")
         try:
             sys.stdout.write(text)
             sys.stdout.flush()
@@ -76,7 +79,15 @@ def text_line(event: Event) -> str:
         rest.append(f"lasted={(event.end_ns - event.start_ns) / 1e9:.1f}s")
     what = event.type if event.phase == "instant" else f"{event.type} {event.phase}"
     parts = [clock(event.pts_ns), event.stream, what, " ".join(who), " ".join(rest)]
-    return "  ".join(part.replace("\n", " ") for part in parts if part) + "\n"
+    return _CONTROLS.sub(_shown, "  ".join(part.replace("\n", " ") for part in parts if part)) + "\n"
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def _shown(control: re.Match[str]) -> str:
+    """A control character as text: what stands in an event must not steer a terminal."""
+    return f"\\x{ord(control[0]):02x}"
 
 
 def clock(time_ns: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import FramePlugin, Options, Output, Registry, Results
+from streamproc import FramePlugin, Moment, Options, Output, Registry, Results
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.engine import Engine, RunReport, replay_bundle
 from streamproc.engine.outbox import Outbox
@@ -343,15 +343,20 @@ def jsonl(path: Path) -> SinkPlan:
 
 
 def test_what_a_failing_sink_did_not_get_waits_in_the_outbox_for_the_next_run(tmp_path: Path) -> None:
-    broken = SinkPlan(name="log", cls=ListSink, options=ListSinkOptions(broken_after=0))
+    (tmp_path / "out").write_text("a file where a folder should be")
+    broken = jsonl(tmp_path / "out" / "log.jsonl")
     other = jsonl(tmp_path / "other.jsonl")
     report = run_with_sinks(tmp_path, 20, broken, replace(other, name="other"))
     assert report.exit_code == UNDELIVERED
     assert {sink.name: sink.undelivered for sink in report.sinks} == {"log": 21, "other": 0}
     assert len((tmp_path / "other.jsonl").read_text().splitlines()) == 21
-    again = run_with_sinks(tmp_path, 20, jsonl(tmp_path / "log.jsonl"))
+    (tmp_path / "out").unlink()
+    elsewhere = run_with_sinks(tmp_path, 20, jsonl(tmp_path / "another_jobs.jsonl"))
+    assert elsewhere.exit_code == 0
+    assert len((tmp_path / "another_jobs.jsonl").read_text().splitlines()) == 21
+    again = run_with_sinks(tmp_path, 20, broken)
     assert again.exit_code == 0
-    found = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    found = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert len(found) == 42
     assert len({record["id"] for record in found}) == 21
 
@@ -391,8 +396,8 @@ def test_stop_finishes_what_is_in_flight_and_delivers_it(tmp_path: Path) -> None
     assert report.interrupted
     assert closed(report)
     assert 0 < report.streams[0].ledger.total("processed") < 100_000
-    assert sink.events[-1].type == "tell.end"
-    assert len(sink.events) == report.streams[0].ledger.total("processed") + 1
+    assert {event.type for event in sink.events} == {"tell.seen"}  # nothing ended: it was left in the middle
+    assert len(sink.events) == report.streams[0].ledger.total("processed")
 
 
 def test_recorded_streams_are_merged_by_media_time_so_that_files_are_the_same(tmp_path: Path) -> None:
@@ -412,3 +417,14 @@ def test_recorded_streams_are_merged_by_media_time_so_that_files_are_the_same(tm
 def test_run_plugin_raises_what_the_plugin_raises() -> None:
     with pytest.raises(ValueError, match="for good"):
         run_plugin(Fail, make_frames(3), from_index=0)
+
+
+class FailsAtTheEnd(Tell):
+    def flush(self, moment: Moment) -> Output:
+        raise ValueError("on purpose")
+
+
+def test_a_plugin_that_fails_at_the_end_is_a_failure_of_the_run() -> None:
+    run = run_chain([plugin_plan(FailsAtTheEnd)], make_frames(5))
+    assert "failed at the end" in run.report.streams[0].plugins[0].off
+    assert run.report.exit_code == PLUGIN_FAILED

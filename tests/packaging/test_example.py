@@ -28,9 +28,12 @@ def test_the_example_is_what_the_command_makes(tmp_path: Path) -> None:
 def test_it_refuses_names_and_folders_that_would_go_wrong(tmp_path: Path) -> None:
     with pytest.raises(StreamprocError, match="lower-case words"):
         make_package("../x", tmp_path)
+    for taken in ("class", "numpy", "motion"):
+        with pytest.raises(StreamprocError, match="is taken"):
+            make_package(taken, tmp_path / taken)
     (tmp_path / "mine.txt").touch()
     with pytest.raises(StreamprocError, match="isn't empty"):
-        make_package("dark", tmp_path)
+        make_package("dark-scene", tmp_path)
 
 
 def test_it_is_found_checked_and_run_once_installed(tmp_path: Path) -> None:

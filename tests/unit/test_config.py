@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from streamproc import ConfigError, Detections, FramePlugin, Options, Registry, StreamPlugin, Tracks
-from streamproc.config import config_schema, load, load_text, wire
+from streamproc.config import config_schema, guess_source, load, load_text, wire
 from streamproc.options import parse_duration
 from streamproc.testing import plugin_plan
 
@@ -224,3 +224,16 @@ def test_code_not_yet_packaged_is_found_beside_the_configuration(tmp_path: Path)
         "version: 1\nstreams: {a: {source: x.mp4, chain: [mine]}}\nplugins: {mine: {type: 'beside_the_config:Mine'}}\n"
     )
     assert load(file).streams[0].chain[0].cls.__name__ == "Mine"
+
+
+def test_a_file_that_exists_is_no_pattern(tmp_path: Path) -> None:
+    clip = tmp_path / "Title [id].mp4"
+    clip.touch()
+    assert guess_source(str(clip))["type"] == "file"
+    assert guess_source(str(tmp_path / "*.png"))["type"] == "images"
+
+
+def test_merge_keys_and_tags_are_read_without_a_crash() -> None:
+    text = "version: 1\nstreams:\n  b: &x {source: a.mp4}\n  c:\n    <<: *x\n    rate: 2\n"
+    assert [stream.rate for stream in load_text(text).streams] == [None, 2]
+    assert mistakes('version: 1\nstreams: !!python/object/apply:os.system ["echo hi"]\n')
