@@ -107,6 +107,8 @@ class Plugin(Configurable[OptionsT], ABC):
     uses: ClassVar[tuple[type[Result | Flow], ...]] = ()
     """result classes taken into account where they are there"""
     gives: ClassVar[tuple[type[Result], ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+    """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
 
     def open(self, context: PluginContext) -> None:
         """Load weights, import heavy libraries; raise to refuse, with a message that says what to do."""

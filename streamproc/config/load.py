@@ -131,6 +131,7 @@ class _Resolver:
         sinks = [self._sink(name, used) for name, used in self._document.sinks.items()]
         self._check_unused_plugins()
         streams = [self._stream(name, section) for name, section in self._document.streams.items()]
+        self._check_shared_paths(sinks, streams)
         runtime = self._document.runtime
         settings: dict[str, Any] = {} if runtime.workers is None else {"workers": runtime.workers}
         return Plan(
@@ -243,6 +244,24 @@ class _Resolver:
             max_failures=section.max_failures,
             timeout_ns=section.timeout,
         )
+
+    def _check_shared_paths(self, sinks: Sequence[SinkPlan | None], streams: Sequence[StreamPlan | None]) -> None:
+        """Two that write one file would destroy each other's work."""
+        written: list[tuple[Keys, str, Any]] = [
+            (("sinks", sink.name), f"sink {sink.name}", getattr(sink.options, "path", None)) for sink in sinks if sink
+        ]
+        for stream in filter(None, streams):
+            for entry in stream.chain:
+                owner = f"{entry.name} of stream {stream.name}"
+                paths = [getattr(entry.options, option, None) for option in entry.cls.writes]
+                written += [(("streams", stream.name, "chain"), owner, path) for path in paths]
+        owners: dict[Path, str] = {}
+        for keys, owner, path in written:
+            if not isinstance(path, str | Path) or "{stream}" in str(path):
+                continue
+            other = owners.setdefault(Path(path).resolve(), owner)
+            if other != owner:
+                self._problem(keys, f"{owner} writes {path}, and so does {other}; give each a path of its own")
 
     def _check_unused_plugins(self) -> None:
         """Plugins that no chain uses are checked all the same."""

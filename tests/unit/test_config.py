@@ -237,3 +237,16 @@ def test_merge_keys_and_tags_are_read_without_a_crash() -> None:
     text = "version: 1\nstreams:\n  b: &x {source: a.mp4}\n  c:\n    <<: *x\n    rate: 2\n"
     assert [stream.rate for stream in load_text(text).streams] == [None, 2]
     assert mistakes('version: 1\nstreams: !!python/object/apply:os.system ["echo hi"]\n')
+
+
+def test_two_that_would_write_one_file_are_refused() -> None:
+    text = (
+        "version: 1\n"
+        "streams: {a: {source: a.mp4, chain: [video]}, b: {source: b.mp4, chain: [video]}}\n"
+        "plugins: {video: {type: annotate, options: {path: out.mp4}}}\n"
+        "sinks: {x: {type: jsonl, options: {path: o/e.jsonl}}, y: {type: csv, options: {path: ./o/e.jsonl}}}\n"
+    )
+    told = mistakes(text)
+    assert any("video of stream b writes out.mp4, and so does video of stream a" in line for line in told), told
+    assert any("sink y writes" in line and "so does sink x" in line for line in told), told
+    assert len(load_text(text.replace("out.mp4", "'{stream}.mp4'").replace("./o/", "./p/")).streams) == 2

@@ -38,6 +38,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
     """
 
     pixels = True
+    writes = ("path",)
 
     def open(self, context: PluginContext) -> None:
         """Nothing is written before the first frame."""
