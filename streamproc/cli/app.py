@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from streamproc.cli.console import LogFormat, LogLevel
+from streamproc.cli.groups import EvalGroup, ModelsGroup, OpenGroup, TrainGroup
 
 app = typer.Typer(
+    cls=OpenGroup,
     name="streamproc",
     help="Turns video into events: cameras, files and Kafka topics in, events out.",
     no_args_is_help=True,
@@ -17,10 +19,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models_app = typer.Typer(help="List, fetch, add and verify models.", no_args_is_help=True, rich_markup_mode=None)
-eval_app = typer.Typer(help="Score results by the field's own metrics.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(
+    cls=ModelsGroup, help="List, fetch, add and verify models.", no_args_is_help=True, rich_markup_mode=None
+)
+eval_app = typer.Typer(
+    cls=EvalGroup, help="Score results by the field's own metrics.", no_args_is_help=True, rich_markup_mode=None
+)
+train_app = typer.Typer(
+    cls=TrainGroup, help="Train a net on data of your own.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
+app.add_typer(train_app, name="train")
 
 ConfigFile = Annotated[Path, typer.Argument(help="configuration file", show_default=False)]
 Overrides = Annotated[
