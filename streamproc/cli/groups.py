@@ -66,7 +66,7 @@ def _found(prefix: str) -> dict[str, EntryPoint]:
 def _load(point: EntryPoint) -> Any:
     try:
         loaded: Any = point.load()
-    except Exception as error:  # whatever a stranger's module raises must not stop the others
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not stop the others
         loaded = _refusal(f"the command {point.name!r} ({point.value}) can't be imported: {error!r}")
     app = loaded
     if not isinstance(loaded, typer.Typer):
