@@ -52,7 +52,7 @@ class Area:
         if not len(self._from):
             return np.full(len(points), _FAR)
         off = points[:, None, :] - self._from[None]
-        along = np.clip((off * self._way).sum(axis=2) / self._length, 0, 1)
+        along = np.minimum(np.maximum((off * self._way).sum(axis=2) / self._length, 0), 1)
         return np.asarray(np.sqrt(((off - along[..., None] * self._way) ** 2).sum(axis=2)).min(axis=1))
 
     def _find_deepest(self) -> float:

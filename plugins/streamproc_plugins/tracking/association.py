@@ -72,8 +72,11 @@ def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indi
     """Indices, ascending, of the boxes left when of two of a group that overlap above `limit` the better stays."""
     if len(boxes) < 2:
         return np.arange(len(boxes), dtype=np.int64)
-    order = np.argsort(-scores, kind="stable")
     clash = (overlap(boxes, boxes) > limit) & (groups[:, None] == groups[None, :])
+    np.fill_diagonal(clash, val=False)
+    if not clash.any():
+        return np.arange(len(boxes), dtype=np.int64)
+    order = np.argsort(-scores, kind="stable")
     keep: list[int] = []
     gone = np.zeros(len(boxes), bool)
     for index in order.tolist():

@@ -128,5 +128,5 @@ def _spread(mean: Array, motion: Motion) -> Array:
 
 def _noise(mean: Array, score: Array, motion: Motion) -> Array:
     parts = np.array([motion.noise, motion.noise, motion.size_noise, motion.size_noise])
-    wider = 1 + motion.doubt * (1 - np.clip(score, 0, 1))
+    wider = 1 + motion.doubt * (1 - np.minimum(np.maximum(score, 0), 1))
     return np.asarray((box_size(mean)[:, None] * parts * wider[:, None]) ** 2)

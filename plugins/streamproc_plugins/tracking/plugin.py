@@ -92,12 +92,14 @@ class Tracking(StreamPlugin[TrackingOptions]):
 
     def _tracks(self, step: Step, now_ns: int) -> Tracks:
         shown = step.shown | (self.options.show_tentative & (step.source >= 0))
-        rows = np.flatnonzero(shown)
+        rows = shown.nonzero()[0]
+        if not len(rows):
+            return Tracks.empty()
         classes = list(self._classes.items())
         chosen = [classes[number] for number in step.group[rows].tolist()]
         return Tracks(
             xyxy=step.xyxy[rows].astype(np.float32),
-            score=np.clip(step.score[rows], 0, 1).astype(np.float32),
+            score=np.minimum(np.maximum(step.score[rows], 0), 1).astype(np.float32),
             class_id=np.array([class_id for _, (_, class_id) in chosen], np.int64),
             label=tuple(label for label, _ in chosen),
             track_id=step.track_id[rows],

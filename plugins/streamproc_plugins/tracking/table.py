@@ -136,15 +136,17 @@ class Table:
 
     def take(self, rows: NDArray[Any]) -> Table:
         """The tracks named by a mask or by indices."""
-        return Table(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+        return Table(**{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def with_rows(self, rows: Indices, part: Table) -> Table:
         """The table with `rows` replaced by those of `part`."""
+        if len(rows) == len(self) and bool((rows[:-1] < rows[1:]).all()):
+            return part  # every track was seen
         columns = {}
-        for item in fields(self):
-            column = getattr(self, item.name).copy()
-            column[rows] = getattr(part, item.name)
-            columns[item.name] = column
+        for name in _COLUMNS:
+            column = getattr(self, name).copy()
+            column[rows] = getattr(part, name)
+            columns[name] = column
         return Table(**columns)
 
     def joined(self, other: Table) -> Table:
@@ -152,7 +154,7 @@ class Table:
         if not len(other):
             return self
         other = other.looking(self.embedding.shape[1])
-        return Table(**{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)})
+        return Table(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS})
 
     def looking(self, width: int) -> Table:
         """With embeddings of this width; those of another width (another net) can't be compared and are forgotten."""
@@ -162,7 +164,7 @@ class Table:
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values from which `from_plain` makes the same table to the last bit."""
-        plain: dict[str, Any] = {f.name: getattr(self, f.name).tolist() for f in fields(self)}
+        plain: dict[str, Any] = {name: getattr(self, name).tolist() for name in _COLUMNS}
         plain["embedding"] = {
             "width": int(self.embedding.shape[1]),
             "float32": base64.b64encode(self.embedding.astype("<f4").tobytes()).decode(),
@@ -191,3 +193,13 @@ class Table:
                 f"the tracks can't be read ({error!r}), expected what `state` gave; start without the stored state"
             ) from None
         return Table(**columns)
+
+
+_COLUMNS = tuple(item.name for item in fields(Table))
+
+NOTHING = Step(
+    track_id=np.zeros(0, np.int64), xyxy=np.zeros((0, 4)), velocity=np.zeros((0, 2)), state=np.zeros(0, np.int64),
+    shown=np.zeros(0, np.bool_), score=np.zeros(0), group=np.zeros(0, np.int64), start_ns=np.zeros(0, np.int64),
+    source=np.zeros(0, np.int64),
+)  # fmt: skip
+"""a step in which there is nothing"""

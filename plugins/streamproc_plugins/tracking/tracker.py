@@ -19,7 +19,7 @@ from streamproc_plugins.tracking import kalman
 from streamproc_plugins.tracking.association import assign, buffered_overlap, distinct, inside, overlap, side_agreement
 from streamproc_plugins.tracking.settings import Settings
 from streamproc_plugins.tracking.shift import common_shift
-from streamproc_plugins.tracking.table import NONE, Seen, Step, Table, TrackState
+from streamproc_plugins.tracking.table import NONE, NOTHING, Seen, Step, Table, TrackState
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -30,6 +30,7 @@ _NS = 1e9
 _REACH = 3.0
 """standard deviations within which appearance alone may find a track again"""
 _EDGE_PX = 1.0
+_TENTATIVE, _CONFIRMED, _LOST = (np.int64(state.value) for state in TrackState)
 
 
 class Tracker:
@@ -48,6 +49,9 @@ class Tracker:
         size: width and height of the picture; what leaves it is not shown or followed further.
         """
         self.expire(now_ns)
+        if not len(self._table) and not bool((seen.score >= self.settings.min_score).any()):
+            self._now_ns = now_ns
+            return NOTHING
         if seen.embedding is not None:
             self._table = self._table.looking(seen.embedding.shape[1])
         before_ns = now_ns if self._now_ns is None else self._now_ns
@@ -55,8 +59,9 @@ class Tracker:
         rows = self._usable(seen)
         usable = seen.take(rows)
         owner = self._match(usable, now_ns, before_ns)
-        taken = np.flatnonzero(owner != NONE)
-        self._table = self._updated(owner[taken], usable.take(taken), now_ns)
+        taken = (owner != NONE).nonzero()[0]
+        if len(taken):
+            self._table = self._updated(owner[taken], usable.take(taken), now_ns)
         source = np.full(len(self._table), NONE, np.int64)
         source[owner[taken]] = rows[taken]
         born = self._begin(usable, owner, now_ns)
@@ -64,8 +69,8 @@ class Tracker:
 
     def expire(self, now_ns: int) -> None:
         """End the tracks that were not seen for too long."""
-        unseen = (now_ns - self._table.seen_ns) / _NS
-        self._keep(unseen <= self.settings.lost_s)
+        if len(self._table):
+            self._keep((now_ns - self._table.seen_ns) / _NS <= self.settings.lost_s)
 
     def forget(self) -> None:
         """End all tracks, as after a cut; their ids are not used again."""
@@ -97,7 +102,7 @@ class Tracker:
         self._table = self._table.believing(kalman.predict(belief, elapsed, self.settings.motion))
 
     def _usable(self, seen: Seen) -> Indices:
-        rows = np.flatnonzero(seen.score >= self.settings.min_score)
+        rows = (seen.score >= self.settings.min_score).nonzero()[0]
         return rows[distinct(seen.xyxy[rows], seen.score[rows], seen.group[rows], self.settings.repeated)]
 
     def _match(self, seen: Seen, now_ns: int, before_ns: int) -> Indices:
@@ -127,14 +132,15 @@ class Tracker:
 
     def _round(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask, least: float) -> None:
         """Match the free detections among `wanted` with the free tracks among `tracks`; writes into `owner`."""
-        right = np.flatnonzero(wanted & (owner == NONE))
+        right = (wanted & (owner == NONE)).nonzero()[0]
         if not len(right) or not tracks.any():
             return
         free = tracks.copy()
         free[owner[owner != NONE]] = False
-        left = np.flatnonzero(free)
+        left = free.nonzero()[0]
         if len(left):
-            a, b = assign(self._likeness(self._table.take(left), seen.take(right)), least)
+            table = self._table if len(left) == len(free) else self._table.take(left)
+            a, b = assign(self._likeness(table, seen.take(right)), least)
             owner[right[b]] = left[a]
 
     def _likeness(self, tracks: Table, seen: Seen) -> Array:
@@ -171,7 +177,11 @@ class Tracker:
         hits = part.hits + 1
         ripe = (hits >= settings.confirm_hits) & (now_ns - part.start_ns >= settings.confirm_s * _NS)
         part = replace(
-            self._relabelled(part, seen.group, now_ns).believing(belief),
+            part,
+            **self._relabelled(part, seen.group, now_ns),
+            mean=belief.mean,
+            velocity=belief.velocity,
+            covariance=belief.covariance,
             hits=hits,
             confirmed=part.confirmed | ripe,
             seen_ns=np.full(len(rows), now_ns, np.int64),
@@ -180,14 +190,19 @@ class Tracker:
         )
         return self._table.with_rows(rows, part)
 
-    def _relabelled(self, part: Table, group: Indices, now_ns: int) -> Table:
-        """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while."""
+    def _relabelled(self, part: Table, group: Indices, now_ns: int) -> dict[str, Indices]:
+        """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while.
+
+        Gives the columns that change.
+        """
         own = group == part.group
+        if own.all() and (part.rival == NONE).all():
+            return {}
         same_rival = ~own & (group == part.rival)
         since = np.where(same_rival, part.rival_ns, now_ns)
         change = same_rival & (now_ns - since >= self.settings.label_hold_s * _NS)
         rival = np.where(own | change, NONE, group)
-        return replace(part, group=np.where(change, group, part.group), rival=rival, rival_ns=since)
+        return {"group": np.where(change, group, part.group), "rival": rival, "rival_ns": since}
 
     def _blended(self, known: NDArray[np.float32], seen: Seen, since: Array) -> NDArray[np.float32]:
         """Running mean of unit embeddings, from sure detections only: others show mostly what is in front."""
@@ -202,7 +217,7 @@ class Tracker:
 
     def _begin(self, seen: Seen, owner: Indices, now_ns: int) -> Indices:
         """Begin tracks with what nobody took; gives the indices of those detections."""
-        fresh = np.flatnonzero((owner == NONE) & (seen.score >= self.settings.new_score))
+        fresh: Indices = ((owner == NONE) & (seen.score >= self.settings.new_score)).nonzero()[0]
         if not len(fresh):
             return fresh
         taken = np.flatnonzero(owner != NONE)
@@ -220,21 +235,29 @@ class Tracker:
     def _finish(self, source: Indices, now_ns: int, size: tuple[int, int] | None) -> Step:
         table = self._table
         now = table.seen_ns == now_ns
+        boxes = table.xyxy()
+        if now.all():
+            alive, shown = now, table.confirmed
+        else:
+            alive = self._alive(table, boxes, now_ns, size)
+            shown = table.confirmed & (now | self._coasting(table, now_ns, size))
+        self._keep(alive)
+        state = np.where(table.confirmed, np.where(now, _CONFIRMED, _LOST), _TENTATIVE)
+        return Step(
+            track_id=table.track_id[alive], xyxy=boxes[alive], velocity=table.velocity[alive, :2],
+            state=state[alive], shown=shown[alive], score=table.score[alive],
+            group=table.group[alive], start_ns=table.start_ns[alive], source=source[alive],
+        )  # fmt: skip
+
+    def _alive(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
+        """Which tracks go on: those seen now, and those unseen for a short while and not out of the picture."""
+        now = table.seen_ns == now_ns
         unseen = (now_ns - table.seen_ns) / _NS
         alive = now | table.confirmed | (unseen <= self.settings.tentative_s)
-        boxes = table.xyxy()
         if size is not None:
             picture = np.array([[0.0, 0.0, size[0], size[1]]])
             alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
-        self._keep(alive)
-        state = np.where(now, TrackState.CONFIRMED, TrackState.LOST)
-        state = np.where(table.confirmed, state, TrackState.TENTATIVE)
-        shown = table.confirmed & (now if now.all() else now | self._coasting(table, now_ns, size))
-        return Step(
-            track_id=table.track_id[alive], xyxy=boxes[alive], velocity=table.velocity[alive, :2],
-            state=state[alive].astype(np.int64), shown=shown[alive], score=table.score[alive],
-            group=table.group[alive], start_ns=table.start_ns[alive], source=source[alive],
-        )  # fmt: skip
+        return np.asarray(alive, np.bool_)
 
     def _coasting(self, table: Table, now_ns: int, size: tuple[int, int] | None) -> Mask:
         """Which tracks are shown at their predicted place if they weren't seen now."""
