@@ -90,6 +90,7 @@ CASES: dict[str, Case] = {
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
     "appearance": Case(embedder, past=[[b] for b in BOXES]),
     "camera_motion": Case(past=[[f] for f in FLOWS]),
+    "captions": Case(lambda _: {"window": "500ms"}, past=[[t] for t in TRACKS]),
     "classification": Case(picture_net),
     "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
     "detection": Case(detector),

@@ -1,0 +1,138 @@
+"""`captions`: what the plugins before found, window by window, as English sentences; no net and no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from streamproc import (
+    Caption,
+    Classification,
+    Detections,
+    Duration,
+    Event,
+    Field,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    Tracks,
+    seconds,
+)
+from streamproc_plugins.captioning.facts import Facts
+from streamproc_plugins.captioning.sentences import describe
+from streamproc_plugins.captioning.windows import Window, window_at
+
+VERSION = 1
+TYPE = "caption"
+
+
+class CaptionsOptions(Options):
+    """Options of `captions`."""
+
+    window: Duration = Field(seconds(10), gt=0, le=seconds(3600), description="media time that one caption tells of")
+    least: Duration = Field(seconds(0.5), ge=0, description="tracks seen for less in a window are left out")
+    repeat: bool = Field(False, description="tell a caption also where the window before had the same")
+
+
+class Captions(StreamPlugin[CaptionsOptions]):
+    """Tells in sentences what happened in each window of time: who moved where, zones, lines, actions, labels.
+
+    Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, whichever are there.
+    One `caption` event a window, searchable as text; `Caption` holds the last one for `annotate`.
+    """
+
+    uses = (Tracks, Detections, Classification)
+    gives = (Caption,)
+
+    def open(self, context: PluginContext) -> None:
+        """Begin with nothing seen."""
+        self._facts = Facts()
+        self._window: Window | None = None
+        self._told_ns = 0
+        self._last = ""
+        self._utc_offset_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """The caption of the window before, where this frame is the first of another; the last `Caption`."""
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        out: list[Any] = list(self._advance(Moment.of(frame)))
+        self._window = window_at(frame.pts_ns, self.options.window)
+        self._gather(frame, past)
+        if self._last:
+            out.append(Caption(text=self._last))
+        return out
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """A window ends though no frame comes; at a cut what was seen is told at once."""
+        return list(self._tell(moment, moment.pts_ns)) if reason == "cut" else list(self._advance(moment))
+
+    def flush(self, moment: Moment) -> Output:
+        """The caption of what is left."""
+        return list(self._tell(moment, moment.pts_ns))
+
+    def state(self) -> dict[str, Any]:
+        """The window under way, as JSON values."""
+        started = None if self._window is None else self._window.start_ns
+        return {
+            "version": VERSION, "facts": self._facts.state(), "start_ns": started, "told_ns": self._told_ns,
+            "last": self._last, "utc_offset_ns": self._utc_offset_ns,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of captions has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        self._facts, self._last = Facts.of(state["facts"]), state["last"]
+        started = state["start_ns"]
+        self._window = None if started is None else window_at(started, self.options.window)
+        self._told_ns, self._utc_offset_ns = state["told_ns"], state["utc_offset_ns"]
+
+    def _gather(self, frame: Frame, past: Results) -> None:
+        facts = self._facts
+        facts.frames += 1
+        facts.see_events(past.events)
+        if (tracks := past.get(Tracks)) is not None:
+            facts.see_tracks(tracks, frame.pts_ns, frame.size)
+        if (found := past.get(Detections)) is not None:
+            facts.see_detections(found)
+        if (classes := past.get(Classification)) is not None:
+            facts.see_classes(classes)
+
+    def _advance(self, moment: Moment) -> Iterator[Event]:
+        if self._window is not None and moment.pts_ns >= self._window.end_ns:
+            yield from self._tell(moment, self._window.end_ns)
+
+    def _tell(self, moment: Moment, end_ns: int) -> Iterator[Event]:
+        """The caption of the window under way, which ends here."""
+        window, facts = self._window, self._facts
+        self._window, self._facts = None, Facts()
+        if window is None:
+            return
+        start_ns, end_ns = max(window.start_ns, self._told_ns), min(window.end_ns, end_ns)
+        self._told_ns = end_ns
+        text = describe(facts, self.options.least)
+        told, self._last = text and (self.options.repeat or text != self._last), text
+        if told:
+            offset = self._utc_offset_ns
+            yield Event(
+                type=TYPE,
+                phase="instant",
+                start_ns=start_ns,
+                end_ns=max(start_ns, end_ns),
+                frame_index=moment.frame_index,
+                pts_ns=moment.pts_ns,
+                captured_ns=None if offset is None else start_ns + offset,
+                episode=f"w{window.number}",
+                data={"text": text},
+            )
+
+
+__all__ = ["Captions", "CaptionsOptions"]
