@@ -13,13 +13,13 @@ Side = Annotated[int, Field(ge=32, le=4096)]
 class QualityOptions(Options):
     """Which faces are good enough for an embedding; the others are given all the same, without one."""
 
-    min_eyes: float = Field(default=12, ge=0, le=1000, description="least pixels between the eyes")
+    min_eyes: float = Field(default=10, ge=0, le=1000, description="least pixels between the eyes")
     min_score: Score = Field(default=0.6, description="least score of the detection")
     min_frontal: Score = Field(
         default=0.1, description="how far a face may be turned: 1 straight at the camera, 0 in profile"
     )
     min_sharpness: float = Field(
-        default=15, ge=0, description="least variance of the Laplacian of the aligned face, in squared grey levels"
+        default=5, ge=0, description="least variance of the Laplacian of the aligned face, in squared grey levels"
     )
 
 
