@@ -18,6 +18,7 @@ from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpnes
 F32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+DETECTOR = "yunet"
 COARSER = (56, 36)
 """sides in pixels that an aligned face is shrunk to and enlarged from again, for further embeddings of the photo: a
 sharp photo is little like a face that is 12 pixels wide between the eyes, its own coarse copy is"""
@@ -56,9 +57,9 @@ def read_photo(path: Path) -> Image:
 class Photographer:
     """Looks at photos of people; raises `ModelError` where a net can't be had."""
 
-    def __init__(self, models: ModelStore, embedding: str, detector: str = "yunet") -> None:
+    def __init__(self, models: ModelStore, embedding: str) -> None:
         every = QualityOptions(min_eyes=0, min_score=0, min_frontal=0, min_sharpness=0)
-        self._options = FacesOptions(model=detector, embedding=embedding, quality=every)
+        self._options = FacesOptions(model=DETECTOR, embedding=embedding, quality=every)
         self._look = Looker(models, self._options, 640, 640)
         assert self._look.embedder is not None
         self._embed = self._look.embedder

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from streamproc import (
     Duration,
     Event,
@@ -24,8 +22,9 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen, Told
-from streamproc_plugins.faces.results import FaceTracks, NamedFaces
+from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
+from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
+from streamproc_plugins.faces.visits import Told, Words, events_of
 
 _STATE = 1
 
@@ -78,17 +77,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
         faces = past[FaceTracks]
         names, told = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
-        named = NamedFaces(
-            xyxy=faces.xyxy,
-            score=faces.score,
-            landmarks=faces.landmarks,
-            embeddings=faces.embeddings,
-            cluster=tuple(names),
-            track_id=faces.track_id,
-            age_ns=faces.age_ns,
-            looks=faces.looks,
-            templates=faces.templates,
-        )
+        named = with_names(NamedFaces, faces, names)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         return [named, *self._events(told, Moment.of(frame), boxes)]
 
@@ -114,39 +103,24 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         self._utc_offset_ns = state["utc_offset_ns"]
 
     def _seen(self, faces: FaceTracks) -> list[Seen]:
+        if not len(faces.xyxy):
+            return []
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
-        if faces.templates.shape[1] != self._known.vectors.shape[1] and len(faces.templates):
+        if faces.templates.shape[1] != self._known.vectors.shape[1]:
             raise PluginError(
                 f"the faces have embeddings of {faces.templates.shape[1]} values, the gallery has "
                 f"{self._known.vectors.shape[1]} ({self._known.model}); use that net in `faces`"
             )
-        if not len(faces.templates):
-            return []
         scores = self._known.scores(faces.templates)
         columns = zip(faces.track_id.tolist(), faces.looks.tolist(), faces.age_ns.tolist(), scores, strict=True)
         return [Seen(track_id=t, looks=looks, age_ns=age, scores=row) for t, looks, age, row in columns]
 
     def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
-        for item in told:
-            visit, ended, offset = item.visit, item.phase == "end", self._utc_offset_ns
-            data: dict[str, Any] = {"track_id": visit.track_id}
-            if visit.name:
-                data["name"] = visit.name
-            if ended:
-                data["duration_s"] = (visit.seen_ns - visit.start_ns) / 1e9
-            elif visit.track_id in boxes:
-                data["box"] = boxes[visit.track_id]
-            yield Event(
-                type="face.recognised" if visit.name else "face.unknown",
-                phase=item.phase,
-                start_ns=visit.start_ns,
-                end_ns=visit.seen_ns if ended else None,
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else visit.start_ns + offset,
-                episode=visit.key,
-                score=float(np.clip(visit.best, 0, 1)),
-                subject=visit.name,
-                data=data,
-            )
+        return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)
+
+
+_WORDS = Words(
+    type_of=lambda visit: "face.recognised" if visit.who else "face.unknown",
+    data_of=lambda visit: {"name": visit.who} if visit.who else {},
+)

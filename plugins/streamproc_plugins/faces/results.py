@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +52,12 @@ class FaceClusters(FaceTracks):
     """Tracked faces of which `cluster` holds stable ids of unknown people (or names); empty until they are known."""
 
     schema: ClassVar[str] = "streamproc.face_clusters/1"
+
+
+FacesT = TypeVar("FacesT", bound=FaceTracks)
+
+
+def with_names(kind: type[FacesT], faces: FaceTracks, names: Sequence[str]) -> FacesT:
+    """The same faces as another class, with a name (or an empty text) for each."""
+    columns = {field.name: getattr(faces, field.name) for field in fields(FaceTracks)}
+    return kind(**{**columns, "cluster": tuple(names)})
