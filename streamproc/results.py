@@ -348,7 +348,7 @@ class Faces(Result):
     landmarks: NDArray[np.float32]
     """float32 (N, 5, 2): x, y in source pixels"""
     embeddings: NDArray[np.float32] | None = None
-    """float32 (N, D), unit length"""
+    """float32 (N, D), unit length; zeros for faces that were too poor to tell whose they are"""
     cluster: tuple[str, ...] | None = None
     """N names or cluster ids, empty where unknown"""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from streamproc import (
@@ -88,7 +89,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             for poses in past.all(Poses).values():
                 layers.draw_poses(canvas, poses)
         if "faces" in wanted:
-            for faces in past.all(Faces).values():
+            for faces in told_most(past.all(Faces)):
                 layers.draw_faces(canvas, faces)
         self._draw_words(canvas, frame, past)
         return canvas.rgb
@@ -134,11 +135,17 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         self._news = self._news[-_MOST_NEWS:]
 
 
+def told_most(faces: Mapping[str, Faces]) -> list[Faces]:
+    """Of faces that were followed, named or grouped the last in the chain, which knows most; else all."""
+    further = [found for found in faces.values() if type(found) is not Faces]
+    return further[-1:] or list(faces.values())
+
+
 def headline(event: Event) -> str:
     """A few words for an event, such as `line.crossed gate left  person 3`."""
     data = event.data
     place = [str(data[key]) for key in ("zone", "line", "rule", "direction") if key in data]
-    who = [str(data[key]) for key in ("label", "track_id") if key in data]
+    who = [str(data[key]) for key in ("label", "name", "track_id") if key in data]
     return "  ".join(part for part in (" ".join([event.type, *place]), " ".join(who)) if part)
 
 

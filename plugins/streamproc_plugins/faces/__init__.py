@@ -1,0 +1,20 @@
+"""Faces: found, told apart, followed, named, grouped."""
+
+from streamproc_plugins.faces.names import FaceNames, FaceNamesOptions
+from streamproc_plugins.faces.options import FacesOptions, QualityOptions
+from streamproc_plugins.faces.plugin import FaceFinder
+from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces
+from streamproc_plugins.faces.tracks import FacesOverTime, FaceTracksOptions
+
+__all__ = [
+    "FaceClusters",
+    "FaceFinder",
+    "FaceNames",
+    "FaceNamesOptions",
+    "FaceTracks",
+    "FaceTracksOptions",
+    "FacesOptions",
+    "FacesOverTime",
+    "NamedFaces",
+    "QualityOptions",
+]

@@ -1,0 +1,182 @@
+"""What `streamproc faces ...` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from streamproc import PluginError
+from streamproc.models import ModelStore
+from streamproc_plugins.faces import pages
+from streamproc_plugins.faces.alignment import align
+from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
+from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
+from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.verification import Curve, cosine_of
+from streamproc_plugins.faces.verification import find_threshold as curve_of
+from streamproc_plugins.storage import write_private
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+METHODS = ("whispers", "hdbscan", "kmeans")
+DEFAULT_EMBEDDING = "sface"
+
+
+def say(text: str) -> None:
+    """A line of the command's own output."""
+    typer.echo(text)
+
+
+def enrol(
+    name: str, photos: Sequence[Path], gallery: Path, embedding: str | None, *, largest: bool, any_quality: bool
+) -> None:
+    """Look at every photo first; only if all are good are they added."""
+    store = Gallery(gallery)
+    net = embedding or (store.known().model if gallery.is_file() else DEFAULT_EMBEDDING)
+    photographer = Photographer(ModelStore(), net)
+    demands = NO_DEMANDS if any_quality else Demands(one_face=not largest)
+    looks = [(photo.name, photographer.enrol(read_photo(photo), demands, str(photo))) for photo in photos]
+    for source, vectors in looks:
+        number = store.add(name, source, vectors, photographer.model)
+        say(f"{name}: photo {number}, {source}")
+
+
+def show_gallery(gallery: Path, name: str | None) -> None:
+    """One line a photo."""
+    photos = Gallery(gallery).photos(name)
+    for photo in photos:
+        day = datetime.fromtimestamp(photo.added_s, UTC).strftime("%Y-%m-%d")
+        say(f"{photo.person}\t{photo.number}\t{photo.source}\t{day}")
+    if not photos:
+        say("nobody is in the gallery")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceOnPhoto:
+    """One face of a heap of photos."""
+
+    photo: str
+    """path within the folder"""
+    xyxy: list[float]
+    score: float
+    face: NDArray[np.uint8]
+    """aligned, uint8 (112, 112, 3)"""
+    embedding: NDArray[np.float32]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """All picture files below a folder, by name. Raises `PluginError` where there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    if not found:
+        raise PluginError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))}); name a folder of photos")
+    return found
+
+
+def faces_in(folder: Path, photographer: Photographer, *, main_only: bool) -> Iterator[FaceOnPhoto]:
+    """Every face of every photo, or of each photo the one nearest to its middle."""
+    for path in pictures_in(folder):
+        rgb = read_photo(path)
+        faces = photographer.faces(rgb)
+        rows = list(range(len(faces.xyxy)))
+        if main_only and rows:
+            middle = np.array([rgb.shape[1], rgb.shape[0]]) / 2
+            away = (faces.xyxy[:, :2] + faces.xyxy[:, 2:]) / 2 - middle
+            rows = [int(np.argmin((away**2).sum(axis=1)))]
+        for row in rows:
+            assert faces.embeddings is not None
+            yield FaceOnPhoto(
+                photo=str(path.relative_to(folder)),
+                xyxy=[round(float(value), 1) for value in faces.xyxy[row]],
+                score=round(float(faces.score[row]), 4),
+                face=align(rgb, faces.landmarks[row]),
+                embedding=faces.embeddings[row],
+            )
+
+
+def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: bool) -> None:
+    """The curve over all distinct pairs of a folder of people."""
+    found = list(faces_in(folder, Photographer(ModelStore(), embedding), main_only=True))
+    people = [str(Path(face.photo).parent) for face in found]
+    if "." in people:
+        raise PluginError(f"{folder} holds photos of its own; put each person's photos into a folder with their name")
+    missing = len(pictures_in(folder)) - len(found)
+    try:
+        curve = curve_of(np.array([face.embedding for face in found]), people)
+    except ValueError as error:
+        raise PluginError(f"{folder}: {error}") from None
+    if page is not None:
+        write_private(page, pages.curve_page(curve, f"{len(found)} photos of {len(set(people))} people").encode())
+    if as_json:
+        say(json.dumps(_curve_values(curve)))
+        return
+    say(f"{len(found)} faces of {len(set(people))} people, {missing} photos without a face")
+    say(f"{curve.same} pairs of one person, {curve.different} of two")
+    for title, row in (("accuracy", curve.best), ("balanced accuracy", curve.best_balanced)):
+        say(f"best {title} {getattr(curve, title.split()[0])[row]:.3f}: {_row(curve, row)}")
+
+
+def _row(curve: Curve, row: int) -> str:
+    distance = float(curve.distance[row])
+    return (
+        f"distance {distance:.2f} (cosine {float(cosine_of(distance)):.3f}), "
+        f"precision {curve.precision[row]:.3f}, recall {curve.recall[row]:.3f}"
+    )
+
+
+def _curve_values(curve: Curve) -> dict[str, Any]:
+    columns = {name: np.asarray(getattr(curve, name)).round(6).tolist() for name in pages.COLUMNS}
+    best = {"best": float(curve.distance[curve.best]), "best_balanced": float(curve.distance[curve.best_balanced])}
+    return {"same": curve.same, "different": curve.different, **best, **columns}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupJob:
+    """What is to be grouped, and how."""
+
+    folder: Path
+    out: Path
+    method: str
+    cosine: float
+    people: int | None
+
+
+def group_photos(job: GroupJob, embedding: str) -> None:
+    """Write groups.json and a contact sheet."""
+    if job.method not in METHODS:
+        raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
+    if (job.method == "kmeans") != (job.people is not None):
+        raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=False))
+    if not faces:
+        raise PluginError(f"no face was found on the pictures in {job.folder}")
+    label = grouped(np.array([face.embedding for face in faces]), job)
+    groups = [[face for face, own in zip(faces, label, strict=True) if own == n] for n in range(int(label.max()) + 1)]
+    groups.sort(key=len, reverse=True)
+    listed = [
+        {"group": number, "faces": [{"photo": f.photo, "box": f.xyxy, "score": f.score} for f in group]}
+        for number, group in enumerate(groups, 1)
+    ]
+    write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
+    sheet = pages.contact_sheet([[(face.face, face.photo) for face in group] for group in groups])
+    write_private(job.out / "groups.html", sheet.encode())
+    say(f"{len(faces)} faces in {len(groups)} groups: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+
+
+def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
+    """A group number for each vector by the job's method; `PluginError` where it can't be done."""
+    try:
+        if job.method == "kmeans":
+            return kmeans(vectors, job.people or 1)
+        return hdbscan(vectors) if job.method == "hdbscan" else chinese_whispers(vectors, job.cosine)
+    except (ValueError, ImportError) as error:
+        raise PluginError(str(error)) from None
+
+
+__all__ = ["GroupJob", "enrol", "find_threshold", "group_photos", "grouped", "say", "show_gallery"]

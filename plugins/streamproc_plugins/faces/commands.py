@@ -1,0 +1,122 @@
+"""`streamproc faces ...`: who is known, how sure to be, who is on a heap of photos. Light: the work is in `batch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Faces: a gallery of known people, verification thresholds, groups of photos.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+GalleryFile = Annotated[Path, typer.Option("--gallery", help="gallery file")]
+Embedding = Annotated[
+    str | None, typer.Option("--embedding", help="embedding net (default: the gallery's own, else sface)")
+]
+Name = Annotated[str, typer.Argument(help="a person's name")]
+Photos = Annotated[Path, typer.Argument(help="folder with a folder of photos for each person")]
+DEFAULT = Path("gallery.db")
+
+
+@app.command()
+def add(
+    name: Name,
+    photos: Annotated[list[Path], typer.Argument(help="one photo is enough")],
+    gallery: GalleryFile = DEFAULT,
+    embedding: Embedding = None,
+    largest: Annotated[bool, typer.Option("--largest", help="take the largest of several faces")] = False,
+    any_quality: Annotated[
+        bool, typer.Option("--any-quality", help="take small, turned and blurred faces too")
+    ] = False,
+) -> None:
+    """Enrol a person from one photo or more."""
+    from streamproc_plugins.faces.batch import enrol
+
+    enrol(name, photos, gallery, embedding, largest=largest, any_quality=any_quality)
+
+
+@app.command("list")
+def list_people(
+    name: Annotated[str | None, typer.Argument(help="only this person")] = None, gallery: GalleryFile = DEFAULT
+) -> None:
+    """Who is in the gallery, with the numbers of their photos."""
+    from streamproc_plugins.faces.batch import show_gallery
+
+    show_gallery(gallery, name)
+
+
+@app.command()
+def remove(name: Name, gallery: GalleryFile = DEFAULT) -> None:
+    """Forget a person; the embeddings are overwritten."""
+    from streamproc_plugins.faces.batch import say
+    from streamproc_plugins.faces.gallery import Gallery
+
+    say(f"{name} is forgotten, with {Gallery(gallery).remove(name)} photos")
+
+
+@app.command()
+def merge(
+    name: Name, other: Annotated[str, typer.Argument(help="who is the same person")], gallery: GalleryFile = DEFAULT
+) -> None:
+    """Two names were one person: the second goes into the first."""
+    from streamproc_plugins.faces.batch import say
+    from streamproc_plugins.faces.gallery import Gallery
+
+    Gallery(gallery).merge(name, other)
+    say(f"{other} is now {name}")
+
+
+@app.command()
+def split(
+    name: Name,
+    new: Annotated[str, typer.Argument(help="a new name for some of the photos")],
+    photos: Annotated[
+        list[int], typer.Option("--photo", help="number of a photo, as `list` shows it; may be repeated")
+    ],
+    gallery: GalleryFile = DEFAULT,
+) -> None:
+    """One name was two people: some photos go to a new name."""
+    from streamproc_plugins.faces.batch import say
+    from streamproc_plugins.faces.gallery import Gallery
+
+    Gallery(gallery).split(name, new, photos)
+    say(f"{len(set(photos))} photos of {name} are now {new}")
+
+
+@app.command()
+def threshold(
+    folder: Photos,
+    embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
+    page: Annotated[Path | None, typer.Option("--html", help="write the curve as a page here")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, with the whole curve")] = False,
+) -> None:
+    """Find the distance that tells best whether two photos show one person, over all distinct pairs."""
+    from streamproc_plugins.faces.batch import find_threshold
+
+    find_threshold(folder, embedding, page=page, as_json=as_json)
+
+
+@app.command()
+def cluster(
+    folder: Annotated[Path, typer.Argument(help="folder of photos, perhaps with folders in it")],
+    out: Annotated[Path, typer.Option("--out", help="folder for groups.json and the contact sheet")] = Path(
+        "out/faces"
+    ),
+    method: Annotated[str, typer.Option("--method", help="whispers, hdbscan or kmeans")] = "whispers",
+    least_cosine: Annotated[
+        float, typer.Option("--cosine", help="whispers: faces more alike than this are joined")
+    ] = 0.35,
+    people: Annotated[int | None, typer.Option("--people", min=1, help="kmeans: how many people there are")] = None,
+    embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
+) -> None:
+    """Group the faces on photos by person."""
+    from streamproc_plugins.faces.batch import GroupJob, group_photos
+
+    group_photos(GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people), embedding)
+
+
+__all__ = ["app"]

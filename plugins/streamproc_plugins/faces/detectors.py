@@ -1,0 +1,139 @@
+"""Face detectors: a picture to faces in its own pixels, by YuNet or by MTCNN."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import ModelError
+from streamproc.geometry import clip_boxes
+from streamproc.models import ModelEntry, ModelStore, Net, fit_size, prepare
+from streamproc_plugins.detection.nms import suppress
+from streamproc_plugins.faces.options import FacesOptions
+from streamproc_plugins.faces.yunet import Found, decode, nothing, output_shapes
+
+DETAIL = {"low": 0.5, "normal": 1.0, "high": 3.8}
+"""input pixels as a multiple of the model's own size"""
+MIN_SCORE = 0.6
+"""for models that name none"""
+MTCNN = "mtcnn"
+
+
+class Detector(Protocol):
+    """Finds faces; may be called from several threads."""
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+        """Faces of a picture uint8 (h, w, 3) in its own pixels, boxes inside it, best first."""
+        ...
+
+
+class YuNet:
+    """YuNet at an input size chosen from the picture's shape.
+
+    Raises `ModelError` where the model isn't for faces or its outputs aren't YuNet's.
+    """
+
+    def __init__(self, models: ModelStore, options: FacesOptions, width: int, height: int) -> None:
+        entry = models.entry(options.model)
+        if entry.decode != "yunet" or entry.input is None:
+            raise ModelError(
+                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), expected a face detector whose decode is "
+                "'yunet', such as yunet or yunet-320, or mtcnn"
+            )
+        self._models, self._options, self._entry, self._spec = models, options, entry, entry.input
+        default = MIN_SCORE if entry.min_score is None else entry.min_score
+        self._floor = default if options.min_score is None else options.min_score
+        self._nets: dict[tuple[int, int], Net] = {}
+        self._net(input_hw(options, entry, width, height))
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+        height, width = rgb.shape[:2]
+        hw = input_hw(self._options, self._entry, width, height)
+        net = self._net(hw)
+        blob, fit = prepare(rgb, self._spec, hw)
+        found = decode(net.run({net.inputs[0].name: blob}), hw, self._floor)
+        kept = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
+        found = found.rows(kept)
+        boxes = fit.boxes_back(found.xyxy)
+        placed = Found(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
+        return inside(placed, width, height)
+
+    def _net(self, hw: tuple[int, int]) -> Net:
+        if hw not in self._nets:
+            size = None if hw == self._spec.hw else hw
+            net = self._models.load(self._options.model, input_hw=size, threads=self._options.threads)
+            net.expect(self._entry.decode, output_shapes(hw))
+            self._nets[hw] = net
+        return self._nets[hw]
+
+
+def input_hw(options: FacesOptions, entry: ModelEntry, width: int, height: int) -> tuple[int, int]:
+    """Input (height, width) for a picture of this size.
+
+    Raises `ModelError` where the model has one size only and `detail` asks for another.
+    """
+    spec = entry.input
+    assert spec is not None
+    if isinstance(options.input_size, tuple):
+        return options.input_size
+    if spec.multiple is None:
+        if options.detail != "normal":
+            raise ModelError(f"{entry.name} has the input size {spec.height}x{spec.width} only; leave `detail` out")
+        return spec.hw
+    return fit_size(width, height, round(spec.height * spec.width * DETAIL[options.detail]), spec.multiple)
+
+
+def inside(found: Found, width: int, height: int) -> Found:
+    """Boxes cut to the picture, those outside it left out; landmarks may lie a little outside."""
+    boxes = clip_boxes(found.xyxy, width, height)
+    rows = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+    return Found(xyxy=boxes[rows], score=found.score[rows], landmarks=found.landmarks[rows])
+
+
+class Mtcnn:
+    """MTCNN (Zhang et al., Joint Face Detection and Alignment, SPL 2016) from the package `mtcnn` (extra `mtcnn`).
+
+    Least face 20 pixels, thresholds 0.6, 0.7 and 0.7, pyramid factor 0.709. One call at a time: its Keras nets are
+    shared. Raises `ModelError` where the package isn't installed.
+    """
+
+    def __init__(self, options: FacesOptions) -> None:
+        try:
+            import mtcnn
+        except ImportError as error:
+            raise ModelError(
+                f"the detector mtcnn needs a package that isn't installed ({error}); "
+                "run `pip install 'streamproc[mtcnn]'`, or use the model yunet"
+            ) from None
+        self._lock = threading.Lock()
+        self._net: Any = mtcnn.MTCNN(device="CPU:0")
+        self._floor = options.min_score or 0.0
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+        height, width = rgb.shape[:2]
+        with self._lock:
+            answers = self._net.detect_faces(
+                rgb, min_face_size=20, threshold_pnet=0.6, threshold_rnet=0.7, threshold_onet=0.7, scale_factor=0.709
+            )
+        return inside(_read_mtcnn(answers or [], self._floor), width, height)
+
+
+def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> Found:
+    """From the package's records; its left eye is the one on the left of the picture, the person's right."""
+    kept = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
+    if not kept:
+        return nothing()
+    boxes = np.array([answer["box"] for answer in kept], np.float32)
+    boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 0)
+    names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+    points = [[answer["keypoints"][name] for name in names] for answer in kept]
+    scores = np.clip(np.array([answer["confidence"] for answer in kept], np.float32), 0, 1)
+    return Found(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
+
+
+def open_detector(models: ModelStore, options: FacesOptions, width: int, height: int) -> Detector:
+    """The detector that the options name, ready for pictures of this size."""
+    return Mtcnn(options) if options.model == MTCNN else YuNet(models, options, width, height)

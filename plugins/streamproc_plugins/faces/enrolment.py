@@ -1,0 +1,118 @@
+"""One photo to the embeddings by which a person will be known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Faces, PluginError
+from streamproc.models import ModelStore
+from streamproc_plugins.faces.alignment import SIDE, align
+from streamproc_plugins.faces.looking import Looker
+from streamproc_plugins.faces.options import FacesOptions, QualityOptions
+from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpness
+
+F32 = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+DETECTOR = "yunet"
+COARSER = (56, 36)
+"""sides in pixels that an aligned face is shrunk to and enlarged from again, for further embeddings of the photo: a
+sharp photo is little like a face that is 12 pixels wide between the eyes, its own coarse copy is"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What a photo must be to be enrolled."""
+
+    min_eyes: float = 20
+    """pixels between the eyes"""
+    min_frontal: float = 0.3
+    min_sharpness: float = 20
+    """squared grey levels"""
+    one_face: bool = True
+    """False: the largest face is taken where there are several"""
+
+
+NO_DEMANDS = Demands(min_eyes=0, min_frontal=0, min_sharpness=0, one_face=False)
+
+
+def read_photo(path: Path) -> Image:
+    """A picture file as RGB uint8 (h, w, 3). Raises `PluginError` where it can't be read."""
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise PluginError(f"{path} can't be read ({error.strerror}); give a picture file") from None
+    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bgr is None:
+        raise PluginError(f"{path} isn't a picture that can be read; give a JPEG, PNG, WebP or BMP file")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+class Photographer:
+    """Looks at photos of people; raises `ModelError` where a net can't be had."""
+
+    def __init__(self, models: ModelStore, embedding: str) -> None:
+        every = QualityOptions(min_eyes=0, min_score=0, min_frontal=0, min_sharpness=0)
+        self._options = FacesOptions(model=DETECTOR, embedding=embedding, quality=every)
+        self._look = Looker(models, self._options, 640, 640)
+        assert self._look.embedder is not None
+        self._embed = self._look.embedder
+
+    @property
+    def model(self) -> str:
+        """The net that the embeddings come from."""
+        return self._embed.model
+
+    def faces(self, rgb: Image) -> Faces:
+        """All faces of a photo, with embeddings."""
+        return self._look(rgb)
+
+    def portrait(self, rgb: Image, demands: Demands, photo: str) -> Image:
+        """The aligned face of a photo, uint8 (112, 112, 3).
+
+        Raises `PluginError` that says what is wrong with it: no face, several, or a face that is too small, turned away
+        or blurred, with the numbers.
+        """
+        faces = self.faces(rgb)
+        if not len(faces.xyxy):
+            raise PluginError(f"{photo} shows no face; give a photo in which the face is seen from the front")
+        if len(faces.xyxy) > 1 and demands.one_face:
+            raise PluginError(f"{photo} shows {len(faces.xyxy)} faces; cut it to one, or take the largest (--largest)")
+        sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]
+        row = int(np.argmax(sides[:, 0] * sides[:, 1]))
+        face = align(rgb, faces.landmarks[row])
+        self._check(faces.landmarks[row : row + 1], face, demands, photo)
+        return face
+
+    @staticmethod
+    def _check(landmarks: F32, face: Image, demands: Demands, photo: str) -> None:
+        measured = {
+            "small (pixels between the eyes)": (float(eye_distance(landmarks)[0]), demands.min_eyes),
+            "turned away (1 straight, 0 profile)": (float(frontalness(landmarks)[0]), demands.min_frontal),
+            "blurred (variance of the Laplacian)": (sharpness(face), demands.min_sharpness),
+        }
+        for fault, (got, least) in measured.items():
+            if got < least:
+                raise PluginError(
+                    f"the face in {photo} is too {fault}: {got:.2f}, expected at least {least:g}; "
+                    "give a better photo, or take it all the same (--any-quality)"
+                )
+
+    def enrol(self, rgb: Image, demands: Demands, photo: str) -> F32:
+        """Embeddings (3, D) of a photo: as it is and in two coarser copies. Raises as `portrait` does."""
+        face = self.portrait(rgb, demands, photo)
+        return self._embed([face, *(coarser(face, side) for side in COARSER)])
+
+
+def coarser(face: Image, side: int) -> Image:
+    """An aligned face as if it had been `side` pixels large: uint8 (112, 112, 3)."""
+    import cv2
+
+    small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,0 +1,126 @@
+"""The `face_names` plugin: face tracks to names of people who are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from streamproc import (
+    Duration,
+    Event,
+    Field,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    PluginError,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    seconds,
+)
+from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
+from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
+from streamproc_plugins.faces.visits import Told, Words, events_of
+
+_STATE = 1
+
+
+class FaceNamesOptions(Options):
+    """Whom to look for, and how sure it must be; all times are media time."""
+
+    gallery: str = Field("gallery.db", min_length=1, description="file that `streamproc faces add` wrote")
+    threshold: float = Field(
+        0.35, gt=0, lt=1, description="least cosine to a person; `streamproc faces threshold` finds what suits a net"
+    )
+    margin: float = Field(0.05, ge=0, lt=1, description="how much more like that person than like the next one")
+    min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
+    unknown_after: Duration = Field(
+        seconds(1), ge=0, description="a face that nobody was recognised in for so long is told of as unknown"
+    )
+    absent_after: Duration = Field(
+        seconds(2), ge=0, description="who is away no longer than this goes on in the same event"
+    )
+
+
+class FaceNames(StreamPlugin[FaceNamesOptions]):
+    """Recognises people of a gallery: `face.recognised` and `face.unknown`, one event with start and end an appearance.
+
+    A track is compared by the mean of all its good faces. Gives `NamedFaces`. The gallery is read when the
+    stream opens.
+    """
+
+    needs = (FaceTracks,)
+    gives = (NamedFaces,)
+
+    def open(self, context: PluginContext) -> None:
+        """Read the gallery. Raises `PluginError` where there is none."""
+        options = self.options
+        self._known = Gallery(Path(options.gallery)).known()
+        self._naming = Naming(
+            self._known.names,
+            NamingSettings(
+                threshold=options.threshold,
+                margin=options.margin,
+                looks=options.min_looks,
+                unknown_ns=options.unknown_after,
+                absent_ns=options.absent_after,
+            ),
+        )
+        self._utc_offset_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `NamedFaces`, and what there is to tell."""
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        faces = past[FaceTracks]
+        names, told = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
+        named = with_names(NamedFaces, faces, names)
+        boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
+        return [named, *self._events(told, Moment.of(frame), boxes)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Who wasn't seen for too long has gone."""
+        return list(self._events(self._naming.lose(moment.pts_ns), moment, {}))
+
+    def flush(self, moment: Moment) -> Output:
+        """Everybody has gone."""
+        return list(self._events(self._naming.finish(), moment, {}))
+
+    def state(self) -> dict[str, Any]:
+        """Who is there, as JSON values."""
+        return {"version": _STATE, "naming": self._naming.state(), "utc_offset_ns": self._utc_offset_ns}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly, if the gallery is the same."""
+        if state.get("version") != _STATE:
+            raise ValueError(
+                f"face_names got a state of version {state.get('version')!r}, expected {_STATE}; start afresh"
+            )
+        self._naming.restore(state["naming"])
+        self._utc_offset_ns = state["utc_offset_ns"]
+
+    def _seen(self, faces: FaceTracks) -> list[Seen]:
+        if not len(faces.xyxy):
+            return []
+        if faces.templates is None:
+            raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
+        if faces.templates.shape[1] != self._known.vectors.shape[1]:
+            raise PluginError(
+                f"the faces have embeddings of {faces.templates.shape[1]} values, the gallery has "
+                f"{self._known.vectors.shape[1]} ({self._known.model}); use that net in `faces`"
+            )
+        scores = self._known.scores(faces.templates)
+        columns = zip(faces.track_id.tolist(), faces.looks.tolist(), faces.age_ns.tolist(), scores, strict=True)
+        return [Seen(track_id=t, looks=looks, age_ns=age, scores=row) for t, looks, age, row in columns]
+
+    def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
+        return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)
+
+
+_WORDS = Words(
+    type_of=lambda visit: "face.recognised" if visit.who else "face.unknown",
+    data_of=lambda visit: {"name": visit.who} if visit.who else {},
+)

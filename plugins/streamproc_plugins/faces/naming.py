@@ -1,0 +1,125 @@
+"""Who is there: face tracks matched with known people, each name on one face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.faces.visits import Told, Visit, Visits
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamingSettings:
+    """How sure it must be; times in nanoseconds of media time."""
+
+    threshold: float
+    margin: float
+    looks: int
+    unknown_ns: int
+    absent_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One face track at a moment."""
+
+    track_id: int
+    looks: int
+    age_ns: int
+    scores: F32
+    """(P,): cosine to each known person"""
+
+
+class Naming:
+    """All people of one stream."""
+
+    def __init__(self, names: Sequence[str], settings: NamingSettings) -> None:
+        self._names = tuple(names)
+        self._settings = settings
+        self._visits = Visits(settings.absent_ns)
+        self._named: dict[int, str] = {}
+        self._seen_ns: dict[int, int] = {}
+
+    def see(self, now_ns: int, index: int, faces: Sequence[Seen]) -> tuple[list[str], list[Told]]:
+        """The name of each face (empty: not known), and what there is to tell. index: of the frame, to name visits."""
+        told = self.lose(now_ns)
+        names = self._assign(faces)
+        for face, name in zip(faces, names, strict=True):
+            self._seen_ns[face.track_id] = now_ns
+            told += self._attend(now_ns, index, face, name)
+        return names, told
+
+    def lose(self, now_ns: int) -> list[Told]:
+        """Visits of people who weren't seen for too long end where they were last seen."""
+        for track_id in [t for t, at in self._seen_ns.items() if now_ns - at > self._settings.absent_ns]:
+            del self._seen_ns[track_id]
+            self._named.pop(track_id, None)
+        return self._visits.lose(now_ns)
+
+    def finish(self) -> list[Told]:
+        """Everybody's visit ends where they were last seen."""
+        return self._visits.finish()
+
+    def _assign(self, faces: Sequence[Seen]) -> list[str]:
+        """Names, each at most once: the surest first. Who was named keeps the name unless another is sure."""
+        wishes = []
+        for row, face in enumerate(faces):
+            place = self._best(face, self._named.get(face.track_id))
+            if place is not None:
+                wishes.append((-float(face.scores[place]), row, self._names[place]))
+        names = [""] * len(faces)
+        for _, row, name in sorted(wishes):
+            if name not in names:
+                names[row] = name
+                self._named[faces[row].track_id] = name
+        return names
+
+    def _best(self, face: Seen, before: str | None) -> int | None:
+        if not len(face.scores) or face.looks < self._settings.looks:
+            return None
+        order = np.argsort(-face.scores, kind="stable")
+        first = int(order[0])
+        second = float(face.scores[order[1]]) if len(order) > 1 else -1.0
+        sure = float(face.scores[first]) >= self._settings.threshold
+        if sure and float(face.scores[first]) - second >= self._settings.margin:
+            return first
+        return self._names.index(before) if before is not None else None
+
+    def _attend(self, now_ns: int, index: int, face: Seen, name: str) -> list[Told]:
+        unknown = f"unknown {face.track_id}"
+        best = float(face.scores[self._names.index(name)] if name else face.scores.max(initial=-1))
+        visit = Visit(
+            key=f"{name or unknown}/{index}",
+            who=name,
+            start_ns=now_ns - face.age_ns,
+            seen_ns=now_ns,
+            best=best,
+            track_id=face.track_id,
+        )
+        if name:
+            return [*self._visits.end(unknown), *self._visits.see(name, visit)]
+        if face.track_id in self._named:
+            return []  # somebody else in the picture is more like that person at the moment
+        if face.age_ns >= self._settings.unknown_ns and face.looks >= self._settings.looks:
+            return self._visits.see(unknown, visit)
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        return {
+            "visits": self._visits.state(),
+            "named": [[track_id, name] for track_id, name in self._named.items()],
+            "seen": [[track_id, at] for track_id, at in self._seen_ns.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; names that have left the gallery since are forgotten."""
+        self._visits.restore(state["visits"])
+        self._named = {track_id: name for track_id, name in state["named"] if name in self._names}
+        self._seen_ns = dict(state["seen"])

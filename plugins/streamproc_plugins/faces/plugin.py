@@ -1,0 +1,30 @@
+"""The `faces` plugin: options to nets, picture to `Faces`."""
+
+from __future__ import annotations
+
+from streamproc import Faces, Frame, FramePlugin, Output, PluginContext, Results
+from streamproc_plugins.faces.looking import Looker
+from streamproc_plugins.faces.options import FacesOptions
+
+
+class FaceFinder(FramePlugin[FacesOptions]):
+    """Finds faces with five landmarks, and tells people apart by an embedding where `embedding` names a net.
+
+    Gives `Faces`, best first, boxes in source pixels and inside the picture. A face that is too small, blurred or
+    turned away for a good embedding (`quality`) has zeros in its place, so that nobody is taken for somebody else.
+    """
+
+    gives = (Faces,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the nets. Raises `ModelError` or one of its kinds where one can't be had or doesn't fit."""
+        self._look: Looker | None = Looker(context.models, self.options, context.stream.width, context.stream.height)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Faces`."""
+        assert self._look is not None
+        return [self._look(frame.rgb)]
+
+    def close(self) -> None:
+        """Let go of the nets; the model store keeps them for others."""
+        self._look = None

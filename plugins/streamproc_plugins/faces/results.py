@@ -1,0 +1,63 @@
+"""What the plugins behind `faces` give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Faces
+from streamproc.errors import check_array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceTracks(Faces):
+    """Faces with an identity over time: landmarks smoothed, and a mean embedding over all good looks."""
+
+    schema: ClassVar[str] = "streamproc.face_tracks/1"
+
+    track_id: NDArray[np.int64]
+    """int64 (N,), positive, never used twice within a stream"""
+    age_ns: NDArray[np.int64]
+    """int64 (N,): media time since the track's first face"""
+    looks: NDArray[np.int64]
+    """int64 (N,): how many of the track's faces had an embedding"""
+    templates: NDArray[np.float32] | None = None
+    """float32 (N, D), unit length: the mean of those embeddings; zeros where there was none"""
+
+    def __post_init__(self) -> None:
+        # dataclass(slots=True) makes a new class, in which a bare super() no longer finds its way
+        Faces.__post_init__(self)
+        count = len(self.xyxy)
+        for name in ("track_id", "age_ns", "looks"):
+            check_array(f"{type(self).__name__}.{name}", getattr(self, name), np.int64, (count,))
+            getattr(self, name).flags.writeable = False
+        if self.templates is not None:
+            check_array(f"{type(self).__name__}.templates", self.templates, np.float32, (count, None))
+            self.templates.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NamedFaces(FaceTracks):
+    """Tracked faces of which `cluster` holds the names of people that are known; empty for the others."""
+
+    schema: ClassVar[str] = "streamproc.named_faces/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceClusters(FaceTracks):
+    """Tracked faces of which `cluster` holds stable ids of unknown people (or names); empty until they are known."""
+
+    schema: ClassVar[str] = "streamproc.face_clusters/1"
+
+
+FacesT = TypeVar("FacesT", bound=FaceTracks)
+
+
+def with_names(kind: type[FacesT], faces: FaceTracks, names: Sequence[str]) -> FacesT:
+    """The same faces as another class, with a name (or an empty text) for each."""
+    columns = {field.name: getattr(faces, field.name) for field in fields(FaceTracks)}
+    return kind(**{**columns, "cluster": tuple(names)})

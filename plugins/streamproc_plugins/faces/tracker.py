@@ -1,0 +1,173 @@
+"""Faces of successive frames joined to tracks: by overlap, unless their embeddings say that it is somebody else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Faces
+from streamproc.geometry import iou
+from streamproc_plugins.faces.smoothing import OneEuro, one_euro
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerSettings:
+    """When two faces are one; times in nanoseconds of media time."""
+
+    least_iou: float
+    least_cosine: float
+    lost_ns: int
+    smooth: OneEuro | None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class FaceTrack:
+    """One face over time."""
+
+    track_id: int
+    start_ns: int
+    seen_ns: int
+    xyxy: F32
+    landmarks: F64
+    """(5, 2), smoothed"""
+    speed: F64
+    """(5, 2), pixels a second"""
+    total: F64
+    """(D,): sum of the embeddings"""
+    looks: int = 0
+
+    @property
+    def template(self) -> F32:
+        """(D,) of unit length, or zeros."""
+        return np.asarray(self.total / max(float(np.linalg.norm(self.total)), 1e-12), np.float32)
+
+
+class FaceTracker:
+    """All face tracks of one stream."""
+
+    def __init__(self, settings: TrackerSettings) -> None:
+        self._settings = settings
+        self._tracks: list[FaceTrack] = []
+        self._next = 1
+
+    def step(self, now_ns: int, faces: Faces) -> list[FaceTrack]:
+        """The track of each face, in their order; tracks that weren't seen for too long are forgotten."""
+        self.forget(now_ns)
+        chosen = self._match(now_ns, faces)
+        out = []
+        for row in range(len(faces.xyxy)):
+            track = chosen.get(row)
+            if track is None:
+                track = self._begin(now_ns, faces, row)
+            else:
+                self._continue(track, now_ns, faces, row)
+            embedding = None if faces.embeddings is None else faces.embeddings[row]
+            if embedding is not None and embedding.any():
+                track.total = track.total + embedding
+                track.looks += 1
+            out.append(track)
+        return out
+
+    def forget(self, now_ns: int) -> None:
+        """Let go of tracks that weren't seen for too long."""
+        self._tracks = [track for track in self._tracks if now_ns - track.seen_ns <= self._settings.lost_ns]
+
+    def clear(self) -> None:
+        """Let go of all: what comes next is another view."""
+        self._tracks = []
+
+    def _match(self, now_ns: int, faces: Faces) -> dict[int, FaceTrack]:
+        """Tracks by the row that continues them: the best overlaps first, each track and each face once."""
+        if not self._tracks or not len(faces.xyxy):
+            return {}
+        overlap = iou(np.stack([track.xyxy for track in self._tracks]), faces.xyxy).astype(np.float64)
+        overlap[~self._alike(faces)] = 0
+        chosen: dict[int, FaceTrack] = {}
+        for flat in np.argsort(-overlap, axis=None, kind="stable"):
+            place, row = divmod(int(flat), overlap.shape[1])
+            if overlap[place, row] < self._settings.least_iou:
+                break
+            if row not in chosen and not any(self._tracks[place] is taken for taken in chosen.values()):
+                chosen[row] = self._tracks[place]
+        return chosen
+
+    def _alike(self, faces: Faces) -> NDArray[np.bool_]:
+        """Which track may be which face, bool (T, N): a cut can put another person where somebody was."""
+        if faces.embeddings is None:
+            return np.ones((len(self._tracks), len(faces.xyxy)), np.bool_)
+        templates = np.stack([_fitted(track.template, faces.embeddings.shape[1]) for track in self._tracks])
+        has_none = np.logical_not(templates.any(axis=1)), np.logical_not(faces.embeddings.any(axis=1))
+        unknown = np.logical_or.outer(*has_none)
+        return np.asarray(unknown | (templates @ faces.embeddings.T >= self._settings.least_cosine))
+
+    def _begin(self, now_ns: int, faces: Faces, row: int) -> FaceTrack:
+        width = 0 if faces.embeddings is None else faces.embeddings.shape[1]
+        track = FaceTrack(
+            track_id=self._next,
+            start_ns=now_ns,
+            seen_ns=now_ns,
+            xyxy=faces.xyxy[row],
+            landmarks=faces.landmarks[row].astype(np.float64),
+            speed=np.zeros((5, 2)),
+            total=np.zeros(width),
+        )
+        self._next += 1
+        self._tracks.append(track)
+        return track
+
+    def _continue(self, track: FaceTrack, now_ns: int, faces: Faces, row: int) -> None:
+        raw, smooth = faces.landmarks[row].astype(np.float64), self._settings.smooth
+        dt_s = (now_ns - track.seen_ns) / 1e9
+        if smooth is None or dt_s <= 0:
+            track.landmarks = raw
+        else:
+            unit = max(float(faces.xyxy[row, 2] - faces.xyxy[row, 0]), 1.0)
+            track.landmarks, track.speed = one_euro(raw, track.landmarks, track.speed, dt_s, unit, smooth)
+        track.xyxy, track.seen_ns = faces.xyxy[row], now_ns
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        return {"next": self._next, "tracks": [_written(track) for track in self._tracks]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._next = state["next"]
+        self._tracks = [_read(track) for track in state["tracks"]]
+
+
+_ARRAYS = {"xyxy": np.float32, "landmarks": np.float64, "speed": np.float64, "total": np.float64}
+
+
+def packed(values: NDArray[Any]) -> str:
+    """The bytes of an array as text, exactly."""
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def unpacked(text: str, dtype: Any) -> NDArray[Any]:
+    """The flat array that `packed` wrote."""
+    return np.frombuffer(base64.b64decode(text), dtype).copy()
+
+
+def _written(track: FaceTrack) -> dict[str, Any]:
+    arrays = {name: packed(getattr(track, name)) for name in _ARRAYS}
+    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looks")}
+    return {**numbers, **arrays}
+
+
+def _read(state: Mapping[str, Any]) -> FaceTrack:
+    arrays = {name: unpacked(state[name], kind) for name, kind in _ARRAYS.items()}
+    arrays |= {name: arrays[name].reshape(5, 2) for name in ("landmarks", "speed")}
+    return FaceTrack(**{**state, **arrays})
+
+
+def _fitted(template: F32, width: int) -> F32:
+    """Zeros in place of a template of other embeddings: it says nothing."""
+    return template if len(template) == width else np.zeros(width, np.float32)

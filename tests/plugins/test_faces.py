@@ -1,0 +1,252 @@
+"""Faces found, embedded, followed and named: the plugins on nets built here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamproc import Faces, ModelError, PluginContext, PluginError, Results
+from streamproc.models import ModelStore
+from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
+from streamproc_plugins.faces import FaceFinder, FaceNames, FacesOptions, FacesOverTime, FaceTracks, NamedFaces
+from streamproc_plugins.faces.gallery import Gallery
+from tests.nets import answering_net, model_folder
+from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
+
+INFO = make_info(width=192, height=128, rate=10)
+
+
+def looked(frame: Any, **options: Any) -> Faces:
+    """What the plugin gives for one frame."""
+    (faces,) = run_plugin(FaceFinder, [frame], **options).all(Faces)
+    return faces
+
+
+def test_faces_are_in_source_pixels_best_first(tmp_path: Path) -> None:
+    model = detector(tmp_path, 64, 96, (2, 3), (8, 4))
+    faces = looked(make_frame(info=INFO), model=model)
+    # the picture is twice the input: a face of 32 pixels round (20, 28) and round (68, 36)
+    assert faces.xyxy.tolist() == [[8, 24, 72, 88], [104, 40, 168, 104]]
+    assert faces.score.tolist() == pytest.approx([0.95, 0.9])
+    assert faces.landmarks[0, 0].tolist() == pytest.approx([8 + 64 * 38.2946 / 112, 24 + 64 * 51.6963 / 112], abs=1e-3)
+    assert faces.embeddings is None
+
+
+def test_overlapping_low_and_small_faces_are_dropped(tmp_path: Path) -> None:
+    model = detector(tmp_path, 64, 96, (2, 3), (3, 3), (8, 4))
+    assert len(looked(make_frame(info=INFO), model=model).xyxy) == 2
+    assert len(looked(make_frame(info=INFO), model=model, nms_iou=0.9).xyxy) == 3
+    assert len(looked(make_frame(info=INFO), model=model, min_score=0.92).xyxy) == 1
+    assert len(looked(make_frame(info=INFO), model=model, max_items=1).xyxy) == 1
+    assert len(looked(make_frame(info=INFO), model=model, min_size=65).xyxy) == 0
+
+
+def test_embeddings_are_of_unit_length_and_tell_what_the_face_looks_like(tmp_path: Path) -> None:
+    model, net = detector(tmp_path, 64, 96, (2, 3), (8, 4)), embedder(tmp_path)
+    rgb = np.random.default_rng(1).integers(0, 60, (128, 192, 3), dtype=np.uint8)
+    rgb[:, :96, 0] += 190
+    rgb[:, 96:, 2] += 190
+    faces = looked(make_frame(rgb=rgb, info=INFO), model=model, embedding=net)
+    assert faces.embeddings is not None
+    assert np.linalg.norm(faces.embeddings, axis=1) == pytest.approx([1, 1])
+    assert faces.embeddings.argmax(axis=1).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "demand", [{"min_eyes": 25}, {"min_score": 0.97}, {"min_frontal": 1.0}, {"min_sharpness": 1e6}]
+)
+def test_a_poor_face_is_given_without_an_embedding(tmp_path: Path, demand: dict[str, float]) -> None:
+    model, net = detector(tmp_path, 64, 96, (2, 3)), embedder(tmp_path)
+    rgb = np.random.default_rng(1).integers(0, 250, (128, 192, 3), dtype=np.uint8)
+    good = looked(make_frame(rgb=rgb, info=INFO), model=model, embedding=net)
+    poor = looked(make_frame(rgb=rgb, info=INFO), model=model, embedding=net, quality=demand)
+    assert good.embeddings is not None
+    assert poor.embeddings is not None
+    assert good.embeddings.any()
+    assert len(poor.xyxy) == 1
+    assert not poor.embeddings.any()
+
+
+def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) -> None:
+    def refused(match: str, **options: Any) -> None:
+        plugin = FaceFinder(FacesOptions.model_validate(options))
+        context = PluginContext(name="f", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
+        with pytest.raises(ModelError, match=match):
+            plugin.open(context)
+
+    refused("mobilenet-v2 is for classification.*such as yunet", model="mobilenet-v2")
+    refused("yunet is for face-detection.*such as mobileface", model=detector(tmp_path), embedding="yunet")
+    spec = {"height": 64, "width": 96, "layout": "NCHW", "colour": "bgr"}
+    net = answering_net({"cls_8": np.zeros((1, 5, 1), np.float32)}, (1, 3, 64, 96))
+    odd = model_folder(tmp_path / "odd", net, decode="yunet", input=spec, labels=["face"])
+    refused(r"gives cls_8 float32 \(1, 5, 1\), expected output cls_8 of shape \(1, 96, 1\)", model=str(odd))
+    refused("has the input size 64x96 only; leave `detail` out", model=detector(tmp_path / "b"), detail="high")
+
+
+def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
+    frames = make_frames(len(past), info=INFO)
+    return run_plugin(FacesOverTime, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
+
+
+def test_a_face_keeps_its_track_while_it_moves_and_over_a_short_absence() -> None:
+    past = [make_faces([10 + 3 * n, 10, 50 + 3 * n, 50]) for n in range(6)]
+    past += [make_faces()] * 5
+    past += [make_faces([30, 10, 70, 50])]
+    tracks = followed(past)
+    assert [track.track_id.tolist() for track in tracks] == [[1]] * 6 + [[]] * 5 + [[1]]
+    assert tracks[-1].age_ns.tolist() == [1_100_000_000]
+    past = [*past[:6], *[make_faces()] * 9, make_faces([30, 10, 70, 50])]
+    assert followed(past)[-1].track_id.tolist() == [2]
+    assert followed(past, lost_after="2s")[-1].track_id.tolist() == [1]
+
+
+def test_another_person_in_the_same_place_is_another_track() -> None:
+    past = [make_faces([10, 10, 50, 50], embeddings=person(0)) for _ in range(4)]
+    past += [make_faces([10, 10, 50, 50], embeddings=person(1)) for _ in range(4)]
+    tracks = followed(past)
+    assert [track.track_id.tolist() for track in tracks] == [[1]] * 4 + [[2]] * 4
+    assert [track.looks.tolist() for track in tracks] == [[1], [2], [3], [4]] * 2
+
+
+def test_a_template_is_the_mean_of_the_good_looks() -> None:
+    one, two = person(0), person(0, 0.2)
+    past = [make_faces([10, 10, 50, 50], embeddings=e) for e in (one, np.zeros(8), two)]
+    last = followed(past)[-1]
+    assert last.looks.tolist() == [2]
+    assert last.templates is not None
+    mean = (one + two) / np.linalg.norm(one + two)
+    assert last.templates[0] == pytest.approx(mean, abs=1e-6)
+
+
+def test_landmarks_are_smoothed_over_time_and_left_alone_where_asked() -> None:
+    rng = np.random.default_rng(5)
+    past = [make_faces([10, 10, 90, 90]) for _ in range(60)]
+    trembling = [
+        Faces(
+            xyxy=f.xyxy,
+            score=f.score,
+            landmarks=f.landmarks + rng.normal(0, 1.5, (1, 5, 2)).astype(np.float32),
+        )
+        for f in past
+    ]
+    raw = np.stack([f.landmarks for f in trembling])[20:]
+    smooth = np.stack([f.landmarks for f in followed(trembling)])[20:]
+    same = np.stack([f.landmarks for f in followed(trembling, smooth=False)])[20:]
+    assert smooth.std(axis=0).mean() < 0.75 * raw.std(axis=0).mean()
+    assert np.array_equal(same, raw)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> str:
+    path = tmp_path / "gallery.db"
+    store = Gallery(path)
+    store.add("Ada", "ada.jpg", person(0)[None], "net")
+    store.add("Bob", "bob.jpg", np.stack([person(1), person(2)]), "net")
+    return str(path)
+
+
+def named(gallery: str, past: Sequence[FaceTracks | None], rate: float = 10, **options: Any) -> Any:
+    info = make_info(width=192, height=128, rate=rate)
+    frames = make_frames(len(past), info=info)
+    given = [[] if faces is None else [faces] for faces in past]
+    return run_plugin(FaceNames, frames, past=given, gallery=gallery, **options)
+
+
+def told(run: Any) -> list[tuple[str, str, str]]:
+    return [(event.type, event.phase, event.subject) for event in run.events]
+
+
+def at(track_id: int, who: Any, looks: int = 5, age_s: float = 5) -> FaceTracks:
+    return make_face_tracks({track_id: [10, 10, 50, 50]}, who, looks=looks, age_s=age_s)
+
+
+def test_a_known_person_is_told_of_once_an_appearance(gallery: str) -> None:
+    run = named(gallery, [at(1, person(0, 0.1, n), age_s=0.1 * n) for n in range(50)])
+    assert told(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
+    start, end = run.events
+    assert start.start_ns == 0
+    assert end.end_ns == 4_900_000_000
+    assert end.data["name"] == "Ada"
+    assert end.data["duration_s"] == pytest.approx(4.9)
+    assert end.episode == start.episode
+    assert {faces.cluster for faces in run.all(NamedFaces)} == {("Ada",)}
+
+
+@pytest.mark.parametrize("rate", [5, 10, 25])
+def test_an_absence_is_counted_in_media_time_at_any_rate(gallery: str, rate: float) -> None:
+    def visits(away_s: float) -> int:
+        here, away = [at(1, person(0))] * round(rate), [make_face_tracks({})] * round(rate * away_s)
+        back = [at(2, person(0), age_s=0.1)] * round(rate)
+        run = named(gallery, [*here, *away, *back], rate)
+        return sum(event.phase == "start" for event in run.events)
+
+    assert visits(1.5) == 1
+    assert visits(3) == 2
+
+
+def test_any_photo_of_a_person_will_do(gallery: str) -> None:
+    run = named(gallery, [make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(2), person(0)])] * 3)
+    assert run.all(NamedFaces)[-1].cluster == ("Bob", "Ada")
+
+
+def test_a_stranger_is_unknown_after_a_while_and_nobody_before(gallery: str) -> None:
+    run = named(gallery, [at(1, person(5), age_s=0.1 * n) for n in range(30)])
+    assert told(run) == [("face.unknown", "start", ""), ("face.unknown", "end", "")]
+    assert run.events[0].pts_ns == 1_000_000_000
+    assert run.events[0].start_ns == 0
+    assert named(gallery, [at(1, person(5), age_s=0.1 * n) for n in range(9)]).events == []
+
+
+def test_too_few_looks_and_too_little_margin_name_nobody(gallery: str) -> None:
+    between = (person(0) + person(1)) / np.sqrt(2)
+    assert named(gallery, [at(1, person(0), looks=2)] * 5).events == []
+    assert [t for t in told(named(gallery, [at(1, between)] * 5)) if t[2]] == []
+    assert named(gallery, [at(1, np.zeros(8))] * 5, min_looks=1).all(NamedFaces)[0].cluster == ("",)
+
+
+def test_a_name_stands_on_one_face_only_the_surest(gallery: str) -> None:
+    both = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0, 0.15, 1), person(0)])
+    run = named(gallery, [both] * 20)
+    assert run.all(NamedFaces)[-1].cluster == ("", "Ada")
+    assert [subject for _, _, subject in told(run) if subject] == ["Ada", "Ada"]
+
+
+def test_somebody_unknown_who_is_recognised_later_is_unknown_no_more(gallery: str) -> None:
+    run = named(gallery, [at(1, person(5))] * 5 + [at(1, person(0))] * 5)
+    assert told(run) == [
+        ("face.unknown", "start", ""), ("face.unknown", "end", ""),
+        ("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada"),
+    ]  # fmt: skip
+
+
+def test_frames_without_faces_and_holes_in_the_stream_end_visits(gallery: str) -> None:
+    frames = make_frames(20, info=INFO)
+    past = {frame.pts_ns: at(1, person(0)) for frame in frames[:5]}
+
+    from streamproc import Frame, FramePlugin, Options, Output
+
+    class Given(FramePlugin[Options]):
+        gives = (FaceTracks,)
+
+        def process(self, frame: Frame, past_: Results) -> Output:
+            return [past[frame.pts_ns]] if frame.pts_ns in past else []
+
+    late = [make_frame(info=INFO, index=n, pts_s=20 + n / 10) for n in range(20, 25)]
+    chain = [plugin_plan(Given), plugin_plan(FaceNames, gallery=gallery)]
+    run = run_chain(chain, [*frames, Fault("undecodable"), *late])
+    assert [(event.phase, event.subject) for event in run.events] == [("start", "Ada"), ("end", "Ada")]
+    assert run.events[1].end_ns == 400_000_000
+
+
+def test_faces_without_or_with_other_embeddings_are_refused_with_a_sentence(gallery: str) -> None:
+    with pytest.raises(PluginError, match="the faces have no embeddings; set `embedding`"):
+        named(gallery, [make_face_tracks({1: [0, 0, 9, 9]})])
+    with pytest.raises(PluginError, match=r"embeddings of 4 values, the gallery has 8 \(net\)"):
+        named(gallery, [make_face_tracks({1: [0, 0, 9, 9]}, [[1, 0, 0, 0]])])
+    with pytest.raises(PluginError, match="there is no gallery"):
+        named(gallery + "x", [at(1, person(0))])

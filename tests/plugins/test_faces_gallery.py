@@ -1,0 +1,206 @@
+"""The gallery and the commands `streamproc faces ...`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from streamproc import PluginError
+from streamproc_plugins.faces.commands import app
+from streamproc_plugins.faces.gallery import Gallery
+from tests.plugins.faces import detector, embedder, person
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    made = Gallery(tmp_path / "gallery.db")
+    made.add("Ada", "ada.jpg", person(0)[None], "net")
+    made.add("Bob", "bob.jpg", np.stack([person(1), person(2)]), "net")
+    made.add("Ada", "ada2.jpg", person(3)[None], "net")
+    return made
+
+
+def test_one_photo_is_enough_and_more_add_to_it(gallery: Gallery) -> None:
+    known = gallery.known()
+    assert known.names == ("Ada", "Bob")
+    assert known.model == "net"
+    scores = known.scores(np.stack([person(0), person(2), person(3), person(7)]))
+    assert scores == pytest.approx(np.array([[1, 0], [0, 1], [1, 0], [0, 0]]), abs=1e-6)
+    assert [(p.number, p.person, p.source) for p in gallery.photos()] == [
+        (1, "Ada", "ada.jpg"), (3, "Ada", "ada2.jpg"), (2, "Bob", "bob.jpg"),
+    ]  # fmt: skip
+
+
+def test_people_are_merged_split_and_forgotten(gallery: Gallery) -> None:
+    gallery.merge("Ada", "Bob")
+    assert gallery.known().names == ("Ada",)
+    assert gallery.known().scores(person(1)[None])[0, 0] == pytest.approx(1)
+    gallery.split("Ada", "Cy", [2])
+    assert [p.person for p in gallery.photos()] == ["Ada", "Ada", "Cy"]
+    assert gallery.remove("Ada") == 2
+    assert gallery.known().names == ("Cy",)
+    assert person(0).tobytes() not in gallery.path.read_bytes()
+    gallery.remove("Cy")
+    assert gallery.known().scores(person(0)[None]).shape == (1, 0)
+
+
+def test_mistakes_are_told_with_what_to_do_and_change_nothing(gallery: Gallery, tmp_path: Path) -> None:
+    before = gallery.path.read_bytes()
+    with pytest.raises(PluginError, match="there is no 'Adda' in the gallery; did you mean 'Ada'"):
+        gallery.remove("Adda")
+    with pytest.raises(PluginError, match="photo 2 isn't one of 'Ada'; it has 1, 3"):
+        gallery.split("Ada", "Cy", [2])
+    with pytest.raises(PluginError, match="a part of the photos of 'Ada' has to go, got 2 of 2"):
+        gallery.split("Ada", "Cy", [1, 3])
+    with pytest.raises(PluginError, match="'Bob' is there already"):
+        gallery.split("Ada", "Bob", [1])
+    with pytest.raises(PluginError, match="can't be merged with itself"):
+        gallery.merge("Ada", "Ada")
+    with pytest.raises(PluginError, match=r"embeddings of net \(8 values\), got other \(8\)"):
+        gallery.add("Ada", "x.jpg", person(0)[None], "other")
+    with pytest.raises(PluginError, match="is no name for a person"):
+        gallery.add(" ", "x.jpg", person(0)[None], "net")
+    assert gallery.path.read_bytes() == before
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be taken for one" * 10)
+    with pytest.raises(PluginError, match="can't be used as a gallery"):
+        Gallery(tmp_path / "text.db").known()
+    with pytest.raises(PluginError, match="there is no gallery"):
+        Gallery(tmp_path / "none.db").known()
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE things (a)").connection.close()
+    with pytest.raises(PluginError, match="can't be used as a gallery"):
+        Gallery(tmp_path / "other.db").known()
+
+
+def test_the_file_is_its_owners_alone(gallery: Gallery) -> None:
+    assert gallery.path.stat().st_mode & 0o077 == 0
+
+
+def photo(path: Path, colour: tuple[int, int, int], seed: int = 0) -> Path:
+    """Noise of a colour, which the built nets take for a face of that person."""
+    rng = np.random.default_rng(seed)
+    rgb = np.clip(rng.normal(colour, 40, (640, 640, 3)), 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rgb[..., ::-1])
+    return path
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Under the names that the commands use: a detector that sees one face in the middle, an embedding by colour."""
+    from streamproc.models import ModelStore
+    from streamproc_plugins.faces import batch, enrolment
+
+    faces = detector(tmp_path / "nets", 64, 64, (3, 3))
+    colours = embedder(tmp_path / "nets")
+    store = ModelStore(mirrors=(), cache=tmp_path / "cache", download=False)
+    monkeypatch.setattr(batch, "ModelStore", lambda: store)
+    monkeypatch.setattr(enrolment, "DETECTOR", faces)
+    return colours
+
+
+def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
+    path = tmp_path / "g.db"
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*words, "--gallery", str(path)])
+        return done.exit_code, done.output + (str(done.exception) if done.exception else "")
+
+    red, blue = photo(tmp_path / "red.png", (200, 30, 30)), photo(tmp_path / "blue.png", (30, 30, 200), 1)
+    assert run("add", "Red", str(red), "--embedding", nets) == (0, "Red: photo 1, red.png\n")
+    assert run("add", "Blue", str(blue), str(red), "--embedding", nets) == (
+        0,
+        "Blue: photo 2, blue.png\nBlue: photo 3, red.png\n",
+    )
+    assert run("split", "Blue", "Rot", "--photo", "3")[0] == 0
+    assert run("merge", "Red", "Rot") == (0, "Rot is now Red\n")
+    assert [line.split("\t")[:3] for line in run("list")[1].splitlines()] == [
+        ["Blue", "2", "blue.png"], ["Red", "1", "red.png"], ["Red", "3", "red.png"],
+    ]  # fmt: skip
+    assert run("remove", "Blue") == (0, "Blue is forgotten, with 1 photos\n")
+    assert "there is no 'Blue'" in run("remove", "Blue")[1]
+    assert "can't be read" in run("add", "Ada", str(tmp_path / "none.png"), "--embedding", nets)[1]
+    assert "isn't a picture" in run("add", "Ada", str(path), "--embedding", nets)[1]
+    flat = tmp_path / "flat.png"
+    cv2.imwrite(str(flat), np.full((640, 640, 3), 90, np.uint8))
+    code, said = run("add", "Ada", str(red), str(flat), "--embedding", nets)
+    assert code == 1
+    assert "too blurred (variance of the Laplacian): 0.00, expected at least 20" in said
+    assert "Ada" not in run("list")[1]
+    assert run("add", "Ada", str(flat), "--any-quality", "--embedding", nets)[0] == 0
+
+
+def test_no_face_and_several_faces_are_refused(nets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamproc_plugins.faces import enrolment
+
+    red = photo(tmp_path / "red.png", (200, 30, 30))
+
+    def said(*flags: str) -> str:
+        words = ["add", "Red", str(red), "--embedding", nets, "--gallery", str(tmp_path / "g.db"), *flags]
+        done = CliRunner().invoke(app, words)
+        return done.output + str(done.exception or "")
+
+    monkeypatch.setattr(enrolment, "DETECTOR", detector(tmp_path / "none", 64, 64))
+    assert "shows no face; give a photo" in said()
+    monkeypatch.setattr(enrolment, "DETECTOR", detector(tmp_path / "two", 64, 64, (2, 2), (5, 5)))
+    assert "shows 2 faces; cut it to one, or take the largest (--largest)" in said()
+    assert said("--largest") == "Red: photo 1, red.png\n"
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Three people with four photos each."""
+    colours = {"red": (210, 40, 40), "green": (40, 210, 40), "blue": (40, 40, 210)}
+    for number, (name, colour) in enumerate(colours.items()):
+        for shot in range(4):
+            photo(tmp_path / "people" / name / f"{shot}.png", colour, 10 * number + shot)
+    return tmp_path / "people"
+
+
+def test_the_threshold_command_tells_the_curve(nets: str, people: Path, tmp_path: Path) -> None:
+    page = tmp_path / "curve.html"
+    words = ["threshold", str(people), "--embedding", nets]
+    done = CliRunner().invoke(app, [*words, "--html", str(page)])
+    assert done.exit_code == 0
+    assert "12 faces of 3 people, 0 photos without a face\n18 pairs of one person, 48 of two\n" in done.output
+    assert "best accuracy 1.000" in done.output
+    text = page.read_text()
+    assert text.count("<polyline") == 4
+    assert text.count("<tr>") == 101
+    curve = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert len(curve["distance"]) == len(curve["recall"]) == 100
+    assert (curve["same"], curve["different"]) == (18, 48)
+    done = CliRunner().invoke(app, ["threshold", str(people / "red"), "--embedding", nets])
+    assert "put each person's photos into a folder" in str(done.exception)
+
+
+@pytest.mark.parametrize("method", [["whispers", "--cosine", "0.9"], ["hdbscan"], ["kmeans", "--people", "3"]])
+def test_the_cluster_command_writes_groups_and_a_contact_sheet(
+    nets: str, people: Path, tmp_path: Path, method: list[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["cluster", str(people), "--embedding", nets, "--out", str(out), "--method", *method]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    groups = json.loads((out / "groups.json").read_text())["groups"]
+    owners = [{face["photo"].split("/")[0] for face in group["faces"]} for group in groups]
+    assert [len(group["faces"]) for group in groups] == [4, 4, 4]
+    assert sorted(next(iter(owner)) for owner in owners) == ["blue", "green", "red"]
+    assert (out / "groups.html").read_text().count("data:image/jpeg;base64,") == 12
+
+
+def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["cluster", *words, "--embedding", nets, "--out", str(tmp_path / "o")])
+        return str(done.exception)
+
+    assert "kmeans has to be told how many people" in said(str(people), "--method", "kmeans")
+    assert "there is no method 'magic', expected one of whispers" in said(str(people), "--method", "magic")
+    assert "got 99 groups for 12 faces" in said(str(people), "--method", "kmeans", "--people", "99")
+    (tmp_path / "empty").mkdir()
+    assert "holds no pictures" in said(str(tmp_path / "empty"))
