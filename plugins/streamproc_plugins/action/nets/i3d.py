@@ -93,14 +93,14 @@ def checkpoint_names(model: Any) -> dict[str, Any]:
         ).replace(".", "/")
         for variable in layer.weights:
             if layer.name.endswith(".batch_norm"):
-                found[f"{scope}/batch_norm/{variable.name.replace('moving_variance', 'moving_variance')}"] = variable
+                found[f"{scope}/batch_norm/{variable.name}"] = variable
             else:
                 found[f"{scope}/conv_3d/{'w' if variable.name == 'kernel' else 'b'}"] = variable
     return found
 
 
 def load_checkpoint(model: Any, *prefixes: Path) -> None:
-    """Fill an `i3d` net from TensorFlow 1 checkpoints, such as `rgb_imagenet/model.ckpt` and `flow_imagenet/model.ckpt`.
+    """Fill an `i3d` net from TensorFlow 1 checkpoints: `rgb_imagenet/model.ckpt`, and `flow_imagenet/model.ckpt`.
 
     Every variable must be there, of the same shape, and none left over; else `ModelError` naming them.
     """
