@@ -21,14 +21,14 @@ from streamproc_plugins.action.nets.blocks import Shape
 GROUPS = 3
 _STAGES = ((240, 4), (480, 8), (960, 4))
 """channels at width 1, units; each stage halves time and space"""
-_STEM = 24
+STEM = 24
 
 
 def shufflenet3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2) -> Any:
     """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester."""
     from keras import layers
 
-    stem = partial(layers.Conv2D, shape.wide(_STEM))
+    stem = partial(layers.Conv2D, shape.wide(STEM))
     x = _over_time(x, (1, 2), f"{prefix}conv1.0", stem)
     x = layers.ReLU(name=f"{prefix}conv1.relu")(_norm(x, f"{prefix}conv1.1"))
     x = _max_pooled(x, f"{prefix}maxpool")
