@@ -14,10 +14,10 @@ def early_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0
     """The first filters reach over all frames; from there on it is a CNN of one picture."""
     from keras import layers
 
-    x = layers.ZeroPadding3D((0, 1, 1), name=f"{prefix}early_pad")(x)
-    x = conv(
-        x, shape.wide(64), (shape.frames, 3, 3), f"{prefix}early", padding="valid", strides=(1, 2, 2)
-    )  # fmt: skip
+    _, frames, height, width, channels = x.shape
+    side_by_side = layers.Permute((2, 3, 1, 4), name=f"{prefix}early_stack")(x)
+    x = layers.Reshape((1, height, width, frames * channels), name=f"{prefix}early_join")(side_by_side)
+    x = conv(x, shape.wide(64), f"{prefix}early", strides=(1, 2))
     return _head(frame_maps(x, shape, prefix), shape, prefix, dropout)
 
 
@@ -31,10 +31,10 @@ def late_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0)
 
 def slow_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Each layer reaches over more time: filters over 4, 2 and 2 frames with a stride of 2 in time."""
-    x = conv(x, shape.wide(64), (4, 3, 3), f"{prefix}slow0", strides=(2, 2, 2))
+    x = conv(x, shape.wide(64), f"{prefix}slow0", kernel=4, strides=(2, 2))
     for layer in (1, 2):
-        strides = (2, 2, 2) if min(x.shape[2:4]) > 4 else (2, 1, 1)
-        x = conv(x, shape.wide(64 << layer), (2, 3, 3), f"{prefix}slow{layer}", strides=strides)
+        strides = (2, 2) if min(x.shape[2:4]) > 4 else (2, 1)
+        x = conv(x, shape.wide(64 << layer), f"{prefix}slow{layer}", kernel=2, strides=strides)
     x = frame_maps(x, shape, prefix) if min(x.shape[2:4]) > 4 else x
     return _head(x, shape, prefix, dropout)
 

@@ -27,7 +27,7 @@ def conv_lstm(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -
     from keras import layers
 
     for number in range(2):
-        x = conv(x, shape.wide(32 << number), (1, 3, 3), f"{prefix}frame{number}", strides=(1, 2, 2))
+        x = conv(x, shape.wide(32 << number), f"{prefix}frame{number}", strides=(1, 2))
     x = layers.ConvLSTM2D(shape.wide(64), 3, padding="same", return_sequences=False, name=f"{prefix}conv_lstm")(x)
     x = layers.Reshape((1, *x.shape[1:]), name=f"{prefix}state")(x)
     maps = frame_maps(x, shape, f"{prefix}state_") if min(x.shape[2:4]) > 4 else x
