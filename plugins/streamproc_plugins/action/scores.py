@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import Classification, ModelError
-from streamproc.models import Net
+from streamproc.models import Net, Tensor
 
 Activation = Literal["softmax", "sigmoid", "none"]
 
@@ -33,9 +33,14 @@ def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32
     return np.asarray(np.clip(values, 0, 1), np.float32)
 
 
-def scores_of(net: Net, output: NDArray[Any], activation: Activation) -> NDArray[np.float32]:
-    """Scores float32 (C,), 0..1, of a net's first output (1, C), quantised or not."""
-    values = net.outputs[0].dequantise(output).reshape(-1)
+def scores_of(
+    net: Net, output: NDArray[Any], activation: Activation, tensor: Tensor | None = None
+) -> NDArray[np.float32]:
+    """Scores float32 (C,), 0..1, of a net's output (1, C), quantised or not; by default its first.
+
+    Raises `ModelError` for what is not a number.
+    """
+    values = (tensor or net.outputs[0]).dequantise(output).reshape(-1)
     if not np.isfinite(values).all():
         raise ModelError(
             f"{net.entry.name} answered scores that are not finite; its weights or its input scale are wrong"

@@ -26,6 +26,7 @@ _MODULES = {
     "slow_fusion": "fusion",
     "cnn_lstm": "recurrent",
     "conv_lstm": "recurrent",
+    "causal_conv": "streaming",
     "attention": "attention",
     "c3d": "c3d",
     "i3d": "i3d",

@@ -106,7 +106,8 @@ def load_checkpoint(model: Any, *prefixes: Path) -> None:
     """
     import tensorflow as tf
 
-    wanted, values = checkpoint_names(model), {}
+    wanted = checkpoint_names(model)
+    values: dict[str, Any] = {}
     for path in prefixes:
         try:
             reader = tf.train.load_checkpoint(str(path))
