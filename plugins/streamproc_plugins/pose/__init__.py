@@ -1,0 +1,1 @@
+"""Keypoints of people: found, smoothed over time, and what they tell."""
