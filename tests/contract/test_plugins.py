@@ -85,6 +85,16 @@ def picture_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model), "views": ["whole", "centre", [0.0, 0.0, 0.3, 0.5]]}
 
 
+def keypoint_net(folder: Path) -> dict[str, Any]:
+    answer = np.random.default_rng(0).uniform(0.2, 0.8, (1, 1, 17, 3)).astype(np.float32)
+    net = answering_net({"keypoints": answer}, (1, 3, 32, 32))
+    spec = {"height": 32, "width": 32, "layout": "NCHW", "colour": "rgb"}
+    return {
+        "model": str(model_folder(folder / "points", net, task="pose", decode="movenet", input=spec)),
+        "min_height": 8,
+    }
+
+
 CASES: dict[str, Case] = {
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
@@ -95,6 +105,7 @@ CASES: dict[str, Case] = {
     "detection": Case(detector),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
+    "pose": Case(keypoint_net, past=[[b] for b in BOXES]),
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),

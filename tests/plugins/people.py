@@ -43,7 +43,7 @@ def hands_up(x: float, y: float, arms: Sequence[int] = ARMS) -> F32:
     return points
 
 
-def scored(xy: F32, score: float = 0.9) -> F32:
+def scored(xy: NDArray[np.floating], score: float = 0.9) -> F32:
     """(17, 3) from (17, 2), every joint equally sure."""
     return np.concatenate([xy, np.full((len(xy), 1), score, np.float32)], axis=1)
 

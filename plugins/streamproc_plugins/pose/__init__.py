@@ -1,1 +1,6 @@
 """Keypoints of people: found, smoothed over time, and what they tell."""
+
+from streamproc_plugins.pose.options import PoseOptions
+from streamproc_plugins.pose.plugin import Pose
+
+__all__ = ["Pose", "PoseOptions"]
