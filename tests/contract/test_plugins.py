@@ -22,6 +22,7 @@ from streamproc.testing import (
     run_plugin,
 )
 from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
+from tests.plugins.people import hands_up, poses, standing
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -55,6 +56,8 @@ NAMED = [
     for i in range(COUNT)
 ]
 FLOWS = [Flow(uv=np.full((32, 48, 2), 2, np.float32), dt_ns=100_000_000, scale=0.5) for _ in range(COUNT)]
+
+POSES = [poses(standing(4 * i + 20, 10, 0.4), *[hands_up(70, 10)] * (i > 3)) for i in range(COUNT)]
 
 
 def detector(folder: Path) -> dict[str, Any]:
@@ -106,6 +109,8 @@ CASES: dict[str, Case] = {
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "pose": Case(keypoint_net, past=[[b] for b in BOXES]),
+    "pose_pooling": Case(past=[[p] for p in POSES]),
+    "pose_smoothing": Case(past=[[p] for p in POSES]),
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),

@@ -70,11 +70,14 @@ def assigned(fit: NDArray[np.floating], least: float) -> list[tuple[int, int]]:
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if fit[r, c] >= least]
 
 
-def alike(found: F32, before: F32, sure: float = SURE) -> NDArray[np.float64]:
-    """OKS of poses (N, 17, 3) with those of a moment before (M, 17, 3), float64 (N, M); only points seen then count."""
+def alike(found: F32, before: F32, growth: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:
+    """OKS of poses (N, 17, 3) with those of a moment before (M, 17, 3), float64 (N, M); only points seen then count.
+
+    growth: (M,), by how much the areas of those before are enlarged, which makes them less exacting.
+    """
     truth = before.copy()
-    truth[:, :, 2] = before[:, :, 2] >= sure
-    return oks(found, truth, areas(before, sure))
+    truth[:, :, 2] = before[:, :, 2] >= SURE
+    return oks(found, truth, areas(before) * growth)
 
 
 __all__ = ["SURE", "alike", "areas", "assigned", "owners", "seen_boxes"]
