@@ -109,6 +109,7 @@ CASES: dict[str, Case] = {
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "pose": Case(keypoint_net, past=[[b] for b in BOXES]),
+    "pose_events": Case(lambda _: {"hands_for": "200ms"}, past=[[p] for p in POSES]),
     "pose_pooling": Case(past=[[p] for p in POSES]),
     "pose_smoothing": Case(past=[[p] for p in POSES]),
     "rules": Case(

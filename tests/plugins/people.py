@@ -34,6 +34,25 @@ def lying(x: float, y: float, size: float = 1.0) -> F32:
     return np.asarray(STANDING[:, ::-1] * size * (1, -1) + (x, y), np.float32)
 
 
+def tilted(x: float, y: float, degrees: float) -> F32:
+    """Upright at a place, then turned about the ankles to the right; 90: lying: (17, 2)."""
+    points = standing(x, y)
+    pivot = points[[15, 16]].mean(axis=0)
+    turn = np.radians(degrees)
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]], np.float32)
+    return np.asarray((points - pivot) @ matrix + pivot, np.float32)
+
+
+def bent(x: float, y: float) -> F32:
+    """The upper body level, the legs upright: (17, 2)."""
+    points = standing(x, y)
+    hips = points[[11, 12]].mean(axis=0)
+    upper = np.arange(11)
+    away = points[upper] - hips
+    points[upper] = hips + np.stack([-away[:, 1], away[:, 0]], axis=1)
+    return points
+
+
 def hands_up(x: float, y: float, arms: Sequence[int] = ARMS) -> F32:
     """Upright with these joints of the arms above the shoulders: (17, 2)."""
     points = standing(x, y)
