@@ -169,6 +169,16 @@ def test_whose_arms_are_hidden_for_a_moment_goes_on_and_for_long_ends() -> None:
     assert events[1].end_ns == 1_900_000_000
 
 
+def test_a_raised_arm_that_is_hidden_now_and_then_isnt_down() -> None:
+    up = scored(hands_up(300, 200, arms=(8, 10)))
+    half = up.copy()
+    half[10, 2] = 0
+    events = told(lambda t: poses(half if round(t * 10) % 3 else up, track_id=[5]), 3)
+    assert phases(events) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
+    seldom = told(lambda t: poses(half if round(t * 10) % 9 else up, track_id=[5]), 3)
+    assert seldom == []
+
+
 def test_people_without_tracks_are_told_apart() -> None:
     def pose(t: float) -> Poses:
         a, b = hands_up(150, 200), standing(450, 200)

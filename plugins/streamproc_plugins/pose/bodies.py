@@ -82,6 +82,8 @@ class Watch:
             return
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
+        elif not self.presence.inside and now_ns - self.presence.seen_ns > self._timing.leave_ns:
+            self.presence = Presence()  # two sights with nothing known between them are no beginning
         change = self.presence.see(now_ns, depth, margin, self._timing)
         if depth >= 0:
             self._said, self._score = dict(seen.about), seen.score
@@ -179,12 +181,13 @@ class Body:
 
     def _hands_depth(self, seen: Seen, lean: float | None) -> float | None:
         """How far the hands are above where they count as raised; nothing is told of somebody who lies."""
-        heights = sorted(hands_height(seen.points, self._settings.sure))
         if lean is not None and lean >= self._settings.lying_deg:
             return -1.0
-        if not heights or (self._settings.both_hands and len(heights) < 2):
-            return None
-        return (heights[0] if self._settings.both_hands else heights[-1]) - self._settings.hands_above
+        depths = [height - self._settings.hands_above for height in hands_height(seen.points, self._settings.sure)]
+        depth = (min if self._settings.both_hands else max)(depths, default=-1.0)
+        # an arm that isn't seen may be up or down: one that is seen decides only if the other can't change it
+        decided = len(depths) == 2 or (bool(depths) and (depth < 0) == self._settings.both_hands)
+        return depth if decided else None
 
     def _remember(self, now_ns: int, lean: float, seen: Seen) -> None:
         settings = self._settings
