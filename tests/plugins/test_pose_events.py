@@ -87,7 +87,8 @@ def test_a_fall_is_told_with_its_times_and_then_that_somebody_lies() -> None:
     fall, start, end = told(going_down(0.8), 6)
     assert phases([fall, start, end]) == [("pose.fall", "instant"), ("pose.lying", "start"), ("pose.lying", "end")]
     # the body passes 35 degrees at 2.31 s and 55 degrees at 2.49 s; told once it has lain for half a second
-    assert (fall.start_ns, fall.end_ns, fall.pts_ns) == (2_300_000_000, 2_500_000_000, 3_000_000_000)
+    assert (fall.start_ns, fall.end_ns, fall.pts_ns) == (2_500_000_000, 2_500_000_000, 3_000_000_000)
+    assert fall.data["took_s"] == pytest.approx(0.2)
     assert (start.start_ns, start.pts_ns) == (2_500_000_000, 3_500_000_000)
     assert end.end_ns == 6_000_000_000
     assert fall.data["track_id"] == 5

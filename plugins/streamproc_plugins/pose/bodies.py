@@ -205,10 +205,12 @@ class Body:
             return
         fall = fall_of(self._history, self._down.since_ns, self._settings)
         if fall is not None:
-            start_ns, speed = fall
+            upright_ns, speed = fall
+            down_ns = self._down.since_ns
+            said = {"took_s": (down_ns - upright_ns) / 1e9, "body_lengths_per_s": speed}
             yield Notice(
-                type=FALL, phase="instant", episode=f"{self._person}/{index}", start_ns=start_ns,
-                end_ns=self._down.since_ns, score=seen.score, data={**seen.about, "body_lengths_per_s": speed},
+                type=FALL, phase="instant", episode=f"{self._person}/{index}", start_ns=down_ns, end_ns=down_ns,
+                score=seen.score, data={**seen.about, **said},
             )  # fmt: skip
 
 
