@@ -29,6 +29,8 @@ from tests.nets import (
     fading_net,
     model_folder,
 )
+from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
+from tests.plugins.people import hands_up, poses, standing
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -62,6 +64,8 @@ NAMED = [
     for i in range(COUNT)
 ]
 FLOWS = [Flow(uv=np.full((32, 48, 2), 2, np.float32), dt_ns=100_000_000, scale=0.5) for _ in range(COUNT)]
+
+POSES = [poses(standing(4 * i + 20, 10, 0.4), *[hands_up(70, 10)] * (i > 3)) for i in range(COUNT)]
 
 
 def detector(folder: Path) -> dict[str, Any]:
@@ -120,6 +124,16 @@ def picture_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model), "views": ["whole", "centre", [0.0, 0.0, 0.3, 0.5]]}
 
 
+def keypoint_net(folder: Path) -> dict[str, Any]:
+    answer = np.random.default_rng(0).uniform(0.2, 0.8, (1, 1, 17, 3)).astype(np.float32)
+    net = answering_net({"keypoints": answer}, (1, 3, 32, 32))
+    spec = {"height": 32, "width": 32, "layout": "NCHW", "colour": "rgb"}
+    return {
+        "model": str(model_folder(folder / "points", net, task="pose", decode="movenet", input=spec)),
+        "min_height": 8,
+    }
+
+
 CASES: dict[str, Case] = {
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "action_stream": Case(stepping_net),
@@ -136,6 +150,10 @@ CASES: dict[str, Case] = {
     "detection": Case(detector),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
+    "pose": Case(keypoint_net, past=[[b] for b in BOXES]),
+    "pose_events": Case(lambda _: {"hands_for": "200ms"}, past=[[p] for p in POSES]),
+    "pose_pooling": Case(past=[[p] for p in POSES]),
+    "pose_smoothing": Case(past=[[p] for p in POSES]),
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),

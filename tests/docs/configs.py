@@ -16,6 +16,7 @@ GIVERS = {
     "Detections": ("people", {"type": "detection"}),
     "Tracks": ("tracks", {"type": "tracking"}),
     "Classification": ("what", {"type": "classification"}),
+    "Poses": ("keypoints", {"type": "pose", "options": {"mode": "bottom-up"}}),
 }
 """who gives a result that a shown plugin needs and the piece doesn't name"""
 FENCE = {

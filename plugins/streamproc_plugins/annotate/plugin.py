@@ -86,7 +86,8 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         if "boxes" in wanted:
             self._draw_boxes(canvas, past)
         if "poses" in wanted:
-            for poses in past.all(Poses).values():
+            # those of the last plugin only: smoothed ones stand for those that they were made of
+            for poses in list(past.all(Poses).values())[-1:]:
                 layers.draw_poses(canvas, poses)
         if "faces" in wanted:
             for faces in told_most(past.all(Faces)):

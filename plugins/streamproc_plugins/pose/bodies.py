@@ -1,0 +1,235 @@
+"""What people do over time: state machines over posture and media time, one for each person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.pose.posture import SHOULDERS, descent, hands_height, lean_deg, middle, stature_px
+from streamproc_plugins.rules.notices import Episode, Notice
+from streamproc_plugins.rules.presence import Change, Presence, Timing
+
+FALL, LYING, RAISED_HANDS = "pose.fall", "pose.lying", "pose.raised_hands"
+
+_MARGIN_DEG = 5.0
+_MARGIN_TORSO = 0.1
+_LEAST_SPAN_S = 0.3
+"""a descent is measured over at least this, so that one jumping keypoint is no fall"""
+_AROUND_NS = 500_000_000
+_LEAST_UPRIGHT_NS = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodySettings:
+    """From when on a body lies, has fallen or holds up its hands."""
+
+    types: frozenset[str]
+    sure: float
+    lying_deg: float
+    upright_deg: float
+    lying: Timing
+    down: Timing
+    """how long a body must lie before it counts as fallen"""
+    fall_speed: float
+    """least descent, body lengths per second"""
+    fall_within_ns: int
+    hands: Timing
+    hands_above: float
+    """above the nose, in torso lengths"""
+    both_hands: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """One person in one frame."""
+
+    points: NDArray[np.float32]
+    """(17, 3)"""
+    score: float
+    about: Mapping[str, Any]
+    """what events say of who it is"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posture:
+    """What is remembered of a moment."""
+
+    at_ns: int
+    y: float
+    """of the middle of the shoulders, pixels"""
+    lean: float
+    stature: float
+
+
+class Watch:
+    """Something that a person does for a while or not."""
+
+    def __init__(self, type_: str, timing: Timing, person: str) -> None:
+        self._type, self._timing, self._person = type_, timing, person
+        self.presence = Presence()
+        self._episode: Episode | None = None
+        self._said: dict[str, Any] = {}
+        self._score = 0.0
+
+    def see(self, now_ns: int, depth: float | None, margin: float, seen: Seen, index: int) -> Iterator[Notice]:
+        """`depth` >= 0 while it does; None: it can't be told. index: of the frame, to name episodes by."""
+        if depth is None:
+            yield from self.expire(now_ns)
+            return
+        if self.presence.lost(now_ns, self._timing):
+            yield from self.finish()
+        elif not self.presence.inside and now_ns - self.presence.seen_ns > self._timing.leave_ns:
+            self.presence = Presence()  # two sights with nothing known between them are no beginning
+        change = self.presence.see(now_ns, depth, margin, self._timing)
+        if depth >= 0:
+            self._said, self._score = dict(seen.about), seen.score
+        if change == "entered":
+            self._episode = Episode(
+                type=self._type, key=f"{self._person}/{index}", start_ns=self.presence.since_ns, told_ns=now_ns
+            )
+            yield self._episode.notice("start", None, self._score, self._said)
+        elif change == "left":
+            yield from self._ended()
+        elif self._episode is not None and self._episode.due(now_ns, self._timing):
+            yield self._episode.notice("update", None, self._score, self._said)
+
+    def expire(self, now_ns: int) -> Iterator[Notice]:
+        """It ends where it was seen last, if that is too long ago."""
+        if self.presence.lost(now_ns, self._timing):
+            yield from self.finish()
+
+    def finish(self) -> Iterator[Notice]:
+        """It ends where it was seen last."""
+        yield from self._ended()
+        self.presence = Presence()
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        episode = None if self._episode is None else asdict(self._episode)
+        return {"presence": asdict(self.presence), "episode": episode, "said": self._said, "score": self._score}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.presence = Presence(**state["presence"])
+        self._episode = Episode.read(state["episode"])
+        self._said, self._score = dict(state["said"]), state["score"]
+
+    def _ended(self) -> Iterator[Notice]:
+        episode, self._episode = self._episode, None
+        if episode is not None:
+            end_ns = self.presence.last_ns
+            lasted = {"duration_s": (end_ns - episode.start_ns) / 1e9}
+            yield episode.notice("end", end_ns, self._score, {**self._said, **lasted})
+
+
+class Body:
+    """One person."""
+
+    def __init__(self, person: str, settings: BodySettings) -> None:
+        self._settings, self._person = settings, person
+        self._lying = Watch(LYING, settings.lying, person)
+        self._hands = Watch(RAISED_HANDS, settings.hands, person)
+        self._down = Presence()
+        self._history: list[Posture] = []
+        self.seen_ns = 0
+
+    def see(self, now_ns: int, seen: Seen, index: int) -> Iterator[Notice]:
+        """What there is to tell, now that it is seen again."""
+        settings = self._settings
+        self.seen_ns = now_ns
+        lean = lean_deg(seen.points, settings.sure)
+        depth = None if lean is None else lean - settings.lying_deg
+        if lean is not None and FALL in settings.types:
+            self._remember(now_ns, lean, seen)
+            yield from self._fallen(now_ns, lean - settings.lying_deg, seen, index)
+        if LYING in settings.types:
+            yield from self._lying.see(now_ns, depth, _MARGIN_DEG, seen, index)
+        if RAISED_HANDS in settings.types:
+            yield from self._hands.see(now_ns, self._hands_depth(seen, lean), _MARGIN_TORSO, seen, index)
+
+    def expire(self, now_ns: int) -> Iterator[Notice]:
+        """What wasn't seen for too long ends."""
+        yield from self._lying.expire(now_ns)
+        yield from self._hands.expire(now_ns)
+
+    def finish(self) -> Iterator[Notice]:
+        """Everything ends."""
+        yield from self._lying.finish()
+        yield from self._hands.finish()
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`."""
+        return {
+            "lying": self._lying.state(),
+            "hands": self._hands.state(),
+            "down": asdict(self._down),
+            "history": [asdict(posture) for posture in self._history],
+            "seen_ns": self.seen_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self._lying.restore(state["lying"])
+        self._hands.restore(state["hands"])
+        self._down = Presence(**state["down"])
+        self._history = [Posture(**posture) for posture in state["history"]]
+        self.seen_ns = state["seen_ns"]
+
+    def _hands_depth(self, seen: Seen, lean: float | None) -> float | None:
+        """How far the hands are above where they count as raised; nothing is told of somebody who lies."""
+        if lean is not None and lean >= self._settings.lying_deg:
+            return -1.0
+        depths = [height - self._settings.hands_above for height in hands_height(seen.points, self._settings.sure)]
+        depth = (min if self._settings.both_hands else max)(depths, default=-1.0)
+        # an arm that isn't seen may be up or down: one that is seen decides only if the other can't change it
+        decided = len(depths) == 2 or (bool(depths) and (depth < 0) == self._settings.both_hands)
+        return depth if decided else None
+
+    def _remember(self, now_ns: int, lean: float, seen: Seen) -> None:
+        settings = self._settings
+        shoulders, stature = middle(seen.points, SHOULDERS, settings.sure), stature_px(seen.points, settings.sure)
+        oldest_ns = now_ns - settings.fall_within_ns - settings.down.enter_ns - 2 * _AROUND_NS
+        self._history = [posture for posture in self._history if posture.at_ns >= oldest_ns]
+        if shoulders is not None and stature is not None:
+            self._history.append(Posture(at_ns=now_ns, y=shoulders[1], lean=lean, stature=stature))
+
+    def _fallen(self, now_ns: int, depth: float, seen: Seen, index: int) -> Iterator[Notice]:
+        if self._down.lost(now_ns, self._settings.down):
+            self._down = Presence()
+        change: Change | None = self._down.see(now_ns, depth, _MARGIN_DEG, self._settings.down)
+        if change != "entered":
+            return
+        fall = fall_of(self._history, self._down.since_ns, self._settings)
+        if fall is not None:
+            upright_ns, speed = fall
+            down_ns = self._down.since_ns
+            said = {"took_s": (down_ns - upright_ns) / 1e9, "body_lengths_per_s": speed}
+            yield Notice(
+                type=FALL, phase="instant", episode=f"{self._person}/{index}", start_ns=down_ns, end_ns=down_ns,
+                score=seen.score, data={**seen.about, **said},
+            )  # fmt: skip
+
+
+def fall_of(history: list[Posture], down_ns: int, settings: BodySettings) -> tuple[int, float] | None:
+    """When somebody who lies since `down_ns` was last upright, and how quickly it went down, body lengths per second.
+
+    None where it wasn't a fall: not upright for a while before, too long ago, or too slow.
+    """
+    upright = [posture for posture in history if posture.at_ns < down_ns and posture.lean < settings.upright_deg]
+    if not upright or upright[-1].at_ns - upright[0].at_ns < _LEAST_UPRIGHT_NS:
+        return None
+    start_ns = upright[-1].at_ns
+    if down_ns - start_ns > settings.fall_within_ns:
+        return None
+    part = [posture for posture in history if start_ns - _AROUND_NS <= posture.at_ns <= down_ns + _AROUND_NS]
+    times_s = [(posture.at_ns - start_ns) / 1e9 for posture in part]
+    body = float(np.median([posture.stature for posture in upright]))
+    speed = descent(times_s, [posture.y for posture in part], _LEAST_SPAN_S) / max(body, 1.0)
+    return (start_ns, speed) if speed >= settings.fall_speed else None
+
+
+__all__ = ["FALL", "LYING", "RAISED_HANDS", "Body", "BodySettings", "Seen", "fall_of"]

@@ -1,0 +1,189 @@
+"""The `pose_events` plugin: poses to events of falls, lying and raised hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from streamproc import (
+    Duration,
+    Event,
+    Field,
+    Flow,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Poses,
+    Result,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    seconds,
+)
+from streamproc_plugins.pose.bodies import Body, BodySettings, Seen
+from streamproc_plugins.pose.identity import Identities
+from streamproc_plugins.pose.matching import seen_boxes
+from streamproc_plugins.rules.notices import Notice
+from streamproc_plugins.rules.presence import Timing
+
+VERSION = 1
+
+
+class PoseEventsOptions(Options):
+    """What is told, and how sure and steady it must be; all times are media time."""
+
+    events: tuple[Literal["fall", "lying", "raised_hands"], ...] = Field(
+        ("fall", "lying", "raised_hands"), min_length=1, description="what is told"
+    )
+    min_point: float = Field(0.3, ge=0, le=1, description="keypoints less sure don't count")
+    lying_angle: float = Field(
+        55, gt=0, le=85, description="a body that leans this far from upright lies, degrees in the picture"
+    )
+    upright_angle: float = Field(35, gt=0, le=85, description="below this lean it is upright, degrees")
+    lying_for: Duration = Field(seconds(1), ge=0, description="who lies for less is not told of")
+    fall_speed: float = Field(
+        0.5, gt=0, le=20, description="descent from which going down is a fall, body lengths per second"
+    )
+    fall_within: Duration = Field(seconds(2), gt=0, description="most time from upright to lying in a fall")
+    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="how long somebody lies before a fall is told")
+    hands: Literal["any", "both"] = Field("any", description="how many hands must be up")
+    hands_above: float = Field(
+        0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
+    )
+    hands_for: Duration = Field(seconds(0.5), ge=0, description="hands up for less are not told of")
+    leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
+    lost_after: Duration = Field(
+        seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"
+    )
+    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.upright_angle > self.lying_angle:
+            raise ValueError(
+                f"`upright_angle` is {self.upright_angle}, above `lying_angle` ({self.lying_angle}); "
+                "give the smaller one to `upright_angle`"
+            )
+        return self
+
+    def settings(self) -> BodySettings:
+        """The same for the state machines."""
+
+        def timing(enter_ns: int) -> Timing:
+            return Timing(
+                enter_ns=enter_ns, leave_ns=self.leave_after, lost_ns=self.lost_after, update_ns=self.update_every
+            )
+
+        return BodySettings(
+            types=frozenset(f"pose.{name}" for name in self.events),
+            sure=self.min_point,
+            lying_deg=self.lying_angle,
+            upright_deg=self.upright_angle,
+            lying=timing(self.lying_for),
+            down=timing(self.fall_confirm),
+            fall_speed=self.fall_speed,
+            fall_within_ns=self.fall_within,
+            hands=timing(self.hands_for),
+            hands_above=self.hands_above,
+            both_hands=self.hands == "both",
+        )
+
+
+class PoseEvents(StreamPlugin[PoseEventsOptions]):
+    """Tells of falls (`pose.fall`), of people who lie (`pose.lying`) and of raised hands (`pose.raised_hands`).
+
+    People are told apart by track id, or by likeness where nobody tracks. Needs no pixels.
+    """
+
+    needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
+
+    def open(self, context: PluginContext) -> None:
+        """Begin with nobody known."""
+        self._settings = self.options.settings()
+        self._who = Identities(self.options.lost_after)
+        self._bodies: dict[str, Body] = {}
+        self._utc_offset_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """What there is to tell at this frame."""
+        now_ns, moment, poses = frame.pts_ns, Moment.of(frame), past[Poses]
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
+        boxes = seen_boxes(poses.keypoints, self.options.min_point)
+        keys = self._who.see(now_ns, poses)
+        notices: list[Notice] = []
+        for row, key in enumerate(keys):
+            body = self._bodies.setdefault(key, Body(key, self._settings))
+            notices.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
+        notices.extend(self._expired(now_ns, set(keys)))
+        return list(self._events(notices, moment))
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        if reason == "cut":
+            return self.flush(moment)
+        return list(self._events(self._expired(moment.pts_ns, set()), moment))
+
+    def flush(self, moment: Moment) -> Output:
+        """What goes on ends where it was last seen."""
+        notices = [notice for body in self._bodies.values() for notice in body.finish()]
+        self._bodies = {}
+        self._who.forget()
+        return list(self._events(notices, moment))
+
+    def state(self) -> dict[str, Any]:
+        """Who was seen and what goes on, as JSON values."""
+        bodies = {key: body.state() for key, body in self._bodies.items()}
+        return {"version": VERSION, "who": self._who.state(), "bodies": bodies, "utc_offset_ns": self._utc_offset_ns}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of pose_events has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        self._who.restore(state["who"])
+        self._bodies = {key: Body(key, self._settings) for key in state["bodies"]}
+        for key, body in self._bodies.items():
+            body.restore(state["bodies"][key])
+        self._utc_offset_ns = state["utc_offset_ns"]
+
+    def _expired(self, now_ns: int, here: set[str]) -> list[Notice]:
+        notices: list[Notice] = []
+        for key, body in list(self._bodies.items()):
+            if key not in here:
+                notices.extend(body.expire(now_ns))
+                if now_ns - body.seen_ns > self.options.lost_after:
+                    del self._bodies[key]
+        return notices
+
+    def _events(self, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
+        for notice in notices:
+            offset = self._utc_offset_ns
+            yield Event(
+                type=notice.type,
+                phase=notice.phase,
+                start_ns=notice.start_ns,
+                end_ns=notice.end_ns,
+                frame_index=moment.frame_index,
+                pts_ns=moment.pts_ns,
+                captured_ns=None if offset is None else notice.start_ns + offset,
+                episode=notice.episode,
+                score=notice.score,
+                data=dict(notice.data),
+            )
+
+
+def _seen(poses: Poses, row: int, box: NDArray[np.float32]) -> Seen:
+    track_id = 0 if poses.track_id is None else int(poses.track_id[row])
+    about = {"label": "person", **({"track_id": track_id} if track_id > 0 else {}), "box": box.tolist()}
+    return Seen(points=poses.keypoints[row], score=float(poses.score[row]), about=about)
+
+
+__all__ = ["PoseEvents", "PoseEventsOptions"]

@@ -1,0 +1,129 @@
+"""The `pose` plugin: options to net, picture (and boxes) to `Poses`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import (
+    Detections,
+    Flow,
+    Frame,
+    FramePlugin,
+    MissingInput,
+    ModelError,
+    Output,
+    PluginContext,
+    Poses,
+    Result,
+    Results,
+    Tracks,
+)
+from streamproc.models import InputSpec, Net, prepare
+from streamproc_plugins.pose.bottom_up import HEADS, check_heads, decode_poses, pose_heads, real_maps
+from streamproc_plugins.pose.matching import owners
+from streamproc_plugins.pose.options import MODELS, PoseOptions
+from streamproc_plugins.pose.top_down import keypoints_back, square, within
+
+F32 = NDArray[np.float32]
+
+DECODERS = {"top-down": ("movenet",), "bottom-up": ("posenet", "bodypix")}
+"""what a model's `decode` must say, by mode"""
+NOBODY = 0
+"""track id of a pose that no track has"""
+
+
+class Pose(FramePlugin[PoseOptions]):
+    """Finds the 17 COCO keypoints of people: of each box that was found before (top-down), or of all in one look
+    (bottom-up).
+
+    Gives `Poses` in source pixels, with `track_id` where `Tracks` came before. The same picture gives the same poses.
+    """
+
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Detections, Tracks)
+    gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net.
+
+        Raises `ModelError` or one of its kinds where the model can't be had or doesn't fit the mode.
+        """
+        options = self.options
+        entry = context.models.entry(options.model_name)
+        if entry.decode not in DECODERS[options.mode] or entry.input is None:
+            known = " or ".join(DECODERS[options.mode])
+            raise ModelError(
+                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model for {options.mode} pose; "
+                f"expected one whose decode is {known}, such as {MODELS[options.mode]}"
+            )
+        self._spec: InputSpec = entry.input
+        self._net: Net = context.models.load(options.model_name, threads=options.threads)
+        self._stride = check_net(self._net, self._spec, entry.decode)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Poses`, best first."""
+        tracks = past.get(Tracks)
+        found = tracks if tracks is not None else past.get(Detections)
+        if self.options.mode == "bottom-up":
+            points, score = self._all(frame)
+            ids = None if tracks is None else owners(points, tracks, self.options.labels)
+        elif found is None:
+            raise MissingInput(
+                "pose in top-down mode looks at boxes, but no earlier plugin gave Detections or Tracks for this frame; "
+                "put one in front, or set mode: bottom-up"
+            )
+        else:
+            rows = self._worth(found)
+            points = self._each(frame, found.xyxy[rows])
+            score = points[:, :, 2].mean(axis=1, dtype=np.float32)
+            ids = None if tracks is None else tracks.track_id[rows]
+        best = np.argsort(-score, kind="stable")
+        best = best[score[best] >= self.options.min_score]
+        return [Poses(keypoints=points[best], score=score[best], track_id=None if ids is None else ids[best])]
+
+    def _worth(self, found: Detections) -> NDArray[np.int64]:
+        """Rows of the boxes to look at: seen in this frame, and sure and large enough."""
+        options = self.options
+        good = (found.score >= options.min_box_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= options.min_height)
+        good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
+        if isinstance(found, Tracks):
+            good &= np.array([state != "lost" for state in found.state], np.bool_)
+        if options.labels:
+            good &= np.array([label in options.labels for label in found.label], np.bool_)
+        rows = np.flatnonzero(good)
+        return rows[np.argsort(-found.score[rows], kind="stable")[: options.max_items]]
+
+    def _each(self, frame: Frame, boxes: F32) -> F32:
+        people = np.zeros((len(boxes), 17, 3), np.float32)
+        for row, xyxy in enumerate(boxes):
+            crop, corner = square(frame.rgb, xyxy, self.options.margin)
+            tensor, fit = prepare(crop, self._spec)
+            people[row] = keypoints_back(self._net(tensor)[0], self._spec.hw, fit, corner)
+        return within(people, frame.width, frame.height)
+
+    def _all(self, frame: Frame) -> tuple[F32, F32]:
+        tensor, fit = prepare(frame.rgb, self._spec)
+        maps = real_maps(self._net, self._net(tensor), tuple(HEADS))
+        people, score = decode_poses(pose_heads(maps, self._stride), self.options.settings())
+        points = np.concatenate([fit.points_back(people[..., :2]), people[..., 2:]], axis=-1)
+        return within(points, frame.width, frame.height), score
+
+
+def check_net(net: Net, spec: InputSpec, decode: str) -> float:
+    """The stride of the maps, 0 for a net of one person; `ModelError` naming both shapes where the net doesn't fit."""
+    wanted = (1, 3, *spec.hw) if spec.layout == "NCHW" else (1, *spec.hw, 3)
+    given = net.inputs[0]
+    if len(net.inputs) > 1 or given.dtype != spec.dtype or not given.fits(wanted):
+        raise ModelError(
+            f"{net.entry.name} takes {'; '.join(map(str, net.inputs))}, but its manifest says {spec.dtype} {wanted}; "
+            "mend `input` in the manifest"
+        )
+    if decode == "movenet":
+        net.expect(decode, {"#0": (1, 1, 17, 3)})
+        return 0.0
+    return check_heads(net, decode)
+
+
+__all__ = ["DECODERS", "NOBODY", "Pose", "check_net"]

@@ -1,0 +1,99 @@
+"""Keypoints over time: the one-euro filter, in media time and for any frame rate. Functions of arrays.
+
+Casiez, Roussel and Vogel, 1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems,
+CHI 2012. A low-pass filter whose cutoff rises with speed: still points don't tremble, quick ones don't lag. Speed is
+counted in body sizes here, so that one setting suits people near and far.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.pose.bottom_up import PARTS
+
+F64 = NDArray[np.float64]
+
+NEVER_NS = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneEuro:
+    """Settings of the filter."""
+
+    min_cutoff: float
+    """Hz, of a point at rest: lower is steadier"""
+    beta: float
+    """Hz that the cutoff rises by for each body size per second: higher lags less"""
+    d_cutoff: float = 1.0
+    """Hz, of the speed itself"""
+    lost_ns: int = 10**9
+    """a point that wasn't seen for longer starts afresh"""
+    sure: float = 0.2
+    """score from which a point is seen"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filtered:
+    """The filter's memory of one person."""
+
+    xy: F64
+    """float64 (17, 2), pixels"""
+    speed: F64
+    """float64 (17, 2), pixels per second"""
+    at_ns: NDArray[np.int64]
+    """int64 (17,): when each point was seen last; -1 never"""
+
+    @classmethod
+    def none(cls) -> Filtered:
+        """Of somebody new."""
+        return cls(xy=np.zeros((PARTS, 2)), speed=np.zeros((PARTS, 2)), at_ns=np.full(PARTS, NEVER_NS, np.int64))
+
+    def plain(self) -> list[Any]:
+        """JSON values."""
+        return [self.xy.tolist(), self.speed.tolist(), self.at_ns.tolist()]
+
+    @classmethod
+    def read(cls, plain: list[Any]) -> Filtered:
+        """From what `plain` gave."""
+        return cls(xy=np.array(plain[0]), speed=np.array(plain[1]), at_ns=np.array(plain[2], np.int64))
+
+
+def smooth(
+    before: Filtered, now_ns: int, points: NDArray[np.float32], size_px: float, settings: OneEuro
+) -> tuple[Filtered, NDArray[np.float32]]:
+    """The memory with `points` in it, and the points smoothed; float32 (17, 3), scores as they were.
+
+    points: (17, 3) x, y, score in pixels at media time now_ns, later than all before. size_px: of the person, such as
+    the square root of its area, > 0. Points that aren't seen stay as they are, and out of the memory.
+    """
+    xy = points[:, :2].astype(np.float64)
+    seen = points[:, 2] >= settings.sure
+    known = (before.at_ns != NEVER_NS) & (now_ns - before.at_ns <= settings.lost_ns)
+    dt = np.where(known, (now_ns - before.at_ns) / 1e9, 1.0)[:, None]
+    speed = (xy - before.xy) / dt
+    speed = before.speed + share(settings.d_cutoff, dt) * (speed - before.speed)
+    body_speed = np.linalg.norm(speed, axis=1, keepdims=True) / size_px
+    kept = share(settings.min_cutoff + settings.beta * body_speed, dt)
+    filtered = before.xy + kept * (xy - before.xy)
+    going_on, begins = (seen & known)[:, None], (seen & ~known)[:, None]
+    memory = Filtered(
+        xy=np.where(going_on, filtered, np.where(begins, xy, before.xy)),
+        speed=np.where(going_on, speed, np.where(begins, 0.0, before.speed)),
+        at_ns=np.where(seen, now_ns, before.at_ns),
+    )
+    out = points.copy()
+    out[:, :2] = np.where(going_on, filtered, xy)
+    return memory, out
+
+
+def share(cutoff_hz: NDArray[np.float64] | float, dt_s: NDArray[np.float64]) -> F64:
+    """Part of the new value that a first-order low-pass filter takes after a time, 0..1."""
+    return np.asarray(1 / (1 + 1 / (2 * math.pi * np.asarray(cutoff_hz) * dt_s)))
+
+
+__all__ = ["Filtered", "OneEuro", "share", "smooth"]
