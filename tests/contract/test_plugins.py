@@ -87,7 +87,7 @@ def clip_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model_folder(folder / "clips", net, task="action", labels=["a", "b"], input=spec))}
 
 
-POSES = [
+SKELETONS = [
     Poses(
         keypoints=np.random.default_rng(i).uniform(0, 1, (1, 17, 3)).astype(np.float32),
         score=np.ones(1, np.float32),
@@ -109,9 +109,9 @@ def person_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model), "rate": 10, "stride": "200ms", "min_height": 8}
 
 
-def keypoint_net(folder: Path) -> dict[str, Any]:
+def skeleton_net(folder: Path) -> dict[str, Any]:
     net = answering_net({"scores": np.array([[2.0, 1.0]], np.float32)}, (1, 4, 17, 3))
-    model = model_folder(folder / "points", net, task="action", labels=["wave", "stand"])
+    model = model_folder(folder / "skeletons", net, task="action", labels=["wave", "stand"])
     return {"model": str(model), "rate": 10, "stride": "200ms"}
 
 
@@ -138,7 +138,7 @@ CASES: dict[str, Case] = {
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "action_stream": Case(stepping_net),
     "fusion": Case(lambda _: {"max_age": "300ms"}, past=[[n] for n in NAMED]),
-    "pose_action": Case(keypoint_net, past=[[p] for p in POSES]),
+    "pose_action": Case(skeleton_net, past=[[p] for p in SKELETONS]),
     "segments": Case(lambda _: {"covers": "0s"}, past=[[n] for n in NAMED]),
     "track_action": Case(person_net, past=[[t] for t in TRACKS]),
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
