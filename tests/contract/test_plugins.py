@@ -29,7 +29,6 @@ from tests.nets import (
     fading_net,
     model_folder,
 )
-from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
 from tests.plugins.people import hands_up, poses, standing
 
 COUNT = 12
