@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from streamproc.cli import scoring
 from streamproc.cli.console import LogFormat, LogLevel
-from streamproc.cli.groups import EvalGroup, ModelsGroup, OpenGroup, TrainGroup
+from streamproc.cli.groups import ModelsGroup, OpenGroup, TrainGroup
 
 app = typer.Typer(
     cls=OpenGroup,
@@ -22,14 +23,11 @@ app = typer.Typer(
 models_app = typer.Typer(
     cls=ModelsGroup, help="List, fetch, add and verify models.", no_args_is_help=True, rich_markup_mode=None
 )
-eval_app = typer.Typer(
-    cls=EvalGroup, help="Score results by the field's own metrics.", no_args_is_help=True, rich_markup_mode=None
-)
 train_app = typer.Typer(
     cls=TrainGroup, help="Train a net on data of your own.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(models_app, name="models")
-app.add_typer(eval_app, name="eval")
+app.add_typer(scoring.app, name="eval")
 app.add_typer(train_app, name="train")
 
 ConfigFile = Annotated[Path, typer.Argument(help="configuration file", show_default=False)]
@@ -232,15 +230,3 @@ def models_verify(
     from streamproc.cli.modelling import verify_all
 
     raise typer.Exit(verify_all(names or []))
-
-
-@eval_app.command("mot")
-def eval_mot(
-    truth: Annotated[Path, typer.Argument(help="gt.txt, or a folder of sequences with gt.txt")],
-    tracks: Annotated[Path, typer.Argument(help="tracks in MOTChallenge form, or a folder NAME.txt")],
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-) -> None:
-    """IDF1, MOTA, HOTA and the rest over tracks in MOTChallenge form."""
-    from streamproc.cli.scoring import score_tracks
-
-    score_tracks(truth, tracks, as_json=as_json)

@@ -6,11 +6,13 @@ constraints, Information Retrieval 2009.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamproc.evaluation.tables import figures, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,4 +59,41 @@ def _numbered(values: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
 
 
-__all__ = ["BCubed", "bcubed"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterReport:
+    """BCubed, and how many there were."""
+
+    score: BCubed
+    items: int
+    names: int
+    clusters: int
+
+    def table(self) -> str:
+        """One line a figure."""
+        return figures(self._figures())
+
+    def to_json(self) -> str:
+        """One object."""
+        return to_json(self._figures())
+
+    def _figures(self) -> dict[str, float | int]:
+        return {
+            "BCubed precision": self.score.precision, "BCubed recall": self.score.recall, "BCubed F": self.score.f1,
+            "items": self.items, "names": self.names, "clusters": self.clusters,
+        }  # fmt: skip
+
+
+def evaluate_clusters(truth: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]) -> ClusterReport:
+    """Score clusters by item (the first of each row counts); `ValueError` where an item is on one side only."""
+    if strange := sorted(truth.keys() ^ found.keys()):
+        side = "truth" if strange[0] in truth else "clusters"
+        raise ValueError(
+            f"{strange[0]!r} (of {len(strange)} such items) is in the {side} only; both must have the same"
+        )
+    names, clusters = [truth[item][0] for item in truth], [found[item][0] for item in truth]
+    return ClusterReport(
+        score=bcubed(clusters, names), items=len(names), names=len(set(names)), clusters=len(set(clusters))
+    )
+
+
+__all__ = ["BCubed", "ClusterReport", "bcubed", "evaluate_clusters"]

@@ -6,7 +6,6 @@ py-motmetrics, HOTA (Luiten et al. 2020) by TrackEval; both come with the extra 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamproc.evaluation.tables import columns, to_json
 
 Protocol = Literal["auto", "mot15", "mot17"]
 
@@ -99,17 +100,11 @@ class MotReport:
     def table(self) -> str:
         """A table for people: percentages with one decimal, then counts."""
         head = ("sequence", "IDF1", "MOTA", "HOTA", "MOTP", "Rcll", "Prcn", "IDs", "FP", "FN", "Frag")
-        lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        return "\n".join(
-            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-            for line in lines
-        )
+        return columns(head, [_cells(row) for row in self.rows])
 
     def to_json(self) -> str:
         """The rows as a JSON list of objects; rates rounded to 6 decimals."""
-        rows = [{k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(row).items()} for row in self.rows]
-        return json.dumps(rows, indent=2)
+        return to_json([asdict(row) for row in self.rows])
 
 
 def read_mot(path: str | Path) -> MotBoxes:

@@ -8,7 +8,7 @@ Importing this loads none of those libraries.
 """
 
 from streamproc.models.download import Progress, no_progress
-from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin, label_list, label_lists
+from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin, label_ids, label_list, label_lists
 from streamproc.models.files import cache_folder, mirror_folders
 from streamproc.models.manage import ModelStatus, Verdict, add, list_models, pull, verify
 from streamproc.models.net import Net, Tensor
@@ -32,6 +32,7 @@ __all__ = [
     "cache_folder",
     "centre_crop",
     "fit_size",
+    "label_ids",
     "label_list",
     "label_lists",
     "letterbox",

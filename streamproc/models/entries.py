@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -118,6 +119,15 @@ def label_lists() -> tuple[str, ...]:
 def label_list(name: str) -> tuple[str, ...]:
     """The labels of one list, by class id."""
     return tuple((_HERE / "labels" / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+
+
+def label_ids(label: str, known: Sequence[str]) -> list[int]:
+    """Class ids called so: the whole label or one of its synonyms ("tench" of "tench, Tinca tinca").
+
+    A synonym counts only where no class has it as its whole label.
+    """
+    whole = [i for i, name in enumerate(known) if name == label]
+    return whole or [i for i, name in enumerate(known) if label in name.split(", ")]
 
 
 @cache

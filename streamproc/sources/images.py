@@ -12,16 +12,10 @@ import numpy as np
 
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, ArrayPicture, Image
+from streamproc.media.stills import PICTURE_SUFFIXES, natural, read_picture
 from streamproc.options import Field, Options
 from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
 
-_FORMATS = frozenset(
-    f".{ending}"
-    for ending in (
-        "avif", "bmp", "dib", "exr", "hdr", "jp2", "jpe", "jpeg", "jpg", "pbm", "pgm", "pic", "png", "pnm", "ppm",
-        "pxm", "ras", "sr", "tif", "tiff", "webp",
-    )
-)  # fmt: skip
 _WILD = re.compile(r"[*?[]")
 
 
@@ -91,7 +85,7 @@ def find_pictures(path: str) -> tuple[Path, ...]:
     """The files of a folder or a pattern in natural order; `SourceError` where there are none."""
     place = Path(path).expanduser()
     if place.is_dir():
-        found = [file for file in place.iterdir() if file.suffix.lower() in _FORMATS and file.is_file()]
+        found = [file for file in place.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()]
         wanted = "a folder with pictures in it (JPEG, PNG, TIFF, WebP, ...)"
     elif _WILD.search(path):
         fixed = [part for part in place.parts if not _WILD.search(part)]
@@ -104,24 +98,6 @@ def find_pictures(path: str) -> tuple[Path, ...]:
     if not found:
         raise SourceError(f"{path} holds no pictures, expected {wanted}; check the path")
     return tuple(sorted(found, key=natural))
-
-
-def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that counts runs of digits as numbers: img2 before img10."""
-    parts = re.findall(r"\d+|\D+", str(path))
-    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part.lower()) for part in parts)
-
-
-def read_picture(path: Path) -> Image | None:
-    """uint8 (height, width, 3) RGB, None where it isn't a picture that OpenCV reads."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error):
-        return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def letterbox(rgb: Image, size: tuple[int, int]) -> Image:

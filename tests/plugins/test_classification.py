@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from streamproc import Classification, ModelError, PluginError
 from streamproc.geometry import window_of
-from streamproc.models import ModelStore
+from streamproc.models import ModelStore, label_ids
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.classification import ClassificationOptions, Classify
-from streamproc_plugins.classification.scores import combined, ids_of, kept, lowest_scores
+from streamproc_plugins.classification.scores import combined, kept, lowest_scores
 from streamproc_plugins.classification.views import fractions_of, widened
 from tests.nets import answering_net, brightness_classes, model_folder
 
@@ -239,9 +239,9 @@ def test_ties_keep_the_order_of_the_classes() -> None:
 
 
 def test_synonyms_count_only_where_no_label_is_called_so() -> None:
-    assert ids_of("crane", LABELS) == [3]
-    assert ids_of("bird", LABELS) == [2]
-    assert ids_of("Cat", LABELS) == []
+    assert label_ids("crane", LABELS) == [3]
+    assert label_ids("bird", LABELS) == [2]
+    assert label_ids("Cat", LABELS) == []
     floor = lowest_scores(LABELS, ["dog"], 0.5, {"dog": 0.25, "puss": 0.1})
     assert floor.tolist() == [2.0, 0.25, 2.0, 2.0]
 

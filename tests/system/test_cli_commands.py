@@ -78,7 +78,7 @@ def test_a_function_joins_a_group_that_is_there(package: Path) -> None:
     without_broken(package)
     listed = call(package, "eval", "--help").stdout
     assert "Score a cat by weight." in listed
-    assert "mot" in listed
+    assert "tracking" in listed
     assert call(package, "eval", "cats", "Tom", "--kilos", "5").stdout == "Tom: 5.0\n"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamproc import ModelError, PluginError
 from streamproc.errors import nearest
+from streamproc.models import label_ids
 from streamproc_plugins.action.scores import ACTIVATIONS, Activation, best
 
 F32 = NDArray[np.float32]
@@ -44,18 +45,9 @@ def kept(scores: F32, floor: F32, count: int) -> NDArray[np.int64]:
     return order[scores[order] >= floor[order]][:count]
 
 
-def ids_of(label: str, known: Sequence[str]) -> list[int]:
-    """Classes called so: the whole label or one of its synonyms ("tench" of "tench, Tinca tinca").
-
-    A synonym counts only where no class has it as its whole label.
-    """
-    whole = [i for i, name in enumerate(known) if name == label]
-    return whole or [i for i, name in enumerate(known) if label in name.split(", ")]
-
-
 def found_ids(labels: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
     """Class ids by label; `PluginError` naming each label that isn't known and the nearest that is."""
-    found = {label: ids_of(label, known) for label in labels}
+    found = {label: label_ids(label, known) for label in labels}
     if unknown := [label for label, ids in found.items() if not ids]:
         words = [*known, *(word for name in known for word in name.split(", "))]
         told = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)

@@ -1,0 +1,129 @@
+"""Batches in a random but repeatable order, the next one made while the net works on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.training.augment import Augmentation, vary
+from streamproc_plugins.training.data import Sample
+from streamproc_plugins.training.loading import Load
+
+F32 = NDArray[np.float32]
+
+_LOADERS = 2
+"""threads that load and vary; decoding and OpenCV leave the GIL"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """x: the net's input, N first. y: int64 (N,). weight: float32 (N,)."""
+
+    x: Any
+    y: NDArray[np.int64]
+    weight: F32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Feed:
+    """Pictures or clips of labelled samples, as batches.
+
+    load: gives uint8 (T, h, w, 3). frames: None for pictures (T is 1), else how many pictures the net takes at a time:
+    a longer sample gives a window of that length, a shorter one is repeated.
+    """
+
+    load: Load
+    training: Sequence[Sample]
+    validation: Sequence[Sample]
+    training_ids: NDArray[np.int64]
+    validation_ids: NDArray[np.int64]
+    weights: F32
+    """by class, float32 (C,)"""
+    frames: int | None = None
+    size: int = 32
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.training) // self.size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of this epoch, from 0: every sample once, in an order and with variations of its own."""
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.training))
+        rows = [order[i : i + self.size] for i in range(0, len(order), self.size)]
+
+        def make(row: NDArray[np.int64]) -> Batch:
+            ids = self.training_ids[row]
+            pictures = [self._varied(int(i), number) for i in row]
+            return Batch(np.stack(pictures).astype(np.float32), ids, self.weights[ids])
+
+        yield from _ahead(make, rows)
+
+    def held_back(self) -> Iterator[Batch]:
+        """The samples for validation in their order, as they are; each counts 1."""
+        places = np.arange(len(self.validation))
+        rows = [places[i : i + self.size] for i in range(0, len(places), self.size)]
+
+        def make(row: NDArray[np.int64]) -> Batch:
+            pictures = [self._window(self.load(self.validation[i]), None) for i in row]
+            ids = self.validation_ids[row]
+            return Batch(np.stack(pictures).astype(np.float32), ids, np.ones(len(ids), np.float32))
+
+        yield from _ahead(make, rows)
+
+    def _varied(self, index: int, epoch: int) -> NDArray[np.uint8]:
+        rng = np.random.default_rng([self.seed, epoch, index])
+        pictures = self._cut(self.load(self.training[index]), rng)
+        return self._squeezed(vary(pictures, rng, self.augmentation))
+
+    def _window(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
+        return self._squeezed(self._cut(pictures, rng))
+
+    def _cut(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
+        """`frames` pictures in a row: anywhere, or from the middle without a generator."""
+        if self.frames is None:
+            return pictures[:1]
+        if len(pictures) < self.frames:
+            return pictures[np.arange(self.frames) % len(pictures)]
+        room = len(pictures) - self.frames
+        start = room // 2 if rng is None else int(rng.integers(room + 1))
+        return pictures[start : start + self.frames]
+
+    def _squeezed(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return pictures[0] if self.frames is None else pictures
+
+
+def _ahead(make: Any, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+    """make(row) of each row in order, a few of them ahead on threads that end with the iterator."""
+    pool = ThreadPoolExecutor(_LOADERS, thread_name_prefix="training-batches")
+    try:
+        waiting = [pool.submit(make, row) for row in rows[:_LOADERS]]
+        for later in [*rows[_LOADERS:], *([None] * min(_LOADERS, len(rows)))]:
+            batch = waiting.pop(0).result()
+            if later is not None:
+                waiting.append(pool.submit(make, later))
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def class_weights(counts: NDArray[np.int64], balanced: bool) -> F32:
+    """Weight of each class in the loss, float32 (C,): the rarer the more, so that each class counts the same in all.
+
+    1 for every class where not `balanced`; a class without samples gets 0.
+    """
+    if not balanced:
+        return np.ones(len(counts), np.float32)
+    present = counts > 0
+    weights = np.where(present, counts.sum() / (present.sum() * np.maximum(counts, 1)), 0)
+    return np.asarray(weights, np.float32)
+
+
+__all__ = ["Batch", "Feed", "class_weights"]

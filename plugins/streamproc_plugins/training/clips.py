@@ -1,0 +1,119 @@
+"""`streamproc train action`: from clips with labels to a model that `action` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from streamproc.models import InputSpec
+from streamproc_plugins.training.course import CourseSettings, Outcome, Teller, make_feed, prepare_split, train
+from streamproc_plugins.training.data import (
+    CLIP_SUFFIXES,
+    Dataset,
+    Grouping,
+    TrainingError,
+    read_folder,
+    read_segments,
+)
+from streamproc_plugins.training.export import Target, prepare_folder
+from streamproc_plugins.training.lists import read_lists
+from streamproc_plugins.training.loading import clip_loader
+
+Build = Callable[..., Any]
+
+NETS = "streamproc_plugins.action.nets"
+_WINDOWS = 4
+"""of a long segment so many clips' length is read, from its middle"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSettings:
+    """What is particular to clips."""
+
+    out: Path
+    name: str
+    net: str
+    frames: int = 16
+    """pictures in a clip"""
+    rate: float = 8.0
+    """pictures a second of media time"""
+    size: tuple[int, int] = (112, 112)
+    """(width, height)"""
+    width: float = 1.0
+    """factor of the net's channels"""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """the net's own"""
+    course: CourseSettings = field(default_factory=CourseSettings)
+
+    def check(self) -> None:
+        """`TrainingError` for what can't be."""
+        if self.frames < 1 or not self.rate > 0 or min(self.size) < 8 or not self.width > 0:
+            raise TrainingError("--frames, --rate and --width must be positive, --size at least 8")
+
+
+def read_clips(path: Path, lists: Path | None = None, number: int = 1, grouping: Grouping = "auto") -> Dataset:
+    """A folder with a subfolder per class, with list files of UCF101 or HMDB-51 where given; or a CSV of segments."""
+    if lists is not None:
+        return read_lists(path, lists, number)
+    return read_segments(path) if path.suffix.lower() == ".csv" else read_folder(path, CLIP_SUFFIXES, grouping)
+
+
+def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Build | None = None) -> Outcome:
+    """Train and write the model folder.
+
+    build: `build(kind, *, frames, size, classes, width, **options)` gives a Keras model from float32 (N, T, h, w, 3)
+    with pixels 0..255 RGB to logits (N, C); by default the nets of `action`. Raises `TrainingError` where something is
+    in the way.
+    """
+    settings.check()
+    prepare_folder(settings.out)
+    made = prepare_split(data, settings.course, teller)
+    model = (build or action_net)(
+        settings.net, frames=settings.frames, size=settings.size, classes=len(data.labels), width=settings.width,
+        **settings.options,
+    )  # fmt: skip
+    _check_net(model, settings, len(data.labels))
+    spec = InputSpec(
+        width=settings.size[0], height=settings.size[1], layout="NDHWC", colour="rgb", frames=settings.frames
+    )
+    target = Target(
+        folder=settings.out,
+        name=settings.name,
+        task="action",
+        labels=data.labels,
+        input=spec,
+        decode="logits",
+        note=f"{settings.net}, clips of {settings.frames} pictures at {settings.rate:g} a second",
+    )
+    load = clip_loader(settings.size, settings.rate, _WINDOWS * settings.frames)
+    feed = make_feed(data, made, load, settings.course, frames=settings.frames)
+    return train(model, feed, target, settings.course, teller)
+
+
+def action_net(kind: str, **options: Any) -> Any:
+    """A net of the plugin `action`; `TrainingError` where it has none of that name, or the options don't fit it."""
+    try:
+        nets = import_module(NETS)
+    except ImportError as error:
+        raise TrainingError(f"the nets for clips can't be loaded: {error}") from None
+    if kind not in nets.KINDS:
+        raise TrainingError(f"there is no net {kind!r} for clips, expected one of {', '.join(nets.KINDS)}")
+    try:
+        return nets.build(kind, **options)
+    except (ValueError, TypeError) as error:
+        raise TrainingError(f"the net {kind} can't be built so: {error}") from None
+
+
+def _check_net(model: Any, settings: ClipSettings, classes: int) -> None:
+    wanted = (None, settings.frames, settings.size[1], settings.size[0], 3)
+    if tuple(model.input_shape) != wanted or tuple(model.output_shape) != (None, classes):
+        raise TrainingError(
+            f"the net {settings.net} takes {model.input_shape} and gives {model.output_shape}, expected {wanted} and "
+            f"{(None, classes)}"
+        )
+
+
+__all__ = ["ClipSettings", "action_net", "read_clips", "train_clips"]

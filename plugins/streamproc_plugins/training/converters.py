@@ -1,0 +1,126 @@
+"""Files of nets turned into others with smaller numbers, by the libraries' own converters."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.models import ModelEntry
+from streamproc_plugins.training.data import TrainingError
+
+To = Literal["float16", "dynamic", "int8"]
+Inputs = Sequence[NDArray[Any]]
+
+_PER_CHANNEL = 13
+"""operator set from which on ONNX has a scale for each channel"""
+_ONNX_OPS = (
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul",
+    "Relu", "Resize", "Sigmoid",
+)  # fmt: skip
+
+
+def to_litert(path: Path, entry: ModelEntry, to: To, inputs: Inputs) -> bytes:
+    """A LiteRT file of a Keras file or SavedModel, for one picture or clip at a time.
+
+    With `int8` the values inside are integers, input and output stay float32, so that no reader has to know of it.
+    """
+    import tensorflow as tf
+
+    call = _signature(tf, path, entry, inputs[0].shape)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([call])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if to == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    elif to == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([value] for value in inputs)
+    try:
+        with warnings.catch_warnings():  # it warns of ranges that it is about to measure itself
+            warnings.simplefilter("ignore", UserWarning)
+            return bytes(converter.convert())
+    except Exception as error:  # the converter's errors have no class of their own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise TrainingError(f"{entry.name} can't be turned into {to}: {reason}") from error
+
+
+def _signature(tf: Any, path: Path, entry: ModelEntry, shape: tuple[int, ...]) -> Any:
+    """The net as a function of one input of this shape, its weights constants."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    if entry.runtime == "keras":
+        model = tf.keras.models.load_model(str(path), compile=False, safe_mode=True)
+
+        def forward(images: Any) -> Any:
+            return model(images, training=False)
+    else:
+        loaded = tf.saved_model.load(str(path.parent))
+        call = loaded.signatures["serving_default"]
+        (name,) = call.structured_input_signature[1]
+
+        def forward(images: Any) -> Any:
+            _keep = loaded  # the signature holds its variables weakly
+            return call(**{name: images})
+
+    spec = tf.TensorSpec(shape, tf.float32, name="images")
+    return convert_variables_to_constants_v2(tf.function(forward, input_signature=[spec]).get_concrete_function())
+
+
+def to_onnx(path: Path, to: To, inputs: Inputs) -> bytes:
+    """An ONNX file with 8-bit weights (`dynamic`), or 8-bit weights and values (`int8`)."""
+    from onnxruntime import quantization
+
+    if to == "float16":
+        raise TrainingError("ONNX Runtime computes in float32 on a CPU; choose --to dynamic or --to int8")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
+        try:
+            quantization.quant_pre_process(str(path), str(source), skip_symbolic_shape=True)
+            if to == "dynamic":
+                quantization.quantize_dynamic(str(source), str(target), weight_type=quantization.QuantType.QUInt8)
+            else:
+                quantization.quantize_static(
+                    str(source),
+                    str(target),
+                    _reader(quantization, path, inputs),
+                    op_types_to_quantize=list(_ONNX_OPS),
+                    per_channel=_opset(source) >= _PER_CHANNEL,
+                    activation_type=quantization.QuantType.QUInt8,
+                    weight_type=quantization.QuantType.QInt8,
+                )
+        except Exception as error:  # likewise
+            raise TrainingError(f"{path.name} can't be turned into {to}: {str(error).splitlines()[0]}") from error
+        return target.read_bytes()
+
+
+def _opset(path: Path) -> int:
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    return max((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
+
+
+def _reader(quantization: Any, path: Path, inputs: Inputs) -> Any:
+    import onnx
+
+    name = onnx.load(str(path), load_external_data=False).graph.input[0].name
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        """Gives one input after the other."""
+
+        def __init__(self) -> None:
+            self._rows: Iterator[NDArray[Any]] = iter(inputs)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            value = next(self._rows, None)
+            return None if value is None else {name: value}
+
+    return Reader()
+
+
+__all__ = ["to_litert", "to_onnx"]

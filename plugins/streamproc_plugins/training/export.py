@@ -1,0 +1,112 @@
+"""Model folders as `streamproc models add` takes them, with what is known of the training beside the net."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamproc.models import InputSpec, ModelEntry, ModelFile
+from streamproc_plugins.training.data import TrainingError
+
+MANIFEST = "model.json"
+REPORT = "training.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The folder that a model goes to, and what stands in its manifest."""
+
+    folder: Path
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    input: InputSpec
+    decode: str
+    note: str = ""
+    licence: str = "your own"
+
+    def entry(self, runtime: Any, file: str) -> ModelEntry:
+        """The manifest."""
+        return ModelEntry(
+            name=self.name, task=self.task, runtime=runtime, note=self.note, decode=self.decode, input=self.input,
+            labels=self.labels, licence=self.licence, source="trained with streamproc", files=(ModelFile(name=file),),
+        )  # fmt: skip
+
+
+def model_name(text: str) -> str:
+    """A name for the model list made from any text: lower case, digits, `.`, `_`, `-`."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
+    if not name:
+        raise TrainingError(f"{text!r} makes no name for a model; give one with --name, such as --name gestures")
+    return name
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder; `TrainingError` where it holds something else than an earlier model."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
+        raise TrainingError(f"{folder} is there and isn't a model folder; name another one with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder} can't be made ({error.strerror}); name another one with --out") from None
+
+
+def save_keras(target: Target, model: Any) -> None:
+    """Write the net as `net.keras`, then the manifest; what was there stays whole until the new one is."""
+    import keras
+
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)  # without the optimizer's state, twice the weights
+    _replace(target.folder / "net.keras", bare.save)
+    _manifest(target.folder, target.entry("keras", "net.keras"))
+
+
+def save_bytes(target: Target, runtime: Any, file: str, content: bytes) -> None:
+    """Write the net of another runtime from its bytes, then the manifest."""
+    save_entry(target.folder, target.entry(runtime, file), file, content)
+
+
+def save_entry(folder: Path, entry: ModelEntry, file: str, content: bytes) -> None:
+    """Write a net under this name, then its manifest, which names it only."""
+    _replace(folder / file, lambda path: path.write_bytes(content))
+    _manifest(folder, entry.model_copy(update={"files": (ModelFile(name=file),)}))
+
+
+def save_report(folder: Path, values: Any) -> None:
+    """Write what is known of the training as JSON."""
+    text = json.dumps(values, indent=1)
+    _replace(folder / REPORT, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+
+def _manifest(folder: Path, entry: ModelEntry) -> None:
+    content = entry.model_dump_json(indent=1, exclude_defaults=True)
+    _replace(folder / MANIFEST, lambda path: path.write_text(content + "\n", encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the file and put it in place, so that a run that is killed leaves the one before."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        draft = Path(folder) / path.name
+        write(draft)
+        draft.replace(path)
+
+
+def labels_text(labels: Sequence[str]) -> str:
+    """The first few for a sentence."""
+    return ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+
+
+__all__ = [
+    "Target",
+    "labels_text",
+    "model_name",
+    "prepare_folder",
+    "save_bytes",
+    "save_entry",
+    "save_keras",
+    "save_report",
+]

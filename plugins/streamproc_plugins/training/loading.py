@@ -1,0 +1,132 @@
+"""From samples to arrays: pictures fitted as the plugin will fit them, clips sampled by media time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.errors import SourceError
+from streamproc.frames import SECOND_NS, resize
+from streamproc.media import Demuxer
+from streamproc.media.stills import read_picture
+from streamproc.models import InputSpec, centre_crop, letterbox, stretch
+from streamproc_plugins.training.data import Sample, TrainingError
+
+U8 = NDArray[np.uint8]
+Load = Callable[[Sample], U8]
+
+CACHE_BYTES = 1 << 30
+
+
+def picture_loader(spec: InputSpec) -> Load:
+    """Loads a picture as uint8 (1, h, w, 3) RGB at the size of `spec`, fitted as `prepare` fits it in a run."""
+
+    def load(sample: Sample) -> U8:
+        rgb = read_picture(sample.path)
+        if rgb is None:
+            raise TrainingError(f"{sample.path} can't be read as a picture; mend it or take it out of the data")
+        return fitted(rgb, spec)[None]
+
+    return load
+
+
+def fitted(rgb: U8, spec: InputSpec) -> U8:
+    """The picture (h, w, 3) at the size of `spec`, in its way."""
+    if spec.resize == "letterbox":
+        return letterbox(rgb, spec.hw, spec.pad)[0]
+    return (centre_crop if spec.resize == "crop" else stretch)(rgb, spec.hw)[0]
+
+
+def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
+    """Loads the pictures of a segment, uint8 (T, h, w, 3) RGB with T >= 1, `rate` a second of media time.
+
+    size: (width, height). most: T at most; of a longer segment its middle.
+    """
+
+    def load(sample: Sample) -> U8:
+        found = list(sampled(sample.path, size, rate, (sample.start_s, sample.end_s)))
+        if not found:
+            raise TrainingError(
+                f"{sample.path} has no picture between {sample.start_s} s and "
+                f"{'its end' if sample.end_s is None else f'{sample.end_s} s'}; mend it or take it out of the data"
+            )
+        start = max(0, (len(found) - most) // 2)
+        return np.stack(found[start : start + most])
+
+    return load
+
+
+def sampled(
+    path: Path, size: tuple[int, int] | None, rate: float, span_s: tuple[float, float | None] = (0.0, None)
+) -> Iterator[U8]:
+    """Pictures uint8 (h, w, 3) of a recording nearest to a regular beat of media time, as clips are cut in a run.
+
+    span_s: from when to when, in seconds of media time. Raises `TrainingError` where it can't be read.
+    """
+    start_ns, end_s = round(span_s[0] * SECOND_NS), span_s[1]
+    end_ns = None if end_s is None else round(end_s * SECOND_NS)
+    period = round(SECOND_NS / rate)
+    slack, due = period // 8, start_ns
+    try:
+        demuxer = Demuxer(str(path))
+    except SourceError as error:
+        raise TrainingError(f"{error}; mend it or take it out of the data") from None
+    try:
+        if demuxer.facts.rate:
+            slack = min(period, round(SECOND_NS / demuxer.facts.rate)) // 2
+        for pts_ns, picture in _pictures(demuxer):
+            if end_ns is not None and pts_ns >= end_ns:
+                return
+            if pts_ns >= due - slack and pts_ns >= start_ns:
+                due = (due if pts_ns < due + period - slack else pts_ns) + period
+                rgb = picture.to_rgb()
+                yield rgb if size is None else resize(rgb, *size)
+    finally:
+        demuxer.close()
+
+
+def _pictures(demuxer: Demuxer) -> Iterator[tuple[int, Any]]:
+    """Each picture and its media time, from 0."""
+    decoder = demuxer.decoder(lambda _: None, lambda _: None)
+    first: int | None = None
+    number, step = 0, round(SECOND_NS / (demuxer.facts.rate or 25))
+    for packet in chain(demuxer.packets(), (None,)):
+        for shot in decoder.decode(packet):
+            pts_ns = number * step if shot.pts_ns is None else shot.pts_ns
+            first = pts_ns if first is None else first
+            number += 1
+            yield pts_ns - first, shot.picture
+
+
+class Cache:
+    """Remembers what was loaded first, up to a number of bytes; may be asked from several threads."""
+
+    def __init__(self, load: Load, limit: int = CACHE_BYTES) -> None:
+        self._load = load
+        self._limit = limit
+        self._kept: dict[Sample, U8] = {}
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, sample: Sample) -> U8:
+        """The array of this sample, read-only."""
+        with self._lock:
+            if sample in self._kept:
+                return self._kept[sample]
+        array = self._load(sample)
+        array.flags.writeable = False
+        with self._lock:
+            # a data set larger than the cache: what came first stays, since an epoch comes by all of it in turn
+            if self._bytes + array.nbytes <= self._limit and sample not in self._kept:
+                self._kept[sample] = array
+                self._bytes += array.nbytes
+        return array
+
+
+__all__ = ["Cache", "Load", "clip_loader", "fitted", "picture_loader", "sampled"]

@@ -1,0 +1,63 @@
+"""`streamproc models quantize`. Light to import."""
+
+from __future__ import annotations
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streamproc_plugins.training.quantize import QuantizationReport
+
+
+class Target(StrEnum):
+    """What the numbers become."""
+
+    float16 = "float16"
+    dynamic = "dynamic"
+    int8 = "int8"
+
+
+def quantize(
+    model: Annotated[str, typer.Argument(help="name or folder of a Keras, SavedModel or ONNX model")],
+    to: Annotated[Target, typer.Option("--to", help="float16, dynamic (8-bit weights), or int8 (values too)")],
+    out: Annotated[Path, typer.Option("--out", help="folder that the new model goes to")],
+    data: Annotated[Path | None, typer.Option("--data", help="pictures or clips like those of a run")] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="at most so many of them")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Make a smaller, faster variant of a net, and compare size, speed and answers."""
+    # before TensorFlow is loaded: its start tells of things that no user can do anything about
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from streamproc.models import ModelStore
+    from streamproc_plugins.training.quantize import quantize as run
+
+    report = run(model, to.value, out, store=ModelStore(), data=data, samples=samples)
+    typer.echo(json.dumps(report.to_json(), indent=2) if as_json else _table(report, out))
+
+
+def _table(report: QuantizationReport, out: Path) -> str:
+    from streamproc.evaluation.tables import columns
+
+    sides = [report.before, report.after]
+    rows = [(side.name, f"{side.bytes / 1e6:.2f}", f"{side.ms:.2f}") for side in sides]
+    rows.append(("after / before", f"{report.size_ratio:.2f}", f"{report.time_ratio:.2f}"))
+    figures = [
+        ("same best answer", f"{report.same_best:.1%}"),
+        ("mean difference", f"{report.mean_difference:.4g}"),
+        ("largest difference", f"{report.most_difference:.4g}"),
+        ("spread of the outputs", f"{report.spread:.4g}"),
+    ]
+    told = f"measured on {report.inputs} inputs ({report.measured_on})"
+    return "\n".join([
+        columns(("model", "MB", "ms"), rows), "",
+        columns(("answers", "value"), figures), "",
+        told, f"model folder: {out}",
+    ])  # fmt: skip
+
+
+__all__ = ["quantize"]

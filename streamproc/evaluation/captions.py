@@ -1,0 +1,163 @@
+"""Captions against reference sentences: BLEU and CIDEr-D.
+
+BLEU: Papineni et al., ACL 2002, over the whole corpus, with the nearest reference's length. CIDEr-D: Vedantam et al.,
+CVPR 2015, as COCO's server reports it under the name CIDEr: n-grams to 4, document frequencies from the references,
+clipped counts, a Gaussian penalty for the length (sigma 6), times 10. Words are lower-cased and freed of punctuation,
+as COCO's tokeniser does it; there is no stemming.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamproc.evaluation.tables import figures, read_json, to_json
+
+ORDER = 4
+"""longest n-gram"""
+SIGMA = 6.0
+
+Grams = Counter[tuple[str, ...]]
+
+_CLITIC = re.compile(r"(?<=[a-z])(n't|'(?:s|m|d|re|ve|ll))\b")
+_WORD = re.compile(r"n't|'(?:s|m|d|re|ve|ll)\b|[^\W_]+(?:[-.][^\W_]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionReport:
+    """Means over the corpus."""
+
+    bleu: tuple[float, ...]
+    """BLEU-1 to BLEU-4, 0..1"""
+    cider: float
+    """CIDEr-D, 0..10"""
+    captions: int
+
+    def table(self) -> str:
+        """One line a figure."""
+        return figures(self._figures())
+
+    def to_json(self) -> str:
+        """One object."""
+        return to_json(self._figures())
+
+    def _figures(self) -> dict[str, float | int]:
+        bleu = {f"BLEU-{n}": value for n, value in enumerate(self.bleu, start=1)}
+        return {**bleu, "CIDEr": self.cider, "captions": self.captions}
+
+
+def words(sentence: str) -> list[str]:
+    """Lower-case words without punctuation; clitics stand alone ("man's" is two words), as in the Penn Treebank."""
+    return _WORD.findall(_CLITIC.sub(r" \1", sentence.lower()))
+
+
+def evaluate(references: Mapping[Any, Sequence[str]], found: Mapping[Any, str]) -> CaptionReport:
+    """Score one caption for each picture against its references.
+
+    Raises `ValueError` where a caption has no reference, or there is no caption.
+    """
+    if not found:
+        raise ValueError("there are no captions, so there is nothing to score")
+    if strange := [key for key in found if not references.get(key)]:
+        raise ValueError(f"the picture {strange[0]!r} has a caption but no reference; do the files belong together?")
+    said = {key: words(text) for key, text in found.items()}
+    known = {key: [words(text) for text in references[key]] for key in found}
+    pairs = [(said[key], known[key]) for key in found]
+    return CaptionReport(bleu=bleu(pairs), cider=cider(pairs), captions=len(pairs))
+
+
+def read_references(path: Path) -> dict[Any, list[str]]:
+    """Sentences by picture from COCO's caption JSON: `{"annotations": [{"image_id", "caption"}, ...]}`.
+
+    Raises `ValueError` for a file of another form.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        raise ValueError(f"{path} has no list `annotations`, expected COCO's caption JSON")
+    found: dict[Any, list[str]] = {}
+    for key, text in _rows(path, content["annotations"]):
+        found.setdefault(key, []).append(text)
+    return found
+
+
+def read_found(path: Path) -> dict[Any, str]:
+    """One sentence by picture from a list of `{"image_id", "caption"}`, as COCO's results are."""
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise ValueError(f"{path} is {type(content).__name__}, expected a list of image_id and caption")
+    return dict(_rows(path, content))
+
+
+def _rows(path: Path, items: Sequence[Any]) -> Iterator[tuple[Any, str]]:
+    for number, item in enumerate(items):
+        if not isinstance(item, dict) or not isinstance(item.get("caption"), str) or "image_id" not in item:
+            raise ValueError(f"{path}: item {number} has no image_id or no caption")
+        yield item["image_id"], item["caption"]
+
+
+def bleu(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> tuple[float, ...]:
+    """BLEU-1 to BLEU-4 of a corpus of (caption, references) in words."""
+    right, asked = [0] * ORDER, [0] * ORDER
+    length = wanted = 0
+    for caption, references in pairs:
+        length += len(caption)
+        wanted += min((len(r) for r in references), key=lambda n: (abs(n - len(caption)), n))
+        for n in range(1, ORDER + 1):
+            grams = ngrams(caption, n)
+            most: Grams = Counter()
+            for reference in references:
+                most |= ngrams(reference, n)
+            right[n - 1] += (grams & most).total()
+            asked[n - 1] += grams.total()
+    brevity = 1.0 if length >= wanted else math.exp(1 - wanted / length) if length else 0.0
+    scores, product = [], 1.0
+    for n, (good, of) in enumerate(zip(right, asked, strict=True), start=1):
+        product *= good / of if of else 0.0
+        scores.append(brevity * product ** (1 / n))
+    return tuple(scores)
+
+
+def cider(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> float:
+    """CIDEr-D of a corpus of (caption, references) in words; 0 for a corpus of one, whose words tell nothing apart."""
+    seen: list[Grams] = [Counter() for _ in range(ORDER)]
+    for _, references in pairs:
+        for n in range(1, ORDER + 1):
+            seen[n - 1].update({gram for reference in references for gram in ngrams(reference, n)})
+    size = math.log(len(pairs))
+    scores = []
+    for caption, references in pairs:
+        close = [
+            sum(
+                _similar(ngrams(caption, n), ngrams(reference, n), seen[n - 1], size)
+                * math.exp(-((len(caption) - len(reference)) ** 2) / (2 * SIGMA**2))
+                for reference in references
+            )
+            for n in range(1, ORDER + 1)
+        ]
+        scores.append(10 * sum(close) / ORDER / len(references))
+    return sum(scores) / len(scores)
+
+
+def _similar(caption: Grams, reference: Grams, seen: Grams, size: float) -> float:
+    """Cosine of the two tf-idf vectors, the caption's clipped to the reference's."""
+
+    def weigh(grams: Grams) -> dict[tuple[str, ...], float]:
+        return {gram: count * (size - math.log(max(1, seen[gram]))) for gram, count in grams.items()}
+
+    ours, theirs = weigh(caption), weigh(reference)
+    norm = math.hypot(*ours.values()) * math.hypot(*theirs.values())
+    inner = sum(min(value, theirs[gram]) * theirs[gram] for gram, value in ours.items() if gram in theirs)
+    return inner / norm if norm else 0.0
+
+
+def ngrams(sentence: Sequence[str], n: int) -> Grams:
+    """How often each run of `n` words occurs."""
+    return Counter(tuple(sentence[i : i + n]) for i in range(len(sentence) - n + 1))
+
+
+__all__ = ["CaptionReport", "bleu", "cider", "evaluate", "ngrams", "read_found", "read_references", "words"]

@@ -1,0 +1,62 @@
+"""`streamproc eval ...` over files, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from streamproc.cli import app
+from streamproc.errors import StreamprocError
+from streamproc.evaluation.flow import write_flo
+
+
+def call(*words: str | Path) -> str:
+    result = CliRunner().invoke(app, ["eval", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_flow_is_scored_as_a_table_and_as_json(tmp_path: Path) -> None:
+    write_flo(tmp_path / "a.flo", np.zeros((4, 4, 2), np.float32))
+    write_flo(tmp_path / "b.flo", np.full((4, 4, 2), (3, 4), np.float32))
+    assert "epe       5.0000" in call("flow", tmp_path / "a.flo", tmp_path / "b.flo")
+    assert json.loads(call("flow", tmp_path / "a.flo", tmp_path / "b.flo", "--json"))["over_3px"] == 1
+
+
+def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StreamprocError, match=r"No such file.*a\.flo"):
+        call("flow", tmp_path / "a.flo", tmp_path / "b.flo")
+    result = CliRunner().invoke(app, ["eval", "flow", str(tmp_path / "a.flo")])
+    assert result.exit_code == 2
+    assert "got neither" in result.output
+
+
+def test_labels_clusters_and_captions_are_scored_from_files(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text("path,label\na,cat\nb,dog\n")
+    (tmp_path / "found.csv").write_text("path,label\na,cat\nb,cat\n")
+    assert "top-1 accuracy     0.5000" in call("classification", tmp_path / "truth.csv", tmp_path / "found.csv")
+    assert json.loads(call("faces", tmp_path / "truth.csv", tmp_path / "found.csv", "--json"))["BCubed recall"] == 1
+    (tmp_path / "t.json").write_text(json.dumps({"annotations": [{"image_id": 1, "caption": "a red car"}]}))
+    (tmp_path / "f.json").write_text(json.dumps([{"image_id": 1, "caption": "A red car!"}]))
+    assert "BLEU-3    1.0000" in call("caption", tmp_path / "t.json", tmp_path / "f.json")
+
+
+def test_boxes_and_points_are_scored_from_cocos_files(tmp_path: Path) -> None:
+    points = [value for i in range(17) for value in (5 * i, i, 2)]
+    item = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 90, 20], "keypoints": points}
+    truth = {"images": [{"id": 1}], "categories": [{"id": 1, "name": "person"}], "annotations": [item]}
+    (tmp_path / "t.json").write_text(json.dumps(truth))
+    (tmp_path / "f.json").write_text(json.dumps([item | {"score": 1}]))
+    for command in ("detection", "pose"):
+        assert json.loads(call(command, tmp_path / "t.json", tmp_path / "f.json", "--json"))["figures"]["AP"] == 1
+
+
+def test_tracking_goes_by_its_old_name_too(tmp_path: Path) -> None:
+    (tmp_path / "gt.txt").write_text("1,1,10,10,20,20,1,-1,-1,-1\n2,1,10,10,20,20,1,-1,-1,-1\n")
+    told = call("tracking", tmp_path / "gt.txt", tmp_path / "gt.txt")
+    assert "IDF1" in told
+    assert told == call("mot", tmp_path / "gt.txt", tmp_path / "gt.txt")
