@@ -128,7 +128,7 @@ def happened(*told: dict[str, Any]) -> str:
         ([{"type": "zone.entered", "label": "person", "zone": "loading_dock"}], "A person enters the loading dock."),
         ([{"type": "zone.entered", "label": "person", "zone": "yard"}] * 3, "Three people enter the yard."),
         ([{"type": "line.crossed", "label": "car", "line": "gate"}], "A car crosses the gate."),
-        ([{"type": "line.crossed", "label": "bus", "line": "A", "direction": "out"}] * 2, "Two buses cross the A (out)."),
+        ([{"type": "line.crossed", "label": "bus", "line": "A", "direction": "in"}] * 2, "Two buses cross the A (in)."),
         ([{"type": "zone.crowded", "zone": "hall", "count": 9}], "The hall is crowded with nine in it."),
         ([{"type": "object.left", "label": "suitcase"}], "A suitcase is left behind."),
         ([{"type": "pose.fall"}], "A person falls."),

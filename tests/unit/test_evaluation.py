@@ -53,11 +53,11 @@ def test_labels_come_from_csv_files_ranked_by_score(tmp_path: Path) -> None:
 
 def test_bcubed_of_a_worked_example() -> None:
     """Two clusters of three; in the second one is of another person."""
-    score = bcubed(["a", "a", "a", "b", "b", "a"], [1, 1, 1, 2, 2, 2])
+    score = bcubed([1, 1, 1, 2, 2, 2], ["a", "a", "a", "b", "b", "a"])
     assert score.precision == pytest.approx((3 * 1 + 2 * 2 / 3 + 1 / 3) / 6)
     assert score.recall == pytest.approx((3 * 3 / 4 + 1 / 4 + 2 * 1) / 6)
     report = evaluate_clusters({"x": ["a"], "y": ["a"]}, {"x": ["1"], "y": ["1"]})
-    assert (report.score.f, report.clusters) == (1.0, 1)
+    assert (report.score.f1, report.clusters) == (1.0, 1)
     with pytest.raises(ValueError, match="in the truth only"):
         evaluate_clusters({"x": ["a"]}, {})
 
