@@ -1,5 +1,6 @@
-"""Captions: sentences about windows of time, from templates or from a vision-language model."""
+"""Captions: sentences about windows of time, from templates, a net of one's own, or a vision-language model."""
 
+from streamproc_plugins.captioning.net_plugin import CaptionNet, CaptionNetOptions
 from streamproc_plugins.captioning.plugin import Captions, CaptionsOptions
 
-__all__ = ["Captions", "CaptionsOptions"]
+__all__ = ["CaptionNet", "CaptionNetOptions", "Captions", "CaptionsOptions"]

@@ -108,12 +108,12 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
     from streamproc_plugins.training.export import model_name
     from streamproc_plugins.training.pictures import PictureSettings, read_pictures, train_pictures
 
-    course = _course(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
+    course = course_of(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
     settings = PictureSettings(
         out=out, name=model_name(name or out.name), mode=mode.value, net=net.value, size=(size, size), width=width,
         weights=weights, base=base, head=head.value, alike=not different, resize=fit.value, course=course,
     )  # fmt: skip
-    with _telling() as teller:
+    with telling() as teller:
         outcome = train_pictures(read_pictures(data, group.value), settings, teller)
     _show(outcome, as_json)
 
@@ -147,17 +147,17 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     from streamproc_plugins.training.clips import ClipSettings, read_clips, train_clips
     from streamproc_plugins.training.export import model_name
 
-    course = _course(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
+    course = course_of(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
     settings = ClipSettings(
         out=out, name=model_name(name or out.name), net=net, frames=frames, rate=clip_rate, size=(size, size),
         width=width, course=course,
     )  # fmt: skip
-    with _telling() as teller:
+    with telling() as teller:
         outcome = train_clips(read_clips(data, lists, split, group.value), settings, teller)
     _show(outcome, as_json)
 
 
-def _course(  # noqa: PLR0913, PLR0917 - the options that both commands have
+def course_of(  # noqa: PLR0913, PLR0917 - the options that both commands have
     epochs: int, patience: int, batch: int, rate: float, validation: float, seed: int, balance: bool, variation: Any
 ) -> CourseSettings:
     from streamproc_plugins.training.course import CourseSettings
@@ -178,7 +178,7 @@ def _variation(augment: bool, flip: bool) -> Any:
 
 
 @contextmanager
-def _telling() -> Iterator[Teller]:
+def telling() -> Iterator[Teller]:
     """Sentences on stderr, and a bar over the batches of an epoch where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -200,4 +200,4 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     typer.echo(outcome.report.to_json() if as_json else outcome.table())
 
 
-__all__ = ["action", "classification"]
+__all__ = ["action", "classification", "course_of", "telling"]

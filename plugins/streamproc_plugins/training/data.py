@@ -167,27 +167,33 @@ def read_segments(path: Path) -> Dataset:
     Paths are relative to the CSV's folder. Without `group` the file is the group, so that segments of one recording
     stay together. `side` is `train` or `val`. Raises `TrainingError` naming each line that is wrong.
     """
+    samples = read_rows(path)
+    return Dataset(samples=tuple(samples), labels=tuple(sorted({sample.label for sample in samples})))
+
+
+def read_rows(path: Path, column: str = "label") -> list[Sample]:
+    """The rows of such a CSV; the label stands in another `column` where it is named."""
     samples, wrong = [], []
     with path.open(encoding="utf-8-sig", newline="") as source:
         reader = csv.DictReader(source)
-        if not {"path", "label"} <= set(reader.fieldnames or ()):
+        if not {"path", column} <= set(reader.fieldnames or ()):
             columns = ", ".join(reader.fieldnames or ()) or "none"
-            raise TrainingError(f"{path} has the columns {columns}, expected path,label[,start_s,end_s,group,side]")
+            raise TrainingError(f"{path} has the columns {columns}, expected path,{column}[,start_s,end_s,group,side]")
         for row in reader:
             try:
-                samples.append(_segment({k: v.strip() for k, v in row.items() if k and v}, path.parent))
+                samples.append(_segment({k: v.strip() for k, v in row.items() if k and v}, path.parent, column))
             except ValueError as error:
                 wrong.append(f"  {path}:{reader.line_num}: {error}")
     if wrong:
         more = f"\n  ... and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise TrainingError("\n".join([f"{len(wrong)} lines are wrong:", *wrong[:10]]) + more)
-    return Dataset(samples=tuple(samples), labels=tuple(sorted({sample.label for sample in samples})))
+    return samples
 
 
-def _segment(row: Mapping[str, str], folder: Path) -> Sample:
-    name, label, side = row.get("path", ""), row.get("label", ""), row.get("side", "")
+def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
+    name, label, side = row.get("path", ""), row.get(column, ""), row.get("side", "")
     if not name or not label:
-        raise ValueError("no path or no label")
+        raise ValueError(f"no path or no {column}")
     if side and side.lower() not in _SIDES:
         raise ValueError(f"the side {side!r}, expected train or val")
     if not (folder / name).is_file():
@@ -230,5 +236,6 @@ __all__ = [
     "groups_of",
     "on_side",
     "read_folder",
+    "read_rows",
     "read_segments",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,13 @@ def save_entry(folder: Path, entry: ModelEntry, file: str, content: bytes) -> No
     _manifest(folder, entry.model_copy(update={"files": (ModelFile(name=file),)}))
 
 
+def save_parts(folder: Path, entry: ModelEntry, parts: Mapping[str, Callable[[Path], Any]]) -> None:
+    """Write the files of a model of several parts, each by its function, then the manifest that names them."""
+    for file, write in parts.items():
+        _replace(folder / file, write)
+    _manifest(folder, entry)
+
+
 def save_report(folder: Path, values: Any) -> None:
     """Write what is known of the training as JSON."""
     text = json.dumps(values, indent=1)
@@ -108,5 +115,6 @@ __all__ = [
     "save_bytes",
     "save_entry",
     "save_keras",
+    "save_parts",
     "save_report",
 ]

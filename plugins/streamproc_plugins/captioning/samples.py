@@ -1,0 +1,99 @@
+"""Clips and pictures with sentences, from CSV files and COCO's captions, as samples for the training loop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from streamproc.media.stills import PICTURE_SUFFIXES
+from streamproc_plugins.training.data import Sample, TrainingError, read_rows
+from streamproc_plugins.training.lists import read_captions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A clip or picture, and what people said about it."""
+
+    sample: Sample
+    """its label is its place, `path@start`"""
+    sentences: tuple[str, ...]
+
+
+def read_told(path: Path, pictures: Path | None = None) -> tuple[Told, ...]:
+    """A CSV with `path,caption[,start_s,end_s,group,side]`, a row a sentence; or COCO's caption JSON.
+
+    pictures: the folder of COCO's pictures. Rows of the same file and time belong together. Raises `TrainingError`
+    naming what is wrong.
+    """
+    if not path.is_file():
+        raise TrainingError(
+            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; give a CSV with path,caption in each row, "
+            "or COCO's caption JSON"
+        )
+    if path.suffix.lower() == ".json":
+        rows = read_captions(path, pictures or path.parent)
+        return tuple(
+            Told(sample=Sample(path=row.path, label=str(row.path), group=str(row.path)), sentences=row.captions)
+            for row in rows
+        )
+    found: dict[str, list[Sample]] = {}
+    for row in read_rows(path, "caption"):
+        found.setdefault(f"{row.path}@{row.start_s}", []).append(row)
+    return tuple(
+        Told(sample=replace(rows[0], label=place), sentences=tuple(row.label for row in rows))
+        for place, rows in found.items()
+    )
+
+
+def are_pictures(told: Sequence[Told]) -> bool:
+    """Whether all are pictures; `TrainingError` where only some are."""
+    stills = [item.sample.path.suffix.lower() in PICTURE_SUFFIXES for item in told]
+    if any(stills) and not all(stills):
+        raise TrainingError("pictures and clips are mixed; train on the one or the other")
+    return all(stills)
+
+
+def split_told(told: Sequence[Told], share: float, seed: int = 0) -> tuple[tuple[Told, ...], tuple[Told, ...]]:
+    """For training, and about `share` of them kept back: whole groups, chosen by a hash of seed and name.
+
+    Where the samples say themselves on which side they are, that is taken. Raises `TrainingError` where one side would
+    be empty.
+    """
+    if any(item.sample.side for item in told):
+        kept = [item.sample.side == "validation" for item in told]
+    else:
+        held = _held_back(told, share, seed)
+        kept = [item.sample.group in held for item in told]
+    training = tuple(item for item, back in zip(told, kept, strict=True) if not back)
+    validation = tuple(item for item, back in zip(told, kept, strict=True) if back)
+    if not training or not validation:
+        raise TrainingError(
+            f"{len(told)} clips or pictures with captions in {len({item.sample.group for item in told})} groups can't "
+            "be split; at least two groups are needed"
+        )
+    return training, validation
+
+
+def _held_back(told: Sequence[Told], share: float, seed: int) -> set[str]:
+    sizes: dict[str, int] = {}
+    for item in told:
+        sizes[item.sample.group] = sizes.get(item.sample.group, 0) + 1
+    held: set[str] = set()
+    count = 0
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest()):
+        if count and count + sizes[group] / 2 > share * len(told):
+            continue
+        if len(held) + 1 < len(sizes):
+            held.add(group)
+            count += sizes[group]
+    return held
+
+
+def references(told: Sequence[Told]) -> Mapping[str, Sequence[str]]:
+    """The sentences by sample, as the metrics want them."""
+    return {item.sample.label: item.sentences for item in told}
+
+
+__all__ = ["Told", "are_pictures", "read_told", "references", "split_told"]

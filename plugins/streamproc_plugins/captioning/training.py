@@ -1,0 +1,277 @@
+"""`streamproc train caption`: from clips or pictures with sentences to a model that `caption_net` runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.evaluation.captions import CaptionReport, evaluate
+from streamproc.models import InputSpec, ModelEntry, ModelFile
+from streamproc_plugins.captioning.decoder import Weights, caption
+from streamproc_plugins.captioning.net_plugin import DECODE
+from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
+from streamproc_plugins.captioning.samples import Told, are_pictures, references, split_told
+from streamproc_plugins.captioning.vocabulary import PAD, Vocabulary
+from streamproc_plugins.training.augment import Augmentation
+from streamproc_plugins.training.batches import Batch, Feed
+from streamproc_plugins.training.charts import curves, save_png
+from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.data import TrainingError
+from streamproc_plugins.training.export import prepare_folder, save_parts, save_report
+from streamproc_plugins.training.fit import Epoch, History, Watch, compile_net, fit
+from streamproc_plugins.training.loading import Cache, Load, clip_loader, picture_loader
+from streamproc_plugins.training.logs import EventLog
+
+F32 = NDArray[np.float32]
+
+TASK = "captioning"
+ENCODER_FILE, DECODER_FILE = "encoder.keras", "decoder.npz"
+_WINDOWS = 4
+"""of a long segment so many clips' length is read, from its middle"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionSettings:
+    """What is particular to captions."""
+
+    out: Path
+    name: str
+    encoder: EncoderKind = "2d"
+    frames: int = 8
+    """pictures in a clip; pictures alone always have 1"""
+    rate: float = 4.0
+    """pictures a second of media time"""
+    size: tuple[int, int] = (112, 112)
+    """(width, height)"""
+    width: float = 1.0
+    longest: int = 20
+    """words of a sentence, start and end mark counted"""
+    least: int = 1
+    """words that occur less often are unknown"""
+    beam: int = 3
+    course: CourseSettings = field(default_factory=lambda: CourseSettings(augmentation=Augmentation(flip=False)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionOutcome:
+    """What came out."""
+
+    folder: Path
+    report: CaptionReport
+    """on what was kept back"""
+    history: History
+    examples: tuple[tuple[str, str, str], ...]
+    """sample, what was said, what people said"""
+
+    def table(self) -> str:
+        """For people."""
+        lines = [f"  {said or '(nothing)'}   (people: {people})" for _, said, people in self.examples]
+        return "\n".join(
+            [self.report.table(), "", "of what was kept back:", *lines, "", f"model folder: {self.folder}"]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CaptionFeed:
+    """Batches for the loop that fits: pictures and the words so far, the words that follow, which of them count."""
+
+    feed: Feed
+    """of (clip, sentence) pairs; its class ids are rows of `sentences`"""
+    sentences: NDArray[np.int64]
+    """(S, L) word numbers"""
+    flow: bool
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return self.feed.steps
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of this epoch, from 0."""
+        return map(self._worded, self.feed.epoch(number))
+
+    def held_back(self) -> Iterator[Batch]:
+        """What was kept back."""
+        return map(self._worded, self.feed.held_back())
+
+    def _worded(self, batch: Batch) -> Batch:
+        rows = self.sentences[batch.y]
+        x = {**net_input(batch.x, self.flow), "words": rows[:, :-1].astype(np.int32)}
+        return Batch(x, rows[:, 1:], (rows[:, 1:] != PAD).astype(np.float32))
+
+
+def net_input(pictures: F32, flow: bool) -> dict[str, F32]:
+    """`rgb` float32 (N, T, h, w, 3), or `flow` (N, T, h, w, 2) between the pictures (N, T + 1, h, w, 3)."""
+    if not flow:
+        return {"rgb": pictures}
+    return {"flow": np.stack([_flow_of(clip) for clip in pictures])}
+
+
+def _flow_of(clip: F32) -> F32:
+    """Dense inverse search (Kroeger et al., ECCV 2016) between neighbours, as the engine computes it for clips."""
+    import cv2
+
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grays = [cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_RGB2GRAY) for picture in clip]
+    return np.stack([np.array(method.calc(a, b, None), np.float32) for a, b in pairwise(grays)])  # type: ignore[call-overload]
+
+
+def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Teller) -> CaptionOutcome:
+    """Train and write the model folder; `TrainingError` says what is in the way."""
+    import keras
+
+    settings.course.check()
+    prepare_folder(settings.out)
+    training, validation = split_told(told, settings.course.validation, settings.course.seed)
+    vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
+    stills = are_pictures(told)
+    if stills and settings.encoder != "2d":
+        raise TrainingError(f"pictures have no motion for the encoder {settings.encoder!r}; take 2d")
+    teller.say(
+        f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} kept back, "
+        f"{len(vocabulary)} words"
+    )
+    frames = 1 if stills else settings.frames
+    net = NetSettings(
+        encoder=settings.encoder, frames=frames, size=settings.size, words=len(vocabulary), longest=settings.longest,
+        width=settings.width,
+    )  # fmt: skip
+    keras.utils.set_random_seed(settings.course.seed)
+    captioner = build(net)
+    feed = _feed(training, validation, vocabulary, settings, net, _loader(settings, stills, frames))
+    history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, teller)
+    return _finish(captioner, feed, validation, vocabulary, settings, history)
+
+
+def _loader(settings: CaptionSettings, stills: bool, frames: int) -> Load:
+    if stills:
+        spec = InputSpec(width=settings.size[0], height=settings.size[1], layout="NHWC", colour="rgb")
+        return picture_loader(spec)
+    return clip_loader(settings.size, settings.rate, _WINDOWS * (frames + 1))
+
+
+def _feed(
+    training: Sequence[Told],
+    validation: Sequence[Told],
+    vocabulary: Vocabulary,
+    settings: CaptionSettings,
+    net: NetSettings,
+    load: Load,
+) -> CaptionFeed:
+    pairs = [[(item.sample, text) for item in side for text in item.sentences] for side in (training, validation)]
+    sentences = vocabulary.encode([text for side in pairs for _, text in side], settings.longest)
+    flow = net.encoder == "flow"
+    feed = Feed(
+        load=Cache(load),
+        training=[sample for sample, _ in pairs[0]],
+        validation=[sample for sample, _ in pairs[1]],
+        training_ids=np.arange(len(pairs[0])),
+        validation_ids=np.arange(len(pairs[1])) + len(pairs[0]),
+        weights=np.ones(len(sentences), np.float32),
+        frames=net.frames + flow,
+        size=settings.course.batch,
+        seed=settings.course.seed,
+        augmentation=settings.course.augmentation,
+    )
+    return CaptionFeed(feed=feed, sentences=sentences, flow=flow)
+
+
+def _fit(
+    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, teller: Teller
+) -> History:
+    compile_net(captioner.model, settings.course.fit)
+
+    def score(model: Any) -> tuple[float, float]:
+        loss = right = words = 0.0
+        for batch in feed.held_back():
+            log_p = _log_softmax(np.asarray(model.predict_on_batch(batch.x), np.float64))
+            chosen = np.take_along_axis(log_p, batch.y[..., None], axis=2)[..., 0]
+            loss -= float((chosen * batch.weight).sum())
+            right += float(((log_p.argmax(axis=2) == batch.y) * batch.weight).sum())
+            words += float(batch.weight.sum())
+        return loss / words, right / words
+
+    with EventLog(settings.out / "tensorboard") as log:
+
+        def note(epoch: Epoch) -> None:
+            teller.say(
+                f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; kept back: loss "
+                f"{epoch.val_loss:.3f} a word, {epoch.val_accuracy:.3f} of the words right; rate {epoch.rate:g}"
+            )
+            values = asdict(epoch)
+            log.scalars(values.pop("number"), values)
+
+        watch = Watch(batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out))
+        return fit(captioner.model, feed, score, settings.course.fit, watch)
+
+
+def _finish(
+    captioner: Captioner,
+    feed: CaptionFeed,
+    validation: Sequence[Told],
+    vocabulary: Vocabulary,
+    settings: CaptionSettings,
+    history: History,
+) -> CaptionOutcome:
+    said = say_all(captioner, feed, validation, vocabulary, settings.beam)
+    report = evaluate(references(validation), said)
+    save_png(settings.out / "curves.png", curves(history))
+    values = {
+        "kept_back": json.loads(report.to_json()),
+        "history": history.to_json(),
+        "captions": said,
+        "settings": {**asdict(settings), "out": settings.out.name},
+    }
+    save_report(settings.out, values)
+    examples = tuple((item.sample.label, said[item.sample.label], item.sentences[0]) for item in validation[:5])
+    return CaptionOutcome(folder=settings.out, report=report, history=history, examples=examples)
+
+
+def say_all(
+    captioner: Captioner, feed: CaptionFeed, told: Sequence[Told], vocabulary: Vocabulary, beam: int
+) -> dict[str, str]:
+    """A caption of each sample, by its label."""
+    weights = Weights.of(captioner.decoder_arrays(), len(vocabulary))
+    said = {}
+    for item in told:
+        pictures = feed.feed.as_is(item.sample)[None].astype(np.float32)
+        (given,) = net_input(pictures, feed.flow).values()
+        regions = np.asarray(captioner.encoder(given, training=False), np.float32)[0]
+        longest = feed.sentences.shape[1] - 1
+        said[item.sample.label] = vocabulary.decode(caption(weights, regions, beam, longest).words)
+    return said
+
+
+def _entry(settings: CaptionSettings, net: NetSettings, vocabulary: Vocabulary) -> ModelEntry:
+    spec = InputSpec(
+        width=net.size[0], height=net.size[1], layout="NDHWC", colour="rgb", frames=net.frames
+    )  # fmt: skip
+    return ModelEntry(
+        name=settings.name, task=TASK, runtime="keras", decode=DECODE, input=spec, labels=vocabulary.words,
+        note=f"captions of {net.frames} pictures at {settings.rate:g} a second, encoder {net.encoder}",
+        licence="your own", source="trained with streamproc",
+        files=(ModelFile(name=ENCODER_FILE), ModelFile(name=DECODER_FILE)),
+    )  # fmt: skip
+
+
+def _save(captioner: Captioner, entry: ModelEntry, folder: Path) -> None:
+    def arrays(path: Path) -> None:
+        with path.open("wb") as target:
+            np.savez(target, **captioner.decoder_arrays())  # type: ignore[arg-type]
+
+    save_parts(folder, entry, {ENCODER_FILE: captioner.encoder.save, DECODER_FILE: arrays})
+
+
+def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = x - x.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+__all__ = ["DECODER_FILE", "CaptionFeed", "CaptionOutcome", "CaptionSettings", "net_input", "train_captions"]
