@@ -93,6 +93,10 @@ class Results:
         found: ResultT = self._found[(plugin, kind)]
         return found
 
+    def has_giver(self, kind: type[Result | Flow]) -> bool:
+        """True where an earlier plugin gives results of exactly this class, if not for this frame."""
+        return kind in self._inputs or any(given is kind for _, given in self._found)
+
     def all(self, kind: type[ResultT]) -> dict[str, ResultT]:
         """By plugin name, in the order of the chain: every result of this class or derived from it."""
         return {name: found for (name, given), found in self._found.items() if issubclass(given, kind)}

@@ -122,6 +122,33 @@ def test_every_other_kind_of_result_leaves_its_mark(tmp_path: Path) -> None:
     assert marks[180:, :].any()
 
 
+class There(FramePlugin[Options]):
+    """Somebody on the left."""
+
+    gives = (Poses,)
+    x = 80.0
+
+    def process(self, frame: Frame, past: Any) -> Any:
+        points = np.full((1, 17, 3), 0.9, np.float32)
+        points[0, :, 0] = self.x
+        points[0, :, 1] = np.arange(60, 145, 5)
+        return [Poses(keypoints=points, score=np.ones(1, np.float32))]
+
+
+class Here(There):
+    """The same person on the right."""
+
+    x = 240.0
+
+
+def test_poses_made_of_others_stand_for_them(tmp_path: Path) -> None:
+    chain = [plugin_plan(There), plugin_plan(Here), plugin_plan(Annotate, path=str(tmp_path / "v.mp4"), draw=["poses"])]
+    run_chain(chain, frames())
+    marks = changed(read(tmp_path / "v.mp4")[1][0])
+    assert marks[:, 200:280].any()
+    assert not marks[:, :120].any()
+
+
 class Alarm(FramePlugin[Options]):
     """Tells one event at the first frame."""
 

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc import MissingInput, PluginError, Poses
+from streamproc import Detections, Frame, FramePlugin, MissingInput, Options, PluginError, Poses, Results
 from streamproc.models import Fit
-from streamproc.testing import make_detections, make_frame, make_tracks, run_plugin
+from streamproc.testing import (
+    make_detections,
+    make_frame,
+    make_frames,
+    make_info,
+    make_tracks,
+    plugin_plan,
+    run_chain,
+    run_plugin,
+)
 from streamproc_plugins.pose import Pose
 from streamproc_plugins.pose.matching import alike, areas, owners, seen_boxes
 from streamproc_plugins.pose.top_down import keypoints_back, square
@@ -122,6 +131,23 @@ def test_bottom_up_poses_get_the_ids_of_the_tracks_they_lie_in(tmp_path: Path) -
 def test_without_boxes_top_down_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="bottom-up"):
         run_plugin(Pose, [wide()], model=movenet(tmp_path / "net"))
+
+
+class Seldom(FramePlugin[Options]):
+    """Somebody, in every other frame."""
+
+    gives = (Detections,)
+
+    def process(self, frame: Frame, past: Results) -> list[Detections]:
+        return [] if frame.index % 2 else [make_detections((100, 60, 140, 160))]
+
+
+def test_where_boxes_come_more_seldom_so_do_poses(tmp_path: Path) -> None:
+    info = make_info(width=400, height=200)
+    chain = [plugin_plan(Seldom), plugin_plan(Pose, model=movenet(tmp_path / "net"))]
+    run = run_chain(chain, make_frames(24, info=info), watch=Pose)
+    assert len(run.all(Poses)) == 12
+    assert run.report.streams[0].plugins[-1].verdicts.get("failed", 0) == 0
 
 
 def test_nets_that_dont_fit_are_refused_with_both_shapes(tmp_path: Path) -> None:

@@ -63,16 +63,18 @@ class Pose(FramePlugin[PoseOptions]):
         self._stride = check_net(self._net, self._spec, entry.decode)
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Poses`, best first."""
+        """One `Poses`, best first; nothing where boxes are looked for at another rate and weren't in this frame."""
         tracks = past.get(Tracks)
         found = tracks if tracks is not None else past.get(Detections)
         if self.options.mode == "bottom-up":
             points, score = self._all(frame)
             ids = None if tracks is None else owners(points, tracks, self.options.labels)
         elif found is None:
+            if past.has_giver(Detections) or past.has_giver(Tracks):
+                return []
             raise MissingInput(
-                "pose in top-down mode looks at boxes, but no earlier plugin gave Detections or Tracks for this frame; "
-                "put one in front, or set mode: bottom-up"
+                "pose in top-down mode looks at boxes, but no earlier plugin gives Detections or Tracks; put one in "
+                "front, or set mode: bottom-up"
             )
         else:
             rows = self._worth(found)
