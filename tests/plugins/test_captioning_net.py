@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc import Caption, ModelError
+from streamproc import Caption, PluginError
 from streamproc.evaluation.captions import evaluate
 from streamproc.media import VideoWriter
 from streamproc.models import ModelStore, add
@@ -139,10 +139,10 @@ def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
         notes.append({"image_id": n, "caption": f"There is a {colour} box on a dark ground"})
     (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": notes}))
     course = CourseSettings(
-        batch=4, validation=0.25, fit=FitSettings(epochs=25, patience=25, rate=5e-3), augmentation=Augmentation.none()
+        batch=3, validation=0.25, fit=FitSettings(epochs=25, patience=25, rate=5e-3), augmentation=Augmentation.none()
     )  # fmt: skip
     settings = CaptionSettings(
-        out=tmp_path / "boxes", name="boxes", size=(SIDE, SIDE), width=0.2, longest=10, course=course
+        out=tmp_path / "boxes", name="boxes", size=(SIDE, SIDE), width=0.2, longest=11, course=course
     )
     outcome = train_captions(read_told(tmp_path / "captions.json"), settings, Teller())
     assert outcome.report.bleu[3] == pytest.approx(1.0)
@@ -196,7 +196,7 @@ def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     store = ModelStore(mirrors=[], cache=tmp_path, download=False)
-    with pytest.raises(ModelError, match="expected a captioner"):
+    with pytest.raises(PluginError, match="expected a captioner"):
         run_plugin(CaptionNet, [make_frame()], models=store, model="mobilenet-v2")
 
 
@@ -209,7 +209,7 @@ def test_a_decoder_that_does_not_fit_is_refused_with_both_shapes(trained: Any, t
         arrays = dict(stored)
     arrays["lstm_bias"] = arrays["lstm_bias"][:-4]
     np.savez(folder / "decoder.npz", **arrays)
-    with pytest.raises(ModelError, match=r"lstm_bias has the shape \(252,\), expected \(256,\)"):
+    with pytest.raises(PluginError, match=r"lstm_bias has the shape \(252,\), expected \(256,\)"):
         run_plugin(CaptionNet, [make_frame()], models=ModelStore(mirrors=[], cache=tmp_path), model=str(folder))
 
 
