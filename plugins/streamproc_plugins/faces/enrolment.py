@@ -59,7 +59,7 @@ class Photographer:
 
     def __init__(self, models: ModelStore, embedding: str) -> None:
         every = QualityOptions(min_eyes=0, min_score=0, min_frontal=0, min_sharpness=0)
-        self._options = FacesOptions(model=DETECTOR, embedding=embedding, quality=every)
+        self._options = FacesOptions(model=DETECTOR, detail="high", embedding=embedding, quality=every)
         self._look = Looker(models, self._options, 640, 640)
         assert self._look.embedder is not None
         self._embed = self._look.embedder

@@ -37,6 +37,9 @@ class FaceTracksOptions(Options):
     min_cosine: float = Field(
         0.1, ge=-1, le=1, description="faces whose embeddings are less alike are different people wherever they are"
     )
+    max_speed: float = Field(
+        4, gt=0, le=1000, description="faces that move faster are others, in widths of the face a second"
+    )
     lost_after: Duration = Field(seconds(0.8), ge=0, description="a track that isn't seen for longer has ended")
     smooth: bool = Field(True, description="smooth the landmarks (one-euro filter)")
     min_cutoff: float = Field(
@@ -64,6 +67,7 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
             TrackerSettings(
                 least_iou=options.min_iou,
                 least_cosine=options.min_cosine,
+                most_speed=options.max_speed,
                 lost_ns=options.lost_after,
                 smooth=smooth,
             )
