@@ -142,7 +142,7 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(shared: Pat
     slower = text.replace(str(tmp_path / "people"), str(tmp_path / "p2")).replace("chain:", "rate: 10\n    chain:")
     seldom = spans(run_text(slower, tmp_path / "s2", shared / "models"), "face.recognised")
     assert [name for name, _, _ in seldom] == ["Miranda", "Lacamoire", "Miranda"]
-    assert np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 5
+    assert np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 16  # `hold`, where a cut isn't seen
 
 
 def test_photos_without_a_good_face_are_refused(shared: Path) -> None:

@@ -48,6 +48,9 @@ class FaceClustersOptions(Options):
         0.5, gt=0, lt=1, description="least cosine at which two people turn out to be one, once they are seen better"
     )
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
+    hold: Duration = Field(
+        seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its id so long"
+    )
     absent_after: Duration = Field(seconds(2), ge=0, description="who is away no longer goes on in the same event")
     expire_after: Duration = Field(
         seconds(30 * 86400),
@@ -121,7 +124,7 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
         track_id, looks = int(faces.track_id[row]), int(faces.looks[row])
-        if looks < self.options.min_looks:
+        if looks < self.options.min_looks or faces.unsure_ns[row] > self.options.hold:
             return "", [], []
         people = self._opened(faces.templates.shape[1])
         merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])

@@ -48,6 +48,8 @@ class FaceTrack:
     """(5, 2), pixels a second"""
     total: F64
     """(D,): sum of the embeddings"""
+    looked_ns: int
+    """when it last had an embedding, or began"""
     looks: int = 0
 
     @property
@@ -79,6 +81,7 @@ class FaceTracker:
             if embedding is not None and embedding.any():
                 track.total = track.total + embedding
                 track.looks += 1
+                track.looked_ns = now_ns
             out.append(track)
         return out
 
@@ -135,6 +138,7 @@ class FaceTracker:
             landmarks=faces.landmarks[row].astype(np.float64),
             speed=np.zeros((5, 2)),
             total=np.zeros(width),
+            looked_ns=now_ns,
         )
         self._next += 1
         self._tracks.append(track)
@@ -175,7 +179,7 @@ def unpacked(text: str, dtype: Any) -> NDArray[Any]:
 
 def _written(track: FaceTrack) -> dict[str, Any]:
     arrays = {name: packed(getattr(track, name)) for name in _ARRAYS}
-    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looks")}
+    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")}
     return {**numbers, **arrays}
 
 

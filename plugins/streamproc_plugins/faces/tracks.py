@@ -89,6 +89,7 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
             track_id=np.array([track.track_id for track in tracks], np.int64),
             age_ns=np.array([frame.pts_ns - track.start_ns for track in tracks], np.int64),
             looks=np.array([track.looks for track in tracks], np.int64),
+            unsure_ns=np.array([frame.pts_ns - track.looked_ns for track in tracks], np.int64),
             templates=templates,
         )
 
