@@ -107,6 +107,7 @@ def gallery(folder: Path) -> dict[str, Any]:
 
 
 CASES: dict[str, Case] = {
+    "blur": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[f] for f in FACES]),
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
     "appearance": Case(embedder, past=[[b] for b in BOXES]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from streamproc import Event, Faces
 from streamproc.evaluation.bcubed import bcubed
 from streamproc.models import ModelStore
 from streamproc.testing import make_frame, run_plugin
+from streamproc_plugins.blur.anonymise import anonymise, grown
 from streamproc_plugins.faces import FaceFinder
+from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
 from streamproc_plugins.faces.detectors import open_detector
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
@@ -142,7 +145,22 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(shared: Pat
     slower = text.replace(str(tmp_path / "people"), str(tmp_path / "p2")).replace("chain:", "rate: 10\n    chain:")
     seldom = spans(run_text(slower, tmp_path / "s2", shared / "models"), "face.recognised")
     assert [name for name, _, _ in seldom] == ["Miranda", "Lacamoire", "Miranda"]
-    assert np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 16  # `hold`, where a cut isn't seen
+    assert (
+        np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 16
+    )  # `hold`, where a cut isn't seen
+
+
+@pytest.mark.parametrize("method", ["mosaic", "fill"])
+def test_nobody_knows_a_face_that_was_covered(shared: Path, method: Any) -> None:
+    photographer = Photographer(store(shared), "mobileface")
+    for file in PEOPLE:
+        rgb = read_photo(shared / f"data/faces/references/{file}.png")
+        faces = photographer.faces(rgb)
+        covered = anonymise(rgb, grown(faces.xyxy, 0.25), method=method)
+        assert len(photographer.faces(covered).xyxy) == 0
+        before = photographer.embed([align(rgb, faces.landmarks[0])])[0]
+        after = photographer.embed([align(covered, faces.landmarks[0])])[0]
+        assert float(before @ after) < 0.25
 
 
 def test_photos_without_a_good_face_are_refused(shared: Path) -> None:

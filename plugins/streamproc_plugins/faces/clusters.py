@@ -24,6 +24,7 @@ from streamproc import (
     TimeReason,
     seconds,
 )
+from streamproc_plugins.annotate.video import file_name
 from streamproc_plugins.faces.people import People
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
 from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, events_of
@@ -82,7 +83,7 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
     def open(self, context: PluginContext) -> None:
         """The folder is opened with the first face, whose length of embedding is that of all."""
         folder = self.options.folder
-        self._folder = None if folder is None else Path(folder.replace("{stream}", _file_name(context.stream.name)))
+        self._folder = None if folder is None else Path(folder.replace("{stream}", file_name(context.stream.name)))
         self._people: People | None = None
         self._kept: Mapping[str, Any] | None = None
         self._visits = Visits(self.options.absent_after)
@@ -203,10 +204,6 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
 def label_of(person: int) -> str:
     """How somebody unknown is called."""
     return f"person {person}"
-
-
-def _file_name(stream: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in stream).lstrip(".") or "stream"
 
 
 _WORDS = Words(type_of=lambda _: "face.seen", data_of=lambda visit: {"cluster": visit.who})
