@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         TimeReason,
     )
     from streamproc.registry import Registry
+    from streamproc.replacement import Replacement
     from streamproc.results import (
         COCO17,
         Caption,
@@ -76,6 +77,7 @@ _HOMES = {
         "ClipPlugin", "ClipSpec", "FramePlugin", "Output", "PluginContext", "Results", "StreamPlugin", "TimeReason",
     ),
     "registry": ("Registry",),
+    "replacement": ("Replacement",),
     "results": (
         "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
         "Tracks",

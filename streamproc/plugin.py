@@ -18,6 +18,7 @@ from streamproc.errors import MissingInput, PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
 from streamproc.options import Configurable, OptionsT
+from streamproc.replacement import Replacement
 from streamproc.results import Result
 
 if TYPE_CHECKING:
@@ -216,6 +217,8 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
             allowed = (Result, Flow) if role != "gives" else (Result,)
             if not (isinstance(kind, type) and issubclass(kind, allowed)):
                 raise PluginError(f"{name}.{role} holds {kind!r}, expected result classes")
+    if Replacement in cls.gives and not issubclass(cls, StreamPlugin):
+        raise PluginError(f"{name} gives Replacement, which only a StreamPlugin may; derive it from that")
     return cls
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from streamproc.config.plan import PluginPlan
 from streamproc.errors import nearest
 from streamproc.frames import Flow
+from streamproc.plugin import ClipPlugin
+from streamproc.replacement import Replacement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,10 @@ def wire(
             issues.append(
                 WiringIssue(plugin=plan.name, message=f"takes no input {name!r}{nearest(name, known)} (takes {known})")
             )
+        hiding = next((other.name for other in chain[:position] if Replacement in other.cls.gives), None)
+        if hiding is not None and issubclass(plan.cls, ClipPlugin):
+            message = f"its clips are cut from the source's own pictures, which {hiding} hides; put it before {hiding}"
+            issues.append(WiringIssue(plugin=plan.name, message=message))
         wired.append(replace(plan, inputs=inputs))
     return tuple(wired), issues
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from streamproc.engine.chain import Step
 from streamproc.engine.guard import Outcome, describe
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import StreamprocError
-from streamproc.frames import Flow, Frame, PixelCache
+from streamproc.frames import ArrayPicture, Flow, Frame, PixelCache
 from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.replacement import Replacement
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
@@ -53,6 +57,24 @@ def kept_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
         return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
+
+
+def replace_picture(ticket: Ticket, done: Sequence[Step]) -> None:
+    """Behind a step that gives `Replacement` the frame holds that picture; without one, or of another size, black.
+
+    done: steps that came to an end or hang; what was replaced before stays.
+    """
+    for step in done:
+        if ticket.frame is not None and Replacement in step.plan.cls.gives and step.index not in ticket.replaced:
+            ticket.frame = _replaced(ticket.frame, ticket.found.pop((step.name, Replacement), None))
+            ticket.replaced |= {step.index}
+
+
+def _replaced(frame: Frame, found: Replacement | None) -> Frame:
+    width, height = frame.size
+    rgb = found.rgb if found is not None and found.rgb.shape == (height, width, 3) else None
+    picture = ArrayPicture(np.zeros((height, width, 3), np.uint8) if rgb is None else rgb)
+    return replace(frame, pixels=PixelCache(picture))
 
 
 class _NoPicture:

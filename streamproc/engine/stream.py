@@ -24,7 +24,7 @@ from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
 from streamproc.engine.ledger import Ledger
 from streamproc.engine.pool import Abandoned, Call, Lane
 from streamproc.engine.services import Services
-from streamproc.engine.steps import FLOW, has_needs, kept_state, process
+from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError
 from streamproc.events import Event, Moment
@@ -96,9 +96,7 @@ class StreamRun:
     def restore(self, states: Mapping[str, Any]) -> None:
         """Go on from what a snapshot brought home, before the first frame; `PluginError` when a plugin can't."""
         for step in self.chain.steps:
-            kept = states.get(step.name)
-            if kept is None:
-                continue
+            kept = states.get(step.name, {})
             self.chain.health.resume(step.index, kept.get("failures", 0))
             if kept.get("told") is not None:
                 self._counts[step.name] = (kept["told"][0], kept["told"][1])
@@ -305,12 +303,14 @@ class StreamRun:
     def _run_ordered(self, ticket: Ticket, stage: Stage) -> None:
         self._unfinished = (ticket, stage)
         while ticket.position < len(stage.steps):
+            replace_picture(ticket, stage.steps[: ticket.position])  # the last one may have hung: it hides all the same
             step = stage.steps[ticket.position]
             ticket.position += 1
             if ticket.mark == "snapshot":
                 self._keep_state(ticket, step)
             elif step.index in ticket.due.steps or (ticket.mark and step.index not in self.chain.health.off):
                 self._book(ticket, step, self._run_ordered_step(ticket, step))
+        replace_picture(ticket, stage.steps)
         ticket.position = 0
         ticket.stage += 1
         self._unfinished = None

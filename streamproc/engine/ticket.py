@@ -46,6 +46,8 @@ class Ticket:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     found: dict[tuple[str, type], Any] = field(default_factory=dict)
     events: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    replaced: frozenset[int] = frozenset()
+    """steps behind which `frame` holds another picture than the source's"""
     states: dict[str, Any] = field(default_factory=dict)
     settled: bool = False
     """it stands in its bucket of the ledger"""

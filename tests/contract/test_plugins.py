@@ -30,6 +30,11 @@ from tests.nets import (
     model_folder,
 )
 from tests.plugins.people import hands_up, poses, standing
+from streamproc_plugins.faces.gallery import Gallery
+from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
+from tests.plugins.faces import detector as face_detector
+from tests.plugins.faces import embedder as face_embedder
+from tests.plugins.faces import make_face_tracks, make_faces, person
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -131,9 +136,25 @@ def keypoint_net(folder: Path) -> dict[str, Any]:
         "model": str(model_folder(folder / "points", net, task="pose", decode="movenet", input=spec)),
         "min_height": 8,
     }
+FACES = [make_faces([4 * i, 16, 4 * i + 24, 48], embeddings=person(0, 0.1, i)) for i in range(COUNT)]
+FACE_TRACKS = [
+    make_face_tracks({1: [4 * i, 16, 4 * i + 24, 48], 2: [60, 0, 90, 30]}, [person(0, 0.1, i), person(3)], looks=1 + i)
+    for i in range(COUNT)
+]
+
+
+def face_nets(folder: Path) -> dict[str, Any]:
+    quality = {"min_eyes": 1, "min_sharpness": 0}
+    return {"model": face_detector(folder, 64, 96, (3, 3)), "embedding": face_embedder(folder), "quality": quality}
+
+
+def gallery(folder: Path) -> dict[str, Any]:
+    Gallery(folder / "gallery.db").add("Ada", "ada.jpg", person(0)[None], "net")
+    return {"gallery": str(folder / "gallery.db")}
 
 
 CASES: dict[str, Case] = {
+    "blur": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[f] for f in FACES]),
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "action_stream": Case(stepping_net),
     "fusion": Case(lambda _: {"max_age": "300ms"}, past=[[n] for n in NAMED]),
@@ -147,6 +168,10 @@ CASES: dict[str, Case] = {
     "classification": Case(picture_net),
     "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
     "detection": Case(detector),
+    "face_clusters": Case(past=[[f] for f in FACE_TRACKS]),
+    "face_names": Case(gallery, past=[[f] for f in FACE_TRACKS]),
+    "face_tracks": Case(past=[[f] for f in FACES]),
+    "faces": Case(face_nets),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "pose": Case(keypoint_net, past=[[b] for b in BOXES]),

@@ -36,7 +36,9 @@ def make_faces(*boxes: Any, embeddings: Any = None, score: float = 0.9) -> Faces
     )
 
 
-def make_face_tracks(boxes: dict[int, Any], templates: Any = None, *, looks: int = 5, age_s: float = 5) -> FaceTracks:
+def make_face_tracks(
+    boxes: dict[int, Any], templates: Any = None, *, looks: int = 5, age_s: float = 5, unsure_s: float = 0
+) -> FaceTracks:
     """Tracked faces by id, that were all seen well."""
     faces = make_faces(*boxes.values(), embeddings=templates)
     count = len(boxes)
@@ -48,6 +50,7 @@ def make_face_tracks(boxes: dict[int, Any], templates: Any = None, *, looks: int
         track_id=np.array(list(boxes), np.int64),
         age_ns=np.full(count, round(age_s * 1e9), np.int64),
         looks=np.full(count, looks, np.int64),
+        unsure_ns=np.full(count, round(unsure_s * 1e9), np.int64),
         templates=faces.embeddings,
     )
 

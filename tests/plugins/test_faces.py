@@ -189,6 +189,14 @@ def test_an_absence_is_counted_in_media_time_at_any_rate(gallery: str, rate: flo
     assert visits(3) == 2
 
 
+def test_a_face_that_turns_away_keeps_its_name_for_a_moment_only(gallery: str) -> None:
+    turned = [make_face_tracks({1: [10, 10, 50, 50]}, person(0), unsure_s=n / 10) for n in range(1, 40)]
+    run = named(gallery, [at(1, person(0))] * 10 + turned)
+    assert [faces.cluster for faces in run.all(NamedFaces)[9:17]] == [("Ada",)] * 6 + [("",)] * 2
+    assert told(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
+    assert run.events[1].end_ns == 1_400_000_000
+
+
 def test_any_photo_of_a_person_will_do(gallery: str) -> None:
     run = named(gallery, [make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(2), person(0)])] * 3)
     assert run.all(NamedFaces)[-1].cluster == ("Bob", "Ada")

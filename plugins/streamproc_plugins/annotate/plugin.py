@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from streamproc.media import VideoWriter
 from streamproc_plugins.annotate import layers
 from streamproc_plugins.annotate.options import AnnotateOptions
 from streamproc_plugins.annotate.paint import INK, Canvas, Colour, Image, Spot, colour_of, colour_of_name
+from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.rules import RuleView
 
 _MOST_NEWS = 5
@@ -44,8 +44,8 @@ class Annotate(StreamPlugin[AnnotateOptions]):
     def open(self, context: PluginContext) -> None:
         """Nothing is written before the first frame."""
         self._name = context.stream.name
-        path = self.options.path.format(stream=file_name(context.stream.name))
-        self._writer: VideoWriter | None = VideoWriter(path, preset=self.options.preset, crf=self.options.crf)
+        writer = video_writer(self.options.path, context.stream.name, self.options)
+        self._writer: VideoWriter | None = writer
         self._layers = frozenset(self.options.draw)
         self._trails: dict[int, list[tuple[int, Spot]]] = {}
         self._news: list[tuple[int, str, Colour]] = []
@@ -158,11 +158,6 @@ def clock(time_ns: int) -> str:
     """
     tenths = time_ns // 100_000_000
     return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
-
-
-def file_name(stream: str) -> str:
-    """A stream's name as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "_", stream).lstrip(".") or "stream"
 
 
 def _colour(event: Event) -> Colour:

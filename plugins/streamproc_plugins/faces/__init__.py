@@ -1,5 +1,6 @@
 """Faces: found, told apart, followed, named, grouped."""
 
+from streamproc_plugins.faces.clusters import FaceClustering, FaceClustersOptions
 from streamproc_plugins.faces.names import FaceNames, FaceNamesOptions
 from streamproc_plugins.faces.options import FacesOptions, QualityOptions
 from streamproc_plugins.faces.plugin import FaceFinder
@@ -7,7 +8,9 @@ from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFace
 from streamproc_plugins.faces.tracks import FacesOverTime, FaceTracksOptions
 
 __all__ = [
+    "FaceClustering",
     "FaceClusters",
+    "FaceClustersOptions",
     "FaceFinder",
     "FaceNames",
     "FaceNamesOptions",

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
 
+_CANDIDATES = 4
+
 
 def chinese_whispers(vectors: NDArray[Any], least_cosine: float, *, rounds: int = 30, seed: int = 1) -> Labels:
     """A group number for each unit vector (N, D), int64 (N,): 0, 1, ... in the order in which groups first occur.
@@ -80,9 +82,13 @@ def _spread_out(values: NDArray[np.float64], groups: int, rng: np.random.Generat
     nearest = ((values - centres[0]) ** 2).sum(axis=1)
     for _ in range(groups - 1):
         total = nearest.sum()
-        row = rng.choice(len(values), p=nearest / total) if total > 0 else rng.integers(len(values))
-        centres.append(values[row])
-        nearest = np.minimum(nearest, ((values - values[row]) ** 2).sum(axis=1))
+        share = nearest / total if total > 0 else None
+        rows = rng.choice(len(values), size=_CANDIDATES, p=share)
+        # the greedy form of k-means++: of a few candidates the one that leaves the least
+        left = np.minimum(nearest[None], ((values[None] - values[rows][:, None]) ** 2).sum(axis=2))
+        best = int(left.sum(axis=1).argmin())
+        centres.append(values[rows[best]])
+        nearest = left[best]
     return np.stack(centres)
 
 

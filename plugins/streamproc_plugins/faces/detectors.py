@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,7 +84,10 @@ def input_hw(options: FacesOptions, entry: ModelEntry, width: int, height: int) 
         if options.detail != "normal":
             raise ModelError(f"{entry.name} has the input size {spec.height}x{spec.width} only; leave `detail` out")
         return spec.hw
-    return fit_size(width, height, round(spec.height * spec.width * DETAIL[options.detail]), spec.multiple)
+    # a picture that is enlarged shows no more, and its landmarks come out worse
+    own = (-(-side // spec.multiple) * spec.multiple for side in (height, width))
+    pixels = min(round(spec.height * spec.width * DETAIL[options.detail]), prod(own))
+    return fit_size(width, height, pixels, spec.multiple)
 
 
 def inside(found: Found, width: int, height: int) -> Found:

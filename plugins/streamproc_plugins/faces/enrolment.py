@@ -59,15 +59,15 @@ class Photographer:
 
     def __init__(self, models: ModelStore, embedding: str) -> None:
         every = QualityOptions(min_eyes=0, min_score=0, min_frontal=0, min_sharpness=0)
-        self._options = FacesOptions(model=DETECTOR, embedding=embedding, quality=every)
+        self._options = FacesOptions(model=DETECTOR, detail="high", embedding=embedding, quality=every)
         self._look = Looker(models, self._options, 640, 640)
         assert self._look.embedder is not None
-        self._embed = self._look.embedder
+        self.embed = self._look.embedder
 
     @property
     def model(self) -> str:
         """The net that the embeddings come from."""
-        return self._embed.model
+        return self.embed.model
 
     def faces(self, rgb: Image) -> Faces:
         """All faces of a photo, with embeddings."""
@@ -107,7 +107,7 @@ class Photographer:
     def enrol(self, rgb: Image, demands: Demands, photo: str) -> F32:
         """Embeddings (3, D) of a photo: as it is and in two coarser copies. Raises as `portrait` does."""
         face = self.portrait(rgb, demands, photo)
-        return self._embed([face, *(coarser(face, side) for side in COARSER)])
+        return self.embed([face, *(coarser(face, side) for side in COARSER)])
 
 
 def coarser(face: Image, side: int) -> Image:

@@ -38,6 +38,9 @@ class FaceNamesOptions(Options):
     )
     margin: float = Field(0.05, ge=0, lt=1, description="how much more like that person than like the next one")
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
+    hold: Duration = Field(
+        seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its name so long"
+    )
     unknown_after: Duration = Field(
         seconds(1), ge=0, description="a face that nobody was recognised in for so long is told of as unknown"
     )
@@ -66,6 +69,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
                 threshold=options.threshold,
                 margin=options.margin,
                 looks=options.min_looks,
+                hold_ns=options.hold,
                 unknown_ns=options.unknown_after,
                 absent_ns=options.absent_after,
             ),
@@ -113,8 +117,9 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
                 f"{self._known.vectors.shape[1]} ({self._known.model}); use that net in `faces`"
             )
         scores = self._known.scores(faces.templates)
-        columns = zip(faces.track_id.tolist(), faces.looks.tolist(), faces.age_ns.tolist(), scores, strict=True)
-        return [Seen(track_id=t, looks=looks, age_ns=age, scores=row) for t, looks, age, row in columns]
+        numbers = (faces.track_id, faces.looks, faces.age_ns, faces.unsure_ns)
+        columns = zip(*(column.tolist() for column in numbers), scores, strict=True)
+        return [Seen(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns]
 
     def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
         return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)

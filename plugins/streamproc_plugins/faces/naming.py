@@ -21,6 +21,7 @@ class NamingSettings:
     threshold: float
     margin: float
     looks: int
+    hold_ns: int
     unknown_ns: int
     absent_ns: int
 
@@ -32,6 +33,7 @@ class Seen:
     track_id: int
     looks: int
     age_ns: int
+    unsure_ns: int
     scores: F32
     """(P,): cosine to each known person"""
 
@@ -81,7 +83,8 @@ class Naming:
         return names
 
     def _best(self, face: Seen, before: str | None) -> int | None:
-        if not len(face.scores) or face.looks < self._settings.looks:
+        held = face.unsure_ns <= self._settings.hold_ns
+        if not len(face.scores) or face.looks < self._settings.looks or not held:
             return None
         order = np.argsort(-face.scores, kind="stable")
         first = int(order[0])
@@ -105,7 +108,7 @@ class Naming:
         if name:
             return [*self._visits.end(unknown), *self._visits.see(name, visit)]
         if face.track_id in self._named:
-            return []  # somebody else in the picture is more like that person at the moment
+            return []  # not seen well now, or somebody else in the picture is more like that person
         if face.age_ns >= self._settings.unknown_ns and face.looks >= self._settings.looks:
             return self._visits.see(unknown, visit)
         return []

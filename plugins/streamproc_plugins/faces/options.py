@@ -45,7 +45,8 @@ class FacesOptions(Options):
     )
     detail: Literal["low", "normal", "high"] = Field(
         default="normal",
-        description="with input_size auto: half, one or 3.8 times the model's usual number of pixels",
+        description="with input_size auto: at most half, one or 3.8 times the model's usual number of pixels; pictures "
+        "are never enlarged",
     )
     quality: QualityOptions = Field(default=QualityOptions(), description="which faces get an embedding")
     threads: int = Field(default=1, ge=1, le=64, description="threads that one call of a net may use")

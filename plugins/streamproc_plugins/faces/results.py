@@ -25,6 +25,8 @@ class FaceTracks(Faces):
     """int64 (N,): media time since the track's first face"""
     looks: NDArray[np.int64]
     """int64 (N,): how many of the track's faces had an embedding"""
+    unsure_ns: NDArray[np.int64]
+    """int64 (N,): media time since the last of them (or since the beginning), 0 where this one has an embedding"""
     templates: NDArray[np.float32] | None = None
     """float32 (N, D), unit length: the mean of those embeddings; zeros where there was none"""
 
@@ -32,7 +34,7 @@ class FaceTracks(Faces):
         # dataclass(slots=True) makes a new class, in which a bare super() no longer finds its way
         Faces.__post_init__(self)
         count = len(self.xyxy)
-        for name in ("track_id", "age_ns", "looks"):
+        for name in ("track_id", "age_ns", "looks", "unsure_ns"):
             check_array(f"{type(self).__name__}.{name}", getattr(self, name), np.int64, (count,))
             getattr(self, name).flags.writeable = False
         if self.templates is not None:

@@ -18,12 +18,18 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 
+_TREMBLE = 0.15
+"""how far a box jumps without a movement, in widths"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerSettings:
     """When two faces are one; times in nanoseconds of media time."""
 
     least_iou: float
     least_cosine: float
+    most_speed: float
+    """of a face's centre, in widths of the face a second; its size may change by as much"""
     lost_ns: int
     smooth: OneEuro | None
 
@@ -42,6 +48,8 @@ class FaceTrack:
     """(5, 2), pixels a second"""
     total: F64
     """(D,): sum of the embeddings"""
+    looked_ns: int
+    """when it last had an embedding, or began"""
     looks: int = 0
 
     @property
@@ -73,6 +81,7 @@ class FaceTracker:
             if embedding is not None and embedding.any():
                 track.total = track.total + embedding
                 track.looks += 1
+                track.looked_ns = now_ns
             out.append(track)
         return out
 
@@ -89,7 +98,7 @@ class FaceTracker:
         if not self._tracks or not len(faces.xyxy):
             return {}
         overlap = iou(np.stack([track.xyxy for track in self._tracks]), faces.xyxy).astype(np.float64)
-        overlap[~self._alike(faces)] = 0
+        overlap[~(self._alike(faces) & self._reachable(now_ns, faces))] = 0
         chosen: dict[int, FaceTrack] = {}
         for flat in np.argsort(-overlap, axis=None, kind="stable"):
             place, row = divmod(int(flat), overlap.shape[1])
@@ -98,6 +107,17 @@ class FaceTracker:
             if row not in chosen and not any(self._tracks[place] is taken for taken in chosen.values()):
                 chosen[row] = self._tracks[place]
         return chosen
+
+    def _reachable(self, now_ns: int, faces: Faces) -> NDArray[np.bool_]:
+        """Which face is no further from a track's than it can have come, bool (T, N): a cut makes them jump."""
+        boxes = np.stack([track.xyxy for track in self._tracks]).astype(np.float64)
+        passed_s = (now_ns - np.array([track.seen_ns for track in self._tracks]))[:, None] / 1e9
+        room = _TREMBLE + self._settings.most_speed * passed_s
+        sizes = boxes[:, None, 2:] - boxes[:, None, :2], faces.xyxy[None, :, 2:] - faces.xyxy[None, :, :2]
+        way = (boxes[:, None, :2] + boxes[:, None, 2:] - faces.xyxy[None, :, :2] - faces.xyxy[None, :, 2:]) / 2
+        far = np.hypot(way[..., 0], way[..., 1]) / np.maximum(np.minimum(*sizes).min(axis=2), 1)
+        grown = np.abs(np.log(np.maximum(sizes[0], 1) / np.maximum(sizes[1], 1))).max(axis=2)
+        return np.asarray((far <= room) & (grown <= room))
 
     def _alike(self, faces: Faces) -> NDArray[np.bool_]:
         """Which track may be which face, bool (T, N): a cut can put another person where somebody was."""
@@ -118,6 +138,7 @@ class FaceTracker:
             landmarks=faces.landmarks[row].astype(np.float64),
             speed=np.zeros((5, 2)),
             total=np.zeros(width),
+            looked_ns=now_ns,
         )
         self._next += 1
         self._tracks.append(track)
@@ -158,7 +179,7 @@ def unpacked(text: str, dtype: Any) -> NDArray[Any]:
 
 def _written(track: FaceTrack) -> dict[str, Any]:
     arrays = {name: packed(getattr(track, name)) for name in _ARRAYS}
-    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looks")}
+    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")}
     return {**numbers, **arrays}
 
 

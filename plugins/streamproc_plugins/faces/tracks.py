@@ -37,6 +37,9 @@ class FaceTracksOptions(Options):
     min_cosine: float = Field(
         0.1, ge=-1, le=1, description="faces whose embeddings are less alike are different people wherever they are"
     )
+    max_speed: float = Field(
+        4, gt=0, le=1000, description="faces that move faster are others, in widths of the face a second"
+    )
     lost_after: Duration = Field(seconds(0.8), ge=0, description="a track that isn't seen for longer has ended")
     smooth: bool = Field(True, description="smooth the landmarks (one-euro filter)")
     min_cutoff: float = Field(
@@ -64,6 +67,7 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
             TrackerSettings(
                 least_iou=options.min_iou,
                 least_cosine=options.min_cosine,
+                most_speed=options.max_speed,
                 lost_ns=options.lost_after,
                 smooth=smooth,
             )
@@ -85,6 +89,7 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
             track_id=np.array([track.track_id for track in tracks], np.int64),
             age_ns=np.array([frame.pts_ns - track.start_ns for track in tracks], np.int64),
             looks=np.array([track.looks for track in tracks], np.int64),
+            unsure_ns=np.array([frame.pts_ns - track.looked_ns for track in tracks], np.int64),
             templates=templates,
         )
 

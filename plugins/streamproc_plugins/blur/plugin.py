@@ -1,0 +1,95 @@
+"""The `blur` plugin: hides people from everything behind it in the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin, TimeReason
+from streamproc.media import VideoWriter
+from streamproc_plugins.annotate.video import video_writer
+from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole
+from streamproc_plugins.blur.cover import Cover, Parts, fitted
+from streamproc_plugins.blur.options import BlurOptions
+
+_STATE = 1
+
+
+class Blur(StreamPlugin[BlurOptions]):
+    """Covers faces, people and zones for good: plugins behind it, thumbnails and frame sinks see only what it leaves.
+
+    It fails closed. Where a result that it needs is missing for a frame, the whole picture is covered; where it fails
+    itself, the picture behind it is black. Plugins before it see the source's picture. Gives `Replacement`.
+    """
+
+    pixels = True
+    gives = (Replacement,)
+    writes = ("path",)
+
+    def open(self, context: PluginContext) -> None:
+        """Nothing is written before the first frame."""
+        self._cover = Cover(self.options)
+        path, size = self.options.path, np.array(context.stream.size)
+        self._zones = [np.array(polygon) * size for polygon in self.options.zones.values()]
+        self._writer: VideoWriter | None = None
+        if path is not None:
+            self._writer = video_writer(path, context.stream.name, self.options)
+        self._log = context.log
+        self._told = False
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Replacement`."""
+        parts = self._cover.find(frame.pts_ns, past)
+        if parts is None and not self._told:
+            self._told = True
+            self._log.warning(
+                "what is to be covered isn't known stream=%s frame=%d, so all of the picture is: a detector failed, or "
+                "runs at another rate, or doesn't stand before blur",
+                frame.stream.name,
+                frame.index,
+            )
+        rgb = self._hidden(frame.rgb, parts)
+        if self._writer is not None:
+            self._writer.write(rgb, frame.pts_ns)
+        return [Replacement(rgb=rgb)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """At a cut what was held is forgotten."""
+        if reason == "cut":
+            self._cover.clear()
+        return ()
+
+    def flush(self, moment: Moment) -> Output:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+        return ()
+
+    def close(self) -> None:
+        """Finish the file with what has been written, also where the stream was broken off."""
+        writer, self._writer = getattr(self, "_writer", None), None
+        if writer is not None:
+            writer.close()
+
+    def state(self) -> dict[str, Any]:
+        """What is held, and who has given results, as JSON values."""
+        return {"version": _STATE, "cover": self._cover.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly."""
+        if state.get("version") != _STATE:
+            raise ValueError(f"blur got a state of version {state.get('version')!r}, expected {_STATE}; start afresh")
+        self._cover.restore(state["cover"])
+
+    def _hidden(self, rgb: NDArray[np.uint8], parts: Parts | None) -> NDArray[np.uint8]:
+        options = self.options
+        if parts is None:
+            return anonymised_whole(rgb, options.method, options.blocks)
+        height, width = rgb.shape[:2]
+        masks = [fitted(mask, width, height, options.margin / 4) for mask in parts.masks]
+        return anonymise(
+            rgb, parts.boxes, method=options.method, blocks=options.blocks, masks=masks, polygons=self._zones
+        )

@@ -1,0 +1,209 @@
+"""The `face_clusters` plugin: face tracks of unknown people to ids that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import field_validator
+
+from streamproc import (
+    Duration,
+    Event,
+    Field,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    PluginError,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    seconds,
+)
+from streamproc_plugins.annotate.video import file_name
+from streamproc_plugins.faces.people import People
+from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
+from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, events_of
+
+_STATE = 1
+_TRACK_NS = 60_000_000_000
+"""how long a track's person is remembered after it was last seen; ids of tracks aren't used twice"""
+_EXPIRIES = 500
+"""how many times within `expire_after` expired vectors are looked for"""
+
+
+class FaceClustersOptions(Options):
+    """How alike two faces of one person are, where that is kept and for how long."""
+
+    folder: str | None = Field(
+        None, description="folder that ids are kept in over runs; left out: in memory. {stream} is the stream's name"
+    )
+    threshold: float = Field(
+        0.4, gt=0, lt=1, description="least cosine at which a face is that of somebody seen before"
+    )
+    merge_threshold: float = Field(
+        0.5, gt=0, lt=1, description="least cosine at which two people turn out to be one, once they are seen better"
+    )
+    min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
+    hold: Duration = Field(
+        seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its id so long"
+    )
+    absent_after: Duration = Field(seconds(2), ge=0, description="who is away no longer goes on in the same event")
+    expire_after: Duration = Field(
+        seconds(30 * 86400),
+        ge=0,
+        description="embeddings that are older are deleted, by time of capture (by media time where it isn't known); "
+        "0s: never",
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _only_stream(cls, folder: str | None) -> str | None:
+        if folder is not None and ("{" in folder.replace("{stream}", "") or not folder.strip()):
+            raise ValueError(f"{folder!r} is no folder; the only placeholder is {{stream}}")
+        return folder
+
+
+class FaceClustering(StreamPlugin[FaceClustersOptions]):
+    """Gives unknown people ids that stay: `face.seen` once an appearance, `face.merged` where two were one.
+
+    Gives `FaceClusters`. Where `face_names` stands before, people with a name keep it and get no id. The same input
+    gives the same ids, if the folder held the same before.
+    """
+
+    needs = (FaceTracks,)
+    uses = (NamedFaces,)
+    gives = (FaceClusters,)
+    writes = ("folder",)
+
+    def open(self, context: PluginContext) -> None:
+        """The folder is opened with the first face, whose length of embedding is that of all."""
+        folder = self.options.folder
+        self._folder = None if folder is None else Path(folder.replace("{stream}", file_name(context.stream.name)))
+        self._people: People | None = None
+        self._kept: Mapping[str, Any] | None = None
+        self._visits = Visits(self.options.absent_after)
+        self._expired_ns: int | None = None
+        self._utc_offset_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `FaceClusters`, and what there is to tell."""
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        faces, named = past[FaceTracks], past.get(NamedFaces)
+        names = ("",) * len(faces.xyxy) if named is None or named.cluster is None else named.cluster
+        told, events = self._visits.lose(frame.pts_ns), []
+        labels = list(names)
+        for row, name in enumerate(names):
+            if not name:
+                labels[row], begun, merges = self._attend(frame, faces, row)
+                told += begun
+                events += merges
+        boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
+        self._clean(frame)
+        return [with_names(FaceClusters, faces, labels), *events, *self._events(told, Moment.of(frame), boxes)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Who wasn't seen for too long has gone."""
+        return list(self._events(self._visits.lose(moment.pts_ns), moment, {}))
+
+    def flush(self, moment: Moment) -> Output:
+        """Everybody has gone."""
+        return list(self._events(self._visits.finish(), moment, {}))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        people, self._people = getattr(self, "_people", None), None
+        if people is not None:
+            people.close()
+
+    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Told], list[Event]]:
+        """The label of a face that has no name, visits that begin, merges."""
+        if faces.templates is None:
+            raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
+        track_id, looks = int(faces.track_id[row]), int(faces.looks[row])
+        if looks < self.options.min_looks or faces.unsure_ns[row] > self.options.hold:
+            return "", [], []
+        people = self._opened(faces.templates.shape[1])
+        merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])
+        told: list[Told] = []
+        events: list[Event] = []
+        if merged is not None:
+            told += self._visits.end(str(merged.gone))
+            data = {"cluster": label_of(merged.kept), "gone": label_of(merged.gone)}
+            events.append(Event.instant(frame, "face.merged", score=float(np.clip(merged.score, 0, 1)), **data))
+        person = people.person_of(track_id)
+        assert person is not None
+        visit = Visit(
+            key=f"{label_of(person)}/{frame.index}",
+            who=label_of(person),
+            start_ns=frame.pts_ns - int(faces.age_ns[row]),
+            seen_ns=frame.pts_ns,
+            best=people.score_of(track_id),
+            track_id=track_id,
+        )
+        return label_of(person), [*told, *self._visits.see(str(person), visit)], events
+
+    def _opened(self, dim: int) -> People:
+        if self._people is None:
+            options = self.options
+            self._people = People(self._folder, dim, options.threshold, options.merge_threshold)
+            if self._kept is not None:
+                self._people.restore(self._kept)
+                self._kept = None
+        if self._people.index.dim != dim:
+            raise PluginError(f"the faces have embeddings of {dim} values, those before had {self._people.index.dim}")
+        return self._people
+
+    @staticmethod
+    def _time_of(frame: Frame) -> int:
+        return frame.pts_ns if frame.captured_ns is None else frame.captured_ns
+
+    def _clean(self, frame: Frame) -> None:
+        """Now and then: delete what is too old, forget tracks that have ended."""
+        age_ns, now_ns = self.options.expire_after, self._time_of(frame)
+        if self._people is None:
+            return
+        if self._expired_ns is None or abs(now_ns - self._expired_ns) >= max(age_ns // _EXPIRIES, 1_000_000_000):
+            self._expired_ns = now_ns
+            self._people.forget_tracks(frame.pts_ns - _TRACK_NS)
+            if age_ns:
+                self._people.expire(now_ns - age_ns)
+
+    def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
+        return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)
+
+    def state(self) -> dict[str, Any]:
+        """Who is there and who is known, as JSON values; with a folder only how far it had come."""
+        people = self._kept if self._people is None else self._people.state()
+        return {
+            "version": _STATE,
+            "people": people,
+            "dim": None if self._people is None else self._people.index.dim,
+            "visits": self._visits.state(),
+            "expired_ns": self._expired_ns,
+            "utc_offset_ns": self._utc_offset_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly. What the folder got after the state was kept is cut off: it will come again."""
+        if state.get("version") != _STATE:
+            raise ValueError(
+                f"face_clusters got a state of version {state.get('version')!r}, expected {_STATE}; start afresh"
+            )
+        self._kept = state["people"]
+        if state["dim"] is not None:
+            self._opened(state["dim"])
+        self._visits.restore(state["visits"])
+        self._expired_ns, self._utc_offset_ns = state["expired_ns"], state["utc_offset_ns"]
+
+
+def label_of(person: int) -> str:
+    """How somebody unknown is called."""
+    return f"person {person}"
+
+
+_WORDS = Words(type_of=lambda _: "face.seen", data_of=lambda visit: {"cluster": visit.who})

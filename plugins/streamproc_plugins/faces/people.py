@@ -1,0 +1,192 @@
+"""Unknown people told apart while a stream runs: each gets an id that stays, over tracks, restarts and merges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import PluginError
+from streamproc_plugins.faces.tracker import packed, unpacked
+from streamproc_plugins.storage import write_private
+from streamproc_plugins.vectors import VectorIndex
+
+F32 = NDArray[np.float32]
+
+NEIGHBOURS = 20
+GROWTH = 3
+"""a track adds another vector when it has so many times the good looks it had at the last one"""
+MEMORY_MOST = 2000
+"""vectors kept where there is no folder: they travel in the state"""
+FILE = "people.json"
+
+
+@dataclass(slots=True, kw_only=True)
+class Assigned:
+    """What a face track belongs to."""
+
+    person: int
+    looks: int
+    """good looks at the last vector that was added"""
+    seen_ns: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """Two ids turned out to be one person; the older one stays."""
+
+    kept: int
+    gone: int
+    score: float
+
+
+class People:
+    """The index of unknown people and which track is whom. An id is given once and never again."""
+
+    def __init__(self, folder: Path | None, dim: int, threshold: float, merge_threshold: float) -> None:
+        """Open or make the folder; raises `PluginError` where it is in use or of another net."""
+        self._threshold, self._merge_threshold = threshold, merge_threshold
+        self._folder = folder
+        self.index = VectorIndex(folder, dim)
+        self._next = 1
+        self._same: dict[int, int] = {}
+        self._tracks: dict[int, Assigned] = {}
+        self._saved = (1, 0)
+        if folder is not None and (folder / FILE).is_file():
+            self._load(folder / FILE)
+
+    def person_of(self, track_id: int) -> int | None:
+        """The id of a track that was assigned, merges followed."""
+        found = self._tracks.get(track_id)
+        return None if found is None else self.now(found.person)
+
+    def score_of(self, track_id: int) -> float:
+        """Cosine with which the track was assigned; 1 for the first of its person."""
+        return self._tracks[track_id].score
+
+    def now(self, person: int) -> int:
+        """The id that this one was merged into, or itself."""
+        while person in self._same:
+            person = self._same[person]
+        return person
+
+    def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
+        """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
+
+        now_ns: media time. time_ns: for expiry. Gives a merge where the better look shows that two ids are one person.
+        """
+        known = self._tracks.get(track_id)
+        if known is None:
+            person, score = self._nearest(template, None)
+            if person is None or score < self._threshold:
+                person, score = self._next, 1.0
+                self._next += 1
+            self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score)
+            self._add(person, template, time_ns)
+            return None
+        known.seen_ns = now_ns
+        if looks < GROWTH * known.looks:
+            return None
+        known.looks = looks
+        own = self.now(known.person)
+        other, score = self._nearest(template, own)
+        merged = None
+        if other is not None and score >= self._merge_threshold:
+            merged = Merged(kept=min(own, other), gone=max(own, other), score=score)
+            self._same[merged.gone] = own = merged.kept
+        self._add(own, template, time_ns)
+        return merged
+
+    def _nearest(self, template: F32, but: int | None) -> tuple[int | None, float]:
+        """The person whose vector is most alike, but for one, and the cosine."""
+        ids, cosine = self.index.query(template, NEIGHBOURS)
+        for item, score in zip(ids.tolist(), cosine.tolist(), strict=True):
+            person = self.now(item)
+            if person != but:
+                return person, score
+        return None, -1.0
+
+    def _add(self, person: int, template: F32, time_ns: int) -> None:
+        if self._folder is not None and (self._next, len(self._same)) != self._saved:
+            self._save(self._folder / FILE)  # before the vector: an id that stands in the index is never given again
+        self.index.add([person], template[None], [time_ns])
+        if self._folder is None and len(self.index) > MEMORY_MOST:
+            self.index.expire(self._oldest() + 1)
+
+    def _oldest(self) -> int:
+        return min(int(times.min()) for _, _, times in self._rows())
+
+    def forget_tracks(self, before_ns: int) -> None:
+        """Let go of tracks that were last seen before a media time."""
+        self._tracks = {t: known for t, known in self._tracks.items() if known.seen_ns >= before_ns}
+
+    def expire(self, before_ns: int) -> int:
+        """Forget vectors of before a time, on disk too; how many there were."""
+        return self.index.expire(before_ns)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.index.close()
+
+    def _load(self, path: Path) -> None:
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            self._next = int(stored["next"])
+            self._same = {int(gone): int(kept) for gone, kept in stored["same"]}
+            self._saved = (self._next, len(self._same))
+        except (ValueError, KeyError, TypeError):
+            self.close()
+            raise PluginError(f"{path} can't be read; it isn't of face clusters, or was damaged") from None
+
+    def _save(self, path: Path) -> None:
+        content = {"next": self._next, "same": [list(pair) for pair in self._same.items()]}
+        write_private(path, json.dumps(content).encode())
+        self._saved = (self._next, len(self._same))
+
+    def _rows(self) -> Iterator[tuple[int, F32, NDArray[np.int64]]]:
+        for person in range(1, self._next):
+            vectors, times = self.index.vectors_of(person)
+            if len(times):
+                yield person, vectors, times
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `restore`: with a folder where it stood, without one all vectors."""
+        kept = {
+            "next": self._next,
+            "same": [list(pair) for pair in self._same.items()],
+            "tracks": [[track_id, asdict(known)] for track_id, known in self._tracks.items()],
+        }
+        if self._folder is not None:
+            self.index.flush()
+            return {**kept, "rows": self.index.rows}
+        rows = [[person, packed(vectors), times.tolist()] for person, vectors, times in self._rows()]
+        return {**kept, "vectors": rows}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; what a folder got after it is cut off, and will come again.
+
+        Raises `ValueError` where the folder isn't the one that the state was of.
+        """
+        if ("rows" in state) != (self._folder is not None):
+            raise ValueError(
+                "the state of face_clusters was kept with another `folder`; start without the stored state"
+            )
+        self._next = state["next"]
+        self._same = dict(state["same"])
+        self._tracks = {track_id: Assigned(**known) for track_id, known in state["tracks"]}
+        if self._folder is not None:
+            self.index.truncate(state["rows"])
+            self._save(self._folder / FILE)
+            return
+        for person, text, times in state["vectors"]:
+            vectors = unpacked(text, np.float32).reshape(len(times), -1)
+            self.index.add([person] * len(times), vectors, times)
+
+
+__all__ = ["MEMORY_MOST", "Merged", "People"]

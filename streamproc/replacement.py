@@ -1,0 +1,33 @@
+"""The result by which a plugin hides the source's picture from everything behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc.errors import check_array
+from streamproc.results import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replacement(Result):
+    """What everything behind a `StreamPlugin` sees in place of the source's picture: plugins, thumbnails, frame sinks.
+
+    Where a plugin that names it in `gives` gives none for a frame (it failed, it hangs, it is off, it wasn't its turn),
+    the picture behind it is black: nothing of the source's passes.
+    """
+
+    schema: ClassVar[str] = "streamproc.replacement/1"
+
+    rgb: NDArray[np.uint8]
+    """uint8 (height, width, 3), as large as the frame"""
+
+    def __post_init__(self) -> None:
+        check_array("Replacement.rgb", self.rgb, np.uint8, (None, None, 3))
+        self.rgb.flags.writeable = False
+
+
+__all__ = ["Replacement"]

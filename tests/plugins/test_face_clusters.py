@@ -1,0 +1,168 @@
+"""Unknown people get ids that stay: over tracks, restarts, merges; and are forgotten when they should be."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamproc import Event, Frame, PluginContext, PluginError, Results
+from streamproc.models import ModelStore
+from streamproc.testing import check_plugin_contract, make_frames, make_info, run_plugin
+from streamproc_plugins.faces import FaceClustering, FaceClusters, FaceClustersOptions, FaceTracks, NamedFaces
+from streamproc_plugins.faces.people import MEMORY_MOST, People
+from streamproc_plugins.faces.results import with_names
+from streamproc_plugins.vectors import VectorIndex
+from tests.plugins.faces import make_face_tracks, person
+
+INFO = make_info(width=192, height=128, rate=10)
+
+
+def at(track_id: int, who: Any, looks: int = 3, age_s: float = 0) -> FaceTracks:
+    return make_face_tracks({track_id: [10, 10, 50, 50]}, who, looks=looks, age_s=age_s)
+
+
+def grouped(past: Sequence[FaceTracks], **options: Any) -> Any:
+    return run_plugin(FaceClustering, make_frames(len(past), info=INFO), past=[[f] for f in past], **options)
+
+
+def labels(run: Any) -> list[str]:
+    """What each frame's first face is called."""
+    return [found.cluster[0] for found in run.all(FaceClusters)]
+
+
+def told(run: Any) -> list[tuple[str, str, str]]:
+    return [(event.type, event.phase, event.data.get("cluster", "")) for event in run.events]
+
+
+VISITS = [at(1, person(0, 0.1, 1)), at(2, person(1)), at(3, person(0, 0.1, 2)), at(4, person(2)), at(5, person(1))]
+
+
+def test_who_comes_back_has_the_same_id() -> None:
+    run = grouped(VISITS)
+    assert labels(run) == ["person 1", "person 2", "person 1", "person 3", "person 2"]
+    assert [t for t in told(run) if t[1] == "start"] == [("face.seen", "start", f"person {n}") for n in (1, 2, 3)]
+
+
+def test_nobody_is_decided_on_before_a_few_good_looks() -> None:
+    assert labels(grouped([at(1, person(0), looks=n) for n in (0, 1, 2, 3)])) == ["", "", "", "person 1"]
+
+
+def test_two_ids_that_turn_out_to_be_one_person_are_merged_into_the_older() -> None:
+    blurred = np.asarray((person(0) * 0.3 + person(3) * 0.954), np.float32)
+    past = [at(1, person(0)), at(2, blurred), at(2, blurred, looks=8), at(2, person(0, 0.05), looks=9), at(3, blurred)]
+    run = grouped(past)
+    assert labels(run) == ["person 1", "person 2", "person 2", "person 1", "person 1"]
+    (merged,) = (event for event in run.events if event.type == "face.merged")
+    assert merged.data == {"cluster": "person 1", "gone": "person 2"}
+    starts = [t[2] for t in told(run) if t[:2] == ("face.seen", "start")]
+    ends = [t[2] for t in told(run) if t[:2] == ("face.seen", "end")]
+    assert starts == ["person 1", "person 2"]
+    assert sorted(ends) == starts
+
+
+def test_people_with_a_name_get_no_id() -> None:
+    faces = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0), person(1)])
+    past = [[faces, with_names(NamedFaces, faces, ("Ada", ""))]] * 3
+    run = run_plugin(FaceClustering, make_frames(3, info=INFO), past=past)
+    assert run.all(FaceClusters)[-1].cluster == ("Ada", "person 1")
+
+
+def test_ids_stay_over_runs_where_there_is_a_folder(tmp_path: Path) -> None:
+    folder = str(tmp_path / "people-{stream}")
+    assert labels(grouped(VISITS, folder=folder)) == ["person 1", "person 2", "person 1", "person 3", "person 2"]
+    again = grouped([at(1, person(2)), at(2, person(6))], folder=folder)
+    assert labels(again) == ["person 3", "person 4"]
+    assert (tmp_path / "people-test" / "people.json").is_file()
+
+
+class Live:
+    """The plugin as the engine holds it, with frames of a live stream."""
+
+    def __init__(self, **options: Any) -> None:
+        self.plugin = FaceClustering(FaceClustersOptions.model_validate(options))
+        context = PluginContext(name="c", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
+        self.plugin.open(context)
+
+    def see(self, index: int, faces: FaceTracks, *, utc_s: float | None = None) -> str:
+        frame: Frame = make_frames(index + 1, info=INFO)[index]
+        if utc_s is not None:
+            frame = replace(frame, captured_ns=round(utc_s * 1e9))
+        found, *events = self.plugin.process(frame, Results({("t", FaceTracks): faces})) or ()
+        assert all(isinstance(event, Event) for event in events)
+        assert isinstance(found, FaceClusters)
+        assert found.cluster is not None
+        return found.cluster[0]
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_after_a_crash_it_goes_on_from_the_checkpoint_and_gives_the_same_ids(tmp_path: Path, on_disk: bool) -> None:
+    options = {"folder": str(tmp_path / "people")} if on_disk else {}
+    whole = [at(n, person(n % 5, 0.08, n), looks=3) for n in range(1, 21)]
+    expected = labels(grouped(whole))
+    first = Live(**options)
+    for index in range(10):
+        first.see(index, whole[index])
+    state = json.loads(json.dumps(first.plugin.state()))
+    for index in range(10, 16):
+        first.see(index, whole[index])  # what came after the checkpoint, and is given again
+    first.plugin.close()
+    second = Live(**options)
+    second.plugin.restore(state)
+    assert [second.see(index, whole[index]) for index in range(10, 20)] == expected[10:]
+    second.plugin.close()
+
+
+def test_embeddings_older_than_allowed_are_deleted_by_the_time_of_capture(tmp_path: Path) -> None:
+    folder, day = tmp_path / "people", 86400.0
+    live = Live(folder=str(folder), expire_after="30d")
+    assert live.see(0, at(1, person(0)), utc_s=1e9) == "person 1"
+    assert live.see(1, at(2, person(1)), utc_s=1e9 + 20 * day) == "person 2"
+    assert live.see(2, at(3, person(2)), utc_s=1e9 + 31 * day) == "person 3"
+    held = b"".join(path.read_bytes() for path in folder.glob("rows-*"))
+    assert person(0).tobytes() not in held
+    assert person(1).tobytes() in held
+    assert live.see(3, at(4, person(0)), utc_s=1e9 + 31 * day + 1) == "person 4"
+    assert live.see(4, at(5, person(1)), utc_s=1e9 + 31 * day + 2) == "person 2"
+    live.plugin.close()
+    with VectorIndex(folder, 8) as index:
+        assert len(index) == 4
+
+
+def test_memory_is_bounded_where_there_is_no_folder() -> None:
+    people = People(None, 64, 0.9, 0.95)
+    vectors = np.random.default_rng(1).normal(size=(MEMORY_MOST + 50, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for n, vector in enumerate(vectors.astype(np.float32)):
+        people.look(n, n, n, 3, vector)
+    assert len(people.index) <= MEMORY_MOST
+    people.close()
+
+
+def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "people"
+    grouped(VISITS, folder=str(folder))
+    with pytest.raises(PluginError, match="for vectors of 8 values, expected 1 and 4"):
+        grouped([make_face_tracks({1: [0, 0, 9, 9]}, [[1, 0, 0, 0]])], folder=str(folder))
+    with pytest.raises(PluginError, match="the faces have no embeddings"):
+        grouped([make_face_tracks({1: [0, 0, 9, 9]})])
+    (folder / "people.json").write_text("[]")
+    with pytest.raises(PluginError, match="isn't of face clusters, or was damaged"):
+        grouped(VISITS, folder=str(folder))
+    live = Live()
+    live.see(0, VISITS[0])
+    with pytest.raises(ValueError, match="was kept with another `folder`"):
+        Live(folder=str(tmp_path / "other")).plugin.restore(live.plugin.state())
+    with pytest.raises(ValueError, match="state of version 7, expected 1"):
+        Live().plugin.restore({"version": 7})
+
+
+def test_it_holds_to_the_contract_with_a_crowd() -> None:
+    past = [at(n, person(n % 5, 0.08, n), looks=3 + n) for n in range(12)]
+    check_plugin_contract(FaceClustering, make_frames(12, info=INFO), past=[[faces] for faces in past])
