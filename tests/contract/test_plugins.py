@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from streamproc.testing import (
     make_tracks,
     run_plugin,
 )
+from streamproc_plugins.faces.gallery import Gallery
 from tests.nets import (
     answering_net,
     brightness_classes,
@@ -29,12 +30,11 @@ from tests.nets import (
     fading_net,
     model_folder,
 )
-from tests.plugins.people import hands_up, poses, standing
-from streamproc_plugins.faces.gallery import Gallery
-from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
 from tests.plugins.faces import detector as face_detector
 from tests.plugins.faces import embedder as face_embedder
 from tests.plugins.faces import make_face_tracks, make_faces, person
+from tests.plugins.people import hands_up, poses, standing
+from tests.servers.vision import VisionServer, vision_server
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -136,6 +136,8 @@ def keypoint_net(folder: Path) -> dict[str, Any]:
         "model": str(model_folder(folder / "points", net, task="pose", decode="movenet", input=spec)),
         "min_height": 8,
     }
+
+
 FACES = [make_faces([4 * i, 16, 4 * i + 24, 48], embeddings=person(0, 0.1, i)) for i in range(COUNT)]
 FACE_TRACKS = [
     make_face_tracks({1: [4 * i, 16, 4 * i + 24, 48], 2: [60, 0, 90, 30]}, [person(0, 0.1, i), person(3)], looks=1 + i)
@@ -153,6 +155,35 @@ def gallery(folder: Path) -> dict[str, Any]:
     return {"gallery": str(folder / "gallery.db")}
 
 
+def captioner(folder: Path) -> dict[str, Any]:
+    net = answering_net({"regions": np.eye(2, dtype=np.float32)[None]}, (1, 4, 16, 16, 3))
+    model = folder / "captioner"
+    spec = {"height": 16, "width": 16, "layout": "NDHWC", "colour": "rgb", "frames": 4}
+    files = [{"name": "net.onnx"}, {"name": "decoder.npz"}]
+    words = ["<pad>", "<start>", "<end>", "<unknown>", "dark", "bright"]
+    model_folder(
+        model, net, task="captioning", decode="attention-captioner", labels=words, input=spec, files=files
+    )  # fmt: skip
+    shapes = {
+        "embedding": (6, 2), "regions_kernel": (2, 1), "regions_bias": (1,), "state_kernel": (3, 1),
+        "weigh_kernel": (1, 1), "start_h_kernel": (2, 3), "start_h_bias": (3,), "start_c_kernel": (2, 3),
+        "start_c_bias": (3,), "lstm_kernel": (4, 12), "lstm_recurrent": (3, 12), "lstm_bias": (12,),
+        "words_kernel": (5, 6), "words_bias": (6,),
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    np.savez(model / "decoder.npz", **{name: rng.normal(size=shape) for name, shape in shapes.items()})  # type: ignore[arg-type]
+    return {"model": str(model), "longest": 4, "min_score": 0.0}
+
+
+VISION = VisionServer(text="Something moves.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _vision() -> Iterator[None]:
+    with vision_server(VISION):
+        yield
+
+
 CASES: dict[str, Case] = {
     "blur": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[f] for f in FACES]),
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
@@ -164,6 +195,7 @@ CASES: dict[str, Case] = {
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
     "appearance": Case(embedder, past=[[b] for b in BOXES]),
     "camera_motion": Case(past=[[f] for f in FLOWS]),
+    "caption_net": Case(captioner, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "captions": Case(lambda _: {"window": "500ms"}, past=[[t] for t in TRACKS]),
     "classification": Case(picture_net),
     "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
@@ -182,6 +214,9 @@ CASES: dict[str, Case] = {
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),
     "shots": Case(),
+    "vision_language": Case(
+        lambda _: {"url": VISION.url, "model": "m", "every": "400ms", "hide": [], "per_minute": 600}
+    ),
     "tracking": Case(past=[[b] for b in BOXES]),
 }
 

@@ -2,5 +2,13 @@
 
 from streamproc_plugins.captioning.net_plugin import CaptionNet, CaptionNetOptions
 from streamproc_plugins.captioning.plugin import Captions, CaptionsOptions
+from streamproc_plugins.captioning.vision import VisionLanguage, VisionLanguageOptions
 
-__all__ = ["CaptionNet", "CaptionNetOptions", "Captions", "CaptionsOptions"]
+__all__ = [
+    "CaptionNet",
+    "CaptionNetOptions",
+    "Captions",
+    "CaptionsOptions",
+    "VisionLanguage",
+    "VisionLanguageOptions",
+]

@@ -1,0 +1,111 @@
+"""Asks a vision-language model from a thread of its own: one question at a time, no more than so many a minute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamproc import PluginError
+from streamproc.errors import redact
+from streamproc_plugins.captioning.protocol import RETRIED, answer_text, refusal, request_body
+
+if TYPE_CHECKING:
+    import httpx
+
+_FIRST_PAUSE_S = 0.5
+_CONNECT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Whom to ask, and how."""
+
+    url: str
+    """of the API, such as http://localhost:8000/v1"""
+    model: str
+    api_key: str
+    max_tokens: int
+    timeout_s: float
+    """whole time for an answer, retries included"""
+    per_minute: float
+
+
+class Asker:
+    """`ask` returns at once with a future; `close` ends the thread."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._closing = threading.Event()
+        self._next_s = 0.0
+        self._client: httpx.Client | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamproc-vision")
+
+    def ask(self, prompt: str, jpegs: Sequence[bytes]) -> Future[str]:
+        """The answer's text, some time; the future raises `PluginError` where there is none."""
+        return self._thread.submit(self._answer, prompt, tuple(jpegs))
+
+    def close(self) -> None:
+        """Let go of the question under way and end the thread."""
+        self._closing.set()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+
+    def _answer(self, prompt: str, jpegs: tuple[bytes, ...]) -> str:
+        import httpx
+
+        self._wait(self._next_s - time.monotonic())
+        self._next_s = time.monotonic() + 60 / self._address.per_minute
+        if self._client is None:
+            self._client = httpx.Client(follow_redirects=False)
+        body = request_body(self._address.model, prompt, jpegs, self._address.max_tokens)
+        deadline, pause = time.monotonic() + self._address.timeout_s, _FIRST_PAUSE_S
+        while True:
+            failure, wait_s = self._attempt(self._client, body, deadline - time.monotonic())
+            if isinstance(failure, str):
+                return failure
+            wait_s = max(wait_s, pause)
+            if time.monotonic() + wait_s >= deadline:
+                raise failure
+            self._wait(wait_s)
+            pause *= 2
+
+    def _attempt(self, client: httpx.Client, body: object, left_s: float) -> tuple[str | PluginError, float]:
+        """The answer, or what went wrong and how long the server wants to be left alone; raises what stays wrong."""
+        import httpx
+
+        address = self._address
+        headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
+        limit = httpx.Timeout(max(left_s, 0.1), connect=min(_CONNECT_S, max(left_s, 0.1)))
+        url = address.url.rstrip("/") + "/chat/completions"
+        try:
+            answer = client.post(url, json=body, headers=headers, timeout=limit)
+        except httpx.HTTPError as error:
+            reason = redact(str(error)) or type(error).__name__
+            return PluginError(
+                f"{redact(address.url)} can't be asked ({reason}); is the server running, and `url` right?"
+            ), 0.0
+        content = answer.content
+        if address.api_key:  # some servers repeat it in their refusal
+            content = content.replace(address.api_key.encode(), b"***")
+        if answer.status_code == 200:
+            return answer_text(content), 0.0
+        failure = refusal(answer.status_code, content)
+        if answer.status_code not in RETRIED:
+            raise failure
+        return failure, _retry_after(answer)
+
+    def _wait(self, wait_s: float) -> None:
+        if wait_s > 0 and self._closing.wait(wait_s):
+            raise PluginError("the question was given up: the plugin is being closed")
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    try:
+        return max(float(answer.headers.get("Retry-After", "0")), 0.0)
+    except ValueError:
+        return 0.0  # a date: the next pause will do

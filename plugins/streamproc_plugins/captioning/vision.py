@@ -1,0 +1,245 @@
+"""`vision_language`: windows of time described by a vision-language model behind an HTTP address."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from streamproc import (
+    Caption,
+    Detections,
+    Duration,
+    Event,
+    Faces,
+    Field,
+    Frame,
+    MissingInput,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    Tracks,
+    seconds,
+)
+from streamproc_plugins.captioning.asking import Address, Asker
+from streamproc_plugins.captioning.pictures import hidden, jpeg
+from streamproc_plugins.captioning.plugin import TYPE
+from streamproc_plugins.captioning.windows import Window, window_at
+
+PROMPT = (
+    "These pictures were taken by one camera, in this order. Say in one or two plain sentences what they show and what "
+    "happens. Parts may have been made unrecognisable on purpose: don't mention it."
+)
+
+
+class VisionLanguageOptions(Options):
+    """Options of `vision_language`."""
+
+    url: str = Field(description="address of an OpenAI-compatible API, such as http://localhost:8000/v1")
+    model: str = Field(min_length=1, description="the model's name at that server")
+    api_key: str = Field("", description="sent as a bearer token; write it as ${NAME}")
+    prompt: str = Field(PROMPT, min_length=1, description="what is asked about the pictures")
+    every: Duration = Field(seconds(30), gt=0, le=seconds(86400), description="media time that one caption tells of")
+    pictures: int = Field(2, ge=1, le=8, description="pictures sent for each caption, spread evenly over its time")
+    longest_side: int = Field(768, ge=64, le=2048, description="pixels; larger pictures are made smaller")
+    hide: tuple[Literal["people", "faces"], ...] = Field(
+        ("people", "faces"),
+        description="made unrecognisable before a picture leaves this machine, by the detections, tracks and faces of "
+        "plugins before; where those are missing nothing is sent; []: pictures go as they are",
+    )
+    max_tokens: int = Field(120, ge=8, le=4096, description="most tokens of an answer")
+    per_minute: float = Field(20, ge=4, le=600, description="most requests in a minute of real time")
+    answer_within: Duration = Field(
+        seconds(40), gt=0, description="real time for an answer, retries included; less than the plugin's own `timeout`"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no HTTP address; expected one such as http://localhost:8000/v1")
+        return url
+
+
+VERSION = 1
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """The pictures of a window so far."""
+
+    window: Window
+    jpegs: list[bytes] = field(default_factory=list)
+    end_ns: int = 0
+    """where it really ended, once it did"""
+
+    def state(self) -> dict[str, Any]:
+        """JSON values for `of`."""
+        packed = [base64.b64encode(data).decode() for data in self.jpegs]
+        return {"start_ns": self.window.start_ns, "end_ns": self.end_ns, "jpegs": packed}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], length_ns: int) -> _Gathered:
+        """What `state` told."""
+        jpegs = [base64.b64decode(data) for data in state["jpegs"]]
+        return cls(window_at(state["start_ns"], length_ns), jpegs, state["end_ns"])
+
+
+class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
+    """Has a vision-language model describe each window of time: one `caption` event, and `Caption` for `annotate`.
+
+    Asked from a thread of its own while the stream goes on. A recording waits for each answer before the next question,
+    and tells it at the same frame in every run; a live stream tells it when it comes, and leaves a window out
+    where the last answer is still awaited.
+    """
+
+    pixels = True
+    uses = (Detections, Tracks, Faces)
+    gives = (Caption,)
+
+    def open(self, context: PluginContext) -> None:
+        """Start the thread that asks; nothing is sent yet."""
+        options = self.options
+        self._asker = Asker(
+            Address(
+                url=options.url, model=options.model, api_key=options.api_key, max_tokens=options.max_tokens,
+                timeout_s=options.answer_within / 1e9, per_minute=options.per_minute,
+            )
+        )  # fmt: skip
+        self._live = context.stream.live
+        self._log = context.log
+        self._gathered: _Gathered | None = None
+        self._asked: tuple[_Gathered, Future[str]] | None = None
+        self._last = ""
+        self._skipped = 0
+        self._utc_offset_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """What the model answered about an earlier window; takes a picture where one is due."""
+        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        out: list[Any] = []
+        window, moment = window_at(frame.pts_ns, self.options.every), Moment.of(frame)
+        if self._gathered is not None and self._gathered.window != window:
+            out.extend(self._ask(moment, window.start_ns))
+        if self._live:
+            out.extend(self._answered(moment, wait=False))
+        if self._gathered is None:
+            self._gathered = _Gathered(window)
+        due_ns = window.start_ns + len(self._gathered.jpegs) * self.options.every // self.options.pictures
+        if len(self._gathered.jpegs) < self.options.pictures and frame.pts_ns >= due_ns:
+            self._gathered.jpegs.append(self._picture(frame, past))
+        if self._last:
+            out.append(Caption(text=self._last))
+        return out
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """At a cut the window ends: the pictures after it show something else."""
+        return list(self._ask(moment, moment.pts_ns)) if reason == "cut" else []
+
+    def flush(self, moment: Moment) -> Output:
+        """The last window is asked about, and every answer waited for."""
+        return [*self._ask(moment, moment.pts_ns), *self._answered(moment, wait=True)]
+
+    def close(self) -> None:
+        """End the thread."""
+        asker = getattr(self, "_asker", None)
+        if asker is not None:
+            asker.close()
+
+    def state(self) -> Mapping[str, Any]:
+        """The pictures gathered so far, and those whose answer is awaited: they are asked about again."""
+        return {
+            "version": VERSION,
+            "last": self._last,
+            "gathered": None if self._gathered is None else self._gathered.state(),
+            "asked": None if self._asked is None else self._asked[0].state(),
+            "utc_offset_ns": self._utc_offset_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of vision_language has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        self._last, self._utc_offset_ns = state["last"], state["utc_offset_ns"]
+        gathered, asked = (
+            None if state[key] is None else _Gathered.of(state[key], self.options.every)
+            for key in ("gathered", "asked")
+        )
+        self._gathered = gathered
+        self._asked = None if asked is None else (asked, self._asker.ask(self.options.prompt, asked.jpegs))
+
+    def _picture(self, frame: Frame, past: Results) -> bytes:
+        boxes: list[NDArray[np.float32]] = []
+        if "people" in self.options.hide:
+            boxes += _boxes("people", past.all(Detections))  # tracks are detections, too
+        if "faces" in self.options.hide:
+            boxes += _boxes("faces", past.all(Faces))
+        return jpeg(hidden(frame.rgb, boxes), self.options.longest_side)
+
+    def _ask(self, moment: Moment, end_ns: int) -> Iterator[Event]:
+        """Send off what was gathered; before that the answer before."""
+        gathered, self._gathered = self._gathered, None
+        try:
+            yield from self._answered(moment, wait=not self._live)
+        finally:  # an answer that failed costs its own caption only
+            if gathered is not None and gathered.jpegs:
+                self._send(gathered, min(end_ns, gathered.window.end_ns))
+
+    def _send(self, gathered: _Gathered, end_ns: int) -> None:
+        if self._asked is None:
+            gathered.end_ns = end_ns
+            self._asked = (gathered, self._asker.ask(self.options.prompt, gathered.jpegs))
+            return
+        self._skipped += 1
+        if self._skipped in (1, 10, 100) or self._skipped % 1000 == 0:
+            self._log.warning(
+                "a window has no caption, since the answer before is awaited start_ns=%d total=%d",
+                gathered.window.start_ns,
+                self._skipped,
+            )
+
+    def _answered(self, moment: Moment, *, wait: bool) -> Iterator[Event]:
+        if self._asked is None or not (wait or self._asked[1].done()):
+            return
+        (gathered, future), self._asked = self._asked, None
+        window, end_ns = gathered.window, gathered.end_ns
+        self._last = future.result()
+        offset = self._utc_offset_ns
+        yield Event(
+            type=TYPE,
+            phase="instant",
+            start_ns=window.start_ns,
+            end_ns=max(end_ns, window.start_ns),
+            frame_index=moment.frame_index,
+            pts_ns=moment.pts_ns,
+            captured_ns=None if offset is None else window.start_ns + offset,
+            episode=f"w{window.number}",
+            data={"text": self._last, "model": self.options.model},
+        )
+
+
+def _boxes(what: str, found: Mapping[str, Detections | Faces]) -> list[NDArray[np.float32]]:
+    """Where they are; `MissingInput` where nobody looked for them."""
+    if not found:
+        kind = "Faces" if what == "faces" else "Detections or Tracks"
+        raise MissingInput(
+            f"no plugin before it gave {kind} for this frame, so {what} can't be hidden and nothing is sent; put such "
+            f"a plugin before it, or take {what} out of `hide` (behind `blur` they are hidden already)"
+        )
+    return [result.xyxy for result in found.values()]
+
+
+__all__ = ["VisionLanguage", "VisionLanguageOptions"]

@@ -1,0 +1,196 @@
+"""`vision_language` against a server on loopback that speaks the protocol."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from streamproc import (
+    Caption,
+    Detections,
+    Event,
+    Faces,
+    Frame,
+    MissingInput,
+    Moment,
+    PluginContext,
+    PluginError,
+    Result,
+    Results,
+)
+from streamproc.models import ModelStore
+from streamproc.testing import make_detections, make_frame, make_info, run_plugin
+from streamproc.testing.runs import plugin_plan, run_chain
+from streamproc_plugins.captioning import VisionLanguage, VisionLanguageOptions
+from tests.servers.vision import VisionServer, completion, vision_server
+
+INFO = make_info(width=96, height=64, rate=10)
+
+
+@pytest.fixture
+def server() -> Iterator[VisionServer]:
+    with vision_server() as state:
+        yield state
+
+
+def frames(count: int, rate: float = 10) -> list[Frame]:
+    rng = np.random.default_rng(5)
+    tiles = rng.integers(0, 255, (16, 24, 3), dtype=np.uint8)
+    rgb = np.repeat(np.repeat(tiles, 4, axis=0), 4, axis=1)
+    return [make_frame(rgb=rgb, index=n, pts_s=n / rate, info=INFO) for n in range(count)]
+
+
+def options(server: VisionServer, **more: Any) -> dict[str, Any]:
+    return {"url": server.url, "model": "tiny", "every": "2s", "hide": [], "per_minute": 600, **more}
+
+
+def told(events: list[Event]) -> list[tuple[str, float, float]]:
+    return [(e.data["text"], e.start_ns / 1e9, round((e.end_ns or 0) / 1e9, 2)) for e in events]
+
+
+def pictures(asked: dict[str, Any]) -> list[NDArray[np.uint8]]:
+    parts = asked["messages"][0]["content"][1:]
+    raw = [base64.b64decode(part["image_url"]["url"].partition("base64,")[2]) for part in parts]
+    found = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in raw]
+    return [np.asarray(picture, np.uint8) for picture in found]
+
+
+def test_each_window_of_media_time_is_described_once(server: VisionServer) -> None:
+    run = run_plugin(VisionLanguage, frames(50), **options(server))
+    assert told(run.events) == [
+        ("This is answer 1.", 0, 2), ("This is answer 2.", 2, 4), ("This is answer 3.", 4, 4.9),
+    ]  # fmt: skip
+    assert {event.type for event in run.events} == {"caption"}
+    # an answer is told when the next question is asked, at the same frame in every run
+    assert [event.frame_index for event in run.events] == [40, 49, 49]
+    assert run.all(Caption)[-1].text == "This is answer 1."
+
+
+def test_the_request_is_what_the_protocol_asks_for(server: VisionServer) -> None:
+    run_plugin(VisionLanguage, frames(20), **options(server, pictures=2, longest_side=64, api_key="k3y", max_tokens=50))
+    (asked,) = server.asked
+    assert asked["path"] == "/v1/chat/completions"
+    assert (asked["model"], asked["max_tokens"], asked["temperature"], asked["stream"]) == ("tiny", 50, 0, False)
+    assert asked["messages"][0]["content"][0]["type"] == "text"
+    assert [picture.shape for picture in pictures(asked)] == [(43, 64, 3)] * 2
+    assert server.keys == ["Bearer k3y"]
+
+
+def test_people_and_faces_are_covered_before_a_picture_leaves(server: VisionServer) -> None:
+    face = Faces(
+        xyxy=np.array([[60, 10, 80, 30]], np.float32), score=np.ones(1, np.float32),
+        landmarks=np.zeros((1, 5, 2), np.float32),
+    )  # fmt: skip
+    past: list[list[Result]] = [[make_detections([5, 5, 40, 60]), face]] * 10
+    run_plugin(VisionLanguage, frames(10), past=past, **options(server, hide=["people", "faces"], pictures=1))
+    (seen,) = pictures(server.asked[0])
+    plain = frames(1)[0].bgr.astype(np.int64)
+
+    def unlike(part: Any) -> float:
+        return float(np.abs(seen[part].astype(np.int64) - plain[part]).mean())
+
+    assert unlike(np.s_[10:55, 8:36]) > 40
+    assert unlike(np.s_[12:28, 62:78]) > 40
+    assert unlike(np.s_[40:, 84:]) < 25  # but for what JPEG does to it
+
+
+@pytest.mark.parametrize("given", [[], [Detections.empty()]])
+def test_nothing_is_sent_where_nobody_looked_for_what_is_to_be_hidden(
+    server: VisionServer, given: list[Result]
+) -> None:
+    with pytest.raises(MissingInput, match="can't be hidden and nothing is sent; put such a plugin before it"):
+        run_plugin(VisionLanguage, frames(5), past=[given] * 5, **options(server, hide=["people", "faces"]))
+    assert server.asked == []
+
+
+def test_a_server_that_is_busy_is_asked_again_as_it_wishes(server: VisionServer) -> None:
+    server.replies.extend([(429, {"error": "slow down"}, {"Retry-After": "0"}), (503, b"starting")])
+    run = run_plugin(VisionLanguage, frames(10), **options(server))
+    assert told(run.events) == [("This is answer 3.", 0, 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((401, {"error": "no key"}), "answered 401: .*no key.*set `api_key`"),
+        ((404, b"<html>nothing here</html>"), "answered 404: .*check `url` and `model`"),
+        ((200, b"hello"), "the answer isn't a chat completion: 'hello'; is `url` the address of the API"),
+        ((200, {"choices": []}), "the answer isn't a chat completion"),
+        ((200, completion("  ")), "the model answered no text"),
+    ],
+)
+def test_what_a_server_refuses_or_garbles_is_said_with_what_to_do(
+    server: VisionServer, reply: Any, message: str
+) -> None:
+    server.replies.append(reply)
+    with pytest.raises(PluginError, match=message):
+        run_plugin(VisionLanguage, frames(41), **options(server, api_key="hunter2"))
+
+
+def test_a_key_never_gets_into_a_message(server: VisionServer) -> None:
+    server.replies.append((401, {"error": "token=hunter2 is wrong"}))
+    with pytest.raises(PluginError) as caught:
+        run_plugin(VisionLanguage, frames(41), **options(server, api_key="hunter2"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_is_away_is_told_within_the_time_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    with pytest.raises(PluginError, match=r"127.0.0.1:\d+/v1 can't be asked .*is the server running"):
+        run_plugin(
+            VisionLanguage,
+            frames(41),
+            url=f"http://127.0.0.1:{port}/v1",
+            model="m",
+            hide=[],
+            every="2s",
+            answer_within="300ms",
+        )
+
+
+def test_a_failure_costs_its_own_caption_only(server: VisionServer) -> None:
+    server.replies.extend([(400, {"error": "too large"})])
+    chain = [plugin_plan(VisionLanguage, name="vision", **options(server))]
+    run = run_chain(chain, frames(60))
+    assert told(run.events) == [("This is answer 2.", 2, 4), ("This is answer 3.", 4, 5.9)]
+    (stream,) = run.report.streams
+    assert stream.plugins[0].verdicts["failed"] == 1
+
+
+def assert_true(value: bool) -> None:
+    assert value
+
+
+def test_a_live_stream_goes_on_while_the_model_thinks(server: VisionServer) -> None:
+    """The server answers the first question only once the stream has ended."""
+    ended = threading.Event()
+    server.before = lambda: assert_true(ended.wait(20))
+    plugin = VisionLanguage(VisionLanguageOptions.model_validate(options(server, every="1s", pictures=1)))
+    info = make_info(width=96, height=64, rate=10, live=True)
+    plugin.open(PluginContext(name="vision", stream=info, models=ModelStore(), log=logging.getLogger("test")))
+    try:
+        given = [list(plugin.process(frame, Results()) or ()) for frame in frames(45)]
+        assert not any(given)  # nothing was answered, and nothing was waited for
+        ended.set()
+        (event,) = plugin.flush(Moment(pts_ns=4_500_000_000, frame_index=45)) or ()
+        assert isinstance(event, Event)
+        assert told([event]) == [("This is answer 1.", 0, 1)]
+    finally:
+        ended.set()
+        plugin.close()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="is no HTTP address; expected one such as"):
+        VisionLanguageOptions.model_validate({"url": "localhost:8000", "model": "m"})
