@@ -174,7 +174,7 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Search the events that a sqlite sink wrote."""
     from streamproc.cli.listing import show_events
-    from streamproc.sinks.sqlite import Query
+    from streamproc.eventstore import Query
 
     query = Query(
         text=text,

@@ -104,7 +104,7 @@ def _or_nothing(value: Any, form: str) -> str:
 
 def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | None) -> None:
     """The events of a database that fit."""
-    from streamproc.sinks.sqlite import search
+    from streamproc.eventstore import search
 
     query = dataclasses.replace(query, since=_utc("--since", query.since), until=_utc("--until", query.until))
     found = search(database, query)

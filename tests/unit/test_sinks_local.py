@@ -21,12 +21,13 @@ import pytest
 
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.events import Attachment, Event
+from streamproc.eventstore import Query, search
 from streamproc.frames import StreamInfo
 from streamproc.sink import EventSink, SinkContext
 from streamproc.sinks.appending import LinesOptions
 from streamproc.sinks.csv import COLUMNS, CsvSink
 from streamproc.sinks.jsonl import JsonlSink
-from streamproc.sinks.sqlite import Query, SqliteOptions, SqliteSink, search
+from streamproc.sinks.sqlite import SqliteOptions, SqliteSink
 from streamproc.sinks.stdout import StdoutOptions, StdoutSink
 from tests.events import check_record
 
