@@ -48,7 +48,7 @@ class SqliteOptions(Options):
 
 
 class SqliteSink(EventSink[SqliteOptions]):
-    """Keeps each event once, with its thumbnails, in an SQLite database; `streamproc.eventstore` and `streamproc events` read it.
+    """Keeps each event once, with its thumbnails, in an SQLite database that `streamproc events` searches.
 
     Delivery: a repeated event is recognised by its id and kept once. Durable when `write` returns.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from streamproc.testing import (
     run_plugin,
 )
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.search import Embedding
 from tests.nets import (
     answering_net,
     brightness_classes,
@@ -69,6 +71,7 @@ NAMED = [
 ]
 FLOWS = [Flow(uv=np.full((32, 48, 2), 2, np.float32), dt_ns=100_000_000, scale=0.5) for _ in range(COUNT)]
 
+WHOLES = [Embedding(values=np.eye(COUNT, dtype=np.float32)[i], model="net") for i in range(COUNT)]
 POSES = [poses(standing(4 * i + 20, 10, 0.4), *[hands_up(70, 10)] * (i > 3)) for i in range(COUNT)]
 
 
@@ -83,6 +86,12 @@ def embedder(folder: Path) -> dict[str, Any]:
     net = answering_net({"embedding": np.eye(1, 8, dtype=np.float32)}, (1, 3, 32, 16))
     spec = {"height": 32, "width": 16, "layout": "NCHW", "colour": "rgb"}
     return {"model": str(model_folder(folder / "looks", net, task="re-identification", input=spec))}
+
+
+def whole_embedder(folder: Path) -> dict[str, Any]:
+    spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb"}
+    net = brightness_classes(16, 16)
+    return {"model": str(model_folder(folder / "whole", net, task="retrieval", decode="embedding", input=spec))}
 
 
 def clip_net(folder: Path) -> dict[str, Any]:
@@ -204,6 +213,8 @@ CASES: dict[str, Case] = {
     "face_names": Case(gallery, past=[[f] for f in FACE_TRACKS]),
     "face_tracks": Case(past=[[f] for f in FACES]),
     "faces": Case(face_nets),
+    "embed": Case(whole_embedder),
+    "remember": Case(lambda folder: {"path": str(folder / uuid4().hex), "every": "100ms"}, past=[[e] for e in WHOLES]),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "pose": Case(keypoint_net, past=[[b] for b in BOXES]),

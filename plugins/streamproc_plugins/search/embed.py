@@ -1,0 +1,39 @@
+"""`embed`: a vector that stands for the picture."""
+
+from __future__ import annotations
+
+from streamproc import Field, Frame, FramePlugin, Options, Output, PluginContext, Results
+from streamproc_plugins.search.features import Embedder
+from streamproc_plugins.search.results import Embedding
+
+
+class EmbedOptions(Options):
+    """Options of `embed`."""
+
+    model: str = Field(
+        "mobilenet-v2",
+        description="name in the model list, or path: a net whose decode is embedding, or a classifier, whose last "
+        "layer is left out",
+    )
+    threads: int = Field(1, ge=1, le=64, description="threads that one call of the net may use")
+
+
+class Embed(FramePlugin[EmbedOptions]):
+    """Gives `Embedding`, what the whole picture looks like as a unit vector, for `remember` and for plugins of yours.
+
+    The features of a classifier before its last layer (Babenko et al., Neural Codes for Image Retrieval, ECCV 2014), or
+    what an embedding net answers.
+    """
+
+    gives = (Embedding,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net; `ModelError` where it is none for pictures."""
+        self._embedder = Embedder(context.models, self.options.model, self.options.threads)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Embedding`."""
+        return [Embedding(values=self._embedder(frame.rgb), model=self._embedder.model)]
+
+
+__all__ = ["Embed", "EmbedOptions"]

@@ -1,0 +1,229 @@
+"""What was seen, on disk: a vector index for frames, objects and faces each, and a database row for every item."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import PluginError
+from streamproc_plugins.storage import write_private
+from streamproc_plugins.vectors import VectorIndex
+
+F32 = NDArray[np.float32]
+Kind = Literal["frames", "objects", "faces"]
+KINDS: tuple[Kind, ...] = ("frames", "objects", "faces")
+
+FORMAT = 1
+FILE, DATABASE = "memory.json", "items.db"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    kind TEXT NOT NULL,
+    row INTEGER NOT NULL,        -- number in the kind's index
+    stream TEXT NOT NULL,
+    pts_ns INTEGER NOT NULL,     -- media time
+    captured_ns INTEGER,         -- UTC, NULL where unknown
+    frame INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    track_id INTEGER,
+    box TEXT,                    -- JSON: left, top, right, bottom in source pixels
+    stored_ns INTEGER NOT NULL,  -- UTC at which it was kept
+    thumbnail BLOB,
+    PRIMARY KEY (kind, row)
+);
+CREATE INDEX IF NOT EXISTS items_by_label ON items (label);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing that was seen."""
+
+    kind: Kind
+    stream: str
+    pts_ns: int
+    frame: int
+    captured_ns: int | None = None
+    label: str = ""
+    track_id: int | None = None
+    box: tuple[float, ...] | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
+
+
+class Memory:
+    """A folder of one stream. One writer, any number of readers (`readonly=True`)."""
+
+    def __init__(self, folder: Path, *, readonly: bool = False) -> None:
+        """Open it, or make it. Raises `PluginError` where it is in use, of another version, or not there to be read."""
+        self.folder, self.readonly = folder, readonly
+        if readonly and not (folder / FILE).is_file():
+            raise PluginError(f"{folder} holds no memory; name the folder that `remember` writes")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.models, self.identity = self._manifest()
+        self._indices: dict[Kind, VectorIndex] = {}
+        with _translated(folder):
+            self._db = _connect(folder / DATABASE, readonly)
+        if not readonly:
+            for kind in self.models:
+                self._settle(kind)
+
+    def index(self, kind: Kind) -> VectorIndex | None:
+        """The index of a kind; None where nothing of it was kept."""
+        if kind not in self._indices:
+            place = self.folder / kind
+            dim = self.models.get(kind, {}).get("dim")
+            if dim is None or (self.readonly and not place.is_dir()):
+                return None
+            self._indices[kind] = VectorIndex(place, int(dim), readonly=self.readonly)
+        return self._indices[kind]
+
+    def begin(self, kind: Kind, model: str, dim: int) -> None:
+        """Say which net the vectors of a kind come from; `PluginError` where others are kept here already."""
+        known = self.models.get(kind)
+        if known is None:
+            self.models = {**self.models, kind: {"model": model, "dim": dim}}
+            self._write_manifest()
+        elif (known["model"], known["dim"]) != (model, dim):
+            raise PluginError(
+                f"{self.folder} keeps {kind} by {known['model']} ({known['dim']} values), now they come from {model} "
+                f"({dim}); name another folder, or remove this one"
+            )
+
+    def keep(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
+        """Keep items of one kind with their vectors (N, D)."""
+        kind = items[0].kind
+        index = self.index(kind)
+        assert index is not None, "begin comes first"
+        first = index.rows
+        index.add(range(first, first + len(items)), vectors, [stored_ns] * len(items))
+        rows = [_row(item, first + n, stored_ns) for n, item in enumerate(items)]
+        with _translated(self.folder):
+            self._db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def rows(self) -> dict[Kind, int]:
+        """How many rows each index has."""
+        return {kind: index.rows for kind in KINDS if (index := self.index(kind)) is not None}
+
+    def back_to(self, rows: Mapping[Any, int], identity: str) -> None:
+        """Forget what was kept since there were so many rows."""
+        for kind in self.models:
+            index = self.index(kind)
+            if index is not None:
+                index.truncate(min(rows.get(kind, 0), index.rows))
+                self._settle(kind)
+        self.identity = identity
+        self._write_manifest()
+
+    def expire(self, before_ns: int) -> int:
+        """Forget, also on disk, what was kept before this UTC; how many items."""
+        for kind in self.models:
+            index = self.index(kind)
+            if index is not None:
+                index.expire(before_ns)
+        with _translated(self.folder):
+            return self._db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
+
+    def items(self, kind: Kind, rows: Sequence[int]) -> dict[int, Item]:
+        """Items by row number."""
+        marks = ",".join("?" * len(rows))
+        statement = f"SELECT * FROM items WHERE kind = ? AND row IN ({marks})"  # noqa: S608 - marks only
+        with _translated(self.folder):
+            return {found[1]: _item(found) for found in self._db.execute(statement, (kind, *rows))}
+
+    def labelled(self, words: Sequence[str], limit: int) -> list[Item]:
+        """Items whose label holds all these words."""
+        clause = " AND ".join("label LIKE ? ESCAPE '\\'" for _ in words)
+        values = ["%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for word in words]
+        statement = f"SELECT * FROM items WHERE {clause} ORDER BY pts_ns, kind, row LIMIT ?"  # noqa: S608 - marks only
+        with _translated(self.folder):
+            return [_item(found) for found in self._db.execute(statement, (*values, limit))]
+
+    def close(self) -> None:
+        """Close the files; may be called twice."""
+        for index in self._indices.values():
+            index.close()
+        self._indices = {}
+        self._db.close()
+
+    def _settle(self, kind: Kind) -> None:
+        """After a kill one of the two may know more than the other: both go back to what both know."""
+        index = self.index(kind)
+        assert index is not None
+        with _translated(self.folder):
+            last = self._db.execute("SELECT max(row) FROM items WHERE kind = ?", (kind,)).fetchone()[0]
+            known = 0 if last is None else last + 1
+            if index.rows > known:
+                index.truncate(known)
+            self._db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
+
+    def _manifest(self) -> tuple[dict[Kind, dict[str, Any]], str]:
+        path = self.folder / FILE
+        if not path.is_file():
+            return {}, ""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["format"] != FORMAT:
+                raise ValueError(f"format {found['format']}, expected {FORMAT}")
+            return dict(found["models"]), str(found["identity"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise PluginError(f"{path} isn't a memory of this version of streamproc ({error}); name another") from None
+
+    def _write_manifest(self) -> None:
+        content = {"format": FORMAT, "models": self.models, "identity": self.identity}
+        write_private(self.folder / FILE, json.dumps(content, indent=1).encode())
+
+
+def memories(folder: Path) -> list[Memory]:
+    """All memories in a folder and below, to be read; `PluginError` where there is none."""
+    places = sorted(path.parent for path in folder.rglob(FILE)) if folder.is_dir() else []
+    if not places:
+        raise PluginError(f"{folder} holds no memory; name the folder that `remember` writes")
+    return [Memory(place, readonly=True) for place in places]
+
+
+def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+    if readonly:
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+    with closing(db.cursor()) as cursor:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA secure_delete=ON")  # what was forgotten leaves no trace in the file
+        cursor.executescript(_SCHEMA)
+    path.chmod(0o600)
+    return db
+
+
+def _row(item: Item, row: int, stored_ns: int) -> tuple[Any, ...]:
+    box = None if item.box is None else json.dumps([round(float(side), 1) for side in item.box])
+    return (
+        item.kind, row, item.stream, item.pts_ns, item.captured_ns, item.frame, item.label, item.track_id, box,
+        stored_ns, item.thumbnail,
+    )  # fmt: skip
+
+
+def _item(found: Sequence[Any]) -> Item:
+    kind, _, stream, pts_ns, captured_ns, frame, label, track_id, box, _, thumbnail = found
+    return Item(
+        kind=kind, stream=stream, pts_ns=pts_ns, captured_ns=captured_ns, frame=frame, label=label, track_id=track_id,
+        box=None if box is None else tuple(json.loads(box)), thumbnail=thumbnail,
+    )  # fmt: skip
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise PluginError(
+            f"the memory in {folder} can't be used: {error}; make room, or name another folder"
+        ) from error
+
+
+__all__ = ["KINDS", "Item", "Kind", "Memory", "memories"]

@@ -1,0 +1,188 @@
+"""What was kept, found again: by the vector of a picture, a person or a face, or by words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import PluginError
+from streamproc.eventstore import Query, search
+from streamproc.models import ModelStore
+from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
+from streamproc_plugins.search.features import Embedder
+from streamproc_plugins.search.memory import Item, Kind, Memory
+
+F32 = NDArray[np.float32]
+
+_SPREAD = 8
+"""neighbours asked for as a multiple of the hits wanted: filters and groups take some away"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which hits count."""
+
+    limit: int = 20
+    stream: str = ""
+    from_s: float | None = None
+    """media seconds, at the earliest"""
+    to_s: float | None = None
+    since_ns: int | None = None
+    """UTC, at the earliest; leaves out what has none"""
+    until_ns: int | None = None
+    least: float = -1.0
+    """lowest cosine"""
+    together_s: float = 3.0
+    """hits of a stream that lie no further apart are one, told by the best of them"""
+
+    def takes(self, item: Item) -> bool:
+        """Whether an item fits."""
+        at_s = item.pts_ns / 1e9
+        return (
+            (not self.stream or item.stream == self.stream)
+            and (self.from_s is None or at_s >= self.from_s)
+            and (self.to_s is None or at_s <= self.to_s)
+            and (self.since_ns is None or (item.captured_ns is not None and item.captured_ns >= self.since_ns))
+            and (self.until_ns is None or (item.captured_ns is not None and item.captured_ns < self.until_ns))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One thing that was found; a stretch of time where it was seen several times in a row."""
+
+    item: Item
+    """the best of them"""
+    score: float | None
+    """cosine; None for words"""
+    start_ns: int
+    end_ns: int
+    seen: int = 1
+    """how many items it stands for"""
+
+
+def by_picture(memories: Sequence[Memory], photo: Path, kind: Kind, wanted: Wanted, models: ModelStore) -> list[Hit]:
+    """Frames that look like a picture, or objects that look like the one that a picture shows."""
+    rgb = read_photo(photo)
+    found: list[tuple[Item, float]] = []
+    for model, group in _by_model(memories, kind).items():
+        vector = Embedder(models, model)(rgb)
+        found += _nearest(group, kind, vector, wanted)
+    return grouped(found, wanted)
+
+
+def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: ModelStore) -> list[Hit]:
+    """Faces like the one face of a photo; `PluginError` where it shows none or several."""
+    rgb = read_photo(photo)
+    found: list[tuple[Item, float]] = []
+    for model, group in _by_model(memories, "faces").items():
+        one = Demands(**{**{name: getattr(NO_DEMANDS, name) for name in NO_DEMANDS.__slots__}, "one_face": True})
+        looks = Photographer(models, model).enrol(rgb, one, str(photo))
+        best: dict[tuple[str, int], tuple[Item, float]] = {}
+        for vector in looks:  # the photo itself, and coarser copies that are more like small faces
+            for item, score in _nearest(group, "faces", vector, wanted):
+                key = (item.stream, item.pts_ns * 10_000 + int(item.box[0] if item.box else 0))
+                if key not in best or best[key][1] < score:
+                    best[key] = (item, score)
+        found += best.values()
+    return grouped(found, wanted)
+
+
+def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted: Wanted) -> list[Hit]:
+    """Items whose label holds the words, and events and captions that do."""
+    words = text.split()
+    if not words:
+        raise PluginError("--text is empty; give a word or more")
+    found = [
+        Hit(item=item, score=None, start_ns=item.pts_ns, end_ns=item.pts_ns)
+        for memory in memories
+        for item in memory.labelled(words, wanted.limit * _SPREAD)
+        if wanted.takes(item)
+    ]
+    hits = _joined(found, wanted.together_s)
+    if events is not None:
+        hits += _events(events, text, wanted)
+    hits.sort(key=lambda hit: (hit.item.stream, hit.start_ns))
+    return hits[: wanted.limit]
+
+
+def grouped(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
+    """Hits, best first: what lies close together in time in a stream is one."""
+    hits = [Hit(item=item, score=score, start_ns=item.pts_ns, end_ns=item.pts_ns) for item, score in found]
+    joined = _joined(hits, wanted.together_s)
+    joined.sort(key=lambda hit: (-(hit.score or 0.0), hit.item.stream, hit.start_ns))
+    return joined[: wanted.limit]
+
+
+def _joined(hits: Sequence[Hit], together_s: float) -> list[Hit]:
+    out: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: (hit.item.stream, hit.item.kind, hit.item.label, hit.start_ns)):
+        last = out[-1] if out else None
+        same = last is not None and _key(last.item) == _key(hit.item)
+        if last is None or not same or hit.start_ns - last.end_ns > together_s * 1e9:
+            out.append(hit)
+            continue
+        better = (hit.score or 0) > (last.score or 0)
+        out[-1] = replace(hit if better else last, start_ns=last.start_ns, end_ns=hit.end_ns, seen=last.seen + 1)
+    return out
+
+
+def _key(item: Item) -> tuple[Any, ...]:
+    return (item.stream, item.kind, item.label)
+
+
+def _by_model(memories: Sequence[Memory], kind: Kind) -> dict[str, list[Memory]]:
+    groups: dict[str, list[Memory]] = {}
+    for memory in memories:
+        if kind in memory.models:
+            groups.setdefault(str(memory.models[kind]["model"]), []).append(memory)
+    if not groups:
+        there = sorted({kept for memory in memories for kept in memory.models})
+        raise PluginError(
+            f"no {kind} are kept there (only {', '.join(there) or 'nothing'}); let `remember` keep them, behind the "
+            "plugin that makes their embeddings"
+        )
+    return groups
+
+
+def _nearest(memories: Sequence[Memory], kind: Kind, vector: F32, wanted: Wanted) -> list[tuple[Item, float]]:
+    found: list[tuple[Item, float]] = []
+    for memory in memories:
+        index = memory.index(kind)
+        if index is None or not len(index):
+            continue
+        if index.dim != len(vector):
+            raise PluginError(
+                f"{memory.folder} keeps {kind} with {index.dim} values, the question has {len(vector)}; is the net "
+                "named under `remember` the one that made them?"
+            )
+        rows, cosine = index.query(vector, wanted.limit * _SPREAD)
+        items = memory.items(kind, rows.tolist())
+        for row, score in zip(rows.tolist(), cosine.tolist(), strict=True):
+            if row in items and score >= wanted.least and wanted.takes(items[row]):
+                found.append((items[row], score))
+    return found
+
+
+def _events(database: Path, text: str, wanted: Wanted) -> list[Hit]:
+    query = Query(text=text, stream=wanted.stream, from_s=wanted.from_s, to_s=wanted.to_s, limit=wanted.limit)
+    hits = []
+    for found in search(database, query):
+        data = found.record["data"]
+        start_ns = round(data["start_s"] * 1e9)
+        label = str(data.get("text") or " ".join(str(data[k]) for k in ("label", "zone", "line") if k in data))
+        item = Item(
+            kind="frames", stream=data["stream"], pts_ns=start_ns, frame=data["frame"],
+            label=f"{found.record['type']}: {label}", thumbnail=next(iter(found.pictures.values()), None),
+        )  # fmt: skip
+        end_ns = start_ns if data["end_s"] is None else round(data["end_s"] * 1e9)
+        hits.append(Hit(item=item, score=None, start_ns=start_ns, end_ns=end_ns))
+    return hits
+
+
+__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped"]

@@ -1,0 +1,203 @@
+"""`remember`: what a stream shows is kept, to be searched later by a picture, a face or words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import (
+    Detections,
+    Duration,
+    Faces,
+    Field,
+    Frame,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    PluginError,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    Tracks,
+    seconds,
+)
+from streamproc.geometry import iou
+from streamproc_plugins.search.memory import Item, Kind, Memory
+from streamproc_plugins.search.results import Embedding
+from streamproc_plugins.search.thumbnails import thumbnail
+from streamproc_plugins.tracking import Embeddings
+
+F32 = NDArray[np.float32]
+
+VERSION = 1
+_SAME = 0.5
+"""IoU from which a track is the detection's"""
+_EXPIRE_EVERY_S = 600.0
+
+
+class RememberOptions(Options):
+    """Options of `remember`."""
+
+    path: str = Field("out/memory/{stream}", min_length=1, description="folder; {stream} is the stream's name")
+    every: Duration = Field(seconds(1), ge=0, description="media time between two pictures, and two looks at a track")
+    alike: float = Field(
+        0.97, gt=0, le=1, description="cosine from which something is taken for what was kept last, and not kept again"
+    )
+    objects: bool = Field(True, description="keep objects, where `appearance` gives their embeddings")
+    faces: bool = Field(False, description="keep faces with embeddings: biometric data, so only where asked for")
+    object_model: str = Field("reid-0267", description="the net of `appearance`, by which questions are embedded")
+    face_model: str = Field("sface", description="the embedding net of `faces`, by which questions are embedded")
+    thumbnails: bool = Field(True, description="keep a small picture of each item")
+    thumbnail_side: int = Field(160, ge=32, le=640, description="its longer side in pixels")
+    keep: Duration | None = Field(
+        None, gt=0, description="real time after which an item is forgotten, also on disk; left out: never"
+    )
+
+
+class Remember(StreamPlugin[RememberOptions]):
+    """Keeps embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
+
+    Uses `Embedding` (from `embed`), `Embeddings` with `Detections` (from `appearance`), `Faces`. Gives nothing.
+    """
+
+    pixels = True
+    uses = (Embedding, Embeddings, Detections, Faces)
+    writes = ("path",)
+
+    def open(self, context: PluginContext) -> None:
+        """Open or make the folder; `PluginError` where it is in use or of another version."""
+        name = re.sub(r"[^\w.-]+", "_", context.stream.name).lstrip(".") or "stream"
+        self._stream = context.stream
+        self._memory = Memory(Path(self.options.path.replace("{stream}", name)))
+        self._fresh = True
+        self._kept: dict[str, tuple[int, F32]] = {}
+        self._next_expiry_s = 0.0
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """Keep what is due and new."""
+        if self._fresh:
+            self._begin()
+        self._expire()
+        picture = past.get(Embedding)
+        if picture is not None:
+            self._keep_picture(frame, picture)
+        if self.options.objects and (looks := past.get(Embeddings)) is not None:
+            self._keep_objects(frame, past[Detections], looks.values, past.all(Tracks))
+        faces = past.get(Faces) if self.options.faces else None
+        if faces is not None and faces.embeddings is not None:
+            self._keep_faces(frame, faces, faces.embeddings)
+        return ()
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """At a cut everything is new."""
+        if reason == "cut":
+            self._kept.clear()
+        return ()
+
+    def close(self) -> None:
+        """Close the folder."""
+        memory = getattr(self, "_memory", None)
+        if memory is not None:
+            memory.close()
+
+    def state(self) -> dict[str, Any]:
+        """How much is kept, and what was kept last, as JSON values."""
+        last = {key: [at, values.astype(np.float64).tolist()] for key, (at, values) in self._kept.items()}
+        return {"version": VERSION, "rows": self._memory.rows(), "last": last}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """What was kept since is forgotten: it will be seen again."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of remember has version {state.get('version')!r}, expected {VERSION}; "
+                "start without the stored state"
+            )
+        self._memory.back_to(state["rows"], self._stream.identity)
+        self._kept = {key: (at, np.array(values, np.float32)) for key, (at, values) in state["last"].items()}
+        self._fresh = False
+
+    def _begin(self) -> None:
+        """A recording that is run again is kept once: what an earlier run kept of it goes."""
+        same = self._memory.identity == self._stream.identity and not self._stream.live
+        self._memory.back_to({} if same else self._memory.rows(), self._stream.identity)
+        self._fresh = False
+
+    def _expire(self) -> None:
+        if self.options.keep is not None and time.monotonic() >= self._next_expiry_s:
+            self._next_expiry_s = time.monotonic() + _EXPIRE_EVERY_S
+            self._memory.expire(time.time_ns() - self.options.keep)
+
+    def _keep_picture(self, frame: Frame, found: Embedding) -> None:
+        if self._due("picture", frame.pts_ns, found.values):
+            whole = self._item("frames", frame, (0.0, 0.0, float(frame.width), float(frame.height)))
+            self._keep([whole], found.values[None], found.model)
+
+    def _keep_objects(self, frame: Frame, found: Detections, values: F32, tracks: Mapping[str, Tracks]) -> None:
+        if len(values) != len(found):
+            raise PluginError(
+                f"{len(values)} embeddings for {len(found)} detections; under `inputs` name the same detections for "
+                "appearance and remember"
+            )
+        ids = _track_ids(found, next(iter(tracks.values()), None))
+        rows = np.flatnonzero(values.any(axis=1)).tolist()
+        key = [f"object {ids[n]}" if ids[n] is not None else f"object {found.label[n]} {n}" for n in range(len(found))]
+        due = [n for n in rows if self._due(key[n], frame.pts_ns, values[n])]
+        items = [self._item("objects", frame, tuple(found.xyxy[n].tolist()), found.label[n], ids[n]) for n in due]
+        self._keep(items, values[due], self.options.object_model)
+
+    def _keep_faces(self, frame: Frame, found: Faces, values: F32) -> None:
+        names = found.cluster or ("",) * len(values)
+        rows = np.flatnonzero(values.any(axis=1)).tolist()
+        due = [n for n in rows if self._due(f"face {names[n] or n}", frame.pts_ns, values[n])]
+        items = [self._item("faces", frame, tuple(found.xyxy[n].tolist()), names[n]) for n in due]
+        self._keep(items, values[due], self.options.face_model)
+
+    def _due(self, key: str, now_ns: int, values: F32) -> bool:
+        """Whether it is time again, and it looks unlike what was kept last; then it counts as kept."""
+        last = self._kept.get(key)
+        if last is not None and now_ns - last[0] < self.options.every:
+            return False
+        if last is not None and len(last[1]) == len(values) and float(last[1] @ values) >= self.options.alike:
+            self._kept[key] = (now_ns, last[1])
+            return False
+        self._kept[key] = (now_ns, values)
+        while len(self._kept) > 1000:  # tracks that are long gone
+            del self._kept[next(iter(self._kept))]
+        return True
+
+    def _item(
+        self, kind: Kind, frame: Frame, box: tuple[float, ...], label: str = "", track_id: int | None = None
+    ) -> Item:
+        options = self.options
+        picture = thumbnail(frame.rgb, box, options.thumbnail_side) if options.thumbnails else None
+        return Item(
+            kind=kind, stream=self._stream.name, pts_ns=frame.pts_ns, captured_ns=frame.captured_ns, frame=frame.index,
+            label=label, track_id=track_id, box=box, thumbnail=picture,
+        )  # fmt: skip
+
+    def _keep(self, items: Sequence[Item], vectors: F32, model: str) -> None:
+        if items:
+            self._memory.begin(items[0].kind, model, int(vectors.shape[1]))
+            self._memory.keep(items, vectors, time.time_ns())
+
+
+def _track_ids(found: Detections, tracks: Tracks | None) -> list[int | None]:
+    """The track of each detection, where one lies on it."""
+    if tracks is None or not len(tracks.xyxy) or not len(found.xyxy):
+        return [None] * len(found.xyxy)
+    overlap = iou(found.xyxy, tracks.xyxy)
+    best = overlap.argmax(axis=1)
+    return [
+        int(tracks.track_id[column]) if overlap[row, column] >= _SAME else None
+        for row, column in enumerate(best.tolist())
+    ]
+
+
+__all__ = ["Remember", "RememberOptions"]

@@ -1,0 +1,358 @@
+"""Search: what a stream showed, kept on disk and found again by pictures, faces and words."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamproc import Event, Frame, PluginContext, PluginError, Result, Results
+from streamproc.models import ModelStore
+from streamproc.sink import SinkContext
+from streamproc.sinks.sqlite import SqliteOptions, SqliteSink
+from streamproc.testing import make_detections, make_frame, make_info, make_tracks, run_plugin
+from streamproc_plugins.search import Embed, Embedding, Remember, RememberOptions
+from streamproc_plugins.search.memory import Item, Memory, memories
+from streamproc_plugins.search.page import page
+from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped
+from streamproc_plugins.tracking import Embeddings
+from tests.nets import brightness_classes, model_folder
+from tests.plugins.real import run_text
+
+F32 = NDArray[np.float32]
+INFO = make_info(width=64, height=48, rate=10)
+DIM = 6
+
+
+def unit(*values: float) -> F32:
+    vector = np.zeros(DIM, np.float32)
+    vector[: len(values)] = values
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+def seen(*vectors: F32) -> tuple[list[Frame], list[list[Result]]]:
+    """Frames, one a second, that look like these vectors."""
+    frames = [make_frame(fill=20 * n, index=n, pts_s=float(n), info=INFO) for n in range(len(vectors))]
+    return frames, [[Embedding(values=vector, model="net")] for vector in vectors]
+
+
+def remember(folder: Path, *vectors: F32, **options: Any) -> Path:
+    frames, past = seen(*vectors)
+    run_plugin(Remember, frames, past=past, path=str(folder / "{stream}"), **options)
+    return folder / "test"
+
+
+@pytest.fixture
+def opened() -> Iterator[Any]:
+    made: list[Memory] = []
+
+    def open_(folder: Path) -> Memory:
+        made.append(Memory(folder, readonly=True))
+        return made[-1]
+
+    yield open_
+    for memory in made:
+        memory.close()
+
+
+def times(memory: Memory, vector: F32, k: int = 9) -> list[float]:
+    index = memory.index("frames")
+    assert index is not None
+    rows, _ = index.query(vector, k)
+    items = memory.items("frames", rows.tolist())
+    return [items[row].pts_ns / 1e9 for row in rows.tolist()]
+
+
+A, B, C = unit(1), unit(0, 1), unit(0, 0, 1)
+
+
+def test_what_looks_alike_is_found_and_the_nearest_comes_first(tmp_path: Path, opened: Any) -> None:
+    memory = opened(remember(tmp_path, A, B, C, unit(1, 0.3)))
+    assert times(memory, A, 2) == [0, 3]
+    assert times(memory, C, 1) == [2]
+    item = memory.items("frames", [1])[1]
+    assert (item.stream, item.frame, item.box) == ("test", 1, (0, 0, 64, 48))
+    picture = cv2.imdecode(np.frombuffer(item.thumbnail or b"", np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (48, 64, 3)
+
+
+def test_what_hardly_changes_is_kept_once_and_not_more_often_than_asked(tmp_path: Path, opened: Any) -> None:
+    still = remember(tmp_path / "a", A, A, unit(1, 0.05), B, B)
+    assert times(opened(still), unit(1, 1)) == [0, 3]
+    seldom = remember(tmp_path / "b", A, B, C, A, B, every="2s")
+    assert sorted(times(opened(seldom), A)) == [0, 2, 4]
+
+
+def test_a_recording_that_is_run_again_is_kept_once(tmp_path: Path, opened: Any) -> None:
+    for _ in range(2):
+        folder = remember(tmp_path, A, B, C)
+    assert sorted(times(opened(folder), A)) == [0, 1, 2]
+
+
+def plugin(folder: Path) -> Remember:
+    made = Remember(RememberOptions(path=str(folder)))
+    made.open(PluginContext(name="m", stream=INFO, models=ModelStore(), log=__import__("logging").getLogger("t")))
+    return made
+
+
+def test_after_a_kill_nothing_is_there_twice_and_nothing_is_missing(tmp_path: Path, opened: Any) -> None:
+    frames, past = seen(A, B, C, unit(1, 1), unit(0, 1, 1))
+    first = plugin(tmp_path / "m")
+    state: Any = None
+    for frame, results in zip(frames[:4], past, strict=False):
+        list(first.process(frame, Results({("e", Embedding): results[0]})) or ())
+        if frame.index == 1:
+            state = json.loads(json.dumps(dict(first.state() or {})))
+    first.close()  # killed behind frame 3, restored from behind frame 1
+    second = plugin(tmp_path / "m")
+    second.restore(state)
+    for frame, results in zip(frames[2:], past[2:], strict=True):
+        list(second.process(frame, Results({("e", Embedding): results[0]})) or ())
+    second.close()
+    assert sorted(times(opened(tmp_path / "m"), A)) == [0, 1, 2, 3, 4]
+
+
+def test_vectors_of_another_net_are_refused(tmp_path: Path) -> None:
+    remember(tmp_path, A)
+    frames, _ = seen(A)
+    with pytest.raises(PluginError, match=r"keeps frames by net \(6 values\), now they come from other \(3\)"):
+        run_plugin(
+            Remember, frames, past=[[Embedding(values=np.array([1, 0, 0], np.float32), model="other")]],
+            path=str(tmp_path / "{stream}"),
+        )  # fmt: skip
+
+
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    first = plugin(tmp_path / "m")
+    frames, past = seen(A)
+    list(first.process(frames[0], Results({("e", Embedding): past[0][0]})) or ())
+    try:
+        with pytest.raises(PluginError, match="is being written by another run or stream"):
+            plugin(tmp_path / "m")
+    finally:
+        first.close()
+
+
+def test_items_are_forgotten_with_their_vectors_and_pictures(tmp_path: Path) -> None:
+    with_old = Memory(tmp_path / "m")
+    with_old.begin("frames", "net", DIM)
+    old, new = (Item(kind="frames", stream="s", pts_ns=n, frame=n, thumbnail=b"picture %d" % n) for n in range(2))
+    with_old.keep([old], A[None], stored_ns=100)
+    with_old.keep([new], B[None], stored_ns=200)
+    assert with_old.expire(150) == 1
+    with_old.close()
+    again = Memory(tmp_path / "m")
+    assert times(again, A) == [1e-9]
+    again.close()
+    assert b"picture 0" not in (tmp_path / "m" / "items.db").read_bytes()
+
+
+def test_objects_are_kept_by_track_with_label_and_box(tmp_path: Path, opened: Any) -> None:
+    frames = [make_frame(index=n, pts_s=float(n), info=INFO) for n in range(3)]
+    boxes = make_detections([4, 4, 20, 40], [30, 4, 50, 40])
+    looks = [np.stack([A, B]), np.stack([A, np.zeros(DIM, np.float32)]), np.stack([C, B])]
+    past: list[list[Result]] = [
+        [boxes, Embeddings(values=values), make_tracks({7: [4, 4, 20, 40], 9: [30, 4, 50, 40]})] for values in looks
+    ]
+    run_plugin(Remember, frames, past=past, path=str(tmp_path / "m"))
+    memory = opened(tmp_path / "m")
+    index = memory.index("objects")
+    items = memory.items("objects", range(index.rows))
+    told = [(item.track_id, item.pts_ns // 10**9, item.label, item.box[0]) for item in items.values()]
+    assert told == [(7, 0, "person", 4), (9, 0, "person", 30), (7, 2, "person", 4)]
+
+
+# --- questions ---
+
+
+def hit_spans(found: list[tuple[Item, float]], **wanted: Any) -> list[tuple[float, float, int, float | None]]:
+    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.seen, h.score) for h in grouped(found, Wanted(**wanted))]
+
+
+def item(at_s: float, stream: str = "s", **more: Any) -> Item:
+    return Item(kind="frames", stream=stream, pts_ns=round(at_s * 1e9), frame=0, **more)
+
+
+def test_hits_close_together_in_a_stream_are_one_told_by_the_best() -> None:
+    found = [(item(1), 0.5), (item(3), 0.9), (item(20), 0.7), (item(2, "other"), 0.6)]
+    assert hit_spans(found) == [(1, 3, 2, 0.9), (20, 20, 1, 0.7), (2, 2, 1, 0.6)]
+    assert hit_spans(found, together_s=1.0, limit=2) == [(3, 3, 1, 0.9), (20, 20, 1, 0.7)]
+
+
+def test_filters_take_stream_and_time() -> None:
+    day = 1_700_000_000 * 10**9
+    one, other = item(5, captured_ns=day), item(9, "gate")
+    assert [w.takes(one) for w in (Wanted(from_s=4, to_s=6), Wanted(from_s=6), Wanted(stream="gate"))] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert Wanted(since_ns=day).takes(one)
+    assert not Wanted(until_ns=day).takes(one)
+    assert not Wanted(since_ns=0).takes(other)  # nobody knows when
+
+
+def classifier(folder: Path) -> Path:
+    spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}
+    return model_folder(
+        folder / "levels", brightness_classes(16, 16), task="re-identification", decode="embedding", input=spec
+    )
+
+
+def test_a_picture_is_asked_through_the_net_that_made_the_vectors(tmp_path: Path) -> None:
+    net = classifier(tmp_path)
+    frames = [make_frame(fill=level, index=n, pts_s=10.0 * n, info=INFO) for n, level in enumerate((20, 120, 235))]
+    embedded = run_plugin(Embed, frames, model=str(net)).all(Embedding)
+    assert [round(float(e.values[0]), 2) for e in embedded] == [0.08, 0.66, 1.0]
+    past: list[list[Result]] = [[Embedding(values=e.values, model=str(net))] for e in embedded]
+    run_plugin(Remember, frames, past=past, path=str(tmp_path / "m"))
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((30, 40, 3), 118, np.uint8))
+    opened = memories(tmp_path)
+    try:
+        hits = by_picture(opened, tmp_path / "grey.png", "frames", Wanted(limit=1), ModelStore())
+        assert [(hit.item.pts_ns / 1e9, round(hit.score or 0, 3)) for hit in hits] == [(10, 1.0)]
+        with pytest.raises(PluginError, match=r"no faces are kept there \(only frames\)"):
+            by_face(opened, tmp_path / "grey.png", Wanted(), ModelStore())
+        with pytest.raises(PluginError, match="can't be read"):
+            by_picture(opened, tmp_path / "missing.png", "frames", Wanted(), ModelStore())
+    finally:
+        for memory in opened:
+            memory.close()
+
+
+def test_words_are_found_in_labels_and_in_the_events_of_a_database(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "m")
+    memory.begin("objects", "net", DIM)
+    kept = Item(kind="objects", stream="gate", pts_ns=5, frame=0, label="red_car 100%")
+    memory.keep([kept], A[None], stored_ns=1)
+    sink = SqliteSink(SqliteOptions(path=tmp_path / "events.db"))
+    sink.open(SinkContext(name="db", log=__import__("logging").getLogger("t")))
+    frame = make_frame(index=40, info=INFO)
+    event = Event.instant(frame, "caption", text="A red car stands still.").stamped(INFO, "words", 0)
+    sink.write([event])
+    sink.close()
+    found = by_words([memory], tmp_path / "events.db", "red car", Wanted())
+    assert [(hit.item.stream, hit.item.label) for hit in found] == [
+        ("gate", "red_car 100%"), ("test", "caption: A red car stands still."),
+    ]  # fmt: skip
+    assert by_words([memory], None, "100%", Wanted())
+    assert not by_words([memory], None, "r_d", Wanted())  # no wildcards
+    memory.close()
+
+
+def test_a_net_that_makes_no_vectors_is_refused(tmp_path: Path) -> None:
+    spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb"}
+    net = model_folder(tmp_path / "n", brightness_classes(16, 16), task="pose", decode="movenet", input=spec)
+    with pytest.raises(PluginError, match="expected a net whose decode is 'embedding', or a classifier"):
+        run_plugin(Embed, [make_frame()], model=str(net))
+
+
+def test_a_vector_that_is_no_unit_vector_is_refused() -> None:
+    with pytest.raises(ValueError, match="has the length 2, expected 1"):
+        Embedding(values=np.array([2, 0], np.float32), model="m")
+
+
+# --- the command ---
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "streamproc", "search", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_answers_as_lines_json_and_a_page(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "m")
+    memory.begin("objects", "net", DIM)
+    for at_s in (1, 2, 30):
+        kept = Item(
+            kind="objects", stream="<gate>", pts_ns=at_s * 10**9, frame=0, label="dog", thumbnail=b"\xff\xd8jpeg"
+        )
+        memory.keep([kept], A[None], stored_ns=1)
+    memory.close()
+    plain = command(tmp_path, "--text", "dog", "--html", tmp_path / "found.html")
+    assert plain.returncode == 0, plain.stderr
+    assert [line.split() for line in plain.stdout.splitlines()] == [
+        ["<gate>", "0:00:01.0", "-", "0:00:02.0", "dog"], ["<gate>", "0:00:30.0", "dog"],
+    ]  # fmt: skip
+    text = (tmp_path / "found.html").read_text()
+    assert text.count("data:image/jpeg;base64,") == 2
+    assert "&lt;gate&gt;" in text
+    assert not re.search(r'(src|href)="https?:', text)  # one file, nothing from elsewhere
+    lines = command(tmp_path, "--text", "dog", "--json", "--limit", "1").stdout.splitlines()
+    assert [(found["start_s"], found["end_s"], found["seen"]) for found in map(json.loads, lines)] == [(1, 2, 2)]
+    assert "Nothing was found." in page("t", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "ask by one of --image, --face, --text"),
+        (("--text", "a", "--image", "b.png"), "got --image and --text; ask by one of"),
+        (("--text", "a", "--since", "monday"), "--since is 'monday', expected a time such as"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    Memory(tmp_path / "m").close()
+    remember(tmp_path, A)
+    done = command(tmp_path, *words)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_a_folder_without_a_memory_is_refused(tmp_path: Path) -> None:
+    assert "holds no memory; name the folder that `remember` writes" in command(tmp_path, "--text", "a").stderr
+
+
+# --- real footage ---
+
+REAL = """
+version: 1
+streams:
+  hall: {{source: {{type: file, options: {{path: "{media}/cctv_one_by_one.mp4"}}}}, rate: 0.5, chain: [what, memory]}}
+  gym: {{source: {{type: file, options: {{path: "{media}/sport_basketball_gym.mp4"}}}}, rate: 1, chain: [what, memory]}}
+  stage:
+    source: {{type: file, options: {{path: "{media}/face_hamilton_4shots.mp4"}}}}
+    rate: 5
+    chain: [faces, memory]
+plugins:
+  what: {{type: embed}}
+  faces: {{type: faces, options: {{embedding: mobileface}}}}
+  memory:
+    type: remember
+    options: {{path: "{out}/{{stream}}", faces: true, face_model: mobileface, every: 500ms}}
+"""
+
+
+@pytest.mark.real
+def test_real_scenes_and_people_are_found_again(shared: Path, tmp_path: Path) -> None:
+    import av
+
+    run_text(REAL.format(media=shared / "media", out=tmp_path / "kept"), tmp_path, shared / "models")
+    with av.open(str(shared / "media" / "sport_basketball_gym.mp4")) as container:
+        frame = next(f for n, f in enumerate(container.decode(video=0)) if n == 137)  # between two kept ones
+    cv2.imwrite(str(tmp_path / "gym.png"), frame.to_ndarray(format="bgr24"))
+    store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
+    opened = memories(tmp_path / "kept")
+    references = shared / "data" / "faces" / "references"
+    try:
+        best = by_picture(opened, tmp_path / "gym.png", "frames", Wanted(limit=3), store)
+        assert best[0].item.stream == "gym"
+        assert (best[0].score or 0) > 0.8 > (best[1].score or 0)
+        wanted = Wanted(least=0.35, together_s=1.0)
+        found = by_face(opened, references / "lin-manuel-miranda.png", wanted, store)
+        # shots 0 (to 0.66 s) and 2 (2.73 s to 7.0 s) show him; shots 1 and 3 don't
+        assert {hit.item.stream for hit in found} == {"stage"}
+        assert all(h.end_ns <= 0.7e9 or (h.start_ns >= 2.7e9 and h.end_ns <= 7.03e9) for h in found)
+        assert {h.end_ns <= 0.7e9 for h in found} == {True, False}
+    finally:
+        for memory in opened:
+            memory.close()
