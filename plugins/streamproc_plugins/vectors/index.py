@@ -23,7 +23,7 @@ from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, Segment, file_o
 from streamproc_plugins.vectors.shards import Shard, available, build, shard_file
 
 SEGMENT = 32_768
-TREES = 12
+TREES = 20
 _UNIT = 1e-3
 _SPARE = 16
 """candidates more than asked for: the first ranking is in float32, the last one exact"""
@@ -251,8 +251,7 @@ class VectorIndex:
         segment = self._segments[number]
         if segment.vectors is not None:
             return np.asarray(segment.vectors[rows])
-        assert self._files is not None
-        return np.asarray(self._files.mapped(number)["vector"][rows], np.float32)
+        return np.asarray(self._shards[number].vectors[rows], np.float32)
 
     def _sealed(self) -> list[int]:
         return sorted(number for number, segment in self._segments.items() if segment.count == self._size)
@@ -293,7 +292,8 @@ class VectorIndex:
             return  # a reader goes on exactly until the writer has built it
         segment = self._segments[number]
         rows = np.flatnonzero(segment.ids != DEAD)
-        self._shards[number] = Shard.open(path, self.dim, rows)
+        assert self._files is not None
+        self._shards[number] = Shard.open(path, rows, self._files.mapped(number)["vector"])
         segment.vectors = None
 
     def _wipe(self, number: int, mask: NDArray[np.bool_]) -> int:
@@ -318,10 +318,8 @@ class VectorIndex:
     def _drop_shard(self, number: int, due: int) -> None:
         """Search the segment exactly again until row `due`; its tree file is deleted."""
         segment, shard = self._segments[number], self._shards.pop(number, None)
-        if segment.vectors is None:
-            assert self._files is not None
-            segment.vectors = np.array(self._files.mapped(number)["vector"], np.float32)
         if shard is not None:
+            segment.vectors = np.array(shard.vectors, np.float32)
             shard.close()
         if self.folder is None or segment.count < self._size:
             return
