@@ -13,9 +13,18 @@ import pytest
 from streamproc import Faces, ModelError, PluginContext, PluginError, Results
 from streamproc.models import ModelStore
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
-from streamproc_plugins.faces import FaceFinder, FaceNames, FacesOptions, FacesOverTime, FaceTracks, NamedFaces
+from streamproc_plugins.faces import (
+    FaceAttributeReader,
+    FaceAttributes,
+    FaceFinder,
+    FaceNames,
+    FacesOptions,
+    FacesOverTime,
+    FaceTracks,
+    NamedFaces,
+)
 from streamproc_plugins.faces.gallery import Gallery
-from tests.nets import answering_net, model_folder
+from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
 
 INFO = make_info(width=192, height=128, rate=10)
@@ -86,6 +95,29 @@ def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) 
     odd = model_folder(tmp_path / "odd", net, decode="yunet", input=spec, labels=["face"])
     refused(r"gives cls_8 float32 \(1, 5, 1\), expected output cls_8 of shape \(1, 96, 1\)", model=str(odd))
     refused("has the input size 64x96 only; leave `detail` out", model=detector(tmp_path / "b"), detail="high")
+
+
+def test_a_classifier_tells_something_of_each_face_large_enough(tmp_path: Path) -> None:
+    spec = {"height": 48, "width": 48, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}
+    labels = ["bright", "dark"]
+    net = model_folder(tmp_path / "light", brightness_classes(48, 48), decode="sigmoid", labels=labels, input=spec)
+    rgb = np.zeros((128, 192, 3), np.uint8)
+    rgb[:, 96:] = 230
+    faces = make_faces([10, 30, 70, 90], [110, 30, 170, 90], [0, 0, 8, 8])
+    run = run_plugin(FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"light": str(net)})
+    (found,) = run.all(FaceAttributes)
+    assert found.of("light") == ("dark", "bright", "")
+    assert found.score[:, 0].tolist() == pytest.approx([1, 230 / 255, 0], abs=0.01)
+    sure = run_plugin(
+        FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"l": str(net)}, min_score=0.95
+    )
+    assert sure.all(FaceAttributes)[0].of("l") == ("dark", "", "")
+    empty = run_plugin(FaceAttributeReader, [make_frame(info=INFO)], past=[[make_faces()]], heads={"l": str(net)})
+    assert empty.all(FaceAttributes)[0].of("l") == ()
+    with pytest.raises(PluginError, match="expected a classifier with labels and a square input"):
+        run_plugin(
+            FaceAttributeReader, [make_frame(info=INFO)], past=[[faces]], heads={"l": detector(tmp_path / "d", 64, 96)}
+        )
 
 
 def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
