@@ -16,6 +16,8 @@ GIVERS = {
     "Detections": ("people", {"type": "detection"}),
     "Tracks": ("tracks", {"type": "tracking"}),
     "Classification": ("what", {"type": "classification"}),
+    "Faces": ("faces", {"type": "faces"}),
+    "FaceTracks": ("face_tracks", {"type": "face_tracks"}),
 }
 """who gives a result that a shown plugin needs and the piece doesn't name"""
 FENCE = {
