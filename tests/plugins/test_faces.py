@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from streamproc_plugins.faces import (
     NamedFaces,
 )
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.shots.results import Shot
 from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
 
@@ -120,6 +122,12 @@ def test_a_classifier_tells_something_of_each_face_large_enough(tmp_path: Path) 
         )
 
 
+def test_without_its_package_mtcnn_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mtcnn", None)
+    with pytest.raises(PluginError, match=r"pip install 'streamproc\[mtcnn\]'"):
+        looked(make_frame(info=INFO), model="mtcnn")
+
+
 def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
     frames = make_frames(len(past), info=INFO)
     return run_plugin(FacesOverTime, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
@@ -143,6 +151,16 @@ def test_another_person_in_the_same_place_is_another_track() -> None:
     tracks = followed(past)
     assert [track.track_id.tolist() for track in tracks] == [[1]] * 4 + [[2]] * 4
     assert [track.looks.tolist() for track in tracks] == [[1], [2], [3], [4]] * 2
+
+
+def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
+    frames = make_frames(8, info=INFO)
+    # the cut at 400 ms is told of at 600 ms; the face that came with the new shot keeps its track
+    shots = [Shot(number=1, start_ns=0, kind="start")] * 6 + [Shot(number=2, start_ns=400_000_000, kind="cut")] * 2
+    faces = [make_faces([10, 10, 50, 50])] * 4 + [make_faces([10, 10, 50, 50], [100, 10, 140, 50])] * 4
+    past = [[shot, found] for shot, found in zip(shots, faces, strict=True)]
+    tracks = run_plugin(FacesOverTime, frames, past=past).all(FaceTracks)
+    assert [found.track_id.tolist() for found in tracks] == [[1]] * 4 + [[1, 2]] * 2 + [[3, 2]] * 2
 
 
 def test_a_template_is_the_mean_of_the_good_looks() -> None:

@@ -145,6 +145,7 @@ class GroupJob:
     method: str
     cosine: float
     people: int | None
+    main_only: bool = False
 
 
 def group_photos(job: GroupJob, embedding: str) -> None:
@@ -153,7 +154,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
         raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
-    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=False))
+    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
     label = grouped(np.array([face.embedding for face in faces]), job)

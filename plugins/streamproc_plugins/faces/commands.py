@@ -101,7 +101,7 @@ def threshold(
 
 
 @app.command()
-def cluster(
+def cluster(  # noqa: PLR0913, PLR0917 - one parameter an option
     folder: Annotated[Path, typer.Argument(help="folder of photos, perhaps with folders in it")],
     out: Annotated[Path, typer.Option("--out", help="folder for groups.json and the contact sheet")] = Path(
         "out/faces"
@@ -110,13 +110,19 @@ def cluster(
     least_cosine: Annotated[
         float, typer.Option("--cosine", help="whispers: faces more alike than this are joined")
     ] = 0.35,
+    main_only: Annotated[
+        bool, typer.Option("--main-only", help="of each photo only the face nearest its middle")
+    ] = False,
     people: Annotated[int | None, typer.Option("--people", min=1, help="kmeans: how many people there are")] = None,
     embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
 ) -> None:
     """Group the faces on photos by person."""
     from streamproc_plugins.faces.batch import GroupJob, group_photos
 
-    group_photos(GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people), embedding)
+    group_photos(
+        GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people, main_only=main_only),
+        embedding,
+    )
 
 
 __all__ = ["app"]

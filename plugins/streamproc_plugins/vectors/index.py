@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,12 +78,16 @@ class VectorIndex:
             self._plan = self._manifest.load(wanted, write=not self.readonly)
             self._files = RowFiles(folder, self.dim, self._plan.segment)
             self._size = self._plan.segment
-            for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
-                self._segments[number] = self._files.load(number, mend=not self.readonly)
-                self._advance()  # what Annoy searches needn't stay in memory
+            self._load(folder, self._files)
         except BaseException:
             self.close()
             raise
+
+    def _load(self, folder: Path, files: RowFiles) -> None:
+        for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
+            with suppress(FileNotFoundError):  # for a reader: expired just now
+                self._segments[number] = files.load(number, mend=not self.readonly)
+            self._advance()  # what Annoy searches needn't stay in memory
 
     @property
     def rows(self) -> int:
@@ -197,8 +202,8 @@ class VectorIndex:
         with self._mutex:
             self._close_shards()
             self._plan = self._manifest.load(self._plan, write=False)
-            self._segments = {n: self._files.load(n, mend=False) for n in numbers_in(self.folder)}
-            self._advance()
+            self._segments = {}
+            self._load(self.folder, self._files)
 
     def close(self) -> None:
         """End the background thread and close the files; may be called twice."""
@@ -286,10 +291,19 @@ class VectorIndex:
     def _use(self, number: int, folder: Path) -> None:
         path = shard_file(folder, number, self._plan.generation(number))
         begun = self._builds.pop(number, None)
-        if begun is not None:
-            begun[1].result()
-        if not path.is_file():
-            return  # a reader goes on exactly until the writer has built it
+        try:
+            if begun is not None:
+                begun[1].result()
+            if path.is_file():
+                self._use_file(number, path)
+        except OSError as error:
+            raise PluginError(f"{path} can't be written ({error.strerror}); check the space left on the disk") from None
+        except PluginError:
+            if not self.readonly:
+                raise
+            # the writer has changed the segment since: a reader searches exactly till `refresh`
+
+    def _use_file(self, number: int, path: Path) -> None:
         segment = self._segments[number]
         rows = np.flatnonzero(segment.ids != DEAD)
         assert self._files is not None
