@@ -19,6 +19,8 @@ Embedding = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="a person's name")]
 Photos = Annotated[Path, typer.Argument(help="folder with a folder of photos for each person")]
+Folder = Annotated[Path, typer.Argument(help="the folder in the option of face_clusters; no run may be using it")]
+Person = Annotated[int, typer.Argument(min=1, help="number of a person, such as 3 of 'person 3'")]
 DEFAULT = Path("gallery.db")
 
 
@@ -85,6 +87,30 @@ def split(
 
     Gallery(gallery).split(name, new, photos)
     say(f"{len(set(photos))} photos of {name} are now {new}")
+
+
+@app.command()
+def people(folder: Folder) -> None:
+    """Who is known in a folder of face_clusters: ids, vectors, when they were seen."""
+    from streamproc_plugins.faces.batch import show_people
+
+    show_people(folder)
+
+
+@app.command()
+def join(folder: Folder, one: Person, other: Person) -> None:
+    """Two ids of a folder of face_clusters are one person: the older one stays."""
+    from streamproc_plugins.faces.batch import join_people
+
+    join_people(folder, one, other)
+
+
+@app.command()
+def forget(folder: Folder, person: Person) -> None:
+    """Delete somebody from a folder of face_clusters; the embeddings are overwritten."""
+    from streamproc_plugins.faces.batch import forget_person
+
+    forget_person(folder, person)
 
 
 @app.command()
