@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-NAMES = ("startup", "pipeline", "tracking")
+NAMES = ("startup", "pipeline", "tracking", "vectors")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or NAMES:

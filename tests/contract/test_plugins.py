@@ -156,6 +156,10 @@ def face_nets(folder: Path) -> dict[str, Any]:
     return {"model": face_detector(folder, 64, 96, (3, 3)), "embedding": face_embedder(folder), "quality": quality}
 
 
+def face_heads(folder: Path) -> dict[str, Any]:
+    return {"heads": {"light": picture_net(folder)["model"]}, "min_eyes": 1}
+
+
 def gallery(folder: Path) -> dict[str, Any]:
     Gallery(folder / "gallery.db").add("Ada", "ada.jpg", person(0)[None], "net")
     return {"gallery": str(folder / "gallery.db")}
@@ -206,6 +210,7 @@ CASES: dict[str, Case] = {
     "classification": Case(picture_net),
     "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
     "detection": Case(detector),
+    "face_attributes": Case(face_heads, past=[[f] for f in FACES]),
     "face_clusters": Case(past=[[f] for f in FACE_TRACKS]),
     "face_names": Case(gallery, past=[[f] for f in FACE_TRACKS]),
     "face_tracks": Case(past=[[f] for f in FACES]),

@@ -17,6 +17,8 @@ GIVERS = {
     "Tracks": ("tracks", {"type": "tracking"}),
     "Classification": ("what", {"type": "classification"}),
     "Poses": ("keypoints", {"type": "pose", "options": {"mode": "bottom-up"}}),
+    "Faces": ("faces", {"type": "faces"}),
+    "FaceTracks": ("face_tracks", {"type": "face_tracks"}),
 }
 """who gives a result that a shown plugin needs and the piece doesn't name"""
 FENCE = {

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from streamproc import Event, Frame, PluginContext, PluginError, Results
 from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract, make_frames, make_info, run_plugin
 from streamproc_plugins.faces import FaceClustering, FaceClusters, FaceClustersOptions, FaceTracks, NamedFaces
+from streamproc_plugins.faces.commands import app
 from streamproc_plugins.faces.people import MEMORY_MOST, People
 from streamproc_plugins.faces.results import with_names
 from streamproc_plugins.vectors import VectorIndex
@@ -161,6 +163,30 @@ def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> None:
         Live(folder=str(tmp_path / "other")).plugin.restore(live.plugin.state())
     with pytest.raises(ValueError, match="state of version 7, expected 1"):
         Live().plugin.restore({"version": 7})
+
+
+def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "people"
+    grouped(VISITS, folder=str(folder))
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, words)
+        return done.output + str(done.exception or "")
+
+    lines = run("people", str(folder)).splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [
+        ["person 1", "2 vectors"], ["person 2", "2 vectors"], ["person 3", "1 vectors"],
+    ]  # fmt: skip
+    assert run("join", str(folder), "3", "1") == "both are person 1\n"
+    assert labels(grouped([at(1, person(2))], folder=str(folder))) == ["person 1"]
+    assert run("forget", str(folder), "1") == "person 1 is forgotten, with 4 vectors\n"
+    held = b"".join(path.read_bytes() for path in folder.glob("rows-*"))
+    assert held.count(b"\x80?") == 2  # the one (as float32) in each of the two vectors of person 2
+    assert labels(grouped([at(1, person(2)), at(2, person(1))], folder=str(folder))) == ["person 4", "person 2"]
+    assert "knows no person 1" in run("forget", str(folder), "1")
+    assert "isn't a folder of face_clusters" in run("people", str(tmp_path))
+    with VectorIndex(folder, 8):
+        assert "is being written by another run or stream" in run("people", str(folder))
 
 
 def test_it_holds_to_the_contract_with_a_crowd() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,19 @@ import pytest
 from streamproc import Faces, ModelError, PluginContext, PluginError, Results
 from streamproc.models import ModelStore
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
-from streamproc_plugins.faces import FaceFinder, FaceNames, FacesOptions, FacesOverTime, FaceTracks, NamedFaces
+from streamproc_plugins.faces import (
+    FaceAttributeReader,
+    FaceAttributes,
+    FaceFinder,
+    FaceNames,
+    FacesOptions,
+    FacesOverTime,
+    FaceTracks,
+    NamedFaces,
+)
 from streamproc_plugins.faces.gallery import Gallery
-from tests.nets import answering_net, model_folder
+from streamproc_plugins.shots.results import Shot
+from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
 
 INFO = make_info(width=192, height=128, rate=10)
@@ -88,6 +99,35 @@ def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) 
     refused("has the input size 64x96 only; leave `detail` out", model=detector(tmp_path / "b"), detail="high")
 
 
+def test_a_classifier_tells_something_of_each_face_large_enough(tmp_path: Path) -> None:
+    spec = {"height": 48, "width": 48, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}
+    labels = ["bright", "dark"]
+    net = model_folder(tmp_path / "light", brightness_classes(48, 48), decode="sigmoid", labels=labels, input=spec)
+    rgb = np.zeros((128, 192, 3), np.uint8)
+    rgb[:, 96:] = 230
+    faces = make_faces([10, 30, 70, 90], [110, 30, 170, 90], [0, 0, 8, 8])
+    run = run_plugin(FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"light": str(net)})
+    (found,) = run.all(FaceAttributes)
+    assert found.of("light") == ("dark", "bright", "")
+    assert found.score[:, 0].tolist() == pytest.approx([1, 230 / 255, 0], abs=0.01)
+    sure = run_plugin(
+        FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"l": str(net)}, min_score=0.95
+    )
+    assert sure.all(FaceAttributes)[0].of("l") == ("dark", "", "")
+    empty = run_plugin(FaceAttributeReader, [make_frame(info=INFO)], past=[[make_faces()]], heads={"l": str(net)})
+    assert empty.all(FaceAttributes)[0].of("l") == ()
+    with pytest.raises(PluginError, match="expected a classifier with labels and a square input"):
+        run_plugin(
+            FaceAttributeReader, [make_frame(info=INFO)], past=[[faces]], heads={"l": detector(tmp_path / "d", 64, 96)}
+        )
+
+
+def test_without_its_package_mtcnn_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mtcnn", None)
+    with pytest.raises(PluginError, match=r"pip install 'streamproc\[mtcnn\]'"):
+        looked(make_frame(info=INFO), model="mtcnn")
+
+
 def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
     frames = make_frames(len(past), info=INFO)
     return run_plugin(FacesOverTime, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
@@ -111,6 +151,16 @@ def test_another_person_in_the_same_place_is_another_track() -> None:
     tracks = followed(past)
     assert [track.track_id.tolist() for track in tracks] == [[1]] * 4 + [[2]] * 4
     assert [track.looks.tolist() for track in tracks] == [[1], [2], [3], [4]] * 2
+
+
+def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
+    frames = make_frames(8, info=INFO)
+    # the cut at 400 ms is told of at 600 ms; the face that came with the new shot keeps its track
+    shots = [Shot(number=1, start_ns=0, kind="start")] * 6 + [Shot(number=2, start_ns=400_000_000, kind="cut")] * 2
+    faces = [make_faces([10, 10, 50, 50])] * 4 + [make_faces([10, 10, 50, 50], [100, 10, 140, 50])] * 4
+    past = [[shot, found] for shot, found in zip(shots, faces, strict=True)]
+    tracks = run_plugin(FacesOverTime, frames, past=past).all(FaceTracks)
+    assert [found.track_id.tolist() for found in tracks] == [[1]] * 4 + [[1, 2]] * 2 + [[3, 2]] * 2
 
 
 def test_a_template_is_the_mean_of_the_good_looks() -> None:

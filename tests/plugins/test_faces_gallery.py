@@ -84,7 +84,7 @@ def test_the_file_is_its_owners_alone(gallery: Gallery) -> None:
 def photo(path: Path, colour: tuple[int, int, int], seed: int = 0) -> Path:
     """Noise of a colour, which the built nets take for a face of that person."""
     rng = np.random.default_rng(seed)
-    rgb = np.clip(rng.normal(colour, 40, (640, 640, 3)), 0, 255).astype(np.uint8)
+    rgb = np.clip(rng.normal(colour, 40, (320, 320, 3)), 0, 255).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), rgb[..., ::-1])
     return path
@@ -127,7 +127,7 @@ def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
     assert "can't be read" in run("add", "Ada", str(tmp_path / "none.png"), "--embedding", nets)[1]
     assert "isn't a picture" in run("add", "Ada", str(path), "--embedding", nets)[1]
     flat = tmp_path / "flat.png"
-    cv2.imwrite(str(flat), np.full((640, 640, 3), 90, np.uint8))
+    cv2.imwrite(str(flat), np.full((320, 320, 3), 90, np.uint8))
     code, said = run("add", "Ada", str(red), str(flat), "--embedding", nets)
     assert code == 1
     assert "too blurred (variance of the Laplacian): 0.00, expected at least 20" in said

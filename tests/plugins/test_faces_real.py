@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,34 +31,36 @@ pytestmark = pytest.mark.real
 PEOPLE = {"lin-manuel-miranda": "Miranda", "alex-lacamoire": "Lacamoire"}
 
 
-@cache
-def store(shared: Path) -> ModelStore:
-    return ModelStore(mirrors=[shared / "models"], cache=shared / "none", download=False)
+@pytest.fixture(scope="module")
+def store(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    return ModelStore(mirrors=[shared / "models"], cache=tmp_path_factory.mktemp("cache"), download=False)
 
 
-@cache
-def lfw(shared: Path, model: str) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Embeddings and names of the 100 photos of `lfw10x10`: of each the face nearest to its middle."""
-    photographer = Photographer(store(shared), model)
-    vectors, names = [], []
-    for path in sorted((shared / "data/faces/lfw10x10").glob("*/*.jpg")):
-        faces = photographer.faces(read_photo(path))
-        assert faces.embeddings is not None
-        middle = (faces.xyxy[:, :2] + faces.xyxy[:, 2:]) / 2 - 125
-        vectors.append(faces.embeddings[int((middle**2).sum(axis=1).argmin())])
-        names.append(path.parent.name)
-    return np.array(vectors), tuple(names)
+Embedded = tuple[NDArray[np.float32], tuple[str, ...]]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMPROC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ModelStore, "cache", property(lambda _: tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def lfw(shared: Path, store: ModelStore) -> Callable[[str], Embedded]:
+    """Embeddings and names of the 100 photos of `lfw10x10` by a net: of each the face nearest to its middle."""
+
+    @cache
+    def embedded(model: str) -> Embedded:
+        photographer = Photographer(store, model)
+        vectors, names = [], []
+        for path in sorted((shared / "data/faces/lfw10x10").glob("*/*.jpg")):
+            faces = photographer.faces(read_photo(path))
+            assert faces.embeddings is not None
+            middle = (faces.xyxy[:, :2] + faces.xyxy[:, 2:]) / 2 - 125
+            vectors.append(faces.embeddings[int((middle**2).sum(axis=1).argmin())])
+            names.append(path.parent.name)
+        return np.array(vectors), tuple(names)
+
+    return embedded
 
 
 @pytest.mark.parametrize("model", ["mobileface", "mobileface-fp16"])
-def test_the_threshold_over_all_pairs_of_lfw10x10(shared: Path, model: str) -> None:
-    vectors, names = lfw(shared, model)
+def test_the_threshold_over_all_pairs_of_lfw10x10(lfw: Callable[[str], Embedded], model: str) -> None:
+    vectors, names = lfw(model)
     assert len(names) == 100
     curve = find_threshold(vectors, names)
     assert (curve.same, curve.different) == (450, 4500)
@@ -70,39 +72,39 @@ def test_the_threshold_over_all_pairs_of_lfw10x10(shared: Path, model: str) -> N
     assert curve.accuracy[curve.best] >= 0.996
 
 
-def test_the_people_of_lfw10x10_are_told_apart(shared: Path) -> None:
-    vectors, names = lfw(shared, "mobileface")
+def test_the_people_of_lfw10x10_are_told_apart(lfw: Callable[[str], Embedded]) -> None:
+    vectors, names = lfw("mobileface")
     assert bcubed(chinese_whispers(vectors, 0.35).tolist(), names).f1 == 1.0
     assert bcubed(hdbscan(vectors).tolist(), names).f1 >= 0.98
     assert bcubed(kmeans(vectors, 10).tolist(), names).f1 >= 0.98
 
 
 @pytest.mark.parametrize("model", ["yunet", "yunet-320"])
-def test_the_faces_of_the_walk_are_found_in_every_frame(shared: Path, model: str) -> None:
-    from PIL import Image, ImageSequence
+def test_the_faces_of_the_walk_are_found_in_every_frame(shared: Path, store: ModelStore, model: str) -> None:
+    import av
 
-    with Image.open(shared / "media/gif_faces3_walk_pause.gif") as film:
-        frames = [np.array(picture.convert("RGB")) for picture in ImageSequence.Iterator(film)][::10]
-    found = [len(faces_of(shared, rgb, model).xyxy) for rgb in frames]
+    with av.open(str(shared / "media/gif_faces3_walk_pause.gif")) as film:
+        frames = [np.asarray(picture.to_ndarray(format="rgb24"), np.uint8) for picture in film.decode(video=0)][::10]
+    found = [len(faces_of(store, rgb, model).xyxy) for rgb in frames]
     assert sum(count == 3 for count in found) >= 0.9 * len(found)
 
 
-def faces_of(shared: Path, rgb: NDArray[np.uint8], model: str) -> Faces:
-    run = run_plugin(FaceFinder, [make_frame(rgb=rgb)], models=store(shared), model=model)
+def faces_of(store: ModelStore, rgb: NDArray[np.uint8], model: str) -> Faces:
+    run = run_plugin(FaceFinder, [make_frame(rgb=rgb)], models=store, model=model)
     (faces,) = run.all(Faces)
     return faces
 
 
-def test_mtcnn_finds_what_yunet_finds(shared: Path) -> None:
+def test_mtcnn_finds_what_yunet_finds(shared: Path, store: ModelStore) -> None:
     rgb = read_photo(shared / "data/faces/references/alex-lacamoire.png")
     height, width = rgb.shape[:2]
-    ours = open_detector(store(shared), FacesOptions(), width, height)(rgb)
-    book = open_detector(store(shared), FacesOptions(model="mtcnn", min_score=0.9), width, height)(rgb)
+    ours = open_detector(store, FacesOptions(), width, height)(rgb)
+    book = open_detector(store, FacesOptions(model="mtcnn", min_score=0.9), width, height)(rgb)
     assert len(ours) == len(book) == 1
     eyes = float(np.linalg.norm(ours.landmarks[0, 0] - ours.landmarks[0, 1]))
     assert np.abs(ours.landmarks - book.landmarks).max() < 0.25 * eyes
     dark = np.zeros((90, 120, 3), np.uint8)
-    assert len(open_detector(store(shared), FacesOptions(model="mtcnn"), 120, 90)(dark)) == 0
+    assert len(open_detector(store, FacesOptions(model="mtcnn"), 120, 90)(dark)) == 0
 
 
 JOB = """
@@ -125,8 +127,10 @@ def spans(events: Sequence[Event], kind: str) -> list[tuple[str, int, int]]:
     return [(e.subject, round(e.start_ns * 29.97 / 1e9), round((e.end_ns or 0) * 29.97 / 1e9)) for e in ended]
 
 
-def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(shared: Path, tmp_path: Path) -> None:
-    photographer = Photographer(store(shared), "mobileface")
+def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
+    shared: Path, store: ModelStore, tmp_path: Path
+) -> None:
+    photographer = Photographer(store, "mobileface")
     gallery = Gallery(tmp_path / "gallery.db")
     for file, name in PEOPLE.items():
         rgb = read_photo(shared / f"data/faces/references/{file}.png")
@@ -151,8 +155,8 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(shared: Pat
 
 
 @pytest.mark.parametrize("method", ["mosaic", "fill"])
-def test_nobody_knows_a_face_that_was_covered(shared: Path, method: Any) -> None:
-    photographer = Photographer(store(shared), "mobileface")
+def test_nobody_knows_a_face_that_was_covered(shared: Path, store: ModelStore, method: Any) -> None:
+    photographer = Photographer(store, "mobileface")
     for file in PEOPLE:
         rgb = read_photo(shared / f"data/faces/references/{file}.png")
         faces = photographer.faces(rgb)
@@ -163,8 +167,8 @@ def test_nobody_knows_a_face_that_was_covered(shared: Path, method: Any) -> None
         assert float(before @ after) < 0.25
 
 
-def test_photos_without_a_good_face_are_refused(shared: Path) -> None:
-    photographer = Photographer(store(shared), "mobileface")
+def test_photos_without_a_good_face_are_refused(shared: Path, store: ModelStore) -> None:
+    photographer = Photographer(store, "mobileface")
     cat = read_photo(shared / "models/pictures/cat.bmp")
     from streamproc import PluginError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,6 +201,46 @@ def test_several_readers_see_what_was_written(tmp_path: Path) -> None:
             assert one.query(vectors[150], 1)[0].tolist() != [150]
             with pytest.raises(PluginError, match="opened to be read only"):
                 one.add([1], vectors[:1], [0])
+
+
+def test_without_annoy_it_searches_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = directions(300)
+    with VectorIndex(tmp_path / "index", DIM, segment=64, trees=1) as index:
+        index.add(range(300), vectors, np.zeros(300))
+    monkeypatch.setitem(sys.modules, "annoy", None)
+    with VectorIndex(tmp_path / "index", DIM) as index:
+        for asked in directions(20, seed=4):
+            assert index.query(asked, 5)[0].tolist() == nearest(vectors, asked, 5)
+        index.add([300], directions(1, seed=8), [0])
+        index.merge()
+
+
+KILLED = """
+import sys
+import numpy as np
+from pathlib import Path
+from streamproc_plugins.vectors import VectorIndex
+index = VectorIndex(Path(sys.argv[1]), 16, segment=64)
+for number in range(100_000):
+    index.add([number], np.eye(16)[[number % 16]], [number])
+    print(number, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_loses_nothing_that_was_added(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    writer = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    told = [next(writer.stdout) for _ in range(333)]
+    writer.kill()
+    told += writer.stdout.readlines()
+    writer.wait()
+    writer.stdout.close()
+    whole = [int(line) for line in told if line.endswith("\n")]
+    with VectorIndex(folder, DIM) as index:
+        assert len(index) >= whole[-1] + 1
+        index.add([1_000_000], directions(1), [0])
+        assert index.query(directions(1)[0], 1)[0].tolist() == [1_000_000]
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

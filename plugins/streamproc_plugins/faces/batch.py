@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,14 @@ import typer
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.events import utc_text
 from streamproc.models import ModelStore
 from streamproc_plugins.faces import pages
 from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.people import People, open_folder
 from streamproc_plugins.faces.verification import Curve, cosine_of
 from streamproc_plugins.faces.verification import find_threshold as curve_of
 from streamproc_plugins.storage import write_private
@@ -56,6 +59,33 @@ def show_gallery(gallery: Path, name: str | None) -> None:
         say(f"{photo.person}\t{photo.number}\t{photo.source}\t{day}")
     if not photos:
         say("nobody is in the gallery")
+
+
+def show_people(folder: Path) -> None:
+    """One line a person of a folder of face_clusters."""
+    with closing(open_folder(folder)) as people:
+        for person, (count, first_ns, last_ns) in people.known().items():
+            say(f"person {person}\t{count} vectors\tfrom {utc_text(first_ns)} to {utc_text(last_ns)}")
+
+
+def join_people(folder: Path, one: int, other: int) -> None:
+    """Make two ids one."""
+    with closing(open_folder(folder)) as people:
+        _must_know(people, folder, one, other)
+        say(f"both are person {people.join(one, other)}")
+
+
+def forget_person(folder: Path, person: int) -> None:
+    """Delete somebody."""
+    with closing(open_folder(folder)) as people:
+        _must_know(people, folder, person)
+        say(f"person {person} is forgotten, with {people.forget(person)} vectors")
+
+
+def _must_know(people: People, folder: Path, *wanted: int) -> None:
+    known = people.known()
+    if unknown := [person for person in wanted if people.now(person) not in known]:
+        raise PluginError(f"{folder} knows no person {unknown[0]}; `streamproc faces people {folder}` lists them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,6 +175,7 @@ class GroupJob:
     method: str
     cosine: float
     people: int | None
+    main_only: bool = False
 
 
 def group_photos(job: GroupJob, embedding: str) -> None:
@@ -153,7 +184,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
         raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
-    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=False))
+    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
     label = grouped(np.array([face.embedding for face in faces]), job)
@@ -177,6 +208,3 @@ def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
         return hdbscan(vectors) if job.method == "hdbscan" else chinese_whispers(vectors, job.cosine)
     except (ValueError, ImportError) as error:
         raise PluginError(str(error)) from None
-
-
-__all__ = ["GroupJob", "enrol", "find_threshold", "group_photos", "grouped", "say", "show_gallery"]

@@ -19,6 +19,8 @@ Embedding = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help="a person's name")]
 Photos = Annotated[Path, typer.Argument(help="folder with a folder of photos for each person")]
+Folder = Annotated[Path, typer.Argument(help="the folder in the option of face_clusters; no run may be using it")]
+Person = Annotated[int, typer.Argument(min=1, help="number of a person, such as 3 of 'person 3'")]
 DEFAULT = Path("gallery.db")
 
 
@@ -88,6 +90,30 @@ def split(
 
 
 @app.command()
+def people(folder: Folder) -> None:
+    """Who is known in a folder of face_clusters: ids, vectors, when they were seen."""
+    from streamproc_plugins.faces.batch import show_people
+
+    show_people(folder)
+
+
+@app.command()
+def join(folder: Folder, one: Person, other: Person) -> None:
+    """Two ids of a folder of face_clusters are one person: the older one stays."""
+    from streamproc_plugins.faces.batch import join_people
+
+    join_people(folder, one, other)
+
+
+@app.command()
+def forget(folder: Folder, person: Person) -> None:
+    """Delete somebody from a folder of face_clusters; the embeddings are overwritten."""
+    from streamproc_plugins.faces.batch import forget_person
+
+    forget_person(folder, person)
+
+
+@app.command()
 def threshold(
     folder: Photos,
     embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
@@ -101,7 +127,7 @@ def threshold(
 
 
 @app.command()
-def cluster(
+def cluster(  # noqa: PLR0913, PLR0917 - one parameter an option
     folder: Annotated[Path, typer.Argument(help="folder of photos, perhaps with folders in it")],
     out: Annotated[Path, typer.Option("--out", help="folder for groups.json and the contact sheet")] = Path(
         "out/faces"
@@ -110,13 +136,19 @@ def cluster(
     least_cosine: Annotated[
         float, typer.Option("--cosine", help="whispers: faces more alike than this are joined")
     ] = 0.35,
+    main_only: Annotated[
+        bool, typer.Option("--main-only", help="of each photo only the face nearest its middle")
+    ] = False,
     people: Annotated[int | None, typer.Option("--people", min=1, help="kmeans: how many people there are")] = None,
     embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
 ) -> None:
     """Group the faces on photos by person."""
     from streamproc_plugins.faces.batch import GroupJob, group_photos
 
-    group_photos(GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people), embedding)
+    group_photos(
+        GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people, main_only=main_only),
+        embedding,
+    )
 
 
 __all__ = ["app"]

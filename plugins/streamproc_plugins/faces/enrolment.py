@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,9 @@ class Photographer:
 
     def __init__(self, models: ModelStore, embedding: str) -> None:
         every = QualityOptions(min_eyes=0, min_score=0, min_frontal=0, min_sharpness=0)
-        self._options = FacesOptions(model=DETECTOR, detail="high", embedding=embedding, quality=every)
+        spec = models.entry(DETECTOR).input
+        detail: Literal["normal", "high"] = "high" if spec is not None and spec.multiple else "normal"
+        self._options = FacesOptions(model=DETECTOR, detail=detail, embedding=embedding, quality=every)
         self._look = Looker(models, self._options, 640, 640)
         assert self._look.embedder is not None
         self.embed = self._look.embedder

@@ -130,6 +130,28 @@ class People:
         """Forget vectors of before a time, on disk too; how many there were."""
         return self.index.expire(before_ns)
 
+    def known(self) -> dict[int, tuple[int, int, int]]:
+        """By id, merges followed: how many vectors there are, times of the first and the last in nanoseconds."""
+        found: dict[int, tuple[int, int, int]] = {}
+        for item, _, times in self._rows():
+            person, low, high = self.now(item), int(times.min()), int(times.max())
+            count, first, last = found.get(person, (0, low, high))
+            found[person] = (count + len(times), min(first, low), max(last, high))
+        return dict(sorted(found.items()))
+
+    def forget(self, person: int) -> int:
+        """Forget somebody, on disk too; how many vectors there were."""
+        return self.index.remove([item for item in range(1, self._next) if self.now(item) == self.now(person)])
+
+    def join(self, one: int, other: int) -> int:
+        """Two ids are one person: the id that stays, the older one."""
+        kept, gone = sorted((self.now(one), self.now(other)))
+        if kept != gone:
+            self._same[gone] = kept
+            if self._folder is not None:
+                self._save(self._folder / FILE)
+        return kept
+
     def close(self) -> None:
         """Let go of the folder."""
         self.index.close()
@@ -189,4 +211,13 @@ class People:
             self.index.add([person] * len(times), vectors, times)
 
 
-__all__ = ["MEMORY_MOST", "Merged", "People"]
+def open_folder(folder: Path) -> People:
+    """The people of a folder that a run wrote; `PluginError` where there is none, or while a run writes it."""
+    try:
+        dim = int(json.loads((folder / "index.json").read_text(encoding="utf-8"))["dim"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise PluginError(f"{folder} isn't a folder of face_clusters; name the one in its option `folder`") from None
+    return People(folder, dim, threshold=1.0, merge_threshold=1.0)
+
+
+__all__ = ["MEMORY_MOST", "Merged", "People", "open_folder"]

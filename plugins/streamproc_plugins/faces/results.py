@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Faces
+from streamproc import Faces, Result
 from streamproc.errors import check_array
 
 
@@ -54,6 +54,31 @@ class FaceClusters(FaceTracks):
     """Tracked faces of which `cluster` holds stable ids of unknown people (or names); empty until they are known."""
 
     schema: ClassVar[str] = "streamproc.face_clusters/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceAttributes(Result):
+    """What classifiers say of N faces, in the order of the `Faces` they were computed for."""
+
+    schema: ClassVar[str] = "streamproc.face_attributes/1"
+
+    heads: tuple[str, ...]
+    """H names of classifiers, such as age and gender"""
+    labels: tuple[str, ...]
+    """for each classifier the N labels, one a line; empty where it isn't sure or didn't look"""
+    score: NDArray[np.float32]
+    """float32 (N, H), 0..1; 0 where it didn't look"""
+
+    def __post_init__(self) -> None:
+        check_array("FaceAttributes.score", self.score, np.float32, (None, len(self.heads)))
+        rows = {len(self.of(head)) for head in self.heads}
+        if len(self.labels) != len(self.heads) or rows - {len(self.score)}:
+            raise ValueError(f"FaceAttributes has {len(self.score)} rows of scores, but {sorted(rows)} labels")
+        self.score.flags.writeable = False
+
+    def of(self, head: str) -> tuple[str, ...]:
+        """The N labels of one classifier."""
+        return tuple(self.labels[self.heads.index(head)].split("\n")) if len(self.score) else ()
 
 
 FacesT = TypeVar("FacesT", bound=FaceTracks)

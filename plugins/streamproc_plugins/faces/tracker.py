@@ -89,6 +89,10 @@ class FaceTracker:
         """Let go of tracks that weren't seen for too long."""
         self._tracks = [track for track in self._tracks if now_ns - track.seen_ns <= self._settings.lost_ns]
 
+    def forget_before(self, shot_ns: int) -> None:
+        """Let go of tracks that began before this shot did: nobody is on both sides of a cut."""
+        self._tracks = [track for track in self._tracks if track.start_ns >= shot_ns]
+
     def clear(self) -> None:
         """Let go of all: what comes next is another view."""
         self._tracks = []

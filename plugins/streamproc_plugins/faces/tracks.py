@@ -24,6 +24,7 @@ from streamproc import (
 from streamproc_plugins.faces.results import FaceTracks
 from streamproc_plugins.faces.smoothing import OneEuro
 from streamproc_plugins.faces.tracker import FaceTracker, TrackerSettings
+from streamproc_plugins.shots.results import Shot
 
 _STATE = 1
 
@@ -53,10 +54,12 @@ class FaceTracksOptions(Options):
 class FacesOverTime(StreamPlugin[FaceTracksOptions]):
     """Joins faces of successive frames to tracks and smooths their landmarks over media time. Gives `FaceTracks`.
 
-    A track ends when its face wasn't seen for `lost_after`, at a cut, and where another person's face takes its place.
+    A track ends when its face wasn't seen for `lost_after`, where another person's face takes its place, and at a cut
+    where `shots` stands before.
     """
 
     needs = (Faces,)
+    uses = (Shot,)
     gives = (FaceTracks,)
 
     def open(self, context: PluginContext) -> None:
@@ -75,6 +78,9 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `FaceTracks`, the rows in the order of the `Faces`."""
+        shot = past.get(Shot)
+        if shot is not None:
+            self._tracker.forget_before(shot.start_ns)
         faces = past[Faces]
         tracks = self._tracker.step(frame.pts_ns, faces)
         wide = faces.embeddings

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, Segment, file_o
 from streamproc_plugins.vectors.shards import Shard, available, build, shard_file
 
 SEGMENT = 32_768
-TREES = 12
+TREES = 20
 _UNIT = 1e-3
 _SPARE = 16
 """candidates more than asked for: the first ranking is in float32, the last one exact"""
@@ -77,12 +78,16 @@ class VectorIndex:
             self._plan = self._manifest.load(wanted, write=not self.readonly)
             self._files = RowFiles(folder, self.dim, self._plan.segment)
             self._size = self._plan.segment
-            for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
-                self._segments[number] = self._files.load(number, mend=not self.readonly)
-                self._advance()  # what Annoy searches needn't stay in memory
+            self._load(folder, self._files)
         except BaseException:
             self.close()
             raise
+
+    def _load(self, folder: Path, files: RowFiles) -> None:
+        for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
+            with suppress(FileNotFoundError):  # for a reader: expired just now
+                self._segments[number] = files.load(number, mend=not self.readonly)
+            self._advance()  # what Annoy searches needn't stay in memory
 
     @property
     def rows(self) -> int:
@@ -197,8 +202,8 @@ class VectorIndex:
         with self._mutex:
             self._close_shards()
             self._plan = self._manifest.load(self._plan, write=False)
-            self._segments = {n: self._files.load(n, mend=False) for n in numbers_in(self.folder)}
-            self._advance()
+            self._segments = {}
+            self._load(self.folder, self._files)
 
     def close(self) -> None:
         """End the background thread and close the files; may be called twice."""
@@ -251,8 +256,7 @@ class VectorIndex:
         segment = self._segments[number]
         if segment.vectors is not None:
             return np.asarray(segment.vectors[rows])
-        assert self._files is not None
-        return np.asarray(self._files.mapped(number)["vector"][rows], np.float32)
+        return np.asarray(self._shards[number].vectors[rows], np.float32)
 
     def _sealed(self) -> list[int]:
         return sorted(number for number, segment in self._segments.items() if segment.count == self._size)
@@ -287,13 +291,23 @@ class VectorIndex:
     def _use(self, number: int, folder: Path) -> None:
         path = shard_file(folder, number, self._plan.generation(number))
         begun = self._builds.pop(number, None)
-        if begun is not None:
-            begun[1].result()
-        if not path.is_file():
-            return  # a reader goes on exactly until the writer has built it
+        try:
+            if begun is not None:
+                begun[1].result()
+            if path.is_file():
+                self._use_file(number, path)
+        except OSError as error:
+            raise PluginError(f"{path} can't be written ({error.strerror}); check the space left on the disk") from None
+        except PluginError:
+            if not self.readonly:
+                raise
+            # the writer has changed the segment since: a reader searches exactly till `refresh`
+
+    def _use_file(self, number: int, path: Path) -> None:
         segment = self._segments[number]
         rows = np.flatnonzero(segment.ids != DEAD)
-        self._shards[number] = Shard.open(path, self.dim, rows)
+        assert self._files is not None
+        self._shards[number] = Shard.open(path, rows, self._files.mapped(number)["vector"])
         segment.vectors = None
 
     def _wipe(self, number: int, mask: NDArray[np.bool_]) -> int:
@@ -318,10 +332,8 @@ class VectorIndex:
     def _drop_shard(self, number: int, due: int) -> None:
         """Search the segment exactly again until row `due`; its tree file is deleted."""
         segment, shard = self._segments[number], self._shards.pop(number, None)
-        if segment.vectors is None:
-            assert self._files is not None
-            segment.vectors = np.array(self._files.mapped(number)["vector"], np.float32)
         if shard is not None:
+            segment.vectors = np.array(shard.vectors, np.float32)
             shard.close()
         if self.folder is None or segment.count < self._size:
             return

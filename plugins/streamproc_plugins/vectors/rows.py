@@ -84,12 +84,16 @@ class RowFiles:
         """A segment from its file; with `mend` torn rows are cut off and half-wiped ones wiped."""
         path = file_of(self._folder, number)
         rows = np.fromfile(path, self._type, count=path.stat().st_size // self._type.itemsize)
-        good = self._good(rows)
+        good, half_read = self._good(rows), np.zeros(0, np.int64)
+        if not mend and good < len(rows):
+            # the writer is at work on these: what lies behind them is whole
+            half_read, good = np.flatnonzero(self._bad(rows)), len(rows)
         segment = Segment.empty(number, self._size, self._dim)
         segment.count = good
         segment.ids[:good], segment.times_ns[:good] = rows["id"][:good], rows["time"][:good]
         assert segment.vectors is not None
         segment.vectors[:good] = rows["vector"][:good]
+        segment.ids[half_read] = DEAD
         if mend:
             os.truncate(path, good * self._type.itemsize)
             half = np.flatnonzero((segment.ids[:good] == DEAD) & segment.vectors[:good].any(axis=1))
@@ -101,9 +105,13 @@ class RowFiles:
         """How many rows from the first on are whole."""
         if len(rows) > self._size:
             raise PluginError(f"{self._folder} holds files with more than {self._size} rows; it is another index's")
-        length = np.linalg.norm(rows["vector"].astype(np.float64), axis=1)
-        bad = np.flatnonzero((np.abs(length - 1) > _UNIT) & (rows["id"] != DEAD))
+        bad = np.flatnonzero(self._bad(rows))
         return int(bad[0]) if len(bad) else len(rows)
+
+    @staticmethod
+    def _bad(rows: NDArray[Any]) -> NDArray[np.bool_]:
+        length = np.linalg.norm(rows["vector"].astype(np.float64), axis=1)
+        return np.asarray(~(np.abs(length - 1) <= _UNIT) & (rows["id"] != DEAD))
 
     def append(self, number: int, ids: NDArray[np.int64], times_ns: NDArray[np.int64], vectors: F32) -> None:
         """Rows behind those of the segment's file, in one write."""

@@ -58,12 +58,15 @@ class Shard:
     trees: Any
     rows: NDArray[np.int64]
     """int64 (N,): the row within the segment of each of its items"""
+    vectors: NDArray[np.float32]
+    """float32 (S, D): all rows of the segment, mapped"""
 
     @classmethod
-    def open(cls, path: Path, dim: int, rows: NDArray[np.int64]) -> Shard:
+    def open(cls, path: Path, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> Shard:
         """Map the file. Raises `PluginError` where it isn't one, or one of another size."""
         from annoy import AnnoyIndex
 
+        dim = vectors.shape[1]
         trees: Any = AnnoyIndex(dim, "angular")
         try:
             trees.load(str(path))
@@ -71,7 +74,7 @@ class Shard:
             raise PluginError(f"{path} isn't a tree file of {dim} values a vector ({error}); delete it") from None
         if trees.get_n_items() != len(rows):
             raise PluginError(f"{path} holds {trees.get_n_items()} vectors, expected {len(rows)}; delete it")
-        return cls(trees=trees, rows=rows)
+        return cls(trees=trees, rows=rows, vectors=vectors)
 
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """Rows that are probably the nearest, int64 (<= count,), in no order that counts."""
