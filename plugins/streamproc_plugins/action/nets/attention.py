@@ -14,13 +14,18 @@ from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
 
 def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, units: int = 256) -> Any:
     """Logits from the mean over time of the LSTM's states. `with_map` shows where it looked."""
-    from keras import layers, ops
+    from keras import initializers, layers, ops
 
     maps = frame_maps(x, shape, prefix)
     _, frames, height, width, depth = maps.shape
     # a bias for each region tells where it lies, which a weighted sum over regions would forget
     maps = layers.EinsumDense(
-        "nthwd,de->nthwe", (frames, height, width, depth), bias_axes="hwe", activation="relu", name=f"{prefix}placed"
+        "nthwd,de->nthwe",
+        (frames, height, width, depth),
+        bias_axes="hwe",
+        bias_initializer=initializers.RandomNormal(stddev=0.5),
+        activation="relu",
+        name=f"{prefix}placed",
     )(maps)
     regions = layers.Reshape((frames, height * width, depth), name=f"{prefix}regions")(maps)
     size = shape.wide(units)
