@@ -148,6 +148,17 @@ def test_no_sequence_spans_a_hole() -> None:
     assert taken([0, 0.2, 1.4, 1.6, 1.8], 5, 0.2) == [[1.4, 1.6, 1.8]]
 
 
+def test_samples_of_another_shape_as_after_a_restart_with_another_net_begin_anew() -> None:
+    before = Sequences(Beat.of(2, 10, SECOND, SECOND // 10))
+    before.add(1, 0, np.zeros((4, 4)))
+    after = Sequences(before.beat)
+    after.restore(before.state())
+    assert after.add(1, SECOND // 10, np.zeros((6, 6))) is None
+    made = after.add(1, 2 * SECOND // 10, np.zeros((6, 6)))
+    assert made is not None
+    assert made.shape == (2, 6, 6)
+
+
 # --- skeletons
 
 

@@ -58,10 +58,11 @@ class Sequences:
     def add(self, track_id: int, now_ns: int, sample: NDArray[Any]) -> NDArray[Any] | None:
         """Take a sample that is due; the sequence (T, ...) that it completes, where one is wanted.
 
-        A hole of more than two beats begins a new sequence, so that none spans it.
+        A hole of more than two beats begins a new sequence, so that none spans it; so does a sample of another shape.
         """
         track, period = self._tracks.get(track_id), self.beat.period_ns
-        if track is None or now_ns - track.last_ns > 5 * period // 2:
+        other = track is not None and track.samples[0].shape != sample.shape
+        if track is None or other or now_ns - track.last_ns > 5 * period // 2:
             track = _Track(samples=deque(maxlen=self.beat.frames), due_ns=now_ns)
             self._tracks[track_id] = track
         on_beat = now_ns < track.due_ns + period - self.beat.slack_ns
