@@ -63,6 +63,8 @@ class PeopleEpisodes:
             if episodes is not None:
                 yield from self._events(track_id, episodes.finish(), moment)
             self._boxes.pop(track_id, None)
+        if tracks is None:
+            self._boxes.clear()
 
     def _events(self, track_id: int, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
         for notice in notices:

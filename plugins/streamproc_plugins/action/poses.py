@@ -60,7 +60,7 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
             )
         self._net.expect("pose_action", {"#0": (1, len(self._net.labels))})
         self._activation = activation_of(options.activation, self._net.entry.decode)
-        self._sequences = Sequences(Beat.of(frames, options.rate, options.stride))
+        self._sequences = Sequences(Beat.of(frames, options.rate, options.stride, context.stream.nominal_ns))
         self._episodes = PeopleEpisodes(options.events)
 
     def process(self, frame: Frame, past: Results) -> Output:

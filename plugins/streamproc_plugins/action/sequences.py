@@ -22,11 +22,15 @@ class Beat:
     frames: int
     period_ns: int
     stride_ns: int
+    slack_ns: int
+    """what is early by no more than this is on the beat"""
 
     @classmethod
-    def of(cls, frames: int, rate: float, stride_ns: int) -> Beat:
-        """From pictures per second."""
-        return cls(frames=frames, period_ns=round(SECOND_NS / rate), stride_ns=stride_ns)
+    def of(cls, frames: int, rate: float, stride_ns: int, nominal_ns: int | None = None) -> Beat:
+        """From samples per second. nominal_ns: usual time between two frames of the stream, where it is known."""
+        period_ns = round(SECOND_NS / rate)
+        slack_ns = min(nominal_ns or period_ns // 4, period_ns) // 2
+        return cls(frames=frames, period_ns=period_ns, stride_ns=stride_ns, slack_ns=slack_ns)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -47,25 +51,26 @@ class Sequences:
     _tracks: dict[int, _Track] = field(default_factory=dict)
 
     def wants(self, track_id: int, now_ns: int) -> bool:
-        """Whether a sample of this track is due. What is less than half a period early is on the beat."""
+        """Whether a sample of this track is due."""
         track = self._tracks.get(track_id)
-        return track is None or now_ns >= track.due_ns - self.beat.period_ns // 2
+        return track is None or now_ns >= track.due_ns - self.beat.slack_ns
 
     def add(self, track_id: int, now_ns: int, sample: NDArray[Any]) -> NDArray[Any] | None:
         """Take a sample that is due; the sequence (T, ...) that it completes, where one is wanted.
 
-        A hole of more than two beats begins a new sequence, so that none spans it.
+        A hole of more than two beats begins a new sequence, so that none spans it; so does a sample of another shape.
         """
         track, period = self._tracks.get(track_id), self.beat.period_ns
-        if track is None or now_ns - track.last_ns > 5 * period // 2:
+        other = track is not None and track.samples[0].shape != sample.shape
+        if track is None or other or now_ns - track.last_ns > 5 * period // 2:
             track = _Track(samples=deque(maxlen=self.beat.frames), due_ns=now_ns)
             self._tracks[track_id] = track
-        on_beat = now_ns < track.due_ns + period
+        on_beat = now_ns < track.due_ns + period - self.beat.slack_ns
         track.due_ns = (track.due_ns if on_beat else now_ns) + period
         track.last_ns = now_ns
         track.samples.append(sample)
         wanted_ns, stride = track.answer_ns, self.beat.stride_ns
-        if len(track.samples) < self.beat.frames or (wanted_ns is not None and now_ns < wanted_ns - period // 2):
+        if len(track.samples) < self.beat.frames or (wanted_ns is not None and now_ns < wanted_ns - self.beat.slack_ns):
             return None
         in_time = wanted_ns is not None and now_ns - wanted_ns < stride
         track.answer_ns = (wanted_ns if in_time and wanted_ns is not None else now_ns) + stride

@@ -85,7 +85,7 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
                 f"{options.model} wants optical flow, which pictures that follow a person don't have; choose a net of "
                 "pictures alone"
             )
-        self._sequences = Sequences(Beat.of(self._net.frames, options.rate, options.stride))
+        self._sequences = Sequences(Beat.of(self._net.frames, options.rate, options.stride, context.stream.nominal_ns))
         self._episodes = PeopleEpisodes(options.events)
 
     def process(self, frame: Frame, past: Results) -> Output:

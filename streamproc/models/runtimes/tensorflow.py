@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ class TensorFlowNet(Net):
 
 def library(threads: int = 1) -> Any:
     """TensorFlow, its threads set if this is its first use in the process; a later call finds them set."""
+    # else it tells every user of a machine without a GPU that there is none; what really fails is raised
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
     with _threads_set:

@@ -12,19 +12,25 @@ from typing import Any
 from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
 
 
-def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, units: int = 256) -> Any:
+def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, units: int = 512) -> Any:
     """Logits from the mean over time of the LSTM's states. `with_map` shows where it looked."""
-    from keras import layers, ops
+    from keras import initializers, layers, ops
 
-    maps = frame_maps(x, shape, prefix)
-    _, frames, height, width, depth = maps.shape
+    maps, size = frame_maps(x, shape, prefix), shape.wide(units)
+    _, frames, height, width, _ = maps.shape
     # a bias for each region tells where it lies, which a weighted sum over regions would forget
     maps = layers.EinsumDense(
-        "nthwd,de->nthwe", (frames, height, width, depth), bias_axes="hwe", activation="relu", name=f"{prefix}placed"
+        "nthwd,de->nthwe",
+        (frames, height, width, size),
+        bias_axes="hwe",
+        bias_initializer=initializers.RandomNormal(stddev=0.5),
+        activation="relu",
+        name=f"{prefix}placed",
     )(maps)
-    regions = layers.Reshape((frames, height * width, depth), name=f"{prefix}regions")(maps)
-    size = shape.wide(units)
+    regions = layers.Reshape((frames, height * width, size), name=f"{prefix}regions")(maps)
     cell = layers.LSTMCell(size, name=f"{prefix}cell")
+    # a mean over many regions differs little from picture to picture; without this it trains very slowly
+    norm = layers.BatchNormalization(momentum=0.9, name=f"{prefix}seen_norm")
     of_region = layers.Dense(size, name=f"{prefix}of_region")(regions)
     of_state = layers.Dense(size, use_bias=False, name=f"{prefix}of_state")
     weigh = layers.Dense(1, name=f"{prefix}weigh")
@@ -35,7 +41,7 @@ def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, u
     for t in range(frames):
         energy = weigh(ops.tanh(of_region[:, t] + ops.expand_dims(of_state(hidden), 1)))
         weight = layers.Softmax(axis=1, name=f"{prefix}attend{t}")(energy)
-        hidden, (_, memory) = cell(ops.sum(weight * regions[:, t], axis=1), [hidden, memory])
+        hidden, (_, memory) = cell(norm(ops.sum(weight * regions[:, t], axis=1)), [hidden, memory])
         said.append(hidden)
     return scores(ops.mean(ops.stack(said, axis=1), axis=1), shape, prefix, dropout)
 

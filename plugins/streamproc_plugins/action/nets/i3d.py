@@ -106,7 +106,6 @@ def load_checkpoint(model: Any, *prefixes: Path) -> None:
     """
     import tensorflow as tf
 
-    wanted = checkpoint_names(model)
     values: dict[str, Any] = {}
     for path in prefixes:
         try:
@@ -114,6 +113,7 @@ def load_checkpoint(model: Any, *prefixes: Path) -> None:
         except (tf.errors.OpError, ValueError) as error:
             raise ModelError(f"{path} is not a TensorFlow checkpoint: {str(error).splitlines()[0]}") from None
         values |= {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    wanted = checkpoint_names(model)
     lacking, spare = sorted(set(wanted) - set(values)), sorted(set(values) - set(wanted))
     if lacking or spare:
         raise ModelError(
@@ -121,7 +121,7 @@ def load_checkpoint(model: Any, *prefixes: Path) -> None:
             f"({len(spare)}) that the net doesn't; build it with the same streams"
         )
     for name, variable in wanted.items():
-        value = values[name].reshape(variable.shape) if values[name].size == variable.size else values[name]
+        value = values[name]
         if value.shape != tuple(variable.shape):
             raise ModelError(
                 f"{name} has the shape {value.shape} in the checkpoint, {tuple(variable.shape)} in the net"

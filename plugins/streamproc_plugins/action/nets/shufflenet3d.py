@@ -8,7 +8,6 @@ is ten times slower on a CPU. Padding is explicit, as in PyTorch, whose weights 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -28,8 +27,7 @@ def shufflenet3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2
     """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester."""
     from keras import layers
 
-    stem = partial(layers.Conv2D, shape.wide(STEM))
-    x = _over_time(x, (1, 2), f"{prefix}conv1.0", stem)
+    x = _stem(x, shape.wide(STEM), f"{prefix}conv1.0")
     x = layers.ReLU(name=f"{prefix}conv1.relu")(_norm(x, f"{prefix}conv1.1"))
     x = _max_pooled(x, f"{prefix}maxpool")
     for stage, (channels, units) in enumerate(_STAGES, 1):
@@ -41,6 +39,18 @@ def shufflenet3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2
     return layers.Dense(shape.classes, name=f"{prefix}classifier.1")(x)
 
 
+def _stem(x: Any, filters: int, name: str) -> Any:
+    """3x3x3 convolution with a stride of 2 in space: one 2-D convolution over each frame with its neighbours."""
+    from keras import layers, ops
+
+    padded = layers.ZeroPadding3D(1, name=f"{name}.pad")(x)
+    _, frames, height, width, channels = padded.shape
+    parts = [_moments(padded, k, frames - 2, 1) for k in range(3)]
+    parts = [ops.reshape(part, (-1, height, width, channels)) for part in parts]
+    y = layers.Conv2D(filters, 3, strides=2, use_bias=False, name=name)(ops.concatenate(parts, axis=-1))
+    return ops.reshape(y, (-1, frames - 2, *y.shape[1:]))
+
+
 def _unit(x: Any, channels: int, stride: int, name: str) -> Any:
     """A residual unit; with a stride of 2 the shortcut is pooled and put beside the rest instead of added."""
     from keras import layers
@@ -49,7 +59,7 @@ def _unit(x: Any, channels: int, stride: int, name: str) -> Any:
     y = _grouped(x, channels // 4, f"{name}.conv1")
     y = layers.ReLU(name=f"{name}.relu1")(_norm(y, f"{name}.bn1"))
     y = _shuffled(y)
-    y = _norm(_over_time(y, (stride, stride), f"{name}.conv2", layers.DepthwiseConv2D), f"{name}.bn2")
+    y = _norm(_depthwise(y, stride, f"{name}.conv2"), f"{name}.bn2")
     y = _norm(_grouped(y, out, f"{name}.conv3"), f"{name}.bn3")
     if stride == 2:
         short = layers.ZeroPadding3D((0, 1, 1), name=f"{name}.shortcut_pad")(x)
@@ -91,20 +101,17 @@ def _shuffled(x: Any) -> Any:
     return ops.reshape(ops.swapaxes(split, 4, 5), (-1, frames, height, width, channels))
 
 
-def _over_time(x: Any, strides: tuple[int, int], name: str, layer: Any) -> Any:
-    """3x3x3 convolution, padded with zeros: the sum of 2-D ones over the frames before, at and after.
-
-    strides: in time, in space. layer: makes the 2-D convolution, such as `DepthwiseConv2D`.
-    """
+def _depthwise(x: Any, stride: int, name: str) -> Any:
+    """Depthwise 3x3x3 convolution, padded with zeros: the sum of 2-D ones over the frames before, at and after."""
     from keras import layers, ops
 
     padded = layers.ZeroPadding3D(1, name=f"{name}.pad")(x)
     _, frames, height, width, channels = padded.shape
-    steps = (frames - 3) // strides[0] + 1
+    steps = (frames - 3) // stride + 1
     total: Any = None
     for k in range(3):
-        flat = ops.reshape(_moments(padded, k, steps, strides[0]), (-1, height, width, channels))
-        y = layer(3, strides=strides[1], use_bias=False, name=f"{name}.time{k}")(flat)
+        flat = ops.reshape(_moments(padded, k, steps, stride), (-1, height, width, channels))
+        y = layers.DepthwiseConv2D(3, strides=stride, use_bias=False, name=f"{name}.time{k}")(flat)
         total = y if total is None else total + y
     return ops.reshape(total, (-1, steps, *total.shape[1:]))
 
@@ -165,6 +172,8 @@ def _fitting(given: Mapping[str, NDArray[Any]], layer: Any, variable: Any, used:
     value = given[name]
     if split and value.ndim == 5:
         value = _part(value, part)
+    elif value.ndim == 5:  # (O, I, t, h, w): the frames side by side as channels
+        value = value.transpose(3, 4, 2, 1, 0).reshape(*value.shape[3:], -1, len(value))
     elif value.ndim == 2:
         value = value.T
     if value.shape != tuple(variable.shape):
@@ -173,13 +182,9 @@ def _fitting(given: Mapping[str, NDArray[Any]], layer: Any, variable: Any, used:
 
 
 def _part(value: NDArray[Any], part: str) -> NDArray[Any]:
-    """A group's (I, O) of a pointwise kernel (O, I, 1, 1, 1), or a moment's (h, w, I, O) of (O, I, t, h, w).
-
-    Depthwise kernels are (C, 1, t, h, w) in PyTorch, (h, w, C, 1) here.
-    """
+    """A group's (I, O) of a pointwise kernel (O, I, 1, 1, 1), or a moment's (h, w, C, 1) of (C, 1, t, h, w)."""
     if part.startswith("time"):
-        order = (2, 3, 0, 1) if value.shape[1] == 1 else (2, 3, 1, 0)
-        return value[:, :, int(part[4:])].transpose(order)
+        return value[:, :, int(part[4:])].transpose(2, 3, 0, 1)
     rows = len(value) // GROUPS
     group = int(part[5:])
     return value[group * rows : (group + 1) * rows, :, 0, 0, 0].T
