@@ -20,8 +20,8 @@ Inputs = Sequence[NDArray[Any]]
 _PER_CHANNEL = 13
 """operator set from which on ONNX has a scale for each channel"""
 _ONNX_OPS = (
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul",
-    "Relu", "Resize", "Sigmoid",
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool",
+    "Mul", "Relu", "Resize", "Sigmoid",
 )  # fmt: skip
 
 

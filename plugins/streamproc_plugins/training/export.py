@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamproc.evaluation.tables import to_json
 from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.training.data import TrainingError
 
@@ -78,7 +78,7 @@ def save_entry(folder: Path, entry: ModelEntry, file: str, content: bytes) -> No
 
 def save_report(folder: Path, values: Any) -> None:
     """Write what is known of the training as JSON."""
-    text = json.dumps(values, indent=1)
+    text = to_json(values)
     _replace(folder / REPORT, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
