@@ -151,7 +151,7 @@ def check_command(words: list[str]) -> None:
     while hasattr(command, "commands"):
         if words[0].startswith("-"):
             break
-        found = command.commands.get(words[0])
+        found = command.get_command(typer.Context(command), words[0])
         assert found is not None, f"there is no command {words[0]!r}"
         command, words = found, words[1:]
         if not words:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.models import InputSpec
-from streamproc_plugins.training.course import CourseSettings, Outcome, Teller, make_feed, prepare_split, train
+from streamproc_plugins.training.course import (
+    CourseSettings,
+    Outcome,
+    Teller,
+    make_feed,
+    prepare_split,
+    start_random,
+    train,
+)
 from streamproc_plugins.training.data import (
     CLIP_SUFFIXES,
     Dataset,
@@ -71,6 +79,7 @@ def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Bu
     settings.check()
     prepare_folder(settings.out)
     made = prepare_split(data, settings.course, teller)
+    start_random(settings.course)
     model = (build or action_net)(
         settings.net, frames=settings.frames, size=settings.size, classes=len(data.labels), width=settings.width,
         **settings.options,

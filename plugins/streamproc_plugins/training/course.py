@@ -85,6 +85,13 @@ def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Sp
     return made
 
 
+def start_random(settings: CourseSettings) -> None:
+    """Set all that is random, before the net is built: its first weights are."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+
+
 def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings, frames: int | None = None) -> Feed:
     """Batches of the two sides."""
     ids = data.class_ids
@@ -111,9 +118,6 @@ def answers(model: Any, feed: Feed) -> NDArray[np.float32]:
 
 def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, teller: Teller) -> Outcome:
     """Fit the net and write it: the best so far after each epoch, figures and pictures at the end."""
-    import keras
-
-    keras.utils.set_random_seed(settings.seed)
     compile_net(model, settings.fit)
     started = time.monotonic()
 
@@ -187,5 +191,6 @@ __all__ = [
     "make_feed",
     "prepare_split",
     "report_of",
+    "start_random",
     "train",
 ]

@@ -76,10 +76,10 @@ def save_entry(folder: Path, entry: ModelEntry, file: str, content: bytes) -> No
     _manifest(folder, entry.model_copy(update={"files": (ModelFile(name=file),)}))
 
 
-def save_report(folder: Path, values: Any) -> None:
-    """Write what is known of the training as JSON."""
+def save_report(folder: Path, values: Any, name: str = REPORT) -> None:
+    """Write what is known of the net as JSON."""
     text = to_json(values)
-    _replace(folder / REPORT, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    _replace(folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
 def _manifest(folder: Path, entry: ModelEntry) -> None:

@@ -24,6 +24,7 @@ from streamproc_plugins.training.loading import fitted, sampled
 To = Literal["float16", "dynamic", "int8"]
 Inputs = Sequence[NDArray[Any]]
 
+REPORT = "quantization.json"
 _REPEATS = 20
 """timed calls, of which the median counts"""
 
@@ -100,7 +101,7 @@ def quantize(
     )  # fmt: skip
     save_entry(out, made, f"net{suffix}", content)
     report = _compared(to, entry, made, _nets(store, model, out), inputs, data is not None, (files, content))
-    save_report(out, report.to_json())
+    save_report(out, report.to_json(), REPORT)
     return report
 
 
