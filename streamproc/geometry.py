@@ -5,6 +5,7 @@ Boxes are float32 (N, 4) `xyxy` in pixels, right and bottom exclusive; points ar
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,19 @@ def clip_boxes(boxes: NDArray[Any], width: int, height: int) -> Boxes:
     """`boxes` cut to the picture, float32 (N, 4)."""
     limits = np.array([width, height, width, height], dtype=np.float32)
     return np.clip(np.asarray(boxes, dtype=np.float32), 0, limits)
+
+
+def window_of(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
+    """Pixels that a box in fractions 0..1 touches in a picture of this size: left, top, right, bottom; at least one."""
+    left, right = _span(box[0], box[2], width)
+    top, bottom = _span(box[1], box[3], height)
+    return (left, top, right, bottom)
+
+
+def _span(low: float, high: float, length: int) -> tuple[int, int]:
+    # a fraction such as 0.3 isn't exact, so a pixel is only touched by more than a rounding error
+    start = min(floor(low * length + 1e-6), length - 1)
+    return start, min(max(ceil(high * length - 1e-6), start + 1), length)
 
 
 def in_polygon(points: NDArray[Any], polygon: NDArray[Any]) -> NDArray[np.bool_]:

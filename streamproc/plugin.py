@@ -139,10 +139,15 @@ class ClipSpec:
     """(width, height) of the pictures; aspect is not kept"""
     flow: bool = False
     """with optical flow between the sampled pictures"""
+    region: tuple[float, float, float, float] | None = None
+    """the part of the picture that is wanted: left, top, right, bottom in fractions 0..1; None: all of it"""
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.rate <= 0 or self.stride_ns <= 0 or min(self.size) < 1:
             raise ValueError(f"{self} can't be cut: frames, rate, stride and size must be positive")
+        left, top, right, bottom = self.region or (0.0, 0.0, 1.0, 1.0)
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError(f"the region {self.region} is no part of a picture; give left, top, right, bottom in 0..1")
 
 
 class ClipPlugin(Plugin[OptionsT]):

@@ -85,6 +85,52 @@ def brightness_classes(height: int, width: int) -> bytes:
     return _finish(nodes, [image], [out], [grey, offset])
 
 
+def brightness_clips(frames: int, height: int, width: int) -> bytes:
+    """ONNX classifier of clips (1, frames, h, w, 3) to `scores` (1, 2): the mean grey level / 255, and 1 less that."""
+    image = helper.make_tensor_value_info("clip", TensorProto.FLOAT, [1, frames, height, width, 3])
+    out = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 2])
+    nodes = [helper.make_node("ReduceMean", ["clip"], ["mean"], axes=[1, 2, 3, 4], keepdims=0), *_both_ways("mean")]
+    return _finish(nodes, [image], [out], _BOTH_WAYS)
+
+
+def fading_net(height: int, width: int) -> bytes:
+    """ONNX with a state: `level` becomes half of itself and half of the picture's mean grey level.
+
+    Inputs `level` (1, 1) and `picture` (1, h, w, 3); outputs `scores` (1, 2), the new level / 255 and 1 less that, and
+    `next` (1, 1).
+    """
+    picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, height, width, 3])
+    level = helper.make_tensor_value_info("level", TensorProto.FLOAT, [1, 1])
+    after = helper.make_tensor_value_info("next", TensorProto.FLOAT, [1, 1])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 2])
+    half = numpy_helper.from_array(np.array([[0.5]], np.float32), "half")
+    square = numpy_helper.from_array(np.array([1, 1], np.int64), "square")
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["grey"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["grey", "square"], ["mean"]),
+        helper.make_node("Add", ["mean", "level"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["next"]),
+        *_both_ways("next"),
+    ]
+    return _finish(nodes, [level, picture], [scores, after], [half, square, *_BOTH_WAYS])
+
+
+_BOTH_WAYS = [
+    numpy_helper.from_array(np.array([[1 / 255, -1 / 255]], np.float32), "ways"),
+    numpy_helper.from_array(np.array([[0, 1]], np.float32), "from"),
+    numpy_helper.from_array(np.array([1, 1], np.int64), "one"),
+]
+
+
+def _both_ways(level: str) -> list[Any]:
+    """`scores` (1, 2) from a level of 0..255."""
+    return [
+        helper.make_node("Reshape", [level, "one"], ["column"]),
+        helper.make_node("MatMul", ["column", "ways"], ["up_down"]),
+        helper.make_node("Add", ["up_down", "from"], ["scores"]),
+    ]
+
+
 def model_folder(folder: Path, content: bytes, **entry: Any) -> Path:
     """A folder with `net.onnx` and its `model.json`; `entry` overrides the manifest's keys."""
     folder.mkdir(parents=True)

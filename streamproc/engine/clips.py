@@ -15,7 +15,8 @@ from streamproc.config.plan import FlowPlan
 from streamproc.engine.checkpoint import pack_image, unpack_image
 from streamproc.engine.flow import picture_flow
 from streamproc.engine.sampling import Beat
-from streamproc.frames import SECOND_NS, Clip, Frame, Image
+from streamproc.frames import SECOND_NS, Clip, Frame, Image, resize
+from streamproc.geometry import window_of
 from streamproc.plugin import ClipSpec
 
 
@@ -100,6 +101,7 @@ class ClipCutter:
             "rgb": [pack_image(sample.rgb) for sample in samples],
             "gray": [pack_image(sample.gray) for sample in samples if sample.gray is not None],
             "before": None if before is None else pack_image(before),
+            "region": list(self._spec.region) if self._spec.region else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -108,7 +110,8 @@ class ClipCutter:
         grays: list[Image | None] = [unpack_image(kept) for kept in state["gray"]] or [None] * len(rgb)
         width, height = self._spec.size
         fits = len(rgb) <= self._spec.frames and all(image.shape[:2] == (height, width) for image in rgb)
-        if not fits or self._spec.flow is not bool(state["gray"]):
+        region = list(self._spec.region) if self._spec.region else None
+        if not fits or self._spec.flow is not bool(state["gray"]) or state.get("region") != region:
             return
         self._beat.due_ns, self._due_ns = state["beat_due_ns"], state["due_ns"]
         before = None if state["before"] is None else unpack_image(state["before"])
@@ -129,6 +132,11 @@ class ClipCutter:
 
     def _sample(self, frame: Frame) -> Sample:
         width, height = self._spec.size
-        gray = frame.pixels.small_gray(width, height) if self._spec.flow else None
         before = self._samples[-1].gray if self._samples else None
-        return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
+        if self._spec.region is None:
+            gray = frame.pixels.small_gray(width, height) if self._spec.flow else None
+            return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
+        left, top, right, bottom = window_of(self._spec.region, frame.width, frame.height)
+        inside = np.s_[top:bottom, left:right]
+        gray = resize(frame.gray[inside], width, height) if self._spec.flow else None
+        return Sample(rgb=resize(frame.rgb[inside], width, height), pts_ns=frame.pts_ns, before=before, gray=gray)

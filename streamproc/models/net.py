@@ -28,6 +28,8 @@ class Tensor:
     scale: float = 0.0
     """quantisation step; 0: not quantised"""
     zero_point: int = 0
+    signature: str = ""
+    """name in the model's signature, where it has exactly one (LiteRT calls the tensor itself otherwise)"""
 
     def __str__(self) -> str:
         sides = ", ".join("any" if n is None else str(n) for n in self.shape)

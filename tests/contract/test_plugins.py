@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import Classification, ClipPlugin, Flow, Registry
+from streamproc import Classification, ClipPlugin, Flow, Poses, Registry
 from streamproc.frames import Clip, Frame
 from streamproc.testing import (
     check_plugin_contract,
@@ -21,7 +21,14 @@ from streamproc.testing import (
     make_tracks,
     run_plugin,
 )
-from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
+from tests.nets import (
+    answering_net,
+    brightness_classes,
+    brightness_clips,
+    brightness_net,
+    fading_net,
+    model_folder,
+)
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -76,6 +83,34 @@ def clip_net(folder: Path) -> dict[str, Any]:
     return {"model": str(model_folder(folder / "clips", net, task="action", labels=["a", "b"], input=spec))}
 
 
+POSES = [
+    Poses(
+        keypoints=np.random.default_rng(i).uniform(0, 1, (1, 17, 3)).astype(np.float32),
+        score=np.ones(1, np.float32),
+        track_id=np.array([3], np.int64),
+    )
+    for i in range(COUNT)
+]
+WAYS = {"task": "action", "decode": "sigmoid", "labels": ["bright", "dark"]}
+
+
+def stepping_net(folder: Path) -> dict[str, Any]:
+    spec = {"height": 16, "width": 16, "layout": "NHWC", "colour": "rgb"}
+    return {"model": str(model_folder(folder / "steps", fading_net(16, 16), input=spec, **WAYS))}
+
+
+def person_net(folder: Path) -> dict[str, Any]:
+    spec = {"height": 16, "width": 16, "layout": "NDHWC", "colour": "rgb", "frames": 4}
+    model = model_folder(folder / "people", brightness_clips(4, 16, 16), input=spec, **WAYS)
+    return {"model": str(model), "rate": 10, "stride": "200ms", "min_height": 8}
+
+
+def keypoint_net(folder: Path) -> dict[str, Any]:
+    net = answering_net({"scores": np.array([[2.0, 1.0]], np.float32)}, (1, 4, 17, 3))
+    model = model_folder(folder / "points", net, task="action", labels=["wave", "stand"])
+    return {"model": str(model), "rate": 10, "stride": "200ms"}
+
+
 def picture_net(folder: Path) -> dict[str, Any]:
     net = brightness_classes(16, 16)
     spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb", "resize": "crop"}
@@ -87,6 +122,11 @@ def picture_net(folder: Path) -> dict[str, Any]:
 
 CASES: dict[str, Case] = {
     "action": Case(clip_net, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
+    "action_stream": Case(stepping_net),
+    "fusion": Case(lambda _: {"max_age": "300ms"}, past=[[n] for n in NAMED]),
+    "pose_action": Case(keypoint_net, past=[[p] for p in POSES]),
+    "segments": Case(lambda _: {"covers": "0s"}, past=[[n] for n in NAMED]),
+    "track_action": Case(person_net, past=[[t] for t in TRACKS]),
     "annotate": Case(lambda folder: {"path": str(folder / "{stream}.mp4")}, past=[[t] for t in TRACKS]),
     "appearance": Case(embedder, past=[[b] for b in BOXES]),
     "camera_motion": Case(past=[[f] for f in FLOWS]),

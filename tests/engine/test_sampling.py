@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -95,3 +96,31 @@ def test_the_same_motion_gives_the_same_clip_times_from_any_frame_rate() -> None
     spec = ClipSpec(frames=5, rate=5, stride_ns=1_000_000_000, size=(16, 16))
     by_rate = [cut(times(Fraction(rate), rate * 6), spec) for rate in (10, 25, 50)]
     assert by_rate[0] == by_rate[1] == by_rate[2]
+
+
+def test_a_region_is_cut_out_before_it_is_resized_and_belongs_to_the_state() -> None:
+    info = make_info(width=40, height=20, rate=10)
+    rgb = np.zeros((20, 40, 3), np.uint8)
+    rgb[10:, 10:20] = 200
+    region = (0.25, 0.5, 0.5, 1.0)
+    spec = ClipSpec(frames=1, rate=10, stride_ns=100_000_000, size=(16, 16), flow=True, region=region)
+    cutter = ClipCutter(spec, FlowPlan(), info.nominal_ns)
+    frame = make_frame(rgb=rgb, info=info)
+    clip = cutter.add(frame)
+    assert clip is not None
+    built = clip.build(frame)
+    assert (built.rgb == 200).all()
+    assert built.flow is not None
+    assert built.flow.shape == (1, 16, 16, 2)
+    other = ClipCutter(replace(spec, region=None), FlowPlan(), info.nominal_ns)
+    other.restore(cutter.state())
+    assert other.state()["pts_ns"] == []
+    same = ClipCutter(spec, FlowPlan(), info.nominal_ns)
+    same.restore(cutter.state())
+    assert same.state() == cutter.state()
+
+
+@pytest.mark.parametrize("region", [(0.5, 0, 0.5, 1), (0, 0, 1, 1.2), (-0.1, 0, 1, 1)])
+def test_a_region_outside_the_picture_can_not_be_ordered(region: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        ClipSpec(frames=1, rate=10, stride_ns=1, size=(4, 4), region=region)

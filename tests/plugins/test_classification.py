@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from streamproc import Classification, ModelError, PluginError
+from streamproc.geometry import window_of
 from streamproc.models import ModelStore, label_ids
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.classification import ClassificationOptions, Classify
 from streamproc_plugins.classification.scores import combined, kept, lowest_scores
-from streamproc_plugins.classification.views import fractions_of, widened, window_of
+from streamproc_plugins.classification.views import fractions_of, widened
 from tests.nets import answering_net, brightness_classes, model_folder
 
 SIDE = 16

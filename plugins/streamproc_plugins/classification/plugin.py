@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamproc import Classification, Frame, FramePlugin, ModelError, Output, PluginContext, Results
 from streamproc.models import InputSpec, ModelEntry, Net
+from streamproc_plugins.action.scores import scores_of
 from streamproc_plugins.classification.options import ClassificationOptions
 from streamproc_plugins.classification.scores import (
     EXCLUSIVE,
@@ -13,7 +14,6 @@ from streamproc_plugins.classification.scores import (
     combined,
     kept,
     lowest_scores,
-    scores_of,
 )
 from streamproc_plugins.classification.views import fitted, fractions_of, look
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import ModelError, PluginError
 from streamproc.errors import nearest
-from streamproc.models import Net, label_ids
-from streamproc_plugins.action.scores import Activation, activate, best
+from streamproc.models import label_ids
+from streamproc_plugins.action.scores import ACTIVATIONS, Activation, best
 
 F32 = NDArray[np.float32]
 
-ACTIVATIONS: Mapping[str, Activation] = {
-    "softmax": "none",
-    "sigmoid": "none",
-    "logits": "softmax",
-    "multilabel-logits": "sigmoid",
-}
-"""what is still to be done to the outputs, by a manifest's `decode`; the first two are what the net ends in itself"""
 EXCLUSIVE = frozenset({"softmax", "logits"})
 """`decode` of nets of whose classes one is right"""
 NEVER = 2.0
@@ -38,16 +31,6 @@ def activation_for(wanted: Literal["auto", "softmax", "sigmoid", "none"], decode
             "mend `decode` in its manifest, or set the option `activation`"
         )
     return ACTIVATIONS[decode]
-
-
-def scores_of(net: Net, output: NDArray[Any], activation: Activation) -> F32:
-    """Scores float32 (C,), 0..1, of a net's first output (1, C), quantised or not."""
-    values = net.outputs[0].dequantise(output).reshape(-1)
-    if not np.isfinite(values).all():
-        raise ModelError(
-            f"{net.entry.name} answered scores that are not finite; its weights or its input scale are wrong"
-        )
-    return activate(values, activation)
 
 
 def combined(views: Sequence[F32], how: Literal["mean", "max"]) -> F32:

@@ -6,12 +6,12 @@ Classification with Convolutional Neural Networks, CVPR 2014; there the middle h
 
 from __future__ import annotations
 
-from math import ceil, floor
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.geometry import window_of
 from streamproc.models import InputSpec, prepare
 
 Window = tuple[int, int, int, int]
@@ -32,19 +32,6 @@ def fractions_of(view: Any, centre_part: float) -> Fractions | None:
         return (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     left, top, right, bottom = view
     return (left, top, right, bottom)
-
-
-def window_of(box: Fractions, width: int, height: int) -> Window:
-    """Pixels that a box touches, in a picture of this size; at least one."""
-    left, right = _span(box[0], box[2], width)
-    top, bottom = _span(box[1], box[3], height)
-    return (left, top, right, bottom)
-
-
-def _span(low: float, high: float, length: int) -> tuple[int, int]:
-    # a fraction such as 0.3 isn't exact, so a pixel is only touched by more than a rounding error
-    start = min(floor(low * length + 1e-6), length - 1)
-    return start, min(max(ceil(high * length - 1e-6), start + 1), length)
 
 
 def widened(window: Window, hw: tuple[int, int], width: int, height: int) -> Window:

@@ -58,7 +58,10 @@ def _check_input(net: Net, job: Job) -> None:
     if spec is None:
         return
     height, width = job.input_hw or spec.hw
-    if len(net.inputs[0].shape) != len(spec.layout) or net.input_hw not in (None, (height, width)):
+    sides = {"N": None, "C": None, "D": None, "H": height, "W": width}
+    wanted = tuple(sides[axis] for axis in spec.layout)
+    # states of a streaming net may stand before the picture
+    if not any(tensor.fits(wanted) for tensor in net.inputs):
         raise ModelError(
             f"{job.entry.name} wants the input {net.inputs[0]}, its entry says {spec.layout} with {height}x{width} "
             "(height x width); mend `input` in its manifest"

@@ -23,7 +23,10 @@ class LiteRtNet(Net):
         self._threads = threads
         self._local = threading.local()
         interpreter = self._interpreter()
-        super().__init__(entry, _tensors(interpreter.get_input_details()), _tensors(interpreter.get_output_details()))
+        given, made = _signature(interpreter)
+        super().__init__(
+            entry, _tensors(interpreter.get_input_details(), given), _tensors(interpreter.get_output_details(), made)
+        )
         self._in = {d["name"]: d["index"] for d in interpreter.get_input_details()}
         self._closed = {tensor.name: tensor.shape for tensor in self.inputs}
         self._out = {d["name"]: d["index"] for d in interpreter.get_output_details()}
@@ -57,7 +60,17 @@ class LiteRtNet(Net):
         self._local.shapes = shapes
 
 
-def _tensors(details: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+def _signature(interpreter: Any) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of inputs and outputs by tensor index, where the model has exactly one signature."""
+    keys = list(interpreter.get_signature_list())
+    if len(keys) != 1:
+        return {}, {}
+    runner = interpreter.get_signature_runner(keys[0])
+    given, made = runner.get_input_details(), runner.get_output_details()
+    return {d["index"]: name for name, d in given.items()}, {d["index"]: name for name, d in made.items()}
+
+
+def _tensors(details: list[dict[str, Any]], signature: Mapping[int, str]) -> tuple[Tensor, ...]:
     return tuple(
         Tensor(
             name=d["name"],
@@ -65,6 +78,7 @@ def _tensors(details: list[dict[str, Any]]) -> tuple[Tensor, ...]:
             dtype=np.dtype(d["dtype"]).name,
             scale=float(d["quantization"][0]),
             zero_point=int(d["quantization"][1]),
+            signature=signature.get(int(d["index"]), ""),
         )
         for d in details
     )

@@ -39,16 +39,22 @@ class TensorFlowNet(Net):
         return {tensor.name: np.asarray(results[tensor.name].numpy()) for tensor in self.outputs}
 
 
-def load(job: Job) -> Net:
-    """A Keras file (safe mode: no code in it is run) or the default signature of a SavedModel."""
+def library(threads: int = 1) -> Any:
+    """TensorFlow, its threads set if this is its first use in the process; a later call finds them set."""
     import tensorflow as tf
 
     with _threads_set:
-        try:  # once a process, before TensorFlow's first use; later loads find them set
-            tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         except RuntimeError:
             pass
+    return tf
+
+
+def load(job: Job) -> Net:
+    """A Keras file (safe mode: no code in it is run) or the default signature of a SavedModel."""
+    tf = library(job.threads)
     return _load_keras(tf, job) if job.entry.runtime == "keras" else _load_saved(tf, job)
 
 
@@ -62,14 +68,14 @@ def _load_keras(tf: Any, job: Job) -> Net:
     names = [f"output_{i}" for i in range(len(model.outputs))]
     outputs = tuple(_tensor(name, t) for name, t in zip(names, model.outputs, strict=True))
 
-    # as a graph: layer by layer a small net takes twenty times as long
-    graph = tf.function(lambda given: model(given, training=False), reduce_retracing=True)
+    # as a graph: layer by layer a net of many small ones takes several times as long
+    @tf.function(input_signature=[[tf.TensorSpec(t.shape, t.dtype) for t in model.inputs]], autograph=False)  # type: ignore[untyped-decorator]
+    def graph(given: list[Any]) -> list[Any]:
+        results = model(given[0] if len(given) == 1 else given, training=False)
+        return list(results) if isinstance(results, list | tuple) else [results]
 
     def forward(feed: dict[str, Array]) -> dict[str, Array]:
-        given = [tf.constant(feed[tensor.name]) for tensor in inputs]
-        results = graph(given[0] if len(given) == 1 else given)
-        listed = results if isinstance(results, list | tuple) else [results]
-        return dict(zip(names, listed, strict=True))
+        return dict(zip(names, graph([tf.constant(feed[tensor.name]) for tensor in inputs]), strict=True))
 
     return TensorFlowNet(job.entry, forward, inputs, outputs)
 

@@ -1,0 +1,116 @@
+"""The `pose_action` plugin: what each person does, by a net over sequences of keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamproc import (
+    Classification,
+    Field,
+    Frame,
+    ModelError,
+    Moment,
+    Output,
+    PluginContext,
+    Poses,
+    Results,
+    StreamPlugin,
+    TimeReason,
+)
+from streamproc_plugins.action.people import PeopleEpisodes, actions
+from streamproc_plugins.action.results import TrackActions
+from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
+from streamproc_plugins.action.sequences import Beat, Sequences
+from streamproc_plugins.action.skeleton import normalised
+from streamproc_plugins.action.tracks import PeopleOptions
+
+_STATE = 1
+_POINTS = 17
+
+
+class PoseActionOptions(PeopleOptions):
+    """Options of `pose_action`."""
+
+    min_score: float = Field(0.2, ge=0, le=1, description="keypoints below are taken as unknown")
+
+
+class PoseAction(StreamPlugin[PoseActionOptions]):
+    """Says what each person does from keypoints alone: gives `TrackActions`, and `track.action` events.
+
+    Needs poses with track ids (a pose plugin behind `tracking`). Where they have none, the best pose of each frame is
+    taken as one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it.
+    """
+
+    needs = (Poses,)
+    gives = (TrackActions,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net; `ModelError` where it doesn't take sequences of COCO-17 keypoints."""
+        options = self.options
+        self._net = context.models.load(options.model, threads=options.threads)
+        (given, *others), name = self._net.inputs, self._net.entry.name
+        frames = given.shape[1] if len(given.shape) == 4 else None
+        if others or frames is None or not given.fits((1, frames, _POINTS, 3)):
+            raise ModelError(
+                f"{name} takes {'; '.join(map(str, self._net.inputs))}; `pose_action` needs a net of keypoints "
+                f"(1, T, {_POINTS}, 3)"
+            )
+        self._net.expect("pose_action", {"#0": (1, len(self._net.labels))})
+        self._activation = activation_of(options.activation, self._net.entry.decode)
+        self._sequences = Sequences(Beat.of(frames, options.rate, options.stride, context.stream.nominal_ns))
+        self._episodes = PeopleEpisodes(options.events)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """`TrackActions` where a person's sequence is complete and due, and what there is to tell."""
+        found: dict[int, Classification] = {}
+        for track_id, points in self._people(past[Poses]):
+            if not self._sequences.wants(track_id, frame.pts_ns):
+                continue
+            sequence = self._sequences.add(track_id, frame.pts_ns, points)
+            if sequence is not None:
+                found[track_id] = self._said(sequence)
+        told = [*self._episodes.see(frame, found, {}), *self._forget(Moment.of(frame))]
+        return [actions(found), *told] if found else told
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Actions of which nothing came for too long end; at a cut all do."""
+        if reason == "cut":
+            self._sequences.clear()
+            return list(self._episodes.finish(moment))
+        return list(self._episodes.lose(moment))
+
+    def flush(self, moment: Moment) -> Output:
+        """What goes on ends with the stream."""
+        return list(self._episodes.finish(moment))
+
+    def state(self) -> Mapping[str, Any]:
+        """The keypoints of each person and what is open."""
+        return {"version": _STATE, "sequences": self._sequences.state(), "episodes": self._episodes.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly."""
+        if state.get("version") != _STATE:
+            raise ValueError(f"pose_action got a state of version {state.get('version')}, expected {_STATE}")
+        self._sequences.restore(state["sequences"])
+        self._episodes.restore(state["episodes"])
+
+    def _people(self, poses: Poses) -> list[tuple[int, Any]]:
+        """Track ids and keypoints (17, 3)."""
+        if poses.track_id is not None:
+            return [(int(track_id), poses.keypoints[row]) for row, track_id in enumerate(poses.track_id)]
+        return [(0, poses.keypoints[int(poses.score.argmax())])] if len(poses.score) else []
+
+    def _said(self, sequence: Any) -> Classification:
+        (output, *_) = self._net(np.ascontiguousarray(normalised(sequence, self.options.min_score))[None])
+        scores = scores_of(self._net, output, self._activation)
+        return best_labels(scores, self._net.labels, len(self._net.labels))
+
+    def _forget(self, moment: Moment) -> Output:
+        gone = self._sequences.forget(moment.pts_ns, self.options.events.lost_after)
+        return list(self._episodes.finish(moment, gone))
+
+
+__all__ = ["PoseAction", "PoseActionOptions"]

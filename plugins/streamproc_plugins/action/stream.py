@@ -1,0 +1,115 @@
+"""The `action_stream` plugin: a net that goes on from picture to picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamproc import (
+    Classification,
+    Duration,
+    Field,
+    Frame,
+    Moment,
+    Output,
+    PluginContext,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    seconds,
+)
+from streamproc.geometry import window_of
+from streamproc.models import resize
+from streamproc_plugins.action.carried import State, SteppingNet
+from streamproc_plugins.action.options import NetOptions, Region
+from streamproc_plugins.action.packing import pack, unpack
+from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
+from streamproc_plugins.shots.results import Shot
+
+_STATE = 1
+
+
+class ActionStreamOptions(NetOptions):
+    """Options of `action_stream`."""
+
+    region: Region | None = Field(
+        None, description="part of the picture that is looked at, [left, top, right, bottom] in fractions 0-1"
+    )
+    gap: Duration = Field(seconds(1), gt=0, description="after a longer time without a picture the net begins anew")
+    warm_up: Duration = Field(0, ge=0, description="media time that it must have seen before its answers are given")
+    top_k: int = Field(5, ge=1, le=1000, description="most labels kept per picture")
+
+
+class ActionStream(StreamPlugin[ActionStreamOptions]):
+    """Says after each picture what is going on, by a net that carries its state along the stream.
+
+    For streaming nets (MoViNets, Kondratyuk et al., CVPR 2021) and CNN + LSTM (Donahue et al., CVPR 2015): each picture
+    costs one step, however long the net looks back. It begins anew at gaps and, with `shots` before it, at cuts.
+    """
+
+    pixels = True
+    uses = (Shot,)
+    gives = (Classification,)
+
+    def open(self, context: PluginContext) -> None:
+        """Load the net; `ModelError` where it has no states, or other inputs or outputs than its manifest says."""
+        options = self.options
+        self._net = SteppingNet.of(context.models.load(options.model, threads=options.threads))
+        self._activation = activation_of(options.activation, self._net.net.entry.decode)
+        self._shot = 0
+        self._carried: State = self._net.fresh()
+        self._begun_ns: int | None = None
+        self._last_ns: int | None = None
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One step of the net."""
+        shot = past.get(Shot)
+        other_shot = shot is not None and shot.number != self._shot
+        late = self._last_ns is not None and frame.pts_ns - self._last_ns > self.options.gap
+        if other_shot or late:
+            self._begin_anew()
+        self._shot = self._shot if shot is None else shot.number
+        self._begun_ns = frame.pts_ns if self._begun_ns is None else self._begun_ns
+        output, self._carried = self._net.step(self._picture(frame), self._carried)
+        self._last_ns = frame.pts_ns
+        scores = scores_of(self._net.net, output, self._activation, self._net.scores)
+        if frame.pts_ns - self._begun_ns < self.options.warm_up:
+            return []
+        return [best_labels(scores, self._net.net.labels, self.options.top_k)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Whatever breaks the stream off, the net begins anew behind it."""
+        if reason in ("gap", "cut", "lost", "back"):
+            self._begin_anew()
+        return []
+
+    def state(self) -> Mapping[str, Any]:
+        """The net's states, exactly."""
+        carried = {name: pack(array) for name, array in self._carried.items()}
+        times = {"begun_ns": self._begun_ns, "last_ns": self._last_ns}
+        return {"version": _STATE, "carried": carried, "shot": self._shot, **times}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly; `ValueError` for the state of another net."""
+        if state.get("version") != _STATE:
+            raise ValueError(
+                f"action_stream got a state of version {state.get('version')}, expected {_STATE}; start afresh"
+            )
+        self._carried = self._net.read({name: unpack(kept) for name, kept in state["carried"].items()})
+        self._begun_ns, self._last_ns, self._shot = state["begun_ns"], state["last_ns"], state["shot"]
+
+    def _begin_anew(self) -> None:
+        self._carried = self._net.fresh()
+        self._begun_ns = self._last_ns = None
+
+    def _picture(self, frame: Frame) -> Any:
+        spec = self._net.spec
+        if self.options.region is None:
+            return frame.resized(spec.width, spec.height)
+        left, top, right, bottom = window_of(self.options.region, frame.width, frame.height)
+        return resize(np.ascontiguousarray(frame.rgb[top:bottom, left:right]), spec.width, spec.height)
+
+
+__all__ = ["ActionStream", "ActionStreamOptions"]
