@@ -391,11 +391,11 @@ def test_a_temperature_mends_scores_that_are_too_sure() -> None:
     assert temperature(logits, ids) == pytest.approx(0.1, rel=0.01)
 
 
-def mean_motion(kind: str, *, frames: int, size: tuple[int, int], classes: int, width: float = 1.0) -> Any:
+def mean_motion(kind: str, *, frames: int, size: tuple[int, int], classes: int, width: float, flow: bool) -> Any:
     """A stand-in for the nets of `action`: convolution over space and time, then the mean."""
     import keras
 
-    assert kind == "stand-in"
+    assert (kind, flow) == ("stand-in", False)
     layers = keras.layers
     clip = keras.Input((frames, size[1], size[0], 3))
     x = layers.Rescaling(1 / 255)(clip)
@@ -442,9 +442,25 @@ def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Pa
     assert found == ["left", "right", "left", "right"]
 
 
+def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
+    for label, step in (("left", -4), ("right", 4)):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for group in range(1, 4):
+            clip = moving(step, 8 * group)
+            recipe = Recipe(codec="mpeg4", frames=12, size=(64, 32), picture=lambda n, clip=clip: clip[n])  # type: ignore[misc]
+            encode(tmp_path / "data" / label / f"v_Bar_g{group:02}_c01.avi", recipe)
+    course = replace(FAST, batch=4, fit=FitSettings(epochs=1))
+    settings = ClipSettings(
+        out=tmp_path / "two", name="two", net="two_stream", frames=4, rate=25, size=(32, 16), width=0.125, course=course
+    )
+    train_clips(read_clips(tmp_path / "data"), settings, Teller())
+    net = ModelStore().load(str(tmp_path / "two"))
+    assert sorted(tensor.shape[-1] or 0 for tensor in net.inputs) == [2, 3]
+
+
 def test_a_net_for_clips_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="nets for clips"):
-        action_net("nothing-of-this-name", frames=4, size=(32, 32), classes=2)
+    with pytest.raises(TrainingError, match=r"no net 'c4d' for clips, expected one of .*c3d"):
+        action_net("c4d", frames=4, size=(32, 32), classes=2)
 
 
 @pytest.mark.real

@@ -269,6 +269,23 @@ def test_a_long_segment_gives_windows_and_a_short_one_is_repeated() -> None:
     assert long.x[0, :, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 0, 1]
 
 
+def test_flow_comes_with_the_pictures_and_points_to_where_things_go() -> None:
+    """A textured patch that moves two pixels to the right in each picture, the first of which only gives the flow."""
+    texture = np.random.default_rng(0).integers(60, 255, (24, 24, 3), dtype=np.uint8)
+    clip = np.zeros((5, 48, 64, 3), np.uint8)
+    for number in range(5):
+        clip[number, 12:36, 10 + 2 * number : 34 + 2 * number] = texture
+    given = Feed(**{**vars(feed(1, frames=3)), "load": lambda _: clip, "flow": True})
+    (batch,) = given.held_back()
+    rgb, uv = batch.x
+    assert (rgb.shape, uv.shape, uv.dtype) == ((1, 3, 48, 64, 3), (1, 3, 48, 64, 2), np.float32)
+    assert np.array_equal(rgb[0].astype(np.uint8), clip[1:4])
+    assert np.median(uv[0, :, 16:32, 20:30], axis=(0, 1, 2)).tolist() == pytest.approx([2, 0], abs=0.3)
+    whole = Feed(**{**vars(given), "frames": 5})
+    (first,) = whole.held_back()
+    assert np.abs(first.x[1][0, 0]).max() < 0.01  # nothing is known of what was before
+
+
 def test_a_fault_in_loading_ends_the_epoch_and_its_threads() -> None:
     def load(_: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise TrainingError("broken")

@@ -92,8 +92,8 @@ def start_random(settings: CourseSettings) -> None:
     keras.utils.set_random_seed(settings.seed)
 
 
-def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings, frames: int | None = None) -> Feed:
-    """Batches of the two sides."""
+def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) -> Feed:
+    """Batches of the two sides, of pictures; `dataclasses.replace` makes clips of them."""
     ids = data.class_ids
     training, validation = list(made.training), list(made.validation)
     counts = np.bincount(ids[training], minlength=len(data.labels))
@@ -104,7 +104,6 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings, 
         training_ids=ids[training],
         validation_ids=ids[validation],
         weights=class_weights(counts, settings.balanced),
-        frames=frames,
         size=settings.batch,
         seed=settings.seed,
         augmentation=settings.augmentation,
@@ -135,6 +134,7 @@ def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, tell
 
         watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, net))
         history = fit(model, feed, score, settings.fit, watch)
+    save_keras(target, model)  # once more: an interruption may have come between the best epoch and its file
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
     best = history.epochs[history.best - 1]
     notes = (
