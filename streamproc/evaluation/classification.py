@@ -139,7 +139,7 @@ def read_labels(path: Path) -> dict[str, list[str]]:
     of its subfolders as the labels of the files in them. Raises `ValueError` naming the line that is wrong.
     """
     if path.is_dir():
-        files = sorted(file for file in path.glob("*/**/*") if file.is_file())
+        files = sorted(file for file in path.glob("*/**/*") if file.is_file() and file.name[0] != ".")
         return {file.relative_to(path).as_posix(): [file.relative_to(path).parts[0]] for file in files}
     rows: dict[str, list[tuple[float, str]]] = {}
     with path.open(encoding="utf-8-sig", newline="") as source:

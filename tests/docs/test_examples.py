@@ -156,7 +156,10 @@ def check_command(words: list[str]) -> None:
         command, words = found, words[1:]
         if not words:
             break
-    known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
+    known = {
+        "--help",
+        *(option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)),
+    }
     given = {word.split("=")[0] for word in words if word.startswith("-")}
     assert given <= known
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class Feed:
     weights: F32
     """by class, float32 (C,)"""
     frames: int | None = None
+    flow: bool = False
+    """whether the net takes optical flow too: x is then a list of both"""
     size: int = 32
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -61,8 +64,7 @@ class Feed:
 
         def make(row: NDArray[np.int64]) -> Batch:
             ids = self.training_ids[row]
-            pictures = [self._varied(int(i), number) for i in row]
-            return Batch(np.stack(pictures).astype(np.float32), ids, self.weights[ids])
+            return Batch(self._stacked([self._varied(int(i), number) for i in row]), ids, self.weights[ids])
 
         yield from _ahead(make, rows)
 
@@ -72,9 +74,9 @@ class Feed:
         rows = [places[i : i + self.size] for i in range(0, len(places), self.size)]
 
         def make(row: NDArray[np.int64]) -> Batch:
-            pictures = [self._window(self.load(self.validation[i]), None) for i in row]
+            pictures = [self._cut(self.load(self.validation[i]), None) for i in row]
             ids = self.validation_ids[row]
-            return Batch(np.stack(pictures).astype(np.float32), ids, np.ones(len(ids), np.float32))
+            return Batch(self._stacked(pictures), ids, np.ones(len(ids), np.float32))
 
         yield from _ahead(make, rows)
 
@@ -84,24 +86,41 @@ class Feed:
 
     def _varied(self, index: int, epoch: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([self.seed, epoch, index])
-        pictures = self._cut(self.load(self.training[index]), rng)
-        return self._squeezed(vary(pictures, rng, self.augmentation))
-
-    def _window(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
-        return self._squeezed(self._cut(pictures, rng))
+        return vary(self._cut(self.load(self.training[index]), rng), rng, self.augmentation)
 
     def _cut(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
-        """`frames` pictures in a row: anywhere, or from the middle without a generator."""
+        """`frames` pictures in a row: anywhere, or from the middle without a generator.
+
+        With flow there is one more, the picture before the first, or that one itself where the segment begins with it.
+        """
         if self.frames is None:
             return pictures[:1]
-        if len(pictures) < self.frames:
-            return pictures[np.arange(self.frames) % len(pictures)]
-        room = len(pictures) - self.frames
+        room = max(0, len(pictures) - self.frames)
         start = room // 2 if rng is None else int(rng.integers(room + 1))
-        return pictures[start : start + self.frames]
+        places = np.arange(start, start + self.frames) % len(pictures)
+        return pictures[[max(0, start - 1), *places] if self.flow else places]
 
-    def _squeezed(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return pictures[0] if self.frames is None else pictures
+    def _stacked(self, clips: Sequence[NDArray[np.uint8]]) -> Any:
+        """The net's input from N of what `_cut` gives."""
+        if self.frames is None:
+            return np.concatenate(clips).astype(np.float32)
+        if not self.flow:
+            return np.stack(clips).astype(np.float32)
+        uv = np.stack([flow_between(pictures) for pictures in clips])
+        return [np.stack([pictures[1:] for pictures in clips]).astype(np.float32), uv]
+
+
+def flow_between(pictures: NDArray[np.uint8]) -> F32:
+    """Optical flow float32 (T, h, w, 2) of a clip uint8 (T + 1, h, w, 3) from each picture to the next, as in a run.
+
+    DIS (Kroeger et al., ECCV 2016) with OpenCV's preset `fast`, right and down in pixels of these pictures.
+    """
+    import cv2
+
+    greys = [np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8) for rgb in pictures]
+    estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    found = [estimator.calc(before, now, None) for before, now in pairwise(greys)]
+    return np.asarray(np.stack(found), np.float32)
 
 
 def _ahead(make: Any, rows: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
@@ -130,4 +149,4 @@ def class_weights(counts: NDArray[np.int64], balanced: bool) -> F32:
     return np.asarray(weights, np.float32)
 
 
-__all__ = ["Batch", "Feed", "class_weights"]
+__all__ = ["Batch", "Feed", "class_weights", "flow_between"]

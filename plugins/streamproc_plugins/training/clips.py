@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from streamproc.models import InputSpec
-from streamproc_plugins.training.course import CourseSettings, Outcome, Teller, make_feed, prepare_split, train
+from streamproc_plugins.training.course import (
+    CourseSettings,
+    Outcome,
+    Teller,
+    make_feed,
+    prepare_split,
+    start_random,
+    train,
+)
 from streamproc_plugins.training.data import (
     CLIP_SUFFIXES,
     Dataset,
@@ -44,6 +52,8 @@ class ClipSettings:
     """(width, height)"""
     width: float = 1.0
     """factor of the net's channels"""
+    flow: bool = False
+    """a second stream over optical flow"""
     options: Mapping[str, Any] = field(default_factory=dict)
     """the net's own"""
     course: CourseSettings = field(default_factory=CourseSettings)
@@ -64,16 +74,17 @@ def read_clips(path: Path, lists: Path | None = None, number: int = 1, grouping:
 def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Build | None = None) -> Outcome:
     """Train and write the model folder.
 
-    build: `build(kind, *, frames, size, classes, width, **options)` gives a Keras model from float32 (N, T, h, w, 3)
-    with pixels 0..255 RGB to logits (N, C); by default the nets of `action`. Raises `TrainingError` where something is
-    in the way.
+    build: `build(kind, *, frames, size, classes, width, flow, **options)` gives a Keras model from float32 (N, T, h, w,
+    3) with pixels 0..255 RGB to logits (N, C); by default the nets of `action`. Raises `TrainingError` where something
+    is in the way.
     """
     settings.check()
     prepare_folder(settings.out)
     made = prepare_split(data, settings.course, teller)
+    start_random(settings.course)
     model = (build or action_net)(
         settings.net, frames=settings.frames, size=settings.size, classes=len(data.labels), width=settings.width,
-        **settings.options,
+        flow=settings.flow, **settings.options,
     )  # fmt: skip
     _check_net(model, settings, len(data.labels))
     spec = InputSpec(
@@ -89,7 +100,7 @@ def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Bu
         note=f"{settings.net}, clips of {settings.frames} pictures at {settings.rate:g} a second",
     )
     load = clip_loader(settings.size, settings.rate, _WINDOWS * settings.frames)
-    feed = make_feed(data, made, load, settings.course, frames=settings.frames)
+    feed = replace(make_feed(data, made, load, settings.course), frames=settings.frames, flow=len(model.inputs) == 2)
     return train(model, feed, target, settings.course, teller)
 
 
@@ -108,11 +119,12 @@ def action_net(kind: str, **options: Any) -> Any:
 
 
 def _check_net(model: Any, settings: ClipSettings, classes: int) -> None:
-    wanted = (None, settings.frames, settings.size[1], settings.size[0], 3)
-    if tuple(model.input_shape) != wanted or tuple(model.output_shape) != (None, classes):
+    clip = (None, settings.frames, settings.size[1], settings.size[0])
+    inputs, outputs = [tuple(t.shape) for t in model.inputs], [tuple(t.shape) for t in model.outputs]
+    if inputs not in ([(*clip, 3)], [(*clip, 3), (*clip, 2)]) or outputs != [(None, classes)]:
         raise TrainingError(
-            f"the net {settings.net} takes {model.input_shape} and gives {model.output_shape}, expected {wanted} and "
-            f"{(None, classes)}"
+            f"the net {settings.net} takes {inputs} and gives {outputs}, expected {(*clip, 3)}, then perhaps flow "
+            f"{(*clip, 2)}, and {(None, classes)}"
         )
 
 

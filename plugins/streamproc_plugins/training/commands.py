@@ -121,7 +121,7 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
 def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     data: Annotated[Path, typer.Option("--data", help="folder with a subfolder per class, or a CSV of segments")],
     out: Out,
-    net: Annotated[str, typer.Option("--net", help="one of the nets of the plugin `action`")],
+    net: Annotated[str, typer.Option("--net", help="one of the nets of the plugin `action`, such as c3d or cnn_lstm")],
     name: Name = "",
     lists: Annotated[
         Path | None, typer.Option("--lists", help="folder with the split files of UCF101 or HMDB-51")
@@ -130,6 +130,7 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     frames: Annotated[int, typer.Option("--frames", min=1, help="pictures in a clip")] = 16,
     clip_rate: Annotated[float, typer.Option("--clip-rate", help="pictures a second of media time")] = 8.0,
     size: Annotated[int, typer.Option("--size", min=8, help="width and height of the input in pixels")] = 112,
+    flow: Annotated[bool, typer.Option("--flow", help="a second stream of the net over optical flow")] = False,
     width: Width = 1.0,
     group: Grouping = Group.auto,
     epochs: Epochs = 30,
@@ -150,7 +151,7 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     course = course_of(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
     settings = ClipSettings(
         out=out, name=model_name(name or out.name), net=net, frames=frames, rate=clip_rate, size=(size, size),
-        width=width, course=course,
+        width=width, flow=flow, course=course,
     )  # fmt: skip
     with telling() as teller:
         outcome = train_clips(read_clips(data, lists, split, group.value), settings, teller)

@@ -85,8 +85,15 @@ def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Sp
     return made
 
 
-def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings, frames: int | None = None) -> Feed:
-    """Batches of the two sides."""
+def start_random(settings: CourseSettings) -> None:
+    """Set all that is random, before the net is built: its first weights are."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+
+
+def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) -> Feed:
+    """Batches of the two sides, of pictures; `dataclasses.replace` makes clips of them."""
     ids = data.class_ids
     training, validation = list(made.training), list(made.validation)
     counts = np.bincount(ids[training], minlength=len(data.labels))
@@ -97,7 +104,6 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings, 
         training_ids=ids[training],
         validation_ids=ids[validation],
         weights=class_weights(counts, settings.balanced),
-        frames=frames,
         size=settings.batch,
         seed=settings.seed,
         augmentation=settings.augmentation,
@@ -111,9 +117,6 @@ def answers(model: Any, feed: Feed) -> NDArray[np.float32]:
 
 def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, teller: Teller) -> Outcome:
     """Fit the net and write it: the best so far after each epoch, figures and pictures at the end."""
-    import keras
-
-    keras.utils.set_random_seed(settings.seed)
     compile_net(model, settings.fit)
     started = time.monotonic()
 
@@ -131,6 +134,7 @@ def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, tell
 
         watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, net))
         history = fit(model, feed, score, settings.fit, watch)
+    save_keras(target, model)  # once more: an interruption may have come between the best epoch and its file
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
     best = history.epochs[history.best - 1]
     notes = (
@@ -187,5 +191,6 @@ __all__ = [
     "make_feed",
     "prepare_split",
     "report_of",
+    "start_random",
     "train",
 ]

@@ -47,7 +47,10 @@ _SIDES: Mapping[str, Side] = {
     "validation": "validation", "test": "validation",
 }  # fmt: skip
 _UCF_GROUP = re.compile(r"_g(\d+)_c\d+$")
-_NUMBER = re.compile(r"[-_ .]*(?:frame|img|clip|f|c)?[-_ .]*\d+$", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:[-_ .]+(?:frame|img|clip|f|c)?[-_ .]*)?\d+$", re.IGNORECASE)
+
+_NAMES = 5
+"""with fewer different names a name is likely to be the camera's (IMG_0001), not the recording's"""
 
 
 class TrainingError(StreamprocError):
@@ -143,8 +146,8 @@ def groups_of(files: Sequence[Path], grouping: Grouping = "auto") -> list[str]:
     """The group of each file of one class, from its relative path.
 
     `auto` takes the first of these that tells the files apart: the group in UCF101's names (`v_Dive_g03_c01.avi`: g03),
-    subfolders, the name without its last number (`lobby_0012.jpg`: lobby) where at least two names differ, else each
-    file is a group of its own.
+    subfolders, the name without its last number (`lobby_0012.jpg`: lobby) where there are at least five such names,
+    else each file is a group of its own.
     """
     ucf = [_UCF_GROUP.search(path.stem) for path in files]
     folders = [path.parent.as_posix() for path in files]
@@ -156,7 +159,7 @@ def groups_of(files: Sequence[Path], grouping: Grouping = "auto") -> list[str]:
         return [name if folder == "." else folder for folder, name in zip(folders, own, strict=True)]
     if grouping == "auto" and files and all(ucf):
         return [f"g{match[1]}" for match in ucf if match]
-    if grouping == "prefix" or len(set(prefixes)) > 1:
+    if grouping == "prefix" or len(set(prefixes)) >= _NAMES:
         return prefixes
     return own
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamproc.evaluation.tables import to_json
 from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.training.data import TrainingError
 
@@ -83,10 +83,10 @@ def save_parts(folder: Path, entry: ModelEntry, parts: Mapping[str, Callable[[Pa
     _manifest(folder, entry)
 
 
-def save_report(folder: Path, values: Any) -> None:
-    """Write what is known of the training as JSON."""
-    text = json.dumps(values, indent=1)
-    _replace(folder / REPORT, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+def save_report(folder: Path, values: Any, name: str = REPORT) -> None:
+    """Write what is known of the net as JSON."""
+    text = to_json(values)
+    _replace(folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
 def _manifest(folder: Path, entry: ModelEntry) -> None:

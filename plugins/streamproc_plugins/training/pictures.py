@@ -22,6 +22,7 @@ from streamproc_plugins.training.course import (
     make_feed,
     prepare_split,
     report_of,
+    start_random,
     train,
 )
 from streamproc_plugins.training.data import Dataset, Grouping, TrainingError, read_folder, read_segments
@@ -74,6 +75,7 @@ def train_pictures(
     if settings.weights is None and (warning := warn_of_little(len(made.training), len(data.labels))):
         teller.say(warning)
     weights = None if advice.mode == "scratch" else settings.weights
+    start_random(settings.course)
     model = build(settings.net, size=settings.size, classes=len(data.labels), width=settings.width, weights=weights)
     course = settings.course
     if weights is not None:

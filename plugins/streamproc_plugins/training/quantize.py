@@ -24,6 +24,7 @@ from streamproc_plugins.training.loading import fitted, sampled
 To = Literal["float16", "dynamic", "int8"]
 Inputs = Sequence[NDArray[Any]]
 
+REPORT = "quantization.json"
 _REPEATS = 20
 """timed calls, of which the median counts"""
 
@@ -49,7 +50,9 @@ class QuantizationReport:
     measured_on: str
     """`data`, or `noise` where none were given"""
     same_best: float
-    """part of the inputs for which the highest output of the first tensor is the same one"""
+    """part of the inputs with the same best class; NaN for nets that don't give a score for each label"""
+    cosine: float
+    """mean cosine similarity of the outputs before and after"""
     mean_difference: float
     """mean absolute difference of the outputs, all of them"""
     most_difference: float
@@ -98,7 +101,7 @@ def quantize(
     )  # fmt: skip
     save_entry(out, made, f"net{suffix}", content)
     report = _compared(to, entry, made, _nets(store, model, out), inputs, data is not None, (files, content))
-    save_report(out, report.to_json())
+    save_report(out, report.to_json(), REPORT)
     return report
 
 
@@ -149,11 +152,21 @@ def _compared(  # noqa: PLR0913, PLR0917 - two nets, their entries and files
         after=Side(name=made.name, bytes=len(files[1]), ms=times[1]),
         inputs=len(inputs),
         measured_on="data" if real else "noise",
-        same_best=float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
+        same_best=_same_best(before, after) if before.shape[1] == len(made.label_names) else float("nan"),
+        cosine=_cosine(before, after),
         mean_difference=float(apart.mean()),
         most_difference=float(apart.max()),
         spread=float(before.std()),
     )
+
+
+def _same_best(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+    return float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
+
+
+def _cosine(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    return float(np.mean(np.einsum("nd,nd->n", before, after) / np.maximum(lengths, 1e-12)))
 
 
 def _answers(net: Net, inputs: Inputs) -> NDArray[np.float32]:

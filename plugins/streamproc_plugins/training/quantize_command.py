@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,11 +33,12 @@ def quantize(
     """Make a smaller, faster variant of a net, and compare size, speed and answers."""
     # before TensorFlow is loaded: its start tells of things that no user can do anything about
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from streamproc.evaluation.tables import to_json
     from streamproc.models import ModelStore
     from streamproc_plugins.training.quantize import quantize as run
 
     report = run(model, to.value, out, store=ModelStore(), data=data, samples=samples)
-    typer.echo(json.dumps(report.to_json(), indent=2) if as_json else _table(report, out))
+    typer.echo(to_json(report.to_json()) if as_json else _table(report, out))
 
 
 def _table(report: QuantizationReport, out: Path) -> str:
@@ -47,7 +48,8 @@ def _table(report: QuantizationReport, out: Path) -> str:
     rows = [(side.name, f"{side.bytes / 1e6:.2f}", f"{side.ms:.2f}") for side in sides]
     rows.append(("after / before", f"{report.size_ratio:.2f}", f"{report.time_ratio:.2f}"))
     figures = [
-        ("same best answer", f"{report.same_best:.1%}"),
+        ("same best answer", "-" if isnan(report.same_best) else f"{report.same_best:.1%}"),
+        ("cosine similarity", f"{report.cosine:.4f}"),
         ("mean difference", f"{report.mean_difference:.4g}"),
         ("largest difference", f"{report.most_difference:.4g}"),
         ("spread of the outputs", f"{report.spread:.4g}"),

@@ -153,23 +153,41 @@ class _LiteRtTail:
 
 def _edit_onnx(model: bytes, head: Head | None, classifier: bool) -> bytes:
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
     proto = onnx.load_from_string(model)
     graph = proto.graph
-    name = _onnx_features(graph) if classifier else graph.output[0].name
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]
+    output = graph.output[0] if not classifier else _known_shape(proto, _onnx_features(graph))
+    _end_at(graph, output)
     if head is not None:
-        graph.initializer.append(numpy_helper.from_array(head.weights.astype(np.float32), "head_weights"))
-        graph.initializer.append(numpy_helper.from_array(head.bias.astype(np.float32), "head_bias"))
-        graph.node.append(helper.make_node("Flatten", [name], ["head_features"]))
-        graph.node.append(helper.make_node("Gemm", ["head_features", "head_weights", "head_bias"], ["head_logits"]))
-        graph.node.append(helper.make_node("Softmax", ["head_logits"], ["scores"], axis=1))
-        outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, head.weights.shape[1]])]
-    del graph.output[:]
-    graph.output.extend(outputs)
-    _drop_unused(graph)
+        _add_onnx_head(graph, output.name, head)
     return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _add_onnx_head(graph: Any, features: str, head: Head) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    start = "head"
+    while any(name.startswith(start) for name in taken):  # the net may have such a head itself
+        start += "_"
+    weights, bias, flat, logits, scores = (f"{start}_{n}" for n in ("weights", "bias", "features", "logits", "scores"))
+    graph.initializer.append(numpy_helper.from_array(head.weights.astype(np.float32), weights))
+    graph.initializer.append(numpy_helper.from_array(head.bias.astype(np.float32), bias))
+    graph.node.append(helper.make_node("Flatten", [features], [flat]))
+    graph.node.append(helper.make_node("Gemm", [flat, weights, bias], [logits]))
+    graph.node.append(helper.make_node("Softmax", [logits], [scores], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(scores, TensorProto.FLOAT, [1, head.weights.shape[1]]))
+
+
+def _known_shape(proto: Any, name: str) -> Any:
+    """The description of a value inside the net."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    found = onnx.shape_inference.infer_shapes(proto).graph.value_info
+    shapes = {info.name: info for info in found}
+    return shapes.get(name) or helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "features"])
 
 
 def _onnx_features(graph: Any) -> str:
@@ -187,8 +205,12 @@ def _onnx_features(graph: Any) -> str:
     raise ModelError("no layer of classes was found at its end; choose another --base")
 
 
-def _drop_unused(graph: Any) -> None:
-    """Take off the nodes and weights that no output needs."""
+def _end_at(graph: Any, output: Any) -> None:
+    """Make it the only output, and take off the nodes and weights that it doesn't need."""
+    kept_output = type(output)()
+    kept_output.CopyFrom(output)
+    del graph.output[:]
+    graph.output.append(kept_output)
     needed = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):
