@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +106,9 @@ class CaptionFeed:
         return Batch(x, rows[:, 1:], (rows[:, 1:] != PAD).astype(np.float32))
 
 
-def net_input(pictures: F32, flow: bool) -> dict[str, F32]:
-    """`rgb` float32 (N, T, h, w, 3), or `flow` (N, T, h, w, 2) between the pictures (N, T + 1, h, w, 3)."""
-    if not flow:
-        return {"rgb": pictures}
-    return {"flow": np.stack([_flow_of(clip) for clip in pictures])}
-
-
-def _flow_of(clip: F32) -> F32:
-    """Dense inverse search (Kroeger et al., ECCV 2016) between neighbours, as the engine computes it for clips."""
-    import cv2
-
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grays = [cv2.cvtColor(picture.astype(np.uint8), cv2.COLOR_RGB2GRAY) for picture in clip]
-    return np.stack([np.array(method.calc(a, b, None), np.float32) for a, b in pairwise(grays)])  # type: ignore[call-overload]
+def net_input(x: Any, flow: bool) -> dict[str, F32]:
+    """What the encoder takes of a feed's input: the pictures, or of both the flow."""
+    return {"flow": x[1]} if flow else {"rgb": x}
 
 
 def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Teller) -> CaptionOutcome:
@@ -154,7 +142,7 @@ def _loader(settings: CaptionSettings, stills: bool, frames: int) -> Load:
     if stills:
         spec = InputSpec(width=settings.size[0], height=settings.size[1], layout="NHWC", colour="rgb")
         return picture_loader(spec)
-    return clip_loader(settings.size, settings.rate, _WINDOWS * (frames + 1))
+    return clip_loader(settings.size, settings.rate, _WINDOWS * frames)
 
 
 def _feed(
@@ -175,7 +163,8 @@ def _feed(
         training_ids=np.arange(len(pairs[0])),
         validation_ids=np.arange(len(pairs[1])) + len(pairs[0]),
         weights=np.ones(len(sentences), np.float32),
-        frames=net.frames + flow,
+        frames=net.frames,
+        flow=flow,
         size=settings.course.batch,
         seed=settings.course.seed,
         augmentation=settings.course.augmentation,
@@ -241,8 +230,7 @@ def say_all(
     weights = Weights.of(captioner.decoder_arrays(), len(vocabulary))
     said = {}
     for item in told:
-        pictures = feed.feed.as_is(item.sample)[None].astype(np.float32)
-        (given,) = net_input(pictures, feed.flow).values()
+        (given,) = net_input(feed.feed.as_is(item.sample), feed.flow).values()
         regions = np.asarray(captioner.encoder(given, training=False), np.float32)[0]
         longest = feed.sentences.shape[1] - 1
         said[item.sample.label] = vocabulary.decode(caption(weights, regions, beam, longest).words)

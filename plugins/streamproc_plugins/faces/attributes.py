@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from streamproc import Faces, Field, Frame, FramePlugin, ModelError, Options, Output, PluginContext, Results
 from streamproc.models import InputSpec, ModelStore, Net, to_input
-from streamproc_plugins.action.scores import Activation
-from streamproc_plugins.classification.scores import activation_for, scores_of
+from streamproc_plugins.action.scores import Activation, scores_of
+from streamproc_plugins.classification.scores import activation_for
 from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.quality import eye_distance
 from streamproc_plugins.faces.results import FaceAttributes

@@ -80,9 +80,9 @@ class Feed:
 
         yield from _ahead(make, rows)
 
-    def as_is(self, sample: Sample) -> NDArray[np.uint8]:
-        """The pictures of a sample as validation sees them, uint8 (T, h, w, 3), or (h, w, 3) for pictures."""
-        return self._window(self.load(sample), None)
+    def as_is(self, sample: Sample) -> Any:
+        """The net's input of one sample (N = 1) as validation sees it."""
+        return self._stacked([self._cut(self.load(sample), None)])
 
     def _varied(self, index: int, epoch: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([self.seed, epoch, index])
