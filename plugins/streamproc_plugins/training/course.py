@@ -138,7 +138,7 @@ def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, tell
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
     best = history.epochs[history.best - 1]
     notes = (
-        f"ended by {history.ended} after {len(history.epochs)} epochs and {time.monotonic() - started:.0f} s; "
+        f"ended ({history.ended}) after {len(history.epochs)} epochs and {time.monotonic() - started:.0f} s; "
         f"the best was epoch {history.best}",
         diagnose(best.accuracy, best.val_accuracy),
     )
