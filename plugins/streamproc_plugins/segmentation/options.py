@@ -96,7 +96,7 @@ class SmoothingOptions(Options):
     """How much earlier results count."""
 
     time_constant: Duration = Field(
-        seconds(0.5), gt=0, le=seconds(60), description="time after which a new result has 63 % of the say"
+        seconds(0.3), gt=0, le=seconds(2), description="time after which new results have 63 % of the say"
     )
     hysteresis: float = Field(
         0.2, ge=0, lt=1, description="how much more score than the class that a pixel has another needs to take it"

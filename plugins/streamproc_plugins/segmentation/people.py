@@ -62,8 +62,8 @@ def segment_heads(maps: Mapping[str, F32], stride: float) -> SegmentHeads:
 def embedding(heads: SegmentHeads, long_steps: int = 2, short_steps: int = 2) -> F32:
     """Where each cell says that its person's keypoints are, float32 (h, w, 17, 2): x, y in input pixels.
 
-    Long-range offsets fall short of far keypoints, so those at the place reached lead on, `long_steps` times (as BodyPix
-    does); then short-range offsets correct what is left (as PersonLab does).
+    Long-range offsets fall short of far keypoints, so those at the place reached lead on, `long_steps` times (as
+    BodyPix does); then short-range offsets correct what is left (as PersonLab does).
     """
     height, width = heads.person.shape
     stride = heads.poses.stride
