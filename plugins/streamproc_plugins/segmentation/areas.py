@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ from streamproc import (
     TimeReason,
 )
 from streamproc.errors import nearest
-from streamproc_plugins.labels import LabelsOptions
 from streamproc_plugins.labels.episodes import Episodes, Notice
 from streamproc_plugins.segmentation.options import AreasOptions
 from streamproc_plugins.segmentation.people import boxes_of
@@ -48,15 +46,8 @@ class Areas(StreamPlugin[AreasOptions]):
     def open(self, context: PluginContext) -> None:
         """Begin with nothing told."""
         options = self.options
-        common = LabelsOptions(
-            window=options.window, min_duration=options.min_duration, merge_gap=options.merge_gap,
-            lost_after=options.lost_after, update_every=options.update_every,
-        ).settings()  # fmt: skip
         # a state machine for each label, as each has limits of its own
-        self._told = {
-            label: Episodes(replace(common, enter=limit, leave=limit * options.leave))
-            for label, limit in sorted(options.limits.items())
-        }
+        self._told = {label: Episodes(options.settings(limit)) for label, limit in sorted(options.limits.items())}
         self._known: tuple[str, ...] = ()
         self._utc_offset_ns: int | None = None
 

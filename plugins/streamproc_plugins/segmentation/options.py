@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
+from streamproc_plugins.labels.episodes import Settings
 from streamproc_plugins.pose.bottom_up import DecodeSettings
 
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -148,6 +149,19 @@ class AreasOptions(Options):
         if self.lost_after <= self.merge_gap:
             raise ValueError("`lost_after` isn't above `merge_gap`; what is lost ends, so give the longer time to it")
         return self
+
+    def settings(self, limit: float) -> Settings:
+        """The same for the state machine of a label with this limit."""
+        return Settings(
+            method="mean",
+            window_ns=self.window,
+            enter=limit,
+            leave=limit * self.leave,
+            least_ns=self.min_duration,
+            merge_ns=self.merge_gap,
+            lost_ns=self.lost_after,
+            update_ns=self.update_every,
+        )
 
 
 __all__ = ["MODELS", "AreasOptions", "InstancesOptions", "SegmentationOptions", "SmoothingOptions"]
