@@ -178,7 +178,7 @@ def test_a_model_for_the_other_mode_is_refused(tmp_path: Path) -> None:
     maps = {name: v for name, v in bodypix_maps([standing(9, 9)], (5, 5)).items() if "long" not in name}
     spec = {"height": 64, "width": 64, "layout": "NCHW", "colour": "rgb"}
     pose_only = model_folder(tmp_path / "m", answering_net(maps, (1, 3, 64, 64)), decode="bodypix", input=spec)
-    with pytest.raises(PluginError, match="expected output float_long_offsets of shape .*34"):
+    with pytest.raises(PluginError, match=r"expected output float_long_offsets of shape .*34"):
         run_plugin(Instances, [make_frame()], model=str(pose_only))
 
 
