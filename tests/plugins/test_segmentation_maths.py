@@ -150,8 +150,8 @@ def test_offsets_that_fall_short_are_led_on() -> None:
     maps = bodypix_maps([person], GRID)
     short = segment_heads({n: v[0] * (0.7 if n == "float_long_offsets" else 1) for n, v in maps.items()}, 16.0)
     inside = short.person > 0.5
-    once = distances(embedding(short, 0, 0), scored(person)[None])[inside]
-    led = distances(embedding(short), scored(person)[None])[inside]
+    once = distances(embedding(short, inside, 0, 0), scored(person)[None])
+    led = distances(embedding(short, inside), scored(person)[None])
     assert np.median(led) < 0.3 * np.median(once)
 
 

@@ -77,8 +77,8 @@ class Instances(FramePlugin[InstancesOptions]):
         else:
             masks, score, label = self._each(frame, past, width, height)
         boxes = boxes_of(masks) * np.array([frame.width / width, frame.height / height] * 2, np.float32)
-        area = masks.mean(axis=(1, 2)) if len(masks) else np.zeros(0)
-        rows = np.flatnonzero((area > 0) & (area >= self.options.min_area))
+        pixels = np.array([np.count_nonzero(mask) for mask in masks], np.int64)
+        rows = np.flatnonzero(pixels >= max(self.options.min_area * width * height, 1))
         found = Detections(
             xyxy=boxes[rows],
             score=np.asarray(score[rows], np.float32),

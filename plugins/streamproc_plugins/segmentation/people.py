@@ -59,20 +59,21 @@ def segment_heads(maps: Mapping[str, F32], stride: float) -> SegmentHeads:
     )
 
 
-def embedding(heads: SegmentHeads, long_steps: int = 2, short_steps: int = 2) -> F32:
-    """Where each cell says that its person's keypoints are, float32 (h, w, 17, 2): x, y in input pixels.
+def embedding(heads: SegmentHeads, cells: NDArray[np.bool_], long_steps: int = 2, short_steps: int = 2) -> F32:
+    """Where cells say that their person's keypoints are, float32 (P, 17, 2): x, y in input pixels.
 
-    Long-range offsets fall short of far keypoints, so those at the place reached lead on, `long_steps` times (as
-    BodyPix does); then short-range offsets correct what is left (as PersonLab does).
+    cells: bool (h, w), the P that are asked. Long-range offsets fall short of far keypoints, so those at the place
+    reached lead on, `long_steps` times (as BodyPix does); then short-range offsets correct what is left (as PersonLab
+    does).
     """
-    height, width = heads.person.shape
     stride = heads.poses.stride
-    cells = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) * np.float32(stride)
-    xy = (cells[:, :, None] + heads.long).reshape(-1, 2)
-    part = np.tile(np.arange(PARTS), height * width)
+    rows, columns = np.nonzero(cells)
+    own = np.stack([columns, rows], axis=1).astype(np.float32) * np.float32(stride)
+    xy = (own[:, None] + heads.long[cells]).reshape(-1, 2)
+    part = np.tile(np.arange(PARTS), len(rows))
     for maps in (*[heads.long] * long_steps, *[heads.poses.short] * short_steps):
         xy = xy + sampled(maps, stride, xy, (part,))
-    return np.asarray(xy.reshape(height, width, PARTS, 2), np.float32)
+    return np.asarray(xy.reshape(-1, PARTS, 2), np.float32)
 
 
 def sizes(people: F32, sure: float = _SURE) -> F32:
@@ -85,17 +86,16 @@ def sizes(people: F32, sure: float = _SURE) -> F32:
 
 
 def distances(places: F32, people: F32) -> F32:
-    """How far each cell's keypoints are from those of each person, in the person's size: float32 (h, w, N).
+    """How far the keypoints that places tell are from those of each person, in the person's size: float32 (P, N).
 
-    places: (h, w, 17, 2) as `embedding` gives them. people: (N, 17, 3). The mean over keypoints, weighed by how sure
-    the person's are (PersonLab, equation 6); infinite for a person without any.
+    places: (P, 17, 2) as `embedding` gives them. people: (N, 17, 3). The mean over keypoints, weighed by how sure the
+    person's are (PersonLab, equation 6); infinite for a person without any.
     """
-    hw, count = places.shape[:2], len(people)
     weight = np.where(people[..., 2] >= _SURE, people[..., 2], 0).astype(np.float32)
-    total = np.zeros((*hw, count), np.float32)
+    total = np.zeros((len(places), len(people)), np.float32)
     for part in range(PARTS):  # at once it would take 17 times the memory
-        away = places[:, :, None, part] - people[:, part, :2]
-        total += weight[:, part] * np.sqrt(np.square(away).sum(axis=-1))
+        away = places[:, None, part] - people[:, part, :2]
+        total += weight[:, part] * np.hypot(away[..., 0], away[..., 1])
     whole = weight.sum(axis=1)
     return np.where(whole > 0, total / np.maximum(whole * sizes(people), 1e-6), np.float32(np.inf))
 
@@ -139,8 +139,10 @@ def owners(heads: SegmentHeads, people: F32, target: Target, limit: float) -> ND
     Distances are made on the net's grid and enlarged, each cell weighed by how sure it is a person's: what cells of the
     background say doesn't count.
     """
-    far = np.minimum(distances(embedding(heads), people), 10 * limit)
     weight = np.maximum(np.square(heads.person), _EDGE)
+    asked = weight > _EDGE
+    far = np.full((*asked.shape, len(people)), 2 * limit, np.float32)
+    far[asked] = np.minimum(distances(embedding(heads, asked), people), 4 * limit)
     total = enlarged(weight, target)
     best = np.full((target.height, target.width), limit, np.float32)
     owner = np.full(best.shape, -1, np.int16)
@@ -175,11 +177,12 @@ def people_masks(heads: SegmentHeads, people: F32, target: Target, threshold: fl
 
 def boxes_of(masks: NDArray[np.bool_]) -> F32:
     """Boxes float32 (N, 4) of the masks (N, H, W) in their pixels, right and bottom exclusive; zeros for empty ones."""
+    import cv2
+
     out = np.zeros((len(masks), 4), np.float32)
     for row, mask in enumerate(masks):
-        down, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(down):
-            out[row] = (across[0], down[0], across[-1] + 1, down[-1] + 1)
+        left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+        out[row] = (left, top, left + width, top + height)
     return out
 
 
