@@ -16,6 +16,7 @@ GIVERS = {
     "Detections": ("people", {"type": "detection"}),
     "Tracks": ("tracks", {"type": "tracking"}),
     "Classification": ("what", {"type": "classification"}),
+    "Segmentation": ("classes", {"type": "segmentation"}),
     "Poses": ("keypoints", {"type": "pose", "options": {"mode": "bottom-up"}}),
 }
 """who gives a result that a shown plugin needs and the piece doesn't name"""
