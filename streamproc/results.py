@@ -140,7 +140,7 @@ class Detections(Result):
     label: tuple[str, ...]
     """N names"""
     masks: NDArray[np.bool_] | None = None
-    """bool (N, h, w) of the whole picture, or None"""
+    """bool (N, h, w) on a grid that covers the whole picture, its pixels unless the giver says otherwise, or None"""
     embeddings: NDArray[np.float32] | None = None
     """float32 (N, D), unit length, or None"""
 
@@ -301,6 +301,7 @@ class Segmentation(Result):
     class_map: NDArray[np.uint8]
     """uint8 (h, w): index into `labels`"""
     labels: tuple[str, ...]
+    """the first is the background: what is none of the others"""
 
     def __post_init__(self) -> None:
         check_array("Segmentation.class_map", self.class_map, np.uint8, (None, None))

@@ -131,6 +131,25 @@ def _both_ways(level: str) -> list[Any]:
     ]
 
 
+def brightness_map(height: int, width: int, form: str) -> bytes:
+    """ONNX segmentation net of pictures (1, 3, h, w): says of each pixel how bright it is.
+
+    form: `probability`, the mean of its channels / 255 as (1, 1, h, w); `scores`, 1 less that and that as (1, 2, h, w);
+    `ids`, 0 or 1, whichever of the two is higher, as int64 (1, h, w).
+    """
+    both = form != "probability"
+    weight = np.array([[-1], [1]] if both else [[1]], np.float32) / 765
+    grey = numpy_helper.from_array(np.tile(weight[..., None, None], (1, 3, 1, 1)), "grey")
+    offset = numpy_helper.from_array(np.array([1, 0] if both else [0], np.float32), "offset")
+    nodes = [helper.make_node("Conv", ["images", "grey", "offset"], ["map" if form != "ids" else "levels"])]
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, height, width])
+    out = helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 2 if both else 1, height, width])
+    if form == "ids":
+        nodes.append(helper.make_node("ArgMax", ["levels"], ["map"], axis=1, keepdims=0))
+        out = helper.make_tensor_value_info("map", TensorProto.INT64, [1, height, width])
+    return _finish(nodes, [image], [out], [grey, offset])
+
+
 def model_folder(folder: Path, content: bytes, **entry: Any) -> Path:
     """A folder with `net.onnx` and its `model.json`; `entry` overrides the manifest's keys."""
     folder.mkdir(parents=True)

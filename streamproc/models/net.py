@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import ModelError
-from streamproc.models.entries import ModelEntry
+from streamproc.models.entries import InputSpec, ModelEntry
 
 Array = NDArray[Any]
 
@@ -107,6 +107,16 @@ class Net(ABC):
             raise ModelError(
                 f"{self.entry.name} doesn't fit the decoder {decode!r}: it gives {given}, expected output "
                 f"{name} of shape ({wanted}); choose another model or mend `decode` in its manifest"
+            )
+
+    def expect_picture(self, spec: InputSpec) -> None:
+        """Refuse a net that doesn't take one picture as its manifest says; `ModelError` naming both shapes."""
+        wanted = (1, 3, *spec.hw) if spec.layout == "NCHW" else (1, *spec.hw, 3)
+        given = self.inputs[0]
+        if len(self.inputs) > 1 or given.dtype != spec.dtype or not given.fits(wanted):
+            raise ModelError(
+                f"{self.entry.name} takes {'; '.join(map(str, self.inputs))}, but its manifest says {spec.dtype} "
+                f"{wanted}; mend `input` in the manifest"
             )
 
     @abstractmethod

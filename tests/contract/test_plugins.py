@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import Classification, ClipPlugin, Flow, Poses, Registry
+from streamproc import Classification, ClipPlugin, Flow, Poses, Registry, Segmentation
 from streamproc.frames import Clip, Frame
 from streamproc.testing import (
     check_plugin_contract,
@@ -26,6 +26,7 @@ from tests.nets import (
     answering_net,
     brightness_classes,
     brightness_clips,
+    brightness_map,
     brightness_net,
     fading_net,
     model_folder,
@@ -35,6 +36,8 @@ from tests.plugins.faces import embedder as face_embedder
 from tests.plugins.faces import make_face_tracks, make_faces, person
 from tests.plugins.people import hands_up, poses, standing
 from tests.servers.vision import VisionServer, vision_server
+from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
+from tests.plugins.people import bodypix_maps, hands_up, poses, standing
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -147,6 +150,24 @@ def keypoint_net(folder: Path) -> dict[str, Any]:
 FACES = [make_faces([4 * i, 16, 4 * i + 24, 48], embeddings=person(0, 0.1, i)) for i in range(COUNT)]
 FACE_TRACKS = [
     make_face_tracks({1: [4 * i, 16, 4 * i + 24, 48], 2: [60, 0, 90, 30]}, [person(0, 0.1, i), person(3)], looks=1 + i)
+def map_net(folder: Path) -> dict[str, Any]:
+    spec = {"height": 32, "width": 48, "layout": "NCHW", "colour": "rgb"}
+    net = brightness_map(32, 48, "scores")
+    model = model_folder(folder / "maps", net, decode="argmax", labels=["dark", "bright"], input=spec)
+    return {"model": str(model), "min_area": 0.01}
+
+
+def mask_net(folder: Path) -> dict[str, Any]:
+    maps = bodypix_maps([standing(40, 12, 0.5), standing(90, 12, 0.5)], (9, 9))
+    spec = {"height": 128, "width": 128, "layout": "NCHW", "colour": "rgb", "resize": "letterbox"}
+    net = answering_net(maps, (1, 3, 128, 128))
+    return {"model": str(model_folder(folder / "masks", net, decode="bodypix", input=spec)), "mask_side": 64}
+
+
+MAPS = [
+    Segmentation(
+        class_map=np.random.default_rng(i).integers(0, 3, (24, 32), dtype=np.uint8), labels=("background", "a", "b")
+    )
     for i in range(COUNT)
 ]
 
@@ -207,6 +228,10 @@ CASES: dict[str, Case] = {
     "camera_motion": Case(past=[[f] for f in FLOWS]),
     "caption_net": Case(captioner, lambda: [make_clip(4, seed=seed) for seed in range(4)]),
     "captions": Case(lambda _: {"window": "500ms"}, past=[[t] for t in TRACKS]),
+    "class_areas": Case(
+        lambda _: {"limits": {"a": 0.3}, "window": "300ms", "min_duration": "0s", "mask": "rle", "foreground": ["b"]},
+        past=[[m] for m in MAPS],
+    ),
     "classification": Case(picture_net),
     "camera_health": Case(lambda _: {"every": "100ms", "after": "200ms"}),
     "detection": Case(detector),
@@ -218,6 +243,7 @@ CASES: dict[str, Case] = {
     "embed": Case(whole_embedder),
     # without vectors nothing is kept: the suite opens several at once, and a folder has one writer
     "remember": Case(lambda folder: {"path": str(folder / "kept")}),
+    "instances": Case(mask_net),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),
     "motion": Case(),
     "pose": Case(keypoint_net, past=[[b] for b in BOXES]),
@@ -227,6 +253,8 @@ CASES: dict[str, Case] = {
     "rules": Case(
         lambda _: {"zones": {"half": {"polygon": [[0.4, 0], [1, 0], [1, 1], [0.4, 1]]}}}, past=[[t] for t in TRACKS]
     ),
+    "segmentation": Case(map_net),
+    "segmentation_smoothing": Case(past=[[m, f] for m, f in zip(MAPS, FLOWS, strict=True)]),
     "shots": Case(),
     "vision_language": Case(
         lambda _: {"url": VISION.url, "model": "m", "every": "400ms", "hide": [], "per_minute": 600}
@@ -255,8 +283,8 @@ def test_it_runs_in_the_engine_without_a_failure(name: str, tmp_path: Path) -> N
     case = CASES[name]
     cls = Registry().plugin(name)
     subjects = scene() if issubclass(cls, ClipPlugin) else (case.subjects or scene)()
-    flow_comes_from_the_engine = name == "camera_motion"
-    past = None if flow_comes_from_the_engine else case.past
+    # flow comes from the engine
+    past = case.past and [[one for one in given if not isinstance(one, Flow)] for given in case.past]
     report = run_plugin(cls, subjects, past=past, **case.options(tmp_path)).report
     (stream,) = report.streams
     assert stream.plugins[-1].verdicts.get("failed", 0) == 0

@@ -16,6 +16,7 @@ GIVERS = {
     "Detections": ("people", {"type": "detection"}),
     "Tracks": ("tracks", {"type": "tracking"}),
     "Classification": ("what", {"type": "classification"}),
+    "Segmentation": ("classes", {"type": "segmentation"}),
     "Poses": ("keypoints", {"type": "pose", "options": {"mode": "bottom-up"}}),
     "Faces": ("faces", {"type": "faces"}),
     "FaceTracks": ("face_tracks", {"type": "face_tracks"}),

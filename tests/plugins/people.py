@@ -97,3 +97,18 @@ def posenet_maps(people: Sequence[F32], hw: tuple[int, int], stride: float = 16.
         "float_mid_offsets": mid.reshape(*hw, -1),
     }
     return {name: np.asarray(values[None], np.float32) for name, values in maps.items()}
+
+
+def bodypix_maps(people: Sequence[F32], hw: tuple[int, int], stride: float = 16.0) -> dict[str, F32]:
+    """The outputs (1, h, w, c) of a perfect BodyPix: every person fills the box of its keypoints and a cell around."""
+    cells = np.stack(np.meshgrid(np.arange(hw[1]), np.arange(hw[0])), axis=-1) * stride
+    shapes = np.stack(people)
+    low, high = shapes.min(axis=1)[:, None, None] - stride, shapes.max(axis=1)[:, None, None] + stride
+    outside = np.maximum(np.maximum(low - cells, cells - high), 0).sum(axis=-1)  # (N, h, w)
+    owner = outside.argmin(axis=0)
+    long = shapes[owner] - cells[:, :, None]
+    return {
+        **posenet_maps(people, hw, stride),
+        "float_segments": np.where(outside.min(axis=0) == 0, 5, -5)[None, ..., None].astype(np.float32),
+        "float_long_offsets": np.asarray(long[..., ::-1].swapaxes(-1, -2).reshape(1, *hw, -1), np.float32),
+    }

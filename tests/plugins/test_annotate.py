@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,39 @@ def test_detections_are_drawn_where_nothing_tracks(tmp_path: Path) -> None:
     assert changed(drawn(tmp_path, [boxes])).any()
     far = make_tracks({1: (200, 80, 260, 200)})
     assert not changed(drawn(tmp_path, [boxes, far]))[:, :150].any()
+
+
+def test_masks_are_drawn_where_they_are_each_in_a_colour_of_its_own(tmp_path: Path) -> None:
+    masks = np.zeros((2, 60, 80), np.bool_)  # a quarter of the picture's size
+    masks[0, 10:30, 5:20], masks[1, 10:30, 50:70] = True, True
+    found = replace(make_detections((20, 40, 80, 120), (200, 40, 280, 120)), masks=masks)
+    picture = drawn(tmp_path, [found], draw=["masks"])
+    marks = changed(picture)
+    assert marks[44:116, 24:76].all()
+    assert marks[44:116, 204:276].all()
+    assert not marks[:, 90:190].any()
+    assert not marks[130:].any()
+    first, second = picture[60:100, 40:60].mean(axis=(0, 1)), picture[60:100, 230:250].mean(axis=(0, 1))
+    assert np.abs(first - second).max() > 30
+
+
+def test_of_several_segmentations_that_of_the_last_plugin_is_drawn(tmp_path: Path) -> None:
+    def given(rows: slice) -> type[FramePlugin[Options]]:
+        class Given(FramePlugin[Options]):
+            gives = (Segmentation,)
+
+            def process(self, frame: Frame, past: Any) -> Any:
+                class_map = np.zeros((12, 16), np.uint8)
+                class_map[rows] = 1
+                return [Segmentation(class_map=class_map, labels=("background", "person"))]
+
+        return Given
+
+    chain = [plugin_plan(given(slice(0, 3)), name="raw"), plugin_plan(given(slice(9, 12)), name="steady")]
+    run_chain([*chain, plugin_plan(Annotate, path=str(tmp_path / "v.mp4"), draw=["segmentation"])], frames())
+    marks = changed(read(tmp_path / "v.mp4")[1][-1])
+    assert not marks[:100].any()
+    assert marks[185:].all()
 
 
 def test_the_other_plugins_pictures_stay_as_they_are(tmp_path: Path) -> None:

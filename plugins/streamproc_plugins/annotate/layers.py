@@ -107,6 +107,23 @@ def draw_segmentation(canvas: Canvas, found: Segmentation) -> None:
     cv2.copyTo(mixed, (grid > 0).astype(np.uint8), canvas.rgb)
 
 
+def draw_masks(canvas: Canvas, found: Detections) -> None:
+    """Each mask with its border, in the colour of its track, else of its row."""
+    import cv2
+
+    ids = found.track_id.tolist() if isinstance(found, Tracks) else range(len(found))
+    for number, mask in zip(ids, () if found.masks is None else found.masks, strict=False):
+        grid = cv2.resize(mask.astype(np.uint8), (canvas.width, canvas.height), interpolation=cv2.INTER_NEAREST)
+        left, top, width, height = cv2.boundingRect(grid)
+        if not width:
+            continue
+        inside = np.s_[top : top + height, left : left + width]
+        canvas.tint(canvas.rgb[inside], colour_of(number), 0.45, grid[inside])
+        borders, _ = cv2.findContours(grid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for border in borders:
+            canvas.path(border[:, 0] / canvas.scale, colour_of(number), closed=True, thick=0.8)
+
+
 def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float) -> None:
     """The best label of each classifier, at the upper right."""
     for plugin, found in named.items():

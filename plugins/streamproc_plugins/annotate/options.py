@@ -9,9 +9,11 @@ from pydantic import field_validator
 from streamproc import Duration, Field, seconds
 from streamproc_plugins.annotate.video import EncodingOptions, checked_video_path
 
-Layer = Literal["segmentation", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock"]
+Layer = Literal[
+    "segmentation", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock"
+]
 LAYERS: tuple[Layer, ...] = (
-    "segmentation", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock",
+    "segmentation", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock",
 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ class Canvas:
         part = self.rgb[low[1] : high[1], low[0] : high[0]]
         mask = np.zeros(part.shape[:2], np.uint8)
         self._cv2.fillPoly(mask, [spots - (low << _SHIFT)], 255, self._cv2.LINE_8, _SHIFT)
-        self._blend(part, colour, share, mask)
+        self.tint(part, colour, share, mask)
 
     def text_size(self, text: str, size: float = 1.0) -> tuple[int, int]:
         """Width and height in pixels of this picture, with room around."""
@@ -112,7 +112,7 @@ class Canvas:
         if share >= 1:
             part[:] = ground
         else:
-            self._blend(part, ground, share, None)
+            self.tint(part, ground, share, None)
         pad = self._pad()
         place = (left + pad, top + height - pad - round(2 * self.unit * size))
         ink = ink_on(ground)
@@ -120,7 +120,8 @@ class Canvas:
             self.rgb, text, place, self._font, self._size * size, ink, self._weight, self._cv2.LINE_AA
         )  # fmt: skip
 
-    def _blend(self, part: Image, colour: Colour, share: float, mask: Image | None) -> None:
+    def tint(self, part: Image, colour: Colour, share: float, mask: Image | None) -> None:
+        """Let `share` of a colour cover a part of the picture (h, w, 3), where a mask (h, w) isn't 0."""
         ground = np.empty_like(part)
         ground[:] = colour
         mixed = self._cv2.addWeighted(part, 1 - share, ground, share, 0)

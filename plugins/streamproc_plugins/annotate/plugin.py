@@ -78,9 +78,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
                 layers.draw_zones(canvas, view)
             if "lines" in wanted:
                 layers.draw_lines(canvas, view)
-        if "segmentation" in wanted:
-            for mask in past.all(Segmentation).values():
-                layers.draw_segmentation(canvas, mask)
+        self._draw_areas(canvas, past)
         if "trails" in wanted:
             layers.draw_trails(canvas, self._trails)
         if "boxes" in wanted:
@@ -100,6 +98,15 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             return frame.rgb.copy()
         width, height = (max(round(side * self.options.scale), 2) for side in frame.size)
         return frame.resized(width, height).copy()
+
+    def _draw_areas(self, canvas: Canvas, past: Results) -> None:
+        if "segmentation" in self._layers:
+            # that of the last plugin only, as with poses
+            for segmentation in list(past.all(Segmentation).values())[-1:]:
+                layers.draw_segmentation(canvas, segmentation)
+        if "masks" in self._layers:
+            for found in past.all(Detections).values():
+                layers.draw_masks(canvas, found)
 
     def _draw_boxes(self, canvas: Canvas, past: Results) -> None:
         """Tracks where there are any; detections that weren't tracked only where nothing tracks."""

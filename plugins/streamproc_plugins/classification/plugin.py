@@ -73,11 +73,5 @@ def picture_input(entry: ModelEntry) -> InputSpec:
 
 def check_net(net: Net, spec: InputSpec) -> None:
     """Refuse a net whose input or output isn't what its manifest says; `ModelError` naming both shapes."""
-    wanted = (1, 3, *spec.hw) if spec.layout == "NCHW" else (1, *spec.hw, 3)
-    given = net.inputs[0]
-    if len(net.inputs) > 1 or given.dtype != spec.dtype or not given.fits(wanted):
-        raise ModelError(
-            f"{net.entry.name} takes {'; '.join(map(str, net.inputs))}, but its manifest says {spec.dtype} {wanted}; "
-            "mend `input` in the manifest"
-        )
+    net.expect_picture(spec)
     net.expect("classification", {"#0": (1, len(net.labels))})

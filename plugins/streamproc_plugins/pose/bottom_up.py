@@ -161,11 +161,11 @@ def follow(heads: PoseHeads, xy: F32, score: F32, part: I64, refine_steps: int) 
     for step in range(len(EDGES)):
         source, target, edge, way = routes[part, step].T
         place = points[each, source, :2]
-        place = place + _sampled(heads.mid, heads.stride, place, (way, edge))
+        place = place + sampled(heads.mid, heads.stride, place, (way, edge))
         for _ in range(refine_steps):
-            place = place + _sampled(heads.short, heads.stride, place, (target,))
+            place = place + sampled(heads.short, heads.stride, place, (target,))
         points[each, target, :2] = place
-        points[each, target, 2] = _sampled(heads.scores, heads.stride, place, (target,))
+        points[each, target, 2] = sampled(heads.scores, heads.stride, place, (target,))
     limit = (np.array(heads.scores.shape[1::-1], np.float32) - 1) * np.float32(heads.stride)
     outside = ((points[..., :2] < 0) | (points[..., :2] > limit)).any(axis=-1)
     points[..., 2] = np.where(outside, 0, np.clip(points[..., 2], 0, 1))
@@ -215,7 +215,7 @@ def _routes() -> I64:
     return routes
 
 
-def _sampled(maps: F32, stride: float, xy: F32, channel: tuple[I64, ...]) -> F32:
+def sampled(maps: F32, stride: float, xy: F32, channel: tuple[I64, ...]) -> F32:
     """`maps` (h, w, ...) at the places xy (R, 2) in input pixels, between four cells, each in its own channel."""
     height, width = maps.shape[:2]
     cells = np.clip(xy / np.float32(stride), 0, np.array([width - 1, height - 1], np.float32))
@@ -241,5 +241,6 @@ __all__ = [
     "local_maxima",
     "pose_heads",
     "real_maps",
+    "sampled",
     "sigmoid",
 ]

@@ -25,7 +25,7 @@ from streamproc.models import InputSpec, Net, prepare
 from streamproc_plugins.pose.bottom_up import HEADS, check_heads, decode_poses, pose_heads, real_maps
 from streamproc_plugins.pose.matching import owners
 from streamproc_plugins.pose.options import MODELS, PoseOptions
-from streamproc_plugins.pose.top_down import keypoints_back, square, within
+from streamproc_plugins.pose.top_down import keypoints_back, square, within, worth_a_look
 
 F32 = NDArray[np.float32]
 
@@ -77,25 +77,15 @@ class Pose(FramePlugin[PoseOptions]):
                 "front, or set mode: bottom-up"
             )
         else:
-            rows = self._worth(found)
+            options = self.options
+            sure, least, most = options.min_box_score, options.min_height, options.max_items
+            rows = worth_a_look(found, options.labels, sure, least, most)
             points = self._each(frame, found.xyxy[rows])
             score = points[:, :, 2].mean(axis=1, dtype=np.float32)
             ids = None if tracks is None else tracks.track_id[rows]
         best = np.argsort(-score, kind="stable")
         best = best[score[best] >= self.options.min_score]
         return [Poses(keypoints=points[best], score=score[best], track_id=None if ids is None else ids[best])]
-
-    def _worth(self, found: Detections) -> NDArray[np.int64]:
-        """Rows of the boxes to look at: seen in this frame, and sure and large enough."""
-        options = self.options
-        good = (found.score >= options.min_box_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= options.min_height)
-        good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
-        if isinstance(found, Tracks):
-            good &= np.array([state != "lost" for state in found.state], np.bool_)
-        if options.labels:
-            good &= np.array([label in options.labels for label in found.label], np.bool_)
-        rows = np.flatnonzero(good)
-        return rows[np.argsort(-found.score[rows], kind="stable")[: options.max_items]]
 
     def _each(self, frame: Frame, boxes: F32) -> F32:
         people = np.zeros((len(boxes), 17, 3), np.float32)
@@ -115,13 +105,7 @@ class Pose(FramePlugin[PoseOptions]):
 
 def check_net(net: Net, spec: InputSpec, decode: str) -> float:
     """The stride of the maps, 0 for a net of one person; `ModelError` naming both shapes where the net doesn't fit."""
-    wanted = (1, 3, *spec.hw) if spec.layout == "NCHW" else (1, *spec.hw, 3)
-    given = net.inputs[0]
-    if len(net.inputs) > 1 or given.dtype != spec.dtype or not given.fits(wanted):
-        raise ModelError(
-            f"{net.entry.name} takes {'; '.join(map(str, net.inputs))}, but its manifest says {spec.dtype} {wanted}; "
-            "mend `input` in the manifest"
-        )
+    net.expect_picture(spec)
     if decode == "movenet":
         net.expect(decode, {"#0": (1, 1, 17, 3)})
         return 0.0

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc import Detections, Tracks
 from streamproc.models import Fit
 
 F32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
+
+
+def worth_a_look(
+    found: Detections, labels: Sequence[str], min_score: float, min_height: float, most: int
+) -> NDArray[np.int64]:
+    """Rows of the boxes to look at, best first: of these labels (empty: any), sure, large, and seen in this frame."""
+    good = (found.score >= min_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= min_height)
+    good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
+    if isinstance(found, Tracks):
+        good &= np.array([state != "lost" for state in found.state], np.bool_)
+    if labels:
+        good &= np.array([label in labels for label in found.label], np.bool_)
+    rows = np.flatnonzero(good)
+    return rows[np.argsort(-found.score[rows], kind="stable")[:most]]
 
 
 def square(rgb: Image, xyxy: NDArray[Any], margin: float) -> tuple[Image, tuple[int, int]]:
@@ -49,4 +65,4 @@ def within(points: F32, width: int, height: int) -> F32:
     return out
 
 
-__all__ = ["keypoints_back", "square", "within"]
+__all__ = ["keypoints_back", "square", "within", "worth_a_look"]

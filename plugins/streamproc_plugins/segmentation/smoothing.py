@@ -1,0 +1,160 @@
+"""The `segmentation_smoothing` plugin: a stream of `Segmentation` to one that earlier frames have a say in."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc import (
+    Flow,
+    Frame,
+    MissingInput,
+    Moment,
+    Output,
+    PluginContext,
+    Result,
+    Results,
+    Segmentation,
+    StreamPlugin,
+    TimeReason,
+)
+from streamproc_plugins.segmentation.options import SmoothingOptions
+from streamproc_plugins.segmentation.running import Running, begun, blended, carried, shown, small_grid, weight_of
+
+VERSION = 1
+
+
+class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
+    """Steadies a segmentation: the last one is carried along optical flow to this frame and blended with the new one.
+
+    After Gadde et al., ICCV 2017. Gives `Segmentation` with the labels and the size that came; also at frames between,
+    where an earlier plugin gave none because it has a lower rate: then the last one, carried on.
+
+    `Flow` leads from the source frame before to this one. Where more time has gone by since the last call, even motion
+    over that time is assumed. Without flow nothing is carried, and the new result stands for itself.
+    """
+
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow)
+    gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
+
+    _running: Running | None
+    _hw: tuple[int, int]
+    _labels: tuple[str, ...]
+    _before_ns: int
+    """media time of the call before"""
+    _told_ns: int
+    """media time of the last result that came"""
+
+    def open(self, context: PluginContext) -> None:
+        """Begin with nothing remembered."""
+        self._ever = False
+        self._forget()
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        """One `Segmentation`; nothing where none came for too long.
+
+        Raises `MissingInput` as long as none ever came.
+        """
+        found = past.get(Segmentation)
+        if found is None and not self._ever:
+            raise MissingInput(
+                "segmentation_smoothing steadies what an earlier plugin gives, but none gave Segmentation so far; put "
+                "`segmentation` in front"
+            )
+        self._ever = True
+        now_ns = frame.pts_ns
+        moved = self._carried(now_ns, past.get(Flow))
+        if found is not None:
+            self._take(now_ns, found, moved)
+        elif moved is not None and now_ns - self._told_ns <= self.options.lost_after:
+            self._running = moved[0]
+        else:
+            self._running = None
+        self._before_ns = now_ns
+        if self._running is None:
+            return []
+        class_map = shown(self._running, self._hw, self.options.hysteresis)
+        return [Segmentation(class_map=class_map, labels=self._labels)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
+        """Nothing is carried over a cut."""
+        if reason == "cut":
+            self._forget()
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """The memory as JSON values."""
+        running = self._running
+        kept = None if running is None else {
+            "classes": list(running.classes), "scores": _packed(running.scores), "chosen": _packed(running.chosen),
+        }  # fmt: skip
+        return {
+            "version": VERSION,
+            "running": kept,
+            "grid": None if running is None else list(running.chosen.shape),
+            "hw": list(self._hw),
+            "labels": list(self._labels),
+            "before_ns": self._before_ns,
+            "told_ns": self._told_ns,
+            "ever": self._ever,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        if state.get("version") != VERSION:
+            raise ValueError(
+                f"the state of segmentation_smoothing has version {state.get('version')!r}, expected {VERSION}; start "
+                "without the stored state"
+            )
+        kept, grid = state["running"], state["grid"]
+        self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
+        self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
+        self._running = None
+        if kept is not None:
+            self._running = Running(
+                classes=tuple(kept["classes"]),
+                scores=_unpacked(kept["scores"], (*grid, len(kept["classes"]))),
+                chosen=_unpacked(kept["chosen"], tuple(grid)),
+            )
+
+    def _forget(self) -> None:
+        self._running = None
+        self._hw = (0, 0)
+        self._labels = ()
+        self._before_ns = self._told_ns = 0
+
+    def _carried(self, now_ns: int, flow: Flow | None) -> tuple[Running, NDArray[np.bool_]] | None:
+        """The memory brought to this frame; None where there is none or it can't be brought."""
+        if self._running is None or flow is None:
+            return None
+        times = (now_ns - self._before_ns) / flow.dt_ns
+        return carried(self._running, np.asarray(flow.uv * np.float32(times), np.float32), flow.valid)
+
+    def _take(self, now_ns: int, found: Segmentation, moved: tuple[Running, NDArray[np.bool_]] | None) -> None:
+        """A new result came."""
+        options = self.options
+        hw = (found.class_map.shape[0], found.class_map.shape[1])
+        fits = moved is not None and hw == self._hw and found.labels == self._labels
+        elapsed_ns = now_ns - self._told_ns
+        if moved is None or not fits or elapsed_ns > options.lost_after:
+            self._running = begun(found.class_map, small_grid(hw, options.grid))
+        else:
+            weight = weight_of(elapsed_ns, options.time_constant)
+            self._running = blended(moved[0], found.class_map, weight, moved[1], options.hysteresis)
+        self._hw, self._labels, self._told_ns = hw, found.labels, now_ns
+
+
+def _packed(values: NDArray[np.uint8]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 1)).decode("ascii")
+
+
+def _unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(shape).copy()
+
+
+__all__ = ["SegmentationSmoothing"]
