@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamproc import Faces, ModelError, PluginContext, PluginError, Results
-from streamproc.models import ModelStore
+from streamproc.models import ModelStore, builtin
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.faces import (
     FaceAttributeReader,
@@ -24,6 +24,7 @@ from streamproc_plugins.faces import (
     FaceTracks,
     NamedFaces,
 )
+from streamproc_plugins.faces.detectors import input_hw
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.shots.results import Shot
 from tests.nets import answering_net, brightness_classes, model_folder
@@ -126,6 +127,25 @@ def test_without_its_package_mtcnn_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     with pytest.raises(PluginError, match=r"pip install 'streamproc\[mtcnn\]'"):
         looked(make_frame(info=INFO), model="mtcnn")
+
+
+def test_the_input_follows_the_picture_and_never_enlarges_it() -> None:
+    entry = builtin()["yunet"]
+
+    def chosen(width: int, height: int, step: int | None = None, **options: Any) -> tuple[int, int]:
+        return input_hw(FacesOptions.model_validate(options), entry, (width, height), step)
+
+    assert chosen(1920, 1080) == (384, 640)
+    assert chosen(250, 250) == (256, 256)
+    assert chosen(250, 250, detail="high") == (256, 256)
+    assert chosen(1920, 1080, detail="high")[1] > 1200
+    assert chosen(1080, 1920)[0] > chosen(1080, 1920)[1]
+    assert chosen(640, 360, input_size=[320, 320]) == (320, 320)
+    sizes = {
+        chosen(width, height, 256, detail="high") for width in range(50, 4000, 130) for height in range(50, 4000, 130)
+    }
+    assert len(sizes) < 60
+    assert all(side % 256 == 0 for size in sizes for side in size)
 
 
 def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:

@@ -98,13 +98,13 @@ def faces_of(store: ModelStore, rgb: NDArray[np.uint8], model: str) -> Faces:
 def test_mtcnn_finds_what_yunet_finds(shared: Path, store: ModelStore) -> None:
     rgb = read_photo(shared / "data/faces/references/alex-lacamoire.png")
     height, width = rgb.shape[:2]
-    ours = open_detector(store, FacesOptions(), width, height)(rgb)
-    book = open_detector(store, FacesOptions(model="mtcnn", min_score=0.9), width, height)(rgb)
+    ours = open_detector(store, FacesOptions(), (width, height))(rgb)
+    book = open_detector(store, FacesOptions(model="mtcnn", min_score=0.9), (width, height))(rgb)
     assert len(ours) == len(book) == 1
     eyes = float(np.linalg.norm(ours.landmarks[0, 0] - ours.landmarks[0, 1]))
     assert np.abs(ours.landmarks - book.landmarks).max() < 0.25 * eyes
     dark = np.zeros((90, 120, 3), np.uint8)
-    assert len(open_detector(store, FacesOptions(model="mtcnn"), 120, 90)(dark)) == 0
+    assert len(open_detector(store, FacesOptions(model="mtcnn"), (120, 90))(dark)) == 0
 
 
 JOB = """

@@ -15,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.evaluation.bcubed import bcubed
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
 from streamproc_plugins.faces import pages
@@ -198,6 +199,10 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     sheet = pages.contact_sheet([[(face.face, face.photo) for face in group] for group in groups])
     write_private(job.out / "groups.html", sheet.encode())
     say(f"{len(faces)} faces in {len(groups)} groups: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+    folders = [str(Path(face.photo).parent) for face in faces]
+    if job.main_only and "." not in folders and len(set(folders)) > 1:
+        score = bcubed(label.tolist(), folders)
+        say(f"against the folders: BCubed precision {score.precision:.3f}, recall {score.recall:.3f}, F {score.f1:.3f}")
 
 
 def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:

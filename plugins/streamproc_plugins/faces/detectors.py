@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from math import prod
+from math import lcm, prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,10 +34,14 @@ class Detector(Protocol):
 class YuNet:
     """YuNet at an input size chosen from the picture's shape.
 
+    step: sizes are multiples of this many pixels. Each size is a net of its own in memory: pictures of any size need a
+    coarse one, so that there are a few dozen at most.
     Raises `ModelError` where the model isn't for faces or its outputs aren't YuNet's.
     """
 
-    def __init__(self, models: ModelStore, options: FacesOptions, width: int, height: int) -> None:
+    def __init__(
+        self, models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
+    ) -> None:
         entry = models.entry(options.model)
         if entry.decode != "yunet" or entry.input is None:
             raise ModelError(
@@ -48,11 +52,12 @@ class YuNet:
         default = MIN_SCORE if entry.min_score is None else entry.min_score
         self._floor = default if options.min_score is None else options.min_score
         self._nets: dict[tuple[int, int], Net] = {}
-        self._net(input_hw(options, entry, width, height))
+        self._step = step
+        self._net(input_hw(options, entry, size, step))
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Found:
         height, width = rgb.shape[:2]
-        hw = input_hw(self._options, self._entry, width, height)
+        hw = input_hw(self._options, self._entry, (width, height), self._step)
         net = self._net(hw)
         blob, fit = prepare(rgb, self._spec, hw)
         found = decode(net.run({net.inputs[0].name: blob}), hw, self._floor)
@@ -71,8 +76,10 @@ class YuNet:
         return self._nets[hw]
 
 
-def input_hw(options: FacesOptions, entry: ModelEntry, width: int, height: int) -> tuple[int, int]:
-    """Input (height, width) for a picture of this size.
+def input_hw(
+    options: FacesOptions, entry: ModelEntry, size: tuple[int, int], step: int | None = None
+) -> tuple[int, int]:
+    """Input (height, width) for a picture of this size (width, height), in steps of the model's own or of larger ones.
 
     Raises `ModelError` where the model has one size only and `detail` asks for another.
     """
@@ -85,9 +92,10 @@ def input_hw(options: FacesOptions, entry: ModelEntry, width: int, height: int) 
             raise ModelError(f"{entry.name} has the input size {spec.height}x{spec.width} only; leave `detail` out")
         return spec.hw
     # a picture that is enlarged shows no more, and its landmarks come out worse
-    own = (-(-side // spec.multiple) * spec.multiple for side in (height, width))
+    multiple = lcm(spec.multiple, step or 1)
+    own = (-(-side // multiple) * multiple for side in size)
     pixels = min(round(spec.height * spec.width * DETAIL[options.detail]), prod(own))
-    return fit_size(width, height, pixels, spec.multiple)
+    return fit_size(*size, pixels, multiple)
 
 
 def inside(found: Found, width: int, height: int) -> Found:
@@ -138,6 +146,8 @@ def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> Found:
     return Found(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
 
 
-def open_detector(models: ModelStore, options: FacesOptions, width: int, height: int) -> Detector:
-    """The detector that the options name, ready for pictures of this size."""
-    return Mtcnn(options) if options.model == MTCNN else YuNet(models, options, width, height)
+def open_detector(
+    models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
+) -> Detector:
+    """The detector that the options name, ready for pictures of this size (width, height)."""
+    return Mtcnn(options) if options.model == MTCNN else YuNet(models, options, size, step)

@@ -20,6 +20,8 @@ F32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 DETECTOR = "yunet"
+_STEP = 256
+"""photos have all sizes: inputs of the detector come in steps of so many pixels"""
 COARSER = (56, 36)
 """sides in pixels that an aligned face is shrunk to and enlarged from again, for further embeddings of the photo: a
 sharp photo is little like a face that is 12 pixels wide between the eyes, its own coarse copy is"""
@@ -63,7 +65,7 @@ class Photographer:
         spec = models.entry(DETECTOR).input
         detail: Literal["normal", "high"] = "high" if spec is not None and spec.multiple else "normal"
         self._options = FacesOptions(model=DETECTOR, detail=detail, embedding=embedding, quality=every)
-        self._look = Looker(models, self._options, 640, 640)
+        self._look = Looker(models, self._options, (_STEP, _STEP), _STEP)
         assert self._look.embedder is not None
         self.embed = self._look.embedder
 

@@ -21,9 +21,12 @@ class Looker:
     Raises `ModelError` or one of its kinds where a model can't be had or doesn't fit.
     """
 
-    def __init__(self, models: ModelStore, options: FacesOptions, width: int, height: int) -> None:
+    def __init__(
+        self, models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
+    ) -> None:
+        """size: (width, height) of the pictures, where they have one. step: as `YuNet` has it."""
         self.options = options
-        self._detect = open_detector(models, options, width, height)
+        self._detect = open_detector(models, options, size, step)
         name = options.embedding
         self.embedder = None if name is None else Embedder(models, name, options.threads)
 

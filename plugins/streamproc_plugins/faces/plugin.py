@@ -18,7 +18,7 @@ class FaceFinder(FramePlugin[FacesOptions]):
 
     def open(self, context: PluginContext) -> None:
         """Load the nets. Raises `ModelError` or one of its kinds where one can't be had or doesn't fit."""
-        self._look: Looker | None = Looker(context.models, self.options, context.stream.width, context.stream.height)
+        self._look: Looker | None = Looker(context.models, self.options, context.stream.size)
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Faces`."""
