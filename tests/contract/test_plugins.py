@@ -34,10 +34,8 @@ from tests.nets import (
 from tests.plugins.faces import detector as face_detector
 from tests.plugins.faces import embedder as face_embedder
 from tests.plugins.faces import make_face_tracks, make_faces, person
-from tests.plugins.people import hands_up, poses, standing
-from tests.servers.vision import VisionServer, vision_server
-from tests.nets import answering_net, brightness_classes, brightness_net, model_folder
 from tests.plugins.people import bodypix_maps, hands_up, poses, standing
+from tests.servers.vision import VisionServer, vision_server
 
 COUNT = 12
 INFO = make_info(width=96, height=64, rate=10)
@@ -150,6 +148,10 @@ def keypoint_net(folder: Path) -> dict[str, Any]:
 FACES = [make_faces([4 * i, 16, 4 * i + 24, 48], embeddings=person(0, 0.1, i)) for i in range(COUNT)]
 FACE_TRACKS = [
     make_face_tracks({1: [4 * i, 16, 4 * i + 24, 48], 2: [60, 0, 90, 30]}, [person(0, 0.1, i), person(3)], looks=1 + i)
+    for i in range(COUNT)
+]
+
+
 def map_net(folder: Path) -> dict[str, Any]:
     spec = {"height": 32, "width": 48, "layout": "NCHW", "colour": "rgb"}
     net = brightness_map(32, 48, "scores")
