@@ -4,7 +4,7 @@
 >>> assert run_plugin(Dark, [make_frame(fill=10), make_frame(fill=200)], limit=40).types == ["image.dark"]
 """
 
-from streamproc.testing.contract import check_frame_plugin, check_plugin_contract
+from streamproc.testing.contract import check_frame_plugin, check_plugin_contract, plugin_answers
 from streamproc.testing.fakes import Fault, ListSink, ListSource, ManualClock
 from streamproc.testing.makers import make_clip, make_detections, make_frame, make_frames, make_info, make_tracks
 from streamproc.testing.runs import PluginRun, make_plan, plugin_plan, run_chain, run_plugin
@@ -24,6 +24,7 @@ __all__ = [
     "make_info",
     "make_plan",
     "make_tracks",
+    "plugin_answers",
     "plugin_plan",
     "run_chain",
     "run_plugin",

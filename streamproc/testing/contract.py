@@ -42,6 +42,27 @@ def check_plugin_contract(
         check_frame_plugin(cls, work, checked, models)
 
 
+def plugin_answers(
+    cls: type[AnyPlugin],
+    subjects: Sequence[Frame | Clip],
+    *,
+    past: Sequence[Iterable[Result]] | None = None,
+    models: ModelStore | None = None,
+    **options: Any,
+) -> list[str]:
+    """What a new plugin object answers to each of these frames (or clips), as text that compares by value.
+
+    For comparing one process with another: `pool.submit(plugin_answers, Mine, frames).result()`.
+    """
+    given = [_results(results) for results in past] if past is not None else [Results() for _ in subjects]
+    work = list(zip(subjects, given, strict=True))
+    plugin = _opened(cls, work, cls.options_type.model_validate(options), models)
+    try:
+        return [_answer(plugin, *pair) for pair in work]
+    finally:
+        plugin.close()
+
+
 def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
     """The part for pure kinds: the same answer in any order, from threads, from another object."""
     first, second = _opened(cls, work, options, models), _opened(cls, work, options, models)
@@ -112,4 +133,4 @@ def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
     return repr(parts)
 
 
-__all__ = ["check_frame_plugin", "check_plugin_contract"]
+__all__ = ["check_frame_plugin", "check_plugin_contract", "plugin_answers"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import Classification, ClipPlugin, Flow, Poses, Registry, Segmentation
+from streamproc import Classification, ClipPlugin, Flow, FramePlugin, Poses, Registry, Segmentation
 from streamproc.frames import Clip, Frame
 from streamproc.testing import (
     check_plugin_contract,
@@ -19,6 +21,7 @@ from streamproc.testing import (
     make_frame,
     make_info,
     make_tracks,
+    plugin_answers,
     run_plugin,
 )
 from streamproc_plugins.faces.gallery import Gallery
@@ -299,3 +302,26 @@ def test_its_options_explain_themselves(name: str) -> None:
     schema = Registry().plugin(name).options_type.model_json_schema()
     assert all(part.get("description") for part in schema.get("properties", {}).values())
     assert (Registry().plugin(name).__doc__ or "").strip()
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[ProcessPoolExecutor]:
+    """Another process, started afresh."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(int).result()  # its threads belong to this fixture, not to the first test
+        yield pool
+
+
+PURE = sorted(name for name in CASES if issubclass(Registry().plugin(name), FramePlugin | ClipPlugin))
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_kind_answers_the_same_in_another_process(
+    name: str, elsewhere: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    case, cls = CASES[name], Registry().plugin(name)
+    subjects, options = (case.subjects or scene)(), case.options(tmp_path)
+    here = plugin_answers(cls, subjects, past=case.past, **options)
+    there = elsewhere.submit(plugin_answers, cls, subjects, past=case.past, **options).result()
+    assert here == there
+    assert any(answer != "[]" for answer in here)
