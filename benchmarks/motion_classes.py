@@ -3,6 +3,7 @@ pictures tells apart.
 
     python -m benchmarks.motion_classes [KIND ...]
 
+Takes half an hour or more, most of it for `c3d`, `i3d` and `shufflenet3d`; name the kinds that you want.
 Prints a table: accuracy on fresh clips (chance 25 % and 50 %), weights, seconds of training, milliseconds a clip.
 """
 
