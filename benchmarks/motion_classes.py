@@ -1,9 +1,10 @@
-"""Which nets use time: each architecture, narrow, trained for about a minute on clips that only the order of their
+"""Which nets use time: each architecture, narrow, trained for a short time on clips that only the order of their
 pictures tells apart.
 
     python -m benchmarks.motion_classes [KIND ...]
 
-Prints a table: accuracy on fresh clips (chance 25 % and 50 %), weights, seconds of training, milliseconds a clip.
+Takes half an hour or more, most of it for `c3d`, `i3d` and `shufflenet3d`; name the kinds that you want.
+Prints a table: accuracy on fresh clips (chance 25 % and 50 %), weights, seconds of training.
 """
 
 from __future__ import annotations
