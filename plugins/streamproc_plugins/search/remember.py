@@ -40,6 +40,8 @@ VERSION = 1
 _SAME = 0.5
 """IoU from which a track is the detection's"""
 _EXPIRE_EVERY_S = 600.0
+_MOST_LAST = 1000
+"""tracks and faces of which what was kept last is remembered"""
 
 
 class RememberOptions(Options):
@@ -165,12 +167,16 @@ class Remember(StreamPlugin[RememberOptions]):
         if last is not None and now_ns - last[0] < self.options.every:
             return False
         if last is not None and len(last[1]) == len(values) and float(last[1] @ values) >= self.options.alike:
-            self._kept[key] = (now_ns, last[1])
+            self._keep_last(key, now_ns, last[1])
             return False
-        self._kept[key] = (now_ns, values)
-        while len(self._kept) > 1000:  # tracks that are long gone
-            del self._kept[next(iter(self._kept))]
+        self._keep_last(key, now_ns, values)
         return True
+
+    def _keep_last(self, key: str, now_ns: int, values: F32) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = (now_ns, values)  # the last one now: the first ones are tracks that are long gone
+        while len(self._kept) > _MOST_LAST:
+            del self._kept[next(iter(self._kept))]
 
     def _item(
         self, kind: Kind, frame: Frame, box: tuple[float, ...], label: str = "", track_id: int | None = None
