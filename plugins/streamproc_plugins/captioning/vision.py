@@ -137,7 +137,11 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             self._gathered = _Gathered(window)
         due_ns = window.start_ns + len(self._gathered.jpegs) * self.options.every // self.options.pictures
         if len(self._gathered.jpegs) < self.options.pictures and frame.pts_ns >= due_ns:
-            self._gathered.jpegs.append(self._picture(frame, past))
+            try:
+                self._gathered.jpegs.append(self._picture(frame, past))
+            except MissingInput:
+                if not out:  # else what was answered would be lost with it; the next frame says it, too
+                    raise
         if self._last:
             out.append(Caption(text=self._last))
         return out
