@@ -142,6 +142,18 @@ class VectorIndex:
         best = np.lexsort((ids, -cosine))[:k]
         return ids[best], np.clip(cosine[best], -1, 1).astype(np.float32)
 
+    def known_ids(self) -> list[int]:
+        """Every id that stands for a vector, rising."""
+        with self._mutex:
+            parts = [segment.ids[: segment.count] for segment in self._segments.values()]
+        return [int(item) for item in np.unique(np.concatenate([np.zeros(0, np.int64), *parts])) if item != DEAD]
+
+    def oldest_ns(self) -> int | None:
+        """The least time of the vectors that are there; None without any."""
+        with self._mutex:
+            parts = [segment.times_ns[segment.ids != DEAD] for segment in self._segments.values()]
+        return min((int(times.min()) for times in parts if len(times)), default=None)
+
     def vectors_of(self, item: int) -> tuple[F32, NDArray[np.int64]]:
         """Vectors (N, D) and times int64 (N,) of one id, in the order in which they were added."""
         with self._mutex:
