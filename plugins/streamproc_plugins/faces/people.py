@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc_plugins.faces.tracker import packed, unpacked
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.storage import write_private
 from streamproc_plugins.vectors import VectorIndex
 
@@ -185,7 +185,7 @@ class People:
         if self._folder is not None:
             self.index.flush()
             return {**kept, "rows": self.index.rows}
-        rows = [[person, packed(vectors), times.tolist()] for person, vectors, times in self._rows()]
+        rows = [[person, pack(vectors), times.tolist()] for person, vectors, times in self._rows()]
         return {**kept, "vectors": rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -204,9 +204,8 @@ class People:
             self.index.truncate(state["rows"])
             self._save(self._folder / FILE)
             return
-        for person, text, times in state["vectors"]:
-            vectors = unpacked(text, np.float32).reshape(len(times), -1)
-            self.index.add([person] * len(times), vectors, times)
+        for person, vectors, times in state["vectors"]:
+            self.index.add([person] * len(times), unpack(vectors), times)
 
 
 def open_folder(folder: Path) -> People:

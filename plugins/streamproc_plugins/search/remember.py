@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from streamproc import (
     Detections,
@@ -29,9 +28,11 @@ from streamproc import (
     seconds,
 )
 from streamproc.geometry import iou
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.search.memory import Item, Kind, Memory
 from streamproc_plugins.search.results import Embedding
 from streamproc_plugins.search.thumbnails import thumbnail
+from streamproc_plugins.storage import checked_folder, folder_of
 from streamproc_plugins.tracking import Embeddings
 
 F32 = NDArray[np.float32]
@@ -62,6 +63,11 @@ class RememberOptions(Options):
         None, gt=0, description="real time after which an item is forgotten, also on disk; left out: never"
     )
 
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        return checked_folder(path)
+
 
 class Remember(StreamPlugin[RememberOptions]):
     """Keeps embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
@@ -75,9 +81,8 @@ class Remember(StreamPlugin[RememberOptions]):
 
     def open(self, context: PluginContext) -> None:
         """Open or make the folder; `PluginError` where it is in use or of another version."""
-        name = re.sub(r"[^\w.-]+", "_", context.stream.name).lstrip(".") or "stream"
         self._stream = context.stream
-        self._memory = Memory(Path(self.options.path.replace("{stream}", name)))
+        self._memory = Memory(folder_of(self.options.path, context.stream.name))
         self._fresh = True
         self._kept: dict[str, tuple[int, F32]] = {}
         self._next_expiry_s = 0.0
@@ -111,7 +116,7 @@ class Remember(StreamPlugin[RememberOptions]):
 
     def state(self) -> dict[str, Any]:
         """How much is kept, and what was kept last, as JSON values."""
-        last = {key: [at, values.astype(np.float64).tolist()] for key, (at, values) in self._kept.items()}
+        last = {key: [at, pack(values)] for key, (at, values) in self._kept.items()}
         return {"version": VERSION, "rows": self._memory.rows(), "last": last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -122,7 +127,7 @@ class Remember(StreamPlugin[RememberOptions]):
                 "start without the stored state"
             )
         self._memory.back_to(state["rows"], self._stream.identity)
-        self._kept = {key: (at, np.array(values, np.float32)) for key, (at, values) in state["last"].items()}
+        self._kept = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
         self._fresh = False
 
     def _begin(self) -> None:

@@ -364,18 +364,13 @@ class VectorIndex:
             self._drop_shard(number, due=(number + 1) * self._size + self._size // 2)
             assert segment.vectors is not None
             segment.ids[keep:], segment.vectors[keep:], segment.count = DEAD, 0, keep
-        if self._files is not None and file_of(self._folder, number).is_file():
+        if self._files is not None and self.folder is not None and file_of(self.folder, number).is_file():
             if count >= 0:  # an empty file still says how many rows there are
                 self._files.cut(number, count)
             else:
                 self._files.delete(number)
         if count < 0:
             del self._segments[number]
-
-    @property
-    def _folder(self) -> Path:
-        assert self.folder is not None
-        return self.folder
 
     def _save_plan(self) -> None:
         if self.folder is not None:
