@@ -1,8 +1,9 @@
-"""Files of the plugins' own: written in one step, readable by their owner only."""
+"""Files and folders of the plugins' own: named after streams, written in one step, readable by their owner only."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -22,4 +23,21 @@ def write_private(path: Path, content: bytes) -> None:
         raise
 
 
-__all__ = ["write_private"]
+def checked_folder(path: str) -> str:
+    """An option that names a folder; `ValueError` for other placeholders than {stream}, or nothing."""
+    if "{" in path.replace("{stream}", "") or not path.strip():
+        raise ValueError(f"{path!r} is no folder; the only placeholder is {{stream}}")
+    return path
+
+
+def folder_of(path: str, stream: str) -> Path:
+    """The folder of a stream, {stream} in `path` replaced by its name as part of a file's name."""
+    return Path(path.replace("{stream}", file_name(stream)))
+
+
+def file_name(stream: str) -> str:
+    """A stream's name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", stream).lstrip(".") or "stream"
+
+
+__all__ = ["checked_folder", "file_name", "folder_of", "write_private"]

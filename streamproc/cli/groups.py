@@ -65,16 +65,19 @@ def _found(prefix: str) -> dict[str, EntryPoint]:
 @cache
 def _load(point: EntryPoint) -> Any:
     try:
-        loaded: Any = point.load()
+        command = _command(point.load())
     except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not stop the others
-        loaded = _refusal(f"the command {point.name!r} ({point.value}) can't be imported: {error!r}")
+        command = _command(_refusal(f"the command {point.name!r} ({point.value}) can't be imported: {error!r}"))
+    command.name = point.name.rpartition(".")[2]
+    return command
+
+
+def _command(loaded: Any) -> Any:
     app = loaded
     if not isinstance(loaded, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         app.command(context_settings=getattr(loaded, "context_settings", None))(loaded)
-    command = typer.main.get_command(app)
-    command.name = point.name.rpartition(".")[2]
-    return command
+    return typer.main.get_command(app)
 
 
 def _refusal(reason: str) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,12 +148,20 @@ def read_labels(path: Path) -> dict[str, list[str]]:
         if not {"path", "label"} <= set(reader.fieldnames or ()):
             raise ValueError(f"{path}: columns {', '.join(reader.fieldnames or ()) or 'none'}, expected path,label")
         for row in reader:
-            score = row.get("score") or "0"
-            try:
-                rows.setdefault(row["path"], []).append((-float(score), row["label"]))
-            except ValueError:
-                raise ValueError(f"{path}:{reader.line_num}: the score {score!r} is not a number") from None
+            if not row["path"] or not row["label"]:
+                raise ValueError(f"{path}:{reader.line_num}: no path or no label")
+            rows.setdefault(row["path"], []).append((-_score(row.get("score"), path, reader.line_num), row["label"]))
     return {item: [label for _, label in sorted(found, key=lambda pair: pair[0])] for item, found in rows.items()}
+
+
+def _score(text: str | None, path: Path, line: int) -> float:
+    try:
+        score = float(text or "0")
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise ValueError(f"{path}:{line}: the score {text!r} is not a number")
+    return score
 
 
 def evaluate_labels(truth: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]) -> ClassificationReport:

@@ -124,8 +124,13 @@ def _check_truth(truth: Any, kind: Kind) -> None:
     if not isinstance(truth, dict) or not {"images", "annotations", "categories"} <= set(truth):
         got = ", ".join(truth) if isinstance(truth, dict) else type(truth).__name__
         raise ValueError(f"the truth has {got or 'nothing'}, expected COCO's images, annotations and categories")
-    pictures = {item.get("id") for item in truth["images"]}
-    categories = {item.get("id") for item in truth["categories"]}
+    for part, keys in (("images", ("id",)), ("categories", ("id", "name")), ("annotations", ())):
+        rows = truth[part]
+        if not isinstance(rows, list) or not all(isinstance(r, dict) and r.keys() >= {*keys} for r in rows):
+            wanted = f" with {' and '.join(keys)}" if keys else ""
+            raise ValueError(f"`{part}` of the truth isn't a list of objects{wanted}")
+    pictures = {item["id"] for item in truth["images"]}
+    categories = {item["id"] for item in truth["categories"]}
     for number, item in enumerate(truth["annotations"]):
         _check_item(f"annotation {number} of the truth", item, (pictures, categories), ("image_id", _PART[kind]))
     if not truth["annotations"]:

@@ -18,7 +18,6 @@ from streamproc.evaluation.tables import figures, to_json
 F32 = NDArray[np.float32]
 Method = Literal["zero", "dis", "dis-fast", "dis-ultrafast", "farneback"]
 
-METHODS: tuple[Method, ...] = ("zero", "dis", "dis-fast", "dis-ultrafast", "farneback")
 MAGIC = 202021.25  # its bytes read PIEH
 UNKNOWN = 1e9
 """values above this mark pixels whose flow is not known"""
@@ -121,4 +120,4 @@ def compute(method: Method, before: NDArray[np.uint8], now: NDArray[np.uint8]) -
     return picture_flow(plans[method], grey[0], grey[1])[0]
 
 
-__all__ = ["METHODS", "FlowScore", "Method", "compute", "evaluate", "read_flo", "write_flo"]
+__all__ = ["FlowScore", "Method", "compute", "evaluate", "read_flo", "write_flo"]

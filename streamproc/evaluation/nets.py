@@ -50,8 +50,11 @@ def segment(store: ModelStore, model: str, masks: Mapping[str, Path], folder: Pa
         raise ValueError(
             f"{folder} has no picture for the mask {masks[missing[0]].name}, expected {missing[0]}.jpg or so"
         )
-    if not labels:
-        raise ModelError(f"{model} has no labels; name them in its manifest")
+    if len(labels) < 2 or spec.resize != "stretch":
+        raise ModelError(
+            f"{model} has {len(labels)} labels and the resize {spec.resize}, expected several labels and stretch; run "
+            "the plugin `segmentation` with it and score the masks"
+        )
 
     def pairs() -> Any:
         for name, path in masks.items():

@@ -20,6 +20,7 @@ from streamproc import (
     FramePlugin,
     Options,
     Output,
+    PluginError,
     Replacement,
     Result,
     Results,
@@ -118,6 +119,12 @@ def test_people_are_covered_where_they_are_detected_tracked_or_mapped() -> None:
     (out,) = blurred([[Segmentation(class_map=grid, labels=("ground", "person"))]], **options)
     assert colours(out[16:32, 24:48]) == 1
     assert np.array_equal(out[48:], NOISE[48:])
+
+
+def test_a_label_that_no_map_has_lets_nothing_through() -> None:
+    found = Segmentation(class_map=np.zeros((8, 12), np.uint8), labels=("ground", "person"))
+    with pytest.raises(PluginError, match="no segmentation has the label 'persons'; did you mean 'person'"):
+        blurred([[found]], faces=False, labels=["persons"])
 
 
 def test_zones_are_covered_whoever_is_there() -> None:

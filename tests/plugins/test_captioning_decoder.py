@@ -172,3 +172,15 @@ def test_weights_that_do_not_fit_are_refused_with_both_shapes(change: Any, messa
     change(arrays)
     with pytest.raises(ModelError, match=message):
         Weights.of(arrays, 8)
+
+
+def test_regions_that_are_not_finite_are_refused() -> None:
+    shapes = {
+        "embedding": (6, 2), "regions_kernel": (3, 2), "regions_bias": (2,), "state_kernel": (4, 2),
+        "weigh_kernel": (2, 1), "start_h_kernel": (3, 4), "start_h_bias": (4,), "start_c_kernel": (3, 4),
+        "start_c_bias": (4,), "lstm_kernel": (5, 16), "lstm_recurrent": (4, 16), "lstm_bias": (16,),
+        "words_kernel": (7, 6), "words_bias": (6,),
+    }  # fmt: skip
+    weights = Weights.of({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, 6)
+    with pytest.raises(ModelError, match="the encoder answered numbers that are not finite"):
+        caption(weights, np.full((2, 3), np.nan, np.float32))

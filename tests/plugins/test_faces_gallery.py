@@ -66,6 +66,8 @@ def test_mistakes_are_told_with_what_to_do_and_change_nothing(gallery: Gallery, 
         gallery.add("Ada", "x.jpg", person(0)[None], "other")
     with pytest.raises(PluginError, match="is no name for a person"):
         gallery.add(" ", "x.jpg", person(0)[None], "net")
+    with pytest.raises(PluginError, match="is no name for a person"):
+        gallery.split("Ada", "", [1])
     assert gallery.path.read_bytes() == before
     (tmp_path / "text.db").write_text("no database at all, but long enough to be taken for one" * 10)
     with pytest.raises(PluginError, match="can't be used as a gallery"):

@@ -14,9 +14,9 @@ from streamproc.evaluation.bcubed import bcubed
 from streamproc_plugins.faces.alignment import SIDE, TEMPLATE, align, similarity
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, renumbered
 from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpness
-from streamproc_plugins.faces.smoothing import OneEuro, one_euro
 from streamproc_plugins.faces.verification import THRESHOLDS, cosine_of, find_threshold, pair_distances
 from streamproc_plugins.faces.yunet import decode
+from streamproc_plugins.one_euro import OneEuro, one_euro
 from tests.plugins.faces import person, set_face, yunet_answers
 
 

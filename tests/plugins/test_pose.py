@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc import Detections, Frame, FramePlugin, MissingInput, Options, PluginError, Poses, Results
+from streamproc import Detections, Frame, FramePlugin, MissingInput, ModelError, Options, PluginError, Poses, Results
 from streamproc.models import Fit
 from streamproc.testing import (
     make_detections,
@@ -148,6 +148,15 @@ def test_where_boxes_come_more_seldom_so_do_poses(tmp_path: Path) -> None:
     run = run_chain(chain, make_frames(24, info=info), watch=Pose)
     assert len(run.all(Poses)) == 12
     assert run.report.streams[0].plugins[-1].verdicts.get("failed", 0) == 0
+
+
+def test_a_net_that_answers_nan_is_refused(tmp_path: Path) -> None:
+    broken = np.full((1, 1, 17, 3), np.nan, np.float32)
+    with pytest.raises(ModelError, match="answered numbers that are not finite"):
+        run_plugin(Pose, [wide()], past=[[make_detections([100, 60, 140, 160])]], model=movenet(tmp_path / "m", broken))
+    model = bodypix(tmp_path / "b", [standing(60, 10) * np.float32(np.nan)])
+    with pytest.raises(ModelError, match="answered numbers that are not finite"):
+        run_plugin(Pose, [wide()], mode="bottom-up", model=model)
 
 
 def test_nets_that_dont_fit_are_refused_with_both_shapes(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from streamproc.testing import make_frame, make_info, run_plugin
 from streamproc_plugins.pose import PosePooling, PosePoolingOptions, PoseSmoothing
 from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.pooling import carry, pool_heatmaps, pool_points
-from streamproc_plugins.pose.smoothing import Filtered, OneEuro, smooth
+from streamproc_plugins.pose.smoothing import Filtered, PointFilter, smooth
 from tests.plugins.people import poses, scored, standing
 
 F32 = NDArray[np.float32]
 MS = 1_000_000
-PLAIN = OneEuro(min_cutoff=1 / (2 * math.pi), beta=0)
+PLAIN = PointFilter(min_cutoff_hz=1 / (2 * math.pi), beta=0)
 """takes dt / (1 + dt) of each new place: the half after a second"""
 
 
@@ -55,7 +55,7 @@ def test_the_filter_follows_its_arithmetic() -> None:
 def test_speed_in_body_sizes_raises_the_cutoff() -> None:
     # the speed's own filter takes 2 pi / (1 + 2 pi) of 8 px/s, which is a tenth of this body's size in a second
     size = 8 * 2 * math.pi / (1 + 2 * math.pi) * 10
-    settings = OneEuro(min_cutoff=1 / (2 * math.pi), beta=2 * 10 / (2 * math.pi))
+    settings = PointFilter(min_cutoff_hz=1 / (2 * math.pi), beta=2 * 10 / (2 * math.pi))
     memory, _ = smooth(Filtered.none(), 0, scored(standing(100, 50)), size, settings)
     _, points = smooth(memory, 1000 * MS, scored(standing(108, 50)), size, settings)
     # the cutoff is three times as high: 3 / (1 + 3) of the way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -23,7 +24,7 @@ from streamproc.testing import make_detections, make_frame, make_info, make_trac
 from streamproc_plugins.search import Embed, Embedding, Remember, RememberOptions
 from streamproc_plugins.search.memory import Item, Memory, memories
 from streamproc_plugins.search.page import page
-from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped
+from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped, nearest_items
 from streamproc_plugins.tracking import Embeddings
 from tests.nets import brightness_classes, model_folder
 from tests.plugins.real import run_text
@@ -189,15 +190,86 @@ def test_hits_close_together_in_a_stream_are_one_told_by_the_best() -> None:
     assert hit_spans(found, together_s=1.0, limit=2) == [(3, 3, 1, 0.9), (20, 20, 1, 0.7)]
 
 
-def test_filters_take_stream_and_time() -> None:
-    day = 1_700_000_000 * 10**9
-    one, other = item(5, captured_ns=day), item(9, "gate")
-    assert [w.takes(one) for w in (Wanted(from_s=4, to_s=6), Wanted(from_s=6), Wanted(stream="gate"))] == [
-        True, False, False,
+DAY = 1_700_000_000
+
+
+@pytest.fixture
+def long_day(tmp_path: Path) -> Iterator[Memory]:
+    """A dog a second for 300 seconds; the last ones are the least like A, and another stream's."""
+    memory = Memory(tmp_path / "m")
+    memory.begin("objects", "net", DIM)
+    items = [
+        Item(
+            kind="objects", stream="gate" if n < 290 else "yard", pts_ns=n * 10**9, frame=n, label="dog",
+            captured_ns=(DAY + n) * 10**9,
+        )
+        for n in range(300)
     ]  # fmt: skip
-    assert Wanted(since_ns=day).takes(one)
-    assert not Wanted(until_ns=day).takes(one)
-    assert not Wanted(since_ns=0).takes(other)  # nobody knows when
+    memory.keep(items, np.stack([unit(1, n / 300) for n in range(300)]), stored_ns=1)
+    yield memory
+    memory.close()
+
+
+def by_vector(memory: Memory, **wanted: Any) -> list[float]:
+    index = memory.index("objects")
+    assert index is not None
+    found = nearest_items(memory, index, A, "objects", Wanted(limit=2, together_s=0, **wanted))
+    return sorted(item.pts_ns / 1e9 for item, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("filters", "first"),
+    [
+        ({"from_s": 295.0}, 295), ({"stream": "yard"}, 290), ({"since_ns": (DAY + 298) * 10**9}, 298),
+        ({"to_s": 3.0}, 0), ({"until_ns": (DAY + 2) * 10**9}, 0),
+    ],
+)  # fmt: skip
+def test_filters_find_what_is_far_down_the_list(long_day: Memory, filters: dict[str, Any], first: float) -> None:
+    assert by_vector(long_day, **filters)[0] == first
+    hits = by_words([long_day], None, "dog", Wanted(limit=2, together_s=0, **filters))
+    assert hits[0].start_ns / 1e9 == first
+    assert len(hits) == 2
+
+
+def test_what_is_seen_all_the_time_leaves_room_for_what_comes_later(long_day: Memory) -> None:
+    far = Item(kind="objects", stream="gate", pts_ns=10**12, frame=9, label="dog")
+    long_day.keep([far], unit(1, 2)[None], stored_ns=1)
+    hits = by_words([long_day], None, "dog", Wanted(limit=3))
+    assert [(hit.start_ns // 10**9, hit.seen) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
+    assert by_vector(long_day)[:2] == [0, 1]
+    assert {h.start_ns // 10**9 for h in grouped(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
+
+
+def near(memory: Memory, **wanted: Any) -> list[tuple[Item, float]]:
+    index = memory.index("objects")
+    assert index is not None
+    return nearest_items(memory, index, A, "objects", Wanted(**wanted))
+
+
+def test_what_nobody_knows_the_time_of_is_not_since_then(tmp_path: Path) -> None:
+    folder = remember(tmp_path, A)
+    with_time = memories(folder)
+    try:
+        assert by_words(with_time, None, "x", Wanted(since_ns=0)) == []
+        assert with_time[0].matching("frames", Wanted(since_ns=0).filters).tolist() == []
+        assert with_time[0].matching("frames", Wanted(from_s=0).filters).tolist() == [0]
+    finally:
+        with_time[0].close()
+
+
+def test_a_still_picture_is_kept_once_however_many_people_come_by(tmp_path: Path, opened: Any) -> None:
+    frames = [make_frame(index=n, pts_s=float(n), info=INFO) for n in range(25)]
+    places = [[4 + m, 4, 20 + m, 40] for m in range(50)]
+    looks = Embeddings(values=np.stack([B] * 50))
+    past: list[list[Result]] = [
+        [
+            Embedding(values=A, model="net"), make_detections(*places), looks,
+            make_tracks({50 * n + m + 1: place for m, place in enumerate(places)}),
+        ]
+        for n in range(25)
+    ]  # fmt: skip
+    run_plugin(Remember, frames, past=past, path=str(tmp_path / "m"), thumbnails=False)
+    assert times(opened(tmp_path / "m"), A) == [0]
 
 
 def classifier(folder: Path) -> Path:
@@ -235,7 +307,7 @@ def test_words_are_found_in_labels_and_in_the_events_of_a_database(tmp_path: Pat
     memory.keep([kept], A[None], stored_ns=1)
     sink = SqliteSink(SqliteOptions(path=tmp_path / "events.db"))
     sink.open(SinkContext(name="db", log=__import__("logging").getLogger("t")))
-    frame = make_frame(index=40, info=INFO)
+    frame = dataclasses.replace(make_frame(index=40, info=INFO), captured_ns=DAY * 10**9)
     event = Event.instant(frame, "caption", text="A red car stands still.").stamped(INFO, "words", 0)
     sink.write([event])
     sink.close()
@@ -243,6 +315,9 @@ def test_words_are_found_in_labels_and_in_the_events_of_a_database(tmp_path: Pat
     assert [(hit.item.stream, hit.item.label) for hit in found] == [
         ("gate", "red_car 100%"), ("test", "caption: A red car stands still."),
     ]  # fmt: skip
+    assert found[1].item.captured_ns == DAY * 10**9
+    for wanted, count in ((Wanted(since_ns=DAY * 10**9), 1), (Wanted(until_ns=DAY * 10**9), 0)):
+        assert len(by_words([], tmp_path / "events.db", "red car", wanted)) == count
     assert by_words([memory], None, "100%", Wanted())
     assert not by_words([memory], None, "r_d", Wanted())  # no wildcards
     memory.close()

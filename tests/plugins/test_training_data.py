@@ -99,6 +99,11 @@ def test_every_wrong_line_of_a_csv_is_told(tmp_path: Path) -> None:
     assert "parts.csv:2: it ends at 1.0 s, not behind its start at 2.0 s" in told
     assert "b.mp4 does not exist" in told
     assert "no path or no label" in told
+    table.write_bytes(b"path,label\na.mp4,\xff\n")
+    with pytest.raises(TrainingError, match="is no CSV in UTF-8"):
+        read_segments(table)
+    with pytest.raises(TrainingError, match=r"nowhere.csv can't be read \(No such file or directory\)"):
+        read_segments(tmp_path / "nowhere.csv")
     table.write_text("file,class\n")
     with pytest.raises(TrainingError, match="has the columns file, class, expected path,label"):
         read_segments(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,14 @@ def test_a_small_index_answers_exactly(tmp_path: Path, on_disk: bool) -> None:
         assert cosine[0] == 1
         assert (np.diff(cosine) <= 0).all()
         assert len(index.query(vectors[7], 500)[0]) == 50
+
+
+def test_it_tells_which_ids_are_there_and_how_old_the_oldest_is(index: VectorIndex) -> None:
+    assert (index.known_ids(), index.oldest_ns()) == ([], None)
+    index.add([9, 3, 3, 70], directions(4), [50, 20, 10, 30])
+    assert (index.known_ids(), index.oldest_ns()) == ([3, 9, 70], 10)
+    index.remove([3])
+    assert (index.known_ids(), index.oldest_ns()) == ([9, 70], 30)
 
 
 def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex) -> None:
@@ -110,6 +119,25 @@ def test_a_row_torn_by_a_crash_is_cut_off(tmp_path: Path, left: int) -> None:
         assert len(index) == 9
         index.add([9], vectors[9:], [0])
         assert index.query(vectors[9], 1)[0].tolist() == [9]
+
+
+def test_a_full_disk_leaves_whole_rows_only(tmp_path: Path) -> None:
+    vectors = directions(20)
+    row = 16 + 4 * DIM
+    with VectorIndex(tmp_path / "index", DIM) as index:
+        index.add(range(3), vectors[:3], np.zeros(3))
+        usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 * row + 9, usual[1]))
+        try:
+            with pytest.raises(PluginError, match=r"can't be written .*; check the space left on the disk"):
+                index.add(range(3, 10), vectors[3:10], np.zeros(7))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        assert len(index) == 3
+        index.add(range(10, 20), vectors[10:], np.zeros(10))
+    with VectorIndex(tmp_path / "index", DIM) as index:
+        assert len(index) == 13
+        assert index.query(vectors[19], 1)[0].tolist() == [19]
 
 
 def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:

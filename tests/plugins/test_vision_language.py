@@ -119,6 +119,33 @@ def test_a_server_that_is_busy_is_asked_again_as_it_wishes(server: VisionServer)
     assert told(run.events) == [("This is answer 3.", 0, 0.9)]
 
 
+def test_an_answer_is_told_though_the_next_picture_cannot_be_taken(server: VisionServer) -> None:
+    """Behind a detector that leaves out the frame at which the answer comes."""
+    past: list[list[Result]] = [[Detections.empty()] if n != 40 else [] for n in range(60)]
+    run = run_plugin(VisionLanguage, frames(60), past=past, **options(server, hide=["people"]))
+    assert [text for text, *_ in told(run.events)] == ["This is answer 1.", "This is answer 2.", "This is answer 3."]
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_wait_that_is_no_number_of_seconds_is_no_leave_to_hurry(server: VisionServer, wait: str) -> None:
+    server.replies.extend([(503, b"starting", {"Retry-After": wait})] * 100)
+    with pytest.raises(PluginError, match="answered 503"):
+        run_plugin(VisionLanguage, frames(41), **options(server, answer_within="300ms"))
+    assert len(server.asked) < 5
+
+
+def test_an_answer_without_end_is_given_up(server: VisionServer) -> None:
+    server.replies.append((200, b"x" * 3_000_000))
+    with pytest.raises(PluginError, match=r"the answer has more than 1,048,576 bytes; is `url` that of a chat API"):
+        run_plugin(VisionLanguage, frames(41), **options(server))
+
+
+def test_an_answer_that_trickles_is_given_up_when_its_time_is_over(server: VisionServer) -> None:
+    server.trickle = True
+    with pytest.raises(PluginError, match=r"wasn't whole within 0.4 s; raise `answer_within`"):
+        run_plugin(VisionLanguage, frames(41), **options(server, answer_within="400ms"))
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ class VisionServer:
     text: str = ""
     before: Callable[[], None] = lambda: None
     """called before each answer"""
+    trickle: bool = False
+    """answer byte by byte, and never to the end"""
 
     def reply(self) -> Reply:
         """The next answer."""
@@ -42,6 +45,7 @@ def completion(text: Any) -> dict[str, Any]:
 def vision_server(given: VisionServer | None = None) -> Iterator[VisionServer]:
     """A running server."""
     state = given or VisionServer()
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -56,6 +60,10 @@ def vision_server(given: VisionServer | None = None) -> Iterator[VisionServer]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
+            if state.trickle:
+                with contextlib.suppress(OSError):  # until nobody listens any more
+                    while not ended.wait(0.05):
+                        self.wfile.write(b" ")
             self.wfile.write(data)
 
         def log_message(self, *args: Any) -> None:
@@ -69,6 +77,7 @@ def vision_server(given: VisionServer | None = None) -> Iterator[VisionServer]:
     try:
         yield state
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

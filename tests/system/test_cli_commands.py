@@ -33,6 +33,9 @@ def weigh(name: str, kilos: float = 4.0) -> None:
     typer.echo(f"{name}: {kilos}")
 
 
+empty = typer.Typer()
+
+
 def run(name: str) -> None:
     """Not to be had: run is built in."""
 '''
@@ -43,6 +46,7 @@ eval.cats = cats_package:weigh
 run = cats_package:run
 broken = cats_package:missing
 """
+EMPTY = "empty = cats_package:empty\n"
 
 
 @pytest.fixture
@@ -85,6 +89,15 @@ def test_a_function_joins_a_group_that_is_there(package: Path) -> None:
 def test_a_built_in_command_is_not_replaced(package: Path) -> None:
     without_broken(package)
     assert "Not to be had" not in call(package, "run", "--help").stdout
+
+
+def test_one_that_makes_no_command_says_so_and_stops_no_other(package: Path) -> None:
+    points = package / "cats_package-1.0.dist-info" / "entry_points.txt"
+    points.write_text(POINTS + EMPTY)
+    assert "Look after cats." in call(package, "--help").stdout
+    done = call(package, "empty", "Tom")
+    assert done.returncode == BAD_CONFIG
+    assert "the command 'empty' (cats_package:empty) can't be imported: RuntimeError(" in done.stderr
 
 
 def test_one_that_cannot_be_imported_says_so_and_stops_no_other(package: Path) -> None:

@@ -35,6 +35,28 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert "got neither" in result.output
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("path,label\na\n", ":2: no path or no label"), ("path,label,score\na,cat,nan\n", ":2: the score 'nan' is not"),
+        ("path,label\n\xff,cat\n", "can't decode"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_wrong_is_said_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(rows.encode("latin-1"))
+    with pytest.raises(StreamprocError, match=message):
+        call("classification", tmp_path / "t.csv", tmp_path / "t.csv")
+
+
+def test_annotations_without_names_are_refused(tmp_path: Path) -> None:
+    item = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}
+    (tmp_path / "f.json").write_text(json.dumps([item]))
+    for truth in ({"images": [{}], "categories": [{"id": 1, "name": "a"}]}, {"images": [{"id": 1}], "categories": [5]}):
+        (tmp_path / "t.json").write_text(json.dumps(truth | {"annotations": [item]}))
+        with pytest.raises(StreamprocError, match="of the truth isn't a list of objects with id"):
+            call("detection", tmp_path / "t.json", tmp_path / "f.json")
+
+
 def test_labels_clusters_and_captions_are_scored_from_files(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text("path,label\na,cat\nb,dog\n")
     (tmp_path / "found.csv").write_text("path,label\na,cat\nb,cat\n")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamproc.errors import ModelError
 from streamproc.evaluation import captions, classification, flow, nets, segmentation
 from streamproc.evaluation.bcubed import bcubed, evaluate_clusters
 from streamproc.media.stills import read_picture
@@ -192,6 +193,15 @@ def test_a_real_classifier_is_scored_over_pictures(shared: Path) -> None:
     store = ModelStore(mirrors=[shared / "models"])
     report = nets.classify(store, "mobilenet-v2", known, shared / "models" / "pictures")
     assert report.accuracy[5] >= 0.75
+
+
+@pytest.mark.parametrize("more", [{"labels": ["person"]}, {"labels": ["a", "b"], "resize": "letterbox"}])
+def test_a_net_whose_answer_is_no_class_of_the_whole_picture_is_refused(tmp_path: Path, more: dict[str, Any]) -> None:
+    spec = {"height": 8, "width": 8, "layout": "NCHW", "colour": "rgb", "resize": more.pop("resize", "stretch")}
+    model = model_folder(tmp_path / "net", brightness_classes(8, 8), input=spec, **more)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), np.uint8))
+    with pytest.raises(ModelError, match="expected several labels and stretch"):
+        nets.segment(ModelStore(), str(model), segmentation.find_masks(tmp_path / "a.png"), tmp_path)
 
 
 def test_a_net_is_run_over_a_folder_per_class(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc_plugins.action.packing import pack, unpack
+from streamproc_plugins.packing import pack, unpack
 
 SECOND_NS = 1_000_000_000
 

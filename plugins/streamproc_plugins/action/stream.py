@@ -27,8 +27,8 @@ from streamproc.geometry import window_of
 from streamproc.models import resize
 from streamproc_plugins.action.carried import State, SteppingNet
 from streamproc_plugins.action.options import NetOptions, Region
-from streamproc_plugins.action.packing import pack, unpack
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.search.results import Embedding
 from streamproc_plugins.shots.results import Shot
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import string
 from typing import Literal
 
 from streamproc import Field, Options
 from streamproc.media import VideoWriter
+from streamproc_plugins.storage import file_name
 
 
 class EncodingOptions(Options):
@@ -35,8 +35,3 @@ def checked_video_path(path: str) -> str:
 def video_writer(path: str, stream: str, options: EncodingOptions) -> VideoWriter:
     """The writer of a stream's video; nothing is written before the first picture."""
     return VideoWriter(path.format(stream=file_name(stream)), preset=options.preset, crf=options.crf)
-
-
-def file_name(stream: str) -> str:
-    """A stream's name as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "_", stream).lstrip(".") or "stream"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Detections, Faces, Results, Segmentation
+from streamproc import Detections, Faces, PluginError, Results, Segmentation
+from streamproc.errors import nearest
 from streamproc.geometry import iou
 from streamproc_plugins.blur.anonymise import grown, swollen
 from streamproc_plugins.blur.options import BlurOptions
@@ -39,7 +40,10 @@ class Cover:
         self._givers: set[str] = set()
 
     def find(self, now_ns: int, past: Results) -> Parts | None:
-        """What to cover now; None: a result that must be known is missing, so everything has to be."""
+        """What to cover now; None: a result that must be known is missing, so everything has to be.
+
+        Raises `PluginError` for a label that can't be found.
+        """
         options = self._options
         given: dict[str, Any] = {}
         if options.faces:
@@ -52,8 +56,19 @@ class Cover:
         kinds = {key.partition(" ")[0] for key in given}
         if missing or (options.faces and "faces" not in kinds) or (options.labels and not kinds & {"objects", "map"}):
             return None
+        if options.labels and "objects" not in kinds:
+            self._check_labels([found for found in given.values() if isinstance(found, Segmentation)])
         boxes, masks = self._parts(list(given.values()))
         return Parts(boxes=grown(self._with_held(now_ns, boxes), options.margin), masks=tuple(masks))
+
+    def _check_labels(self, maps: Sequence[Segmentation]) -> None:
+        """Raise `PluginError` for a label that no map has: what is called so would be shown."""
+        known = [label for found in maps for label in found.labels]
+        if unknown := [label for label in self._options.labels if label not in known]:
+            raise PluginError(
+                f"no segmentation has the label {unknown[0]!r}{nearest(unknown[0], known)}; it has "
+                f"{', '.join(dict.fromkeys(known))}; mend `labels` of blur"
+            )
 
     def _parts(self, given: Sequence[Any]) -> tuple[NDArray[np.float32], list[NDArray[np.bool_]]]:
         boxes, masks = [np.zeros((0, 4), np.float32)], []

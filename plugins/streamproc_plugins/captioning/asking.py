@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S = 0.5
 _CONNECT_S = 5.0
+_LONGEST_ANSWER = 1 << 20
+"""bytes"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class Asker:
         body = request_body(self._address.model, prompt, jpegs, self._address.max_tokens)
         deadline, pause = time.monotonic() + self._address.timeout_s, _FIRST_PAUSE_S
         while True:
-            failure, wait_s = self._attempt(self._client, body, deadline - time.monotonic())
+            failure, wait_s = self._attempt(self._client, body, deadline)
             if isinstance(failure, str):
                 return failure
             wait_s = max(wait_s, pause)
@@ -74,22 +77,23 @@ class Asker:
             self._wait(wait_s)
             pause *= 2
 
-    def _attempt(self, client: httpx.Client, body: object, left_s: float) -> tuple[str | PluginError, float]:
+    def _attempt(self, client: httpx.Client, body: object, deadline: float) -> tuple[str | PluginError, float]:
         """The answer, or what went wrong and how long the server wants to be left alone; raises what stays wrong."""
         import httpx
 
         address = self._address
         headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
-        limit = httpx.Timeout(max(left_s, 0.1), connect=min(_CONNECT_S, max(left_s, 0.1)))
+        left_s = max(deadline - time.monotonic(), 0.1)
+        limit = httpx.Timeout(left_s, connect=min(_CONNECT_S, left_s))
         url = address.url.rstrip("/") + "/chat/completions"
         try:
-            answer = client.post(url, json=body, headers=headers, timeout=limit)
+            with client.stream("POST", url, json=body, headers=headers, timeout=limit) as answer:
+                content = self._read(answer, deadline)
         except httpx.HTTPError as error:
             reason = redact(str(error)) or type(error).__name__
             return PluginError(
                 f"{redact(address.url)} can't be asked ({reason}); is the server running, and `url` right?"
             ), 0.0
-        content = answer.content
         if address.api_key:  # some servers repeat it in their refusal
             content = content.replace(address.api_key.encode(), b"***")
         if answer.status_code == 200:
@@ -99,6 +103,20 @@ class Asker:
             raise failure
         return failure, _retry_after(answer)
 
+    def _read(self, answer: httpx.Response, deadline: float) -> bytes:
+        """All of an answer; httpx's own limit is for each part of it, however many there are."""
+        content = bytearray()
+        for part in answer.iter_bytes():
+            content += part
+            if len(content) > _LONGEST_ANSWER:
+                raise PluginError(f"the answer has more than {_LONGEST_ANSWER:,} bytes; is `url` that of a chat API?")
+            if time.monotonic() > deadline or self._closing.is_set():
+                raise PluginError(
+                    f"the answer wasn't whole within {self._address.timeout_s:g} s; raise `answer_within`, or lower "
+                    "`max_tokens`"
+                )
+        return bytes(content)
+
     def _wait(self, wait_s: float) -> None:
         if wait_s > 0 and self._closing.wait(wait_s):
             raise PluginError("the question was given up: the plugin is being closed")
@@ -106,6 +124,7 @@ class Asker:
 
 def _retry_after(answer: httpx.Response) -> float:
     try:
-        return max(float(answer.headers.get("Retry-After", "0")), 0.0)
+        wait_s = float(answer.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0  # a date: the next pause will do
+    return max(wait_s, 0.0) if math.isfinite(wait_s) else 0.0

@@ -94,7 +94,9 @@ class Told:
 
 
 def caption(weights: Weights, regions: F32, width: int = 3, longest: int = 20) -> Told:
-    """The likeliest sentence about these regions, float32 (R, D)."""
+    """The likeliest sentence about these regions, float32 (R, D). Raises `ModelError` where they aren't finite."""
+    if not np.isfinite(regions).all():
+        raise ModelError("the encoder answered numbers that are not finite; its weights or its input are wrong")
     looks: list[F32] = []
     projected = regions @ weights.regions_kernel + weights.regions_bias
 
@@ -145,10 +147,10 @@ def sigmoid(x: F32) -> F32:
     return np.asarray(0.5 * (np.tanh(0.5 * x) + 1), np.float32)
 
 
-def log_softmax(x: F32) -> F32:
-    """Along the last axis."""
+def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
+    """Along the last axis, of the dtype that came."""
     shifted = x - x.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), np.float32)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _mean_probability(sentence: Sentence) -> float:

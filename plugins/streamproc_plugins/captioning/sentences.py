@@ -101,7 +101,9 @@ def _does(word: str) -> Callable[[Mapping[str, Any], int], str]:
     def say(fact: Mapping[str, Any], count: int) -> str:
         places = {key: named(str(fact[key])) for key in ("zone", "line") if fact.get(key)}
         text = f"{_who(fact, count)} {verb(word, count if fact.get('label') else 1)}"
-        return text.format(zone=places.get("zone", "the zone"), line=places.get("line", "the line"))
+        for key in ("zone", "line"):  # not `format`: a label may hold braces
+            text = text.replace(f"{{{key}}}", places.get(key, f"the {key}"))
+        return text
 
     return say
 
@@ -149,7 +151,9 @@ _SAYINGS: dict[str, Callable[[Mapping[str, Any], int], str]] = {
     "speed.exceeded": _does("go too fast"),
     "pose.fall": lambda _, count: f"{counted('person', count)} {verb('fall', count)}",
     "pose.lying": lambda _, count: f"{counted('person', count)} {verb('lie', count)} on the ground",
-    "pose.raised_hands": lambda _, count: f"{counted('person', count)} {verb('raise', count)} both hands",
+    "pose.raised_hands": lambda _, count: (
+        f"{counted('person', count)} {verb('raise', count)} {'a hand' if count == 1 else 'their hands'}"
+    ),
     "face.recognised": _recognised,
     "action.seen": _action,
     "label.seen": lambda fact, _: f"the picture shows {article(first_name(str(fact.get('label', ''))))}",

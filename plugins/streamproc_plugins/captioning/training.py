@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamproc.evaluation.captions import CaptionReport, evaluate
 from streamproc.models import InputSpec, ModelEntry, ModelFile
-from streamproc_plugins.captioning.decoder import Weights, caption
+from streamproc_plugins.captioning.decoder import Weights, caption, log_softmax
 from streamproc_plugins.captioning.net_plugin import DECODE
 from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
 from streamproc_plugins.captioning.samples import Told, are_pictures, references, split_told
@@ -180,7 +180,7 @@ def _fit(
     def score(model: Any) -> tuple[float, float]:
         loss = right = words = 0.0
         for batch in feed.held_back():
-            log_p = _log_softmax(np.asarray(model.predict_on_batch(batch.x), np.float64))
+            log_p = log_softmax(np.asarray(model.predict_on_batch(batch.x), np.float64))
             chosen = np.take_along_axis(log_p, batch.y[..., None], axis=2)[..., 0]
             loss -= float((chosen * batch.weight).sum())
             right += float(((log_p.argmax(axis=2) == batch.y) * batch.weight).sum())
@@ -257,11 +257,6 @@ def _save(captioner: Captioner, entry: ModelEntry, folder: Path) -> None:
             np.savez(target, **captioner.decoder_arrays())  # type: ignore[arg-type]
 
     save_parts(folder, entry, {ENCODER_FILE: captioner.encoder.save, DECODER_FILE: arrays})
-
-
-def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 __all__ = ["DECODER_FILE", "CaptionFeed", "CaptionOutcome", "CaptionSettings", "net_input", "train_captions"]

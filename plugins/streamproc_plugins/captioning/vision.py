@@ -32,9 +32,10 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.captioning.asking import Address, Asker
-from streamproc_plugins.captioning.pictures import hidden, jpeg
+from streamproc_plugins.captioning.pictures import hidden
 from streamproc_plugins.captioning.plugin import TYPE
 from streamproc_plugins.captioning.windows import Window, window_at
+from streamproc_plugins.jpeg import to_jpeg
 
 PROMPT = (
     "These pictures were taken by one camera, in this order. Say in one or two plain sentences what they show and what "
@@ -137,7 +138,11 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             self._gathered = _Gathered(window)
         due_ns = window.start_ns + len(self._gathered.jpegs) * self.options.every // self.options.pictures
         if len(self._gathered.jpegs) < self.options.pictures and frame.pts_ns >= due_ns:
-            self._gathered.jpegs.append(self._picture(frame, past))
+            try:
+                self._gathered.jpegs.append(self._picture(frame, past))
+            except MissingInput:
+                if not out:  # else what was answered would be lost with it; the next frame says it, too
+                    raise
         if self._last:
             out.append(Caption(text=self._last))
         return out
@@ -187,7 +192,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             boxes += _boxes("people", past.all(Detections))  # tracks are detections, too
         if "faces" in self.options.hide:
             boxes += _boxes("faces", past.all(Faces))
-        return jpeg(hidden(frame.rgb, boxes), self.options.longest_side)
+        return to_jpeg(hidden(frame.rgb, boxes), self.options.longest_side)
 
     def _ask(self, moment: Moment, end_ns: int) -> Iterator[Event]:
         """Send off what was gathered; before that the answer before."""

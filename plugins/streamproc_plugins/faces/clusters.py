@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,10 @@ from streamproc import (
     TimeReason,
     seconds,
 )
-from streamproc_plugins.annotate.video import file_name
 from streamproc_plugins.faces.people import People
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
 from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, events_of
+from streamproc_plugins.storage import checked_folder, folder_of
 
 _STATE = 1
 _TRACK_NS = 60_000_000_000
@@ -62,10 +61,8 @@ class FaceClustersOptions(Options):
 
     @field_validator("folder")
     @classmethod
-    def _only_stream(cls, folder: str | None) -> str | None:
-        if folder is not None and ("{" in folder.replace("{stream}", "") or not folder.strip()):
-            raise ValueError(f"{folder!r} is no folder; the only placeholder is {{stream}}")
-        return folder
+    def _check_folder(cls, folder: str | None) -> str | None:
+        return None if folder is None else checked_folder(folder)
 
 
 class FaceClustering(StreamPlugin[FaceClustersOptions]):
@@ -83,7 +80,7 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
     def open(self, context: PluginContext) -> None:
         """The folder is opened with the first face, whose length of embedding is that of all."""
         folder = self.options.folder
-        self._folder = None if folder is None else Path(folder.replace("{stream}", file_name(context.stream.name)))
+        self._folder = None if folder is None else folder_of(folder, context.stream.name)
         self._people: People | None = None
         self._kept: Mapping[str, Any] | None = None
         self._visits = Visits(self.options.absent_after)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import Faces, PluginError
+from streamproc.media.stills import read_picture
 from streamproc.models import ModelStore
 from streamproc_plugins.faces.alignment import SIDE, align
 from streamproc_plugins.faces.looking import Looker
@@ -45,16 +46,11 @@ NO_DEMANDS = Demands(min_eyes=0, min_frontal=0, min_sharpness=0, one_face=False)
 
 def read_photo(path: Path) -> Image:
     """A picture file as RGB uint8 (h, w, 3). Raises `PluginError` where it can't be read."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise PluginError(f"{path} can't be read ({error.strerror}); give a picture file") from None
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise PluginError(f"{path} isn't a picture that can be read; give a JPEG, PNG, WebP or BMP file")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    rgb = read_picture(path)
+    if rgb is None:
+        reason = "isn't a picture that can be read" if path.is_file() else "can't be read (no such file)"
+        raise PluginError(f"{path} {reason}; give a JPEG, PNG, WebP or BMP file")
+    return rgb
 
 
 class Photographer:

@@ -104,8 +104,7 @@ class Gallery:
 
     def add(self, name: str, source: str, vectors: F32, model: str) -> int:
         """Enrol a photo: its embeddings (V, D) of this net under a name, a new one or one that is there; its number."""
-        if not name.strip() or any(letter in name for letter in "\r\n\t"):
-            raise PluginError(f"{name!r} is no name for a person; give one line of text")
+        _check_name(name)
         with self._write(model, vectors.shape[1]) as db:
             db.execute("INSERT OR IGNORE INTO people (name) VALUES (?)", (name,))
             person = self._person(db, name)
@@ -137,6 +136,7 @@ class Gallery:
 
     def split(self, name: str, new: str, numbers: Sequence[int]) -> None:
         """One name was two people: the photos with these numbers go to a new name."""
+        _check_name(new)
         with self._write() as db:
             person = self._person(db, name)
             own = {n for (n,) in db.execute("SELECT id FROM photos WHERE person = ?", (person,))}
@@ -204,6 +204,11 @@ class Gallery:
             told = ", ".join(names[:10]) or "nobody"
             raise PluginError(f"there is no {name!r} in the gallery{nearest(name, names)}; it holds {told}")
         return int(found[0])
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or any(letter in name for letter in "\r\n\t"):
+        raise PluginError(f"{name!r} is no name for a person; give one line of text")
 
 
 __all__ = ["Gallery", "Known", "Photo"]

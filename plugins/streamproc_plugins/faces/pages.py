@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.faces.verification import Curve, cosine_of
+from streamproc_plugins.jpeg import to_jpeg
 
 COLUMNS = ("distance", "accuracy", "balanced", "precision", "recall")
 _COLOURS = {"accuracy": "#1667b7", "balanced": "#7a3fb0", "precision": "#20884a", "recall": "#c4561a"}
@@ -84,10 +85,7 @@ def contact_sheet(groups: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> 
 
 
 def _figure(face: NDArray[np.uint8], caption: str) -> str:
-    import cv2
-
-    _, data = cv2.imencode(".jpg", face[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    picture = base64.b64encode(data.tobytes()).decode()
+    picture = base64.b64encode(to_jpeg(face)).decode()
     told = escape(caption, quote=True)
     caption = f'<figcaption title="{told}">{told}</figcaption>'
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="">{caption}</figure>'

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc_plugins.faces.tracker import packed, unpacked
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.storage import write_private
 from streamproc_plugins.vectors import VectorIndex
 
@@ -117,10 +117,9 @@ class People:
             self._save(self._folder / FILE)  # before the vector: an id that stands in the index is never given again
         self.index.add([person], template[None], [time_ns])
         if self._folder is None and len(self.index) > MEMORY_MOST:
-            self.index.expire(self._oldest() + 1)
-
-    def _oldest(self) -> int:
-        return min(int(times.min()) for _, _, times in self._rows())
+            oldest_ns = self.index.oldest_ns()
+            assert oldest_ns is not None
+            self.index.expire(oldest_ns + 1)
 
     def forget_tracks(self, before_ns: int) -> None:
         """Let go of tracks that were last seen before a media time."""
@@ -141,7 +140,7 @@ class People:
 
     def forget(self, person: int) -> int:
         """Forget somebody, on disk too; how many vectors there were."""
-        return self.index.remove([item for item in range(1, self._next) if self.now(item) == self.now(person)])
+        return self.index.remove([item for item in self.index.known_ids() if self.now(item) == self.now(person)])
 
     def join(self, one: int, other: int) -> int:
         """Two ids are one person: the id that stays, the older one."""
@@ -172,10 +171,9 @@ class People:
         self._saved = (self._next, len(self._same))
 
     def _rows(self) -> Iterator[tuple[int, F32, NDArray[np.int64]]]:
-        for person in range(1, self._next):
+        for person in self.index.known_ids():  # not all ids that were ever given: over months those become many
             vectors, times = self.index.vectors_of(person)
-            if len(times):
-                yield person, vectors, times
+            yield person, vectors, times
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`: with a folder where it stood, without one all vectors."""
@@ -187,7 +185,7 @@ class People:
         if self._folder is not None:
             self.index.flush()
             return {**kept, "rows": self.index.rows}
-        rows = [[person, packed(vectors), times.tolist()] for person, vectors, times in self._rows()]
+        rows = [[person, pack(vectors), times.tolist()] for person, vectors, times in self._rows()]
         return {**kept, "vectors": rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -206,9 +204,8 @@ class People:
             self.index.truncate(state["rows"])
             self._save(self._folder / FILE)
             return
-        for person, text, times in state["vectors"]:
-            vectors = unpacked(text, np.float32).reshape(len(times), -1)
-            self.index.add([person] * len(times), vectors, times)
+        for person, vectors, times in state["vectors"]:
+            self.index.add([person] * len(times), unpack(vectors), times)
 
 
 def open_folder(folder: Path) -> People:

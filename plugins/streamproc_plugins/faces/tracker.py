@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from streamproc import Faces
 from streamproc.geometry import iou
-from streamproc_plugins.faces.smoothing import OneEuro, one_euro
+from streamproc_plugins.one_euro import OneEuro, one_euro
+from streamproc_plugins.packing import pack, unpack
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -168,29 +168,17 @@ class FaceTracker:
         self._tracks = [_read(track) for track in state["tracks"]]
 
 
-_ARRAYS = {"xyxy": np.float32, "landmarks": np.float64, "speed": np.float64, "total": np.float64}
-
-
-def packed(values: NDArray[Any]) -> str:
-    """The bytes of an array as text, exactly."""
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-
-def unpacked(text: str, dtype: Any) -> NDArray[Any]:
-    """The flat array that `packed` wrote."""
-    return np.frombuffer(base64.b64decode(text), dtype).copy()
+_ARRAYS = ("xyxy", "landmarks", "speed", "total")
+_NUMBERS = ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")
 
 
 def _written(track: FaceTrack) -> dict[str, Any]:
-    arrays = {name: packed(getattr(track, name)) for name in _ARRAYS}
-    numbers = {name: getattr(track, name) for name in ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")}
-    return {**numbers, **arrays}
+    numbers = {name: getattr(track, name) for name in _NUMBERS}
+    return {**numbers, **{name: pack(getattr(track, name)) for name in _ARRAYS}}
 
 
 def _read(state: Mapping[str, Any]) -> FaceTrack:
-    arrays = {name: unpacked(state[name], kind) for name, kind in _ARRAYS.items()}
-    arrays |= {name: arrays[name].reshape(5, 2) for name in ("landmarks", "speed")}
-    return FaceTrack(**{**state, **arrays})
+    return FaceTrack(**{**state, **{name: unpack(state[name]) for name in _ARRAYS}})
 
 
 def _fitted(template: F32, width: int) -> F32:

@@ -22,8 +22,8 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.smoothing import OneEuro
 from streamproc_plugins.faces.tracker import FaceTracker, TrackerSettings
+from streamproc_plugins.one_euro import OneEuro
 from streamproc_plugins.shots.results import Shot
 
 _STATE = 1

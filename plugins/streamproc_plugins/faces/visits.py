@@ -42,9 +42,6 @@ class Visits:
         self._absent_ns = absent_ns
         self._open: dict[str, Visit] = {}
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._open
-
     def see(self, key: str, visit: Visit) -> list[Told]:
         """Somebody is there: `visit` begins unless one with this key is open, which goes on with its time and score."""
         going_on = self._open.get(key)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc import ModelError
 from streamproc.errors import check_array
 from streamproc.models import Net
 
@@ -90,9 +91,23 @@ def check_heads(net: Net, decode: str, channels: Mapping[str, int] = HEADS) -> f
 
 
 def real_maps(net: Net, outputs: Sequence[NDArray[Any]], names: Sequence[str]) -> dict[str, F32]:
-    """The named outputs of one picture as real numbers, float32 (h, w, channels): dequantised, without the batch."""
+    """The named outputs of one picture as real numbers, float32 (h, w, channels): dequantised, without the batch.
+
+    Raises `ModelError` where they aren't finite: nobody would be found in them, and nobody would know why.
+    """
     found = {tensor.name: (tensor, values) for tensor, values in zip(net.outputs, outputs, strict=True)}
-    return {name: found[name][0].dequantise(found[name][1][0]) for name in names}
+    maps = {name: found[name][0].dequantise(found[name][1][0]) for name in names}
+    for values in maps.values():
+        check_finite(net, values)
+    return maps
+
+
+def check_finite(net: Net, values: NDArray[Any]) -> None:
+    """Raise `ModelError` for an answer that holds NaN or infinity."""
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"{net.entry.name} answered numbers that are not finite; its weights or its input scale are wrong"
+        )
 
 
 def pose_heads(maps: Mapping[str, F32], stride: float) -> PoseHeads:
@@ -234,6 +249,7 @@ __all__ = [
     "HEADS",
     "DecodeSettings",
     "PoseHeads",
+    "check_finite",
     "check_heads",
     "decode_poses",
     "follow",

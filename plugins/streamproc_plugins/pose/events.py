@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,7 +11,6 @@ from pydantic import model_validator
 
 from streamproc import (
     Duration,
-    Event,
     Field,
     Flow,
     Frame,
@@ -29,7 +28,7 @@ from streamproc import (
 from streamproc_plugins.pose.bodies import Body, BodySettings, Seen
 from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.matching import seen_boxes
-from streamproc_plugins.rules.notices import Notice
+from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.presence import Timing
 
 VERSION = 1
@@ -121,20 +120,20 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
             body = self._bodies.setdefault(key, Body(key, self._settings))
             notices.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
         notices.extend(self._expired(now_ns, set(keys)))
-        return list(self._events(notices, moment))
+        return list(events_of(notices, moment, self._utc_offset_ns))
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
         if reason == "cut":
             return self.flush(moment)
-        return list(self._events(self._expired(moment.pts_ns, set()), moment))
+        return list(events_of(self._expired(moment.pts_ns, set()), moment, self._utc_offset_ns))
 
     def flush(self, moment: Moment) -> Output:
         """What goes on ends where it was last seen."""
         notices = [notice for body in self._bodies.values() for notice in body.finish()]
         self._bodies = {}
         self._who.forget()
-        return list(self._events(notices, moment))
+        return list(events_of(notices, moment, self._utc_offset_ns))
 
     def state(self) -> dict[str, Any]:
         """Who was seen and what goes on, as JSON values."""
@@ -162,22 +161,6 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
                 if now_ns - body.seen_ns > self.options.lost_after:
                     del self._bodies[key]
         return notices
-
-    def _events(self, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
-        for notice in notices:
-            offset = self._utc_offset_ns
-            yield Event(
-                type=notice.type,
-                phase=notice.phase,
-                start_ns=notice.start_ns,
-                end_ns=notice.end_ns,
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else notice.start_ns + offset,
-                episode=notice.episode,
-                score=notice.score,
-                data=dict(notice.data),
-            )
 
 
 def _seen(poses: Poses, row: int, box: NDArray[np.float32]) -> Seen:

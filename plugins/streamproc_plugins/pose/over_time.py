@@ -29,7 +29,7 @@ from streamproc.options import OptionsT
 from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.matching import areas
 from streamproc_plugins.pose.pooling import carry, pool_points
-from streamproc_plugins.pose.smoothing import Filtered, OneEuro, smooth
+from streamproc_plugins.pose.smoothing import Filtered, PointFilter, smooth
 
 F32 = NDArray[np.float32]
 
@@ -131,8 +131,8 @@ class PoseSmoothing(_OverTime[PoseSmoothingOptions]):
     def _forget(self) -> None:
         options = self.options
         self._people: dict[str, Filtered] = {}
-        self._filter = OneEuro(
-            min_cutoff=options.min_cutoff, beta=options.beta, lost_ns=options.lost_after, sure=options.min_point
+        self._filter = PointFilter(
+            min_cutoff_hz=options.min_cutoff, beta=options.beta, lost_ns=options.lost_after, sure=options.min_point
         )
 
     def _together(self, frame: Frame, flow: Flow | None, points: F32, keys: list[str]) -> F32:

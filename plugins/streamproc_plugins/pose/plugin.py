@@ -22,7 +22,7 @@ from streamproc import (
     Tracks,
 )
 from streamproc.models import InputSpec, Net, prepare
-from streamproc_plugins.pose.bottom_up import HEADS, check_heads, decode_poses, pose_heads, real_maps
+from streamproc_plugins.pose.bottom_up import HEADS, check_finite, check_heads, decode_poses, pose_heads, real_maps
 from streamproc_plugins.pose.matching import owners
 from streamproc_plugins.pose.options import MODELS, PoseOptions
 from streamproc_plugins.pose.top_down import keypoints_back, square, within, worth_a_look
@@ -92,7 +92,9 @@ class Pose(FramePlugin[PoseOptions]):
         for row, xyxy in enumerate(boxes):
             crop, corner = square(frame.rgb, xyxy, self.options.margin)
             tensor, fit = prepare(crop, self._spec)
-            people[row] = keypoints_back(self._net(tensor)[0], self._spec.hw, fit, corner)
+            answer = self._net.outputs[0].dequantise(self._net(tensor)[0])
+            check_finite(self._net, answer)
+            people[row] = keypoints_back(answer, self._spec.hw, fit, corner)
         return within(people, frame.width, frame.height)
 
     def _all(self, frame: Frame) -> tuple[F32, F32]:

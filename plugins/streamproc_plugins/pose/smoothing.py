@@ -1,19 +1,14 @@
-"""Keypoints over time: the one-euro filter, in media time and for any frame rate. Functions of arrays.
-
-Casiez, Roussel and Vogel, 1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems,
-CHI 2012. A low-pass filter whose cutoff rises with speed: still points don't tremble, quick ones don't lag. Speed is
-counted in body sizes here, so that one setting suits people near and far.
-"""
+"""Keypoints over time: the one-euro filter for points that are seen now and then. Functions of arrays."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc_plugins.one_euro import OneEuro, one_euro
 from streamproc_plugins.pose.bottom_up import PARTS
 
 F64 = NDArray[np.float64]
@@ -22,15 +17,9 @@ NEVER_NS = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneEuro:
-    """Settings of the filter."""
+class PointFilter(OneEuro):
+    """The filter's settings, and which points it takes; sizes are those of the body."""
 
-    min_cutoff: float
-    """Hz, of a point at rest: lower is steadier"""
-    beta: float
-    """Hz that the cutoff rises by for each body size per second: higher lags less"""
-    d_cutoff: float = 1.0
-    """Hz, of the speed itself"""
     lost_ns: int = 10**9
     """a point that wasn't seen for longer starts afresh"""
     sure: float = 0.2
@@ -64,7 +53,7 @@ class Filtered:
 
 
 def smooth(
-    before: Filtered, now_ns: int, points: NDArray[np.float32], size_px: float, settings: OneEuro
+    before: Filtered, now_ns: int, points: NDArray[np.float32], size_px: float, settings: PointFilter
 ) -> tuple[Filtered, NDArray[np.float32]]:
     """The memory with `points` in it, and the points smoothed; float32 (17, 3), scores as they were.
 
@@ -75,11 +64,7 @@ def smooth(
     seen = points[:, 2] >= settings.sure
     known = (before.at_ns != NEVER_NS) & (now_ns - before.at_ns <= settings.lost_ns)
     dt = np.where(known, (now_ns - before.at_ns) / 1e9, 1.0)[:, None]
-    speed = (xy - before.xy) / dt
-    speed = before.speed + share(settings.d_cutoff, dt) * (speed - before.speed)
-    body_speed = np.linalg.norm(speed, axis=1, keepdims=True) / size_px
-    kept = share(settings.min_cutoff + settings.beta * body_speed, dt)
-    filtered = before.xy + kept * (xy - before.xy)
+    filtered, speed = one_euro(xy, before.xy, before.speed, dt, size_px, settings)
     going_on, begins = (seen & known)[:, None], (seen & ~known)[:, None]
     memory = Filtered(
         xy=np.where(going_on, filtered, np.where(begins, xy, before.xy)),
@@ -91,9 +76,4 @@ def smooth(
     return memory, out
 
 
-def share(cutoff_hz: NDArray[np.float64] | float, dt_s: NDArray[np.float64]) -> F64:
-    """Part of the new value that a first-order low-pass filter takes after a time, 0..1."""
-    return np.asarray(1 / (1 + 1 / (2 * math.pi * np.asarray(cutoff_hz) * dt_s)))
-
-
-__all__ = ["Filtered", "OneEuro", "share", "smooth"]
+__all__ = ["Filtered", "PointFilter", "smooth"]

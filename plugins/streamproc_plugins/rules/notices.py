@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from streamproc import Event, Moment
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.rules.sights import Sight
 
@@ -84,6 +85,23 @@ class Cooldown:
     def restore(self, state: list[Any]) -> None:
         """Go on from `state`."""
         self._last_ns, self._held = dict(state[0]), dict(state[1])
+
+
+def events_of(notices: Iterable[Notice], moment: Moment, utc_offset_ns: int | None) -> Iterator[Event]:
+    """Notices as events told at this moment. utc_offset_ns: UTC less media time; None: not known."""
+    for notice in notices:
+        yield Event(
+            type=notice.type,
+            phase=notice.phase,
+            start_ns=notice.start_ns,
+            end_ns=notice.end_ns,
+            frame_index=moment.frame_index,
+            pts_ns=moment.pts_ns,
+            captured_ns=None if utc_offset_ns is None else notice.start_ns + utc_offset_ns,
+            episode=notice.episode,
+            score=None if notice.score is None else min(max(notice.score, 0.0), 1.0),
+            data=dict(notice.data),
+        )
 
 
 def about(sight: Sight) -> dict[str, Any]:

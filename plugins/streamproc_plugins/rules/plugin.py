@@ -12,7 +12,7 @@ from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Resu
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
 from streamproc_plugins.rules.lines import Line
-from streamproc_plugins.rules.notices import Notice
+from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.rules.sights import Look, Paths, sights
@@ -106,20 +106,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return {f"{type(place).__name__}/{place.name}": place for place in self._all}
 
     def _events(self, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
-        for notice in notices:
-            offset = self._utc_offset_ns
-            yield Event(
-                type=notice.type,
-                phase=notice.phase,
-                start_ns=notice.start_ns,
-                end_ns=notice.end_ns,
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else notice.start_ns + offset,
-                episode=notice.episode,
-                score=None if notice.score is None else min(max(notice.score, 0.0), 1.0),
-                data=dict(notice.data),
-            )
+        return events_of(notices, moment, self._utc_offset_ns)
 
     def _view(self) -> RuleView:
         zone_points, zone_start, line_points, line_start = self._shapes

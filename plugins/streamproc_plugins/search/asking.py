@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from streamproc import PluginError
@@ -13,8 +12,9 @@ from streamproc.events import utc_text
 from streamproc.models import ModelStore
 from streamproc_plugins.search.memory import Memory, memories
 from streamproc_plugins.search.page import page, span
-from streamproc_plugins.search.query import Hit, Wanted, by_face, by_picture, by_words
+from streamproc_plugins.search.query import Hit, Wanted, by_face, by_picture, by_words, utc_ns
 from streamproc_plugins.search.thumbnails import thumbnail
+from streamproc_plugins.storage import write_private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +111,7 @@ def _write(html: Path, question: Question, hits: Sequence[Hit]) -> None:
         asked = thumbnail(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), 240)
         title = f"Search: {photo.name}"
     try:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(page(title, hits, asked), encoding="utf-8")
+        write_private(html, page(title, hits, asked).encode())  # it shows people
     except OSError as error:
         raise PluginError(f"{html} can't be written ({error.strerror}); choose another place") from None
 
@@ -121,10 +120,9 @@ def _utc_ns(option: str, text: str) -> int | None:
     if not text:
         return None
     try:
-        when = datetime.fromisoformat(text)
+        return utc_ns(text)
     except ValueError:
         raise PluginError(f"{option} is {text!r}, expected a time such as 2026-05-01 or 2026-05-01T08:30") from None
-    return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1e9)
 
 
 __all__ = ["Question", "ask"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,11 @@ from streamproc_plugins.vectors import VectorIndex
 F32 = NDArray[np.float32]
 Kind = Literal["frames", "objects", "faces"]
 KINDS: tuple[Kind, ...] = ("frames", "objects", "faces")
+Filters = dict[str, str | float]
+"""conditions in SQL on columns of `items`, with their values"""
+
+_AT_ONCE = 500
+"""rows named in one statement; SQLite has a limit"""
 
 FORMAT = 1
 FILE, DATABASE = "memory.json", "items.db"
@@ -70,9 +75,12 @@ class Memory:
         self._indices: dict[Kind, VectorIndex] = {}
         with _translated(folder):
             self._db = _connect(folder / DATABASE, readonly)
-        if not readonly:
-            for kind in self.models:
+        try:
+            for kind in () if readonly else self.models:
                 self._settle(kind)
+        except BaseException:
+            self.close()
+            raise
 
     def index(self, kind: Kind) -> VectorIndex | None:
         """The index of a kind; None where nothing of it was kept."""
@@ -104,7 +112,7 @@ class Memory:
         first = index.rows
         index.add(range(first, first + len(items)), vectors, [stored_ns] * len(items))
         rows = [_row(item, first + n, stored_ns) for n, item in enumerate(items)]
-        with _translated(self.folder):
+        with _translated(self.folder), self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self) -> dict[Kind, int]:
@@ -128,22 +136,38 @@ class Memory:
             if index is not None:
                 index.expire(before_ns)
         with _translated(self.folder):
-            return self._db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
+            count = self._db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
+            if count:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log holds what was written before
+            return count
 
     def items(self, kind: Kind, rows: Sequence[int]) -> dict[int, Item]:
         """Items by row number."""
-        marks = ",".join("?" * len(rows))
-        statement = f"SELECT * FROM items WHERE kind = ? AND row IN ({marks})"  # noqa: S608 - marks only
-        with _translated(self.folder):
-            return {found[1]: _item(found) for found in self._db.execute(statement, (kind, *rows))}
+        out: dict[int, Item] = {}
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            statement = f"SELECT * FROM items WHERE kind = ? AND row IN ({marks})"  # noqa: S608 - marks only
+            with _translated(self.folder):
+                out |= {found[1]: _item(found) for found in self._db.execute(statement, (kind, *part))}
+        return out
 
-    def labelled(self, words: Sequence[str], limit: int) -> list[Item]:
-        """Items whose label holds all these words."""
-        clause = " AND ".join("label LIKE ? ESCAPE '\\'" for _ in words)
-        values = ["%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for word in words]
-        statement = f"SELECT * FROM items WHERE {clause} ORDER BY pts_ns, kind, row LIMIT ?"  # noqa: S608 - marks only
+    def matching(self, kind: Kind, filters: Filters) -> NDArray[np.int64]:
+        """Numbers of the rows that pass, int64 (N,)."""
+        clause = " AND ".join(["kind = ?", *filters])
+        statement = f"SELECT row FROM items WHERE {clause}"  # noqa: S608 - made of constants, values are bound
         with _translated(self.folder):
-            return [_item(found) for found in self._db.execute(statement, (*values, limit))]
+            found = self._db.execute(statement, (kind, *filters.values())).fetchall()
+        return np.array([row for (row,) in found], np.int64)
+
+    def labelled(self, words: Sequence[str], filters: Filters, limit: int) -> list[Item]:
+        """The first items that pass and whose label holds all these words."""
+        clause = " AND ".join([*("label LIKE ? ESCAPE '\\'" for _ in words), *filters])
+        values = ["%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for word in words]
+        # made of constants, values are bound
+        statement = f"SELECT * FROM items WHERE {clause} ORDER BY pts_ns, kind, row LIMIT ?"  # noqa: S608
+        with _translated(self.folder):
+            return [_item(found) for found in self._db.execute(statement, (*values, *filters.values(), limit))]
 
     def close(self) -> None:
         """Close the files; may be called twice."""
@@ -151,6 +175,18 @@ class Memory:
             index.close()
         self._indices = {}
         self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, and one wait for the disk."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def _settle(self, kind: Kind) -> None:
         """After a kill one of the two may know more than the other: both go back to what both know."""
@@ -185,18 +221,29 @@ def memories(folder: Path) -> list[Memory]:
     places = sorted(path.parent for path in folder.rglob(FILE)) if folder.is_dir() else []
     if not places:
         raise PluginError(f"{folder} holds no memory; name the folder that `remember` writes")
-    return [Memory(place, readonly=True) for place in places]
+    opened: list[Memory] = []
+    try:
+        for place in places:
+            opened.append(Memory(place, readonly=True))
+    except BaseException:
+        for memory in opened:
+            memory.close()
+        raise
+    return opened
 
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
     if readonly:
         return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    path.touch(mode=0o600)  # SQLite would let others read it, and its log
     db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-    with closing(db.cursor()) as cursor:
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA secure_delete=ON")  # what was forgotten leaves no trace in the file
-        cursor.executescript(_SCHEMA)
-    path.chmod(0o600)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA secure_delete=ON")  # what was forgotten leaves no trace in the file
+        db.executescript(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -226,4 +273,4 @@ def _translated(folder: Path) -> Iterator[None]:
         ) from error
 
 
-__all__ = ["KINDS", "Item", "Kind", "Memory", "memories"]
+__all__ = ["KINDS", "Filters", "Item", "Kind", "Memory", "memories"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.events import utc_text
 from streamproc.eventstore import Query, search
 from streamproc.models import ModelStore
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.search.features import Embedder
-from streamproc_plugins.search.memory import Item, Kind, Memory
+from streamproc_plugins.search.memory import Filters, Item, Kind, Memory
+from streamproc_plugins.vectors import VectorIndex
 
 F32 = NDArray[np.float32]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _SPREAD = 8
-"""neighbours asked for as a multiple of the hits wanted: filters and groups take some away"""
+"""items asked for at first as a multiple of the hits wanted: filters and groups take some away"""
+_GROWTH = 4
+"""how many times more are asked for where too few hits are left"""
+_MOST = 20_000
+"""items looked at in one memory, with their pictures"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +49,21 @@ class Wanted:
     together_s: float = 3.0
     """hits of a stream that lie no further apart are one, told by the best of them"""
 
-    def takes(self, item: Item) -> bool:
-        """Whether an item fits."""
-        at_s = item.pts_ns / 1e9
-        return (
-            (not self.stream or item.stream == self.stream)
-            and (self.from_s is None or at_s >= self.from_s)
-            and (self.to_s is None or at_s <= self.to_s)
-            and (self.since_ns is None or (item.captured_ns is not None and item.captured_ns >= self.since_ns))
-            and (self.until_ns is None or (item.captured_ns is not None and item.captured_ns < self.until_ns))
-        )
+    @property
+    def filters(self) -> Filters:
+        """Stream and times, as the memory filters by them."""
+        asked: Filters = {}
+        if self.stream:
+            asked["stream = ?"] = self.stream
+        if self.from_s is not None:
+            asked["pts_ns >= ?"] = self.from_s * 1e9
+        if self.to_s is not None:
+            asked["pts_ns <= ?"] = self.to_s * 1e9
+        if self.since_ns is not None:
+            asked["captured_ns >= ?"] = self.since_ns
+        if self.until_ns is not None:
+            asked["captured_ns < ?"] = self.until_ns
+        return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +97,10 @@ def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: Mod
     for model, group in _by_model(memories, "faces").items():
         one = Demands(**{**{name: getattr(NO_DEMANDS, name) for name in NO_DEMANDS.__slots__}, "one_face": True})
         looks = Photographer(models, model).enrol(rgb, one, str(photo))
-        best: dict[tuple[str, int], tuple[Item, float]] = {}
+        best: dict[tuple[Any, ...], tuple[Item, float]] = {}
         for vector in looks:  # the photo itself, and coarser copies that are more like small faces
             for item, score in _nearest(group, "faces", vector, wanted):
-                key = (item.stream, item.pts_ns * 10_000 + int(item.box[0] if item.box else 0))
+                key = (item.stream, item.pts_ns, item.box)
                 if key not in best or best[key][1] < score:
                     best[key] = (item, score)
         found += best.values()
@@ -98,13 +112,7 @@ def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted:
     words = text.split()
     if not words:
         raise PluginError("--text is empty; give a word or more")
-    found = [
-        Hit(item=item, score=None, start_ns=item.pts_ns, end_ns=item.pts_ns)
-        for memory in memories
-        for item in memory.labelled(words, wanted.limit * _SPREAD)
-        if wanted.takes(item)
-    ]
-    hits = _joined(found, wanted.together_s)
+    hits = _joined([hit for memory in memories for hit in _labelled(memory, words, wanted)], wanted.together_s)
     if events is not None:
         hits += _events(events, text, wanted)
     hits.sort(key=lambda hit: (hit.item.stream, hit.start_ns))
@@ -161,16 +169,45 @@ def _nearest(memories: Sequence[Memory], kind: Kind, vector: F32, wanted: Wanted
                 f"{memory.folder} keeps {kind} with {index.dim} values, the question has {len(vector)}; is the net "
                 "named under `remember` the one that made them?"
             )
-        rows, cosine = index.query(vector, wanted.limit * _SPREAD)
-        items = memory.items(kind, rows.tolist())
-        for row, score in zip(rows.tolist(), cosine.tolist(), strict=True):
-            if row in items and score >= wanted.least and wanted.takes(items[row]):
-                found.append((items[row], score))
+        found += nearest_items(memory, index, vector, kind, wanted)
     return found
 
 
+def nearest_items(
+    memory: Memory, index: VectorIndex, vector: F32, kind: Kind, wanted: Wanted
+) -> list[tuple[Item, float]]:
+    """The nearest of one memory: as many more are asked for as are needed for the hits wanted."""
+    allowed = memory.matching(kind, wanted.filters) if wanted.filters else None
+    most = len(index) if allowed is not None else min(len(index), _MOST)
+    count = wanted.limit * _SPREAD
+    while True:
+        rows, cosine = index.query(vector, min(count, most))
+        good = cosine >= wanted.least
+        if allowed is not None:
+            good &= np.isin(rows, allowed)
+        items = memory.items(kind, rows[good].tolist()[:_MOST])
+        scores = dict(zip(rows.tolist(), cosine.tolist(), strict=True))
+        found = [(item, scores[row]) for row, item in items.items()]
+        if count >= most or cosine[-1] < wanted.least or len(grouped(found, wanted)) >= wanted.limit:
+            return found
+        count *= _GROWTH
+
+
+def _labelled(memory: Memory, words: Sequence[str], wanted: Wanted) -> list[Hit]:
+    count = min(wanted.limit * _SPREAD, _MOST)
+    while True:
+        items = memory.labelled(words, wanted.filters, count)
+        hits = [Hit(item=item, score=None, start_ns=item.pts_ns, end_ns=item.pts_ns) for item in items]
+        if len(items) < count or count == _MOST or len(_joined(hits, wanted.together_s)) >= wanted.limit:
+            return hits
+        count = min(count * _GROWTH, _MOST)
+
+
 def _events(database: Path, text: str, wanted: Wanted) -> list[Hit]:
-    query = Query(text=text, stream=wanted.stream, from_s=wanted.from_s, to_s=wanted.to_s, limit=wanted.limit)
+    query = Query(
+        text=text, stream=wanted.stream, from_s=wanted.from_s, to_s=wanted.to_s, since=_utc(wanted.since_ns),
+        until=_utc(wanted.until_ns), limit=wanted.limit,
+    )  # fmt: skip
     hits = []
     for found in search(database, query):
         data = found.record["data"]
@@ -178,6 +215,7 @@ def _events(database: Path, text: str, wanted: Wanted) -> list[Hit]:
         label = str(data.get("text") or " ".join(str(data[k]) for k in ("label", "zone", "line") if k in data))
         item = Item(
             kind="frames", stream=data["stream"], pts_ns=start_ns, frame=data["frame"],
+            captured_ns=None if data["captured"] is None else utc_ns(data["captured"]),
             label=f"{found.record['type']}: {label}", thumbnail=next(iter(found.pictures.values()), None),
         )  # fmt: skip
         end_ns = start_ns if data["end_s"] is None else round(data["end_s"] * 1e9)
@@ -185,4 +223,18 @@ def _events(database: Path, text: str, wanted: Wanted) -> list[Hit]:
     return hits
 
 
-__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped"]
+def utc_ns(text: str) -> int:
+    """Nanoseconds since 1970 of an ISO time, which is UTC where it names no other zone; `ValueError` for another text.
+
+    >>> utc_ns("1970-01-01T00:00:01.5")
+    1500000000
+    """
+    when = datetime.fromisoformat(text)
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _utc(time_ns: int | None) -> str:
+    return "" if time_ns is None else utc_text(time_ns)
+
+
+__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped", "nearest_items", "utc_ns"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from streamproc import (
     Detections,
@@ -29,9 +28,11 @@ from streamproc import (
     seconds,
 )
 from streamproc.geometry import iou
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.search.memory import Item, Kind, Memory
 from streamproc_plugins.search.results import Embedding
 from streamproc_plugins.search.thumbnails import thumbnail
+from streamproc_plugins.storage import checked_folder, folder_of
 from streamproc_plugins.tracking import Embeddings
 
 F32 = NDArray[np.float32]
@@ -40,6 +41,8 @@ VERSION = 1
 _SAME = 0.5
 """IoU from which a track is the detection's"""
 _EXPIRE_EVERY_S = 600.0
+_MOST_LAST = 1000
+"""tracks and faces of which what was kept last is remembered"""
 
 
 class RememberOptions(Options):
@@ -60,6 +63,11 @@ class RememberOptions(Options):
         None, gt=0, description="real time after which an item is forgotten, also on disk; left out: never"
     )
 
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        return checked_folder(path)
+
 
 class Remember(StreamPlugin[RememberOptions]):
     """Keeps embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
@@ -73,9 +81,8 @@ class Remember(StreamPlugin[RememberOptions]):
 
     def open(self, context: PluginContext) -> None:
         """Open or make the folder; `PluginError` where it is in use or of another version."""
-        name = re.sub(r"[^\w.-]+", "_", context.stream.name).lstrip(".") or "stream"
         self._stream = context.stream
-        self._memory = Memory(Path(self.options.path.replace("{stream}", name)))
+        self._memory = Memory(folder_of(self.options.path, context.stream.name))
         self._fresh = True
         self._kept: dict[str, tuple[int, F32]] = {}
         self._next_expiry_s = 0.0
@@ -109,7 +116,7 @@ class Remember(StreamPlugin[RememberOptions]):
 
     def state(self) -> dict[str, Any]:
         """How much is kept, and what was kept last, as JSON values."""
-        last = {key: [at, values.astype(np.float64).tolist()] for key, (at, values) in self._kept.items()}
+        last = {key: [at, pack(values)] for key, (at, values) in self._kept.items()}
         return {"version": VERSION, "rows": self._memory.rows(), "last": last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -120,7 +127,7 @@ class Remember(StreamPlugin[RememberOptions]):
                 "start without the stored state"
             )
         self._memory.back_to(state["rows"], self._stream.identity)
-        self._kept = {key: (at, np.array(values, np.float32)) for key, (at, values) in state["last"].items()}
+        self._kept = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
         self._fresh = False
 
     def _begin(self) -> None:
@@ -165,12 +172,16 @@ class Remember(StreamPlugin[RememberOptions]):
         if last is not None and now_ns - last[0] < self.options.every:
             return False
         if last is not None and len(last[1]) == len(values) and float(last[1] @ values) >= self.options.alike:
-            self._kept[key] = (now_ns, last[1])
+            self._keep_last(key, now_ns, last[1])
             return False
-        self._kept[key] = (now_ns, values)
-        while len(self._kept) > 1000:  # tracks that are long gone
-            del self._kept[next(iter(self._kept))]
+        self._keep_last(key, now_ns, values)
         return True
+
+    def _keep_last(self, key: str, now_ns: int, values: F32) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = (now_ns, values)  # the last one now: the first ones are tracks that are long gone
+        while len(self._kept) > _MOST_LAST:
+            del self._kept[next(iter(self._kept))]
 
     def _item(
         self, kind: Kind, frame: Frame, box: tuple[float, ...], label: str = "", track_id: int | None = None

@@ -7,25 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc_plugins.jpeg import to_jpeg
+
 _MARGIN = 0.1
 _QUALITY = 80
 
 
 def thumbnail(rgb: NDArray[np.uint8], box: Sequence[float], longer_side: int) -> bytes:
     """JPEG of what is in a box xyxy of a picture (h, w, 3) and a little around it, its longer side at most so large."""
-    import cv2
-
     height, width = rgb.shape[:2]
     left, top, right, bottom = box
     room = (_MARGIN * (right - left), _MARGIN * (bottom - top))
     x0, x1 = max(int(left - room[0]), 0), min(int(np.ceil(right + room[0])), width)
     y0, y1 = max(int(top - room[1]), 0), min(int(np.ceil(bottom + room[1])), height)
     part = rgb[min(y0, height - 1) : max(y1, y0 + 1), min(x0, width - 1) : max(x1, x0 + 1)]
-    scale = min(longer_side / max(part.shape[:2]), 1.0)
-    size = (max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1))
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return bytes(data.tobytes())
+    return to_jpeg(part, longer_side, _QUALITY)
 
 
 __all__ = ["thumbnail"]

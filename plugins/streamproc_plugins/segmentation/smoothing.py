@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,6 +21,7 @@ from streamproc import (
     StreamPlugin,
     TimeReason,
 )
+from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.segmentation.options import SmoothingOptions
 from streamproc_plugins.segmentation.running import Running, begun, blended, carried, shown, small_grid, weight_of
 
@@ -91,12 +90,11 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         """The memory as JSON values."""
         running = self._running
         kept = None if running is None else {
-            "classes": list(running.classes), "scores": _packed(running.scores), "chosen": _packed(running.chosen),
+            "classes": list(running.classes), "scores": pack(running.scores), "chosen": pack(running.chosen),
         }  # fmt: skip
         return {
             "version": VERSION,
             "running": kept,
-            "grid": None if running is None else list(running.chosen.shape),
             "hw": list(self._hw),
             "labels": list(self._labels),
             "before_ns": self._before_ns,
@@ -111,15 +109,15 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
                 f"the state of segmentation_smoothing has version {state.get('version')!r}, expected {VERSION}; start "
                 "without the stored state"
             )
-        kept, grid = state["running"], state["grid"]
+        kept = state["running"]
         self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
         self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
         self._running = None
         if kept is not None:
             self._running = Running(
                 classes=tuple(kept["classes"]),
-                scores=_unpacked(kept["scores"], (*grid, len(kept["classes"]))),
-                chosen=_unpacked(kept["chosen"], tuple(grid)),
+                scores=unpack(kept["scores"]),
+                chosen=unpack(kept["chosen"]),
             )
 
     def _forget(self) -> None:
@@ -147,14 +145,6 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
             weight = weight_of(elapsed_ns, options.time_constant)
             self._running = blended(moved[0], found.class_map, weight, moved[1], options.hysteresis)
         self._hw, self._labels, self._told_ns = hw, found.labels, now_ns
-
-
-def _packed(values: NDArray[np.uint8]) -> str:
-    return base64.b64encode(zlib.compress(values.tobytes(), 1)).decode("ascii")
-
-
-def _unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(shape).copy()
 
 
 __all__ = ["SegmentationSmoothing"]

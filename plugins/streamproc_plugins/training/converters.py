@@ -45,8 +45,7 @@ def to_litert(path: Path, entry: ModelEntry, to: To, inputs: Inputs) -> bytes:
             warnings.simplefilter("ignore", UserWarning)
             return bytes(converter.convert())
     except Exception as error:  # the converter's errors have no class of their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise TrainingError(f"{entry.name} can't be turned into {to}: {reason}") from error
+        raise TrainingError(f"{entry.name} can't be turned into {to}: {_first_line(error)}") from error
 
 
 def _signature(tf: Any, path: Path, entry: ModelEntry, shape: tuple[int, ...]) -> Any:
@@ -94,8 +93,12 @@ def to_onnx(path: Path, to: To, inputs: Inputs) -> bytes:
                     weight_type=quantization.QuantType.QInt8,
                 )
         except Exception as error:  # likewise
-            raise TrainingError(f"{path.name} can't be turned into {to}: {str(error).splitlines()[0]}") from error
+            raise TrainingError(f"{path.name} can't be turned into {to}: {_first_line(error)}") from error
         return target.read_bytes()
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), repr(error)).strip()
 
 
 def _opset(path: Path) -> int:

@@ -6,11 +6,12 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +178,7 @@ def read_segments(path: Path) -> Dataset:
 def read_rows(path: Path, column: str = "label") -> list[Sample]:
     """The rows of such a CSV; the label stands in another `column` where it is named."""
     samples, wrong = [], []
-    with path.open(encoding="utf-8-sig", newline="") as source:
+    with _opened(path) as source:
         reader = csv.DictReader(source)
         if not {"path", column} <= set(reader.fieldnames or ()):
             columns = ", ".join(reader.fieldnames or ()) or "none"
@@ -191,6 +192,18 @@ def read_rows(path: Path, column: str = "label") -> list[Sample]:
         more = f"\n  ... and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise TrainingError("\n".join([f"{len(wrong)} lines are wrong:", *wrong[:10]]) + more)
     return samples
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """A CSV for reading; `TrainingError` where it can't be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as source:
+            yield source
+    except OSError as error:
+        raise TrainingError(f"{path} can't be read ({error.strerror}); give a folder or a CSV") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"{path} is no CSV in UTF-8: {error}; save it as such") from None
 
 
 def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
@@ -224,11 +237,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-def on_side(samples: Iterable[Sample], side: Side) -> tuple[Sample, ...]:
-    """The same, all for one side."""
-    return tuple(replace(sample, side=side) for sample in samples)
-
-
 __all__ = [
     "CLIP_SUFFIXES",
     "Dataset",
@@ -237,7 +245,6 @@ __all__ = [
     "Side",
     "TrainingError",
     "groups_of",
-    "on_side",
     "read_folder",
     "read_rows",
     "read_segments",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,14 +103,8 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
         draft.replace(path)
 
 
-def labels_text(labels: Sequence[str]) -> str:
-    """The first few for a sentence."""
-    return ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
-
-
 __all__ = [
     "Target",
-    "labels_text",
     "model_name",
     "prepare_folder",
     "save_bytes",

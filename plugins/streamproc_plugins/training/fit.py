@@ -6,7 +6,7 @@ Written for any net and any batches (x, y, weight), so that labels and captions 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -179,13 +179,6 @@ def _check(loss: float, number: int, what: str) -> None:
         )
 
 
-def logits_of(model: Any, inputs: Iterable[Any]) -> Any:
-    """What a net says of batches (N, ...), float32 (all, C)."""
-    import numpy as np
-
-    return np.concatenate([np.asarray(model.predict_on_batch(x), np.float32) for x in inputs])
-
-
 def cross_entropy(logits: Any, ids: Any) -> float:
     """Mean of -log softmax at the right class; logits (N, C), ids (N,)."""
     import numpy as np
@@ -205,5 +198,4 @@ __all__ = [
     "compile_net",
     "cross_entropy",
     "fit",
-    "logits_of",
 ]

@@ -98,7 +98,7 @@ def read_captions(path: Path, pictures: Path) -> tuple[Captioned, ...]:
         content = json.loads(path.read_text(encoding="utf-8"))
         names = {item["id"]: item["file_name"] for item in content["images"]}
         notes = [(item["image_id"], str(item["caption"]).strip()) for item in content["annotations"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path} isn't COCO's caption JSON ({error!r}); expected images with id and file_name, annotations with "
             "image_id and caption"

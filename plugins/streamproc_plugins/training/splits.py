@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamproc_plugins.training.data import Dataset, Sample, TrainingError
+from streamproc_plugins.training.data import Dataset, TrainingError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,4 @@ def _made(data: Dataset, validation: Sequence[int]) -> Split:
     return Split(training=training, validation=tuple(sorted(kept)), alone=alone)
 
 
-def groups_on(samples: Sequence[Sample]) -> set[str]:
-    """The groups that occur."""
-    return {sample.group for sample in samples}
-
-
-__all__ = ["Split", "groups_on", "split"]
+__all__ = ["Split", "split"]

@@ -107,7 +107,7 @@ class _LiteRtTail:
         """The tensor of the probabilities."""
         ops = self._schema.BuiltinOperator
         kinds = self._schema.TensorType
-        size, classes = head.weights.shape
+        classes = head.weights.shape[1]
         tensor = self._graph.tensors[features]
         if tensor.type != kinds.FLOAT32:
             real = self._tensor("features", [int(n) for n in tensor.shape])
@@ -119,7 +119,6 @@ class _LiteRtTail:
             ops.FULLY_CONNECTED, [features, weights, bias], self._tensor("logits", [1, classes]),
             (self._schema.BuiltinOptions.FullyConnectedOptions, options),
         )  # fmt: skip
-        del size
         softmax = self._schema.SoftmaxOptionsT()
         softmax.beta = 1.0
         return self._operator(

@@ -142,6 +142,18 @@ class VectorIndex:
         best = np.lexsort((ids, -cosine))[:k]
         return ids[best], np.clip(cosine[best], -1, 1).astype(np.float32)
 
+    def known_ids(self) -> list[int]:
+        """Every id that stands for a vector, rising."""
+        with self._mutex:
+            parts = [segment.ids[: segment.count] for segment in self._segments.values()]
+        return [int(item) for item in np.unique(np.concatenate([np.zeros(0, np.int64), *parts])) if item != DEAD]
+
+    def oldest_ns(self) -> int | None:
+        """The least time of the vectors that are there; None without any."""
+        with self._mutex:
+            parts = [segment.times_ns[segment.ids != DEAD] for segment in self._segments.values()]
+        return min((int(times.min()) for times in parts if len(times)), default=None)
+
     def vectors_of(self, item: int) -> tuple[F32, NDArray[np.int64]]:
         """Vectors (N, D) and times int64 (N,) of one id, in the order in which they were added."""
         with self._mutex:
@@ -352,18 +364,13 @@ class VectorIndex:
             self._drop_shard(number, due=(number + 1) * self._size + self._size // 2)
             assert segment.vectors is not None
             segment.ids[keep:], segment.vectors[keep:], segment.count = DEAD, 0, keep
-        if self._files is not None and file_of(self._folder, number).is_file():
+        if self._files is not None and self.folder is not None and file_of(self.folder, number).is_file():
             if count >= 0:  # an empty file still says how many rows there are
                 self._files.cut(number, count)
             else:
                 self._files.delete(number)
         if count < 0:
             del self._segments[number]
-
-    @property
-    def _folder(self) -> Path:
-        assert self.folder is not None
-        return self.folder
 
     def _save_plan(self) -> None:
         if self.folder is not None:

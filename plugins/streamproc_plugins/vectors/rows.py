@@ -114,16 +114,23 @@ class RowFiles:
         return np.asarray(~(np.abs(length - 1) <= _UNIT) & (rows["id"] != DEAD))
 
     def append(self, number: int, ids: NDArray[np.int64], times_ns: NDArray[np.int64], vectors: F32) -> None:
-        """Rows behind those of the segment's file, in one write."""
+        """Rows behind those of the segment's file; all of them, or `PluginError` and none."""
         rows = np.empty(len(ids), self._type)
         rows["id"], rows["time"], rows["vector"] = ids, times_ns, vectors
         if self._open is None or self._open[0] != number:
             self.close()
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._open = (number, os.open(file_of(self._folder, number), flags, 0o600))
-        data = memoryview(rows.tobytes())
-        while data:
-            data = data[os.write(self._open[1], data) :]
+        handle = self._open[1]
+        before, data = os.fstat(handle).st_size, memoryview(rows.tobytes())
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+        except OSError as error:
+            os.ftruncate(handle, before)  # half a row would put all that follow out of place
+            raise PluginError(
+                f"{file_of(self._folder, number)} can't be written ({error.strerror}); check the space left on the disk"
+            ) from None
 
     def wipe(self, number: int, rows: Iterable[int]) -> None:
         """Overwrite rows with zeros, their ids first, so that a crash in between is seen and mended."""
