@@ -180,7 +180,7 @@ def summarize(report: RunReport) -> None:
     heads = [f"{bucket.replace('_', ' ')}#" for bucket in shown]
     show(table("stream", "time#", "seen#", *heads, "p95 latency s#", rows=rows))
     if report.events:
-        show(table("stream", "event", "count#", rows=[(*key, count) for key, count in report.events.items()]))
+        show(table("stream", "event", "records#", rows=[(*key, count) for key, count in report.events.items()]))
     for line in troubles(report):
         say(line)
 

@@ -63,6 +63,9 @@ def _resolve(reading: Reading, registry: Registry) -> Plan:
     return plan
 
 
+_TAGS = ("function-", "literal[", "constrained-", "list[", "tuple[", "dict[", "nullable[", "is-instance[", "lax-or-")
+
+
 def _what_is_right(values: dict[str, Any]) -> Document | None:
     """The document without what is wrong in it, so that names and options can be checked in the same go."""
     values = copy.deepcopy(values)
@@ -312,7 +315,7 @@ def _issue(model: type[BaseModel], mistake: Any, keys: Keys, reading: Reading) -
 
 def _is_tag(part: str | int) -> bool:
     """Whether pydantic put this part in for a branch of a union or a key: it doesn't stand in the file."""
-    return isinstance(part, str) and "[" in part
+    return isinstance(part, str) and (part == "[key]" or part.startswith(_TAGS))
 
 
 def _fields_at(model: type[BaseModel], loc: Keys) -> list[str]:

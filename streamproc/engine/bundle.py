@@ -11,6 +11,7 @@ import platform
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,10 @@ _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-ed
 
 def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> Path:
     """Keep what a failing call of `step` got; the path of the bundle, or whatever is raised when it can't be kept."""
-    name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}.zip"
+    # failures of another kind, or of another plugin of this name, keep a bundle of their own
+    made_by = f"{type(step.plugin).__module__}:{type(step.plugin).__qualname__}"
+    kind = blake2b(f"{made_by}\0{outcome.error}".encode(), digest_size=4)
+    name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}-{kind.hexdigest()}.zip"
     path = folder / name
     half = path.with_suffix(".part")
     try:

@@ -90,6 +90,16 @@ class Outbox:
             except sqlite3.Error as error:
                 raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
 
+    def waiting(self) -> dict[str, int]:
+        """How many events wait, by the key of their sink."""
+        with self._lock:
+            try:
+                return dict(
+                    self._db.execute("SELECT sink, count(*) FROM outbox GROUP BY sink ORDER BY sink").fetchall()
+                )
+            except sqlite3.Error as error:
+                raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

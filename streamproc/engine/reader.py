@@ -43,6 +43,7 @@ class SourceRun:
         self.reconnects = 0
         self.info: InputInfo | None = None
         self.frames_read = 0
+        self._undecodable = 0
         self._busy_with = ""
         self._hall = hall
         self._source: AnySource = plan.source(plan.source_options)
@@ -201,6 +202,11 @@ class SourceRun:
 
     def _count(self, reason: str) -> None:
         self.ledger.book("undecodable", reason)
+        self._undecodable += 1
+        if self._undecodable in (1, 10, 100) or self._undecodable % 1000 == 0:
+            log.warning(
+                "a frame can't be decoded stream=%s reason=%s total=%d", self.plan.name, reason, self._undecodable
+            )
 
     def _take(self, shot: Shot, info: InputInfo, following_ns: int | None) -> None:
         if shot.picture.width < 1 or shot.picture.height < 1:

@@ -75,6 +75,8 @@ class RunReport:
     stopped: str = ""
     """why the run was ended early"""
     outbox_error: str = ""
+    stranded: Mapping[str, int] = field(default_factory=dict)
+    """by sink name: events of earlier runs that wait for a sink that this run hasn't, or has with other options"""
     abandoned: tuple[str, ...] = ()
     """what the threads are stuck in that were given up: a plugin, a source, a sink"""
 

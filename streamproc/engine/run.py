@@ -21,7 +21,7 @@ from streamproc.engine.report import PluginReport, RunReport, SinkReport, Stream
 from streamproc.engine.services import Services
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer
+from streamproc.engine.writers import Writer, outbox_key
 from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
@@ -49,6 +49,7 @@ class Engine:
         self._stop_reason = ""
         self._outbox: Outbox | None = None
         self._outbox_error = ""
+        self._stranded: dict[str, int] = {}
         self._store: CheckpointStore | None = None
         self._made = threading.Lock()
         self.watch = Watch()
@@ -127,6 +128,7 @@ class Engine:
             interrupted=self._interrupted,
             stopped=self._stop_reason,
             outbox_error=self._outbox_error,
+            stranded=self._stranded,
             abandoned=tuple(self.watch.left),
         )
 
@@ -211,6 +213,21 @@ class Engine:
             drain_s=self.plan.runtime.drain_ns / 1e9,
         )
 
+    def _find_stranded(self) -> None:
+        """Events that earlier runs left for sinks which this run doesn't have: somebody has to be told of them."""
+        if self._outbox_error or not self.outbox_exists():
+            return
+        ours = {outbox_key(sink) for sink in self.plan.sinks}
+        try:
+            waiting = self.outbox().waiting()
+        except OutboxError as error:
+            self.outbox_failed(error)
+            return
+        for key, count in waiting.items():
+            if key not in ours:
+                name = key.partition("@")[0]
+                self._stranded[name] = self._stranded.get(name, 0) + count
+
     def _guard(self) -> None:
         while not self._finished.wait(_WATCH_EVERY_S):
             self.watch.check(time.monotonic(), self._stopped_at)
@@ -221,6 +238,7 @@ class Engine:
             writer.close(self.plan.runtime.drain_ns / 1e9)
         for writer in self._writers.values():
             writer.join()
+        self._find_stranded()
         self._finished.set()
         guard.join()
         for kept in (self._outbox, self._store):

@@ -15,6 +15,8 @@ def troubles(report: RunReport) -> list[str]:
                 lines.append(f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}")
             elif failed:
                 lines.append(f"plugin {plugin.name} of {stream.name} failed at {failed} frames")
+        if lost := stream.ledger.total("undecodable"):
+            lines.append(f"{lost} frames of {stream.name} could not be decoded; what they showed is missing")
         if stream.mended:
             kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
             lines.append(f"time stamps of {stream.name} were mended: {kinds}")
@@ -25,6 +27,11 @@ def troubles(report: RunReport) -> list[str]:
             lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
+    lines += [
+        f"{count} events of earlier runs wait in the outbox for another sink {name!r} (one with other options, or no "
+        "such sink here); run with that one again to deliver them"
+        for name, count in report.stranded.items()
+    ]
     lines += [f"{what} never came back and was left behind" for what in report.abandoned]
     if report.stopped:
         lines.append(f"the run was stopped: {report.stopped}")

@@ -17,6 +17,7 @@ from streamproc.engine import Engine, RunReport
 from streamproc.engine.outbox import Outbox
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
+from streamproc.report.troubles import troubles
 from streamproc.sink import EventSink, FrameSink, SinkContext
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import HANG, Tell
@@ -257,3 +258,17 @@ def test_every_event_reaches_a_good_sink_once_and_in_order(tmp_path: Path) -> No
     assert len(notes(one).got) == len(set(notes(one).got)) == 1501
     assert notes(two).got == notes(one).got
     assert json.dumps([sink.delivered for sink in report.sinks]) == "[1501, 1501]"
+
+
+def test_events_that_wait_for_another_sink_are_told_of_in_every_run(tmp_path: Path) -> None:
+    """Whoever follows the advice and names another path must hear of what the first one left."""
+    box = Outbox(tmp_path / "outbox.sqlite")
+    (frame,) = make_frames(1)
+    box.add("log@elsewhere", [(1, Event.instant(frame, "image.dark"))])
+    box.close()
+    plan = make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path)
+    for _ in range(2):
+        report = Engine(plan).run()
+        assert report.stranded == {"log": 1}
+        (line,) = troubles(report)
+        assert line.startswith("1 events of earlier runs wait in the outbox for another sink 'log'")

@@ -250,3 +250,20 @@ def test_two_that_would_write_one_file_are_refused() -> None:
     assert any("video of stream b writes out.mp4, and so does video of stream a" in line for line in told), told
     assert any("sink y writes" in line and "so does sink x" in line for line in told), told
     assert len(load_text(text.replace("out.mp4", "'{stream}.mp4'").replace("./o/", "./p/")).streams) == 2
+
+
+def test_a_stream_name_that_is_wrong_hides_no_other_mistake() -> None:
+    text = """
+version: 1
+streams:
+  "b[ad]": {source: {type: synthetic}}
+  good: {source: {type: synthetic}, rate: fast, sinks: [lost]}
+sinks: {}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    told = str(caught.value)
+    assert "b[ad]" in told
+    assert ":5:" in told
+    assert "streams.good.rate" in told
+    assert "no sink 'lost'" in told

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,10 @@ from streamproc.models import edits
 from streamproc.models.entries import ModelEntry
 from streamproc.models.net import Array, Net, Tensor
 from streamproc.models.runtimes import Job
+
+_GREETING = b"INFO: Created TensorFlow Lite"
+_greeting = threading.Lock()
+_greeted = False
 
 
 class LiteRtNet(Net):
@@ -36,8 +44,9 @@ class LiteRtNet(Net):
         if found is None:
             from ai_edge_litert.interpreter import Interpreter
 
-            found = Interpreter(model_content=self._model, num_threads=self._threads)
-            found.allocate_tensors()
+            with _without_greeting():
+                found = Interpreter(model_content=self._model, num_threads=self._threads)
+                found.allocate_tensors()
             self._local.interpreter = found
         return found
 
@@ -58,6 +67,33 @@ class LiteRtNet(Net):
             interpreter.resize_tensor_input(self._in[name], list(shape))
         interpreter.allocate_tensors()
         self._local.shapes = shapes
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """LiteRT tells on stderr, once a process, that it made a delegate: not what belongs between JSON log lines.
+
+    Whatever else was written meanwhile is passed on.
+    """
+    global _greeted  # noqa: PLW0603 - once a process
+    if _greeted:
+        yield
+        return
+    with _greeting:
+        _greeted = True
+        sys.stderr.flush()
+        kept = os.dup(2)
+        with tempfile.TemporaryFile() as caught:
+            os.dup2(caught.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+                caught.seek(0)
+                for line in caught:
+                    if not line.startswith(_GREETING):
+                        os.write(2, line)
 
 
 def _signature(interpreter: Any) -> tuple[dict[int, str], dict[int, str]]:
