@@ -13,10 +13,9 @@ BATCH = 32
 
 
 def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: float = 1.0, rate: float = 2e-3) -> float:
-    """Train with Adam on generated clips until an epoch's running accuracy reaches `stop_at`; gives the last one."""
+    """Train with Adam on generated clips until clips that it never saw are right by `stop_at`; gives that accuracy."""
     import keras
 
-    keras.utils.set_random_seed(7)
     seen = 0.0
     model.compile(
         keras.optimizers.Adam(rate, clipnorm=1.0),
@@ -25,16 +24,16 @@ def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: floa
     )
     for epoch in range(epochs):
         rgb, flow, label = make(task, clips, seed=epoch)
-        history = model.fit(_inputs(model, rgb, flow), label, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
-        seen = float(history.history["accuracy"][-1])
+        model.fit(_inputs(model, rgb, flow), label, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
+        seen = accuracy(model, task, clips=128, seed=20_000)
         if seen >= stop_at:
             break
     return seen
 
 
-def accuracy(model: Any, task: str, clips: int = 256) -> float:
+def accuracy(model: Any, task: str, clips: int = 256, seed: int = 10_000) -> float:
     """Part of fresh clips that the model gets right."""
-    rgb, flow, label = make(task, clips, seed=10_000)
+    rgb, flow, label = make(task, clips, seed=seed)
     logits = np.asarray(model.predict(_inputs(model, rgb, flow), batch_size=64, verbose=0))
     return float((logits.argmax(axis=1) == label).mean())
 

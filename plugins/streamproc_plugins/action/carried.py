@@ -17,10 +17,14 @@ State = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteppingNet:
-    """A streaming net: picture and states in, scores and new states out (MoViNets: Kondratyuk et al., CVPR 2021)."""
+    """A streaming net: picture and states in, scores and new states out (MoViNets: Kondratyuk et al., CVPR 2021).
+
+    In place of the picture it may take a vector of features, that of `embed`.
+    """
 
     net: Net
-    spec: InputSpec
+    spec: InputSpec | None
+    """of the picture; None where it takes features"""
     picture: Tensor
     scores: Tensor
     states: tuple[tuple[Tensor, Tensor], ...]
@@ -34,7 +38,9 @@ class SteppingNet:
         else inputs behind the picture and outputs behind the scores belong together in their order, shapes being equal.
         """
         spec = net.entry.input
-        if spec is None or spec.layout == "NCHW" or (spec.frames or 1) != 1:
+        if spec is None:
+            return cls._of_features(net)
+        if spec.layout == "NCHW" or (spec.frames or 1) != 1:
             raise ModelError(
                 f"{net.entry.name} must be declared with an input of one picture: layout NHWC, or NDHWC with 1 frame"
             )
@@ -51,6 +57,21 @@ class SteppingNet:
             )
         return cls(net=net, spec=spec, picture=picture, scores=scores, states=tuple(pairs))
 
+    @classmethod
+    def _of_features(cls, net: Net) -> SteppingNet:
+        """The first input is the vector, the first output the scores; the rest are states in their order."""
+        vector, *states = net.inputs
+        pairs = _by_place(states, net.outputs)
+        fits = vector.fits((1, None)) and net.outputs[0].fits((1, len(net.labels)))
+        if not fits or not states or len(pairs) != len(states):
+            raise ModelError(
+                f"{net.entry.name} names no input in its manifest and is no streaming net over features with "
+                f"{len(net.labels)} labels: it takes {'; '.join(map(str, net.inputs))} and gives "
+                f"{'; '.join(map(str, net.outputs))}; expected features (1, D), states, and scores (1, "
+                f"{len(net.labels)}) with the states' next values"
+            )
+        return cls(net=net, spec=None, picture=vector, scores=net.outputs[0], states=tuple(pairs))
+
     def fresh(self) -> State:
         """States before the first picture: zeros."""
         return {
@@ -58,11 +79,14 @@ class SteppingNet:
             for tensor, _ in self.states
         }
 
-    def step(self, rgb: NDArray[np.uint8], state: State) -> tuple[NDArray[Any], State]:
-        """What the net says after this picture (uint8 (h, w, 3), of its size), and its new state."""
-        blob = to_input(rgb, self.spec.model_copy(update={"layout": "NHWC"}))
-        given = {self.picture.name: blob if len(self.picture.shape) == 4 else blob[:, None], **state}
-        outputs = self.net.run(given)
+    def step(self, seen: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
+        """What the net says after this picture (uint8 (h, w, 3), of its size) or features (D,), and its new state."""
+        if self.spec is None:
+            blob = np.asarray(seen[None], np.float32)
+        else:
+            blob = to_input(seen, self.spec.model_copy(update={"layout": "NHWC"}))
+            blob = blob if len(self.picture.shape) == 4 else blob[:, None]
+        outputs = self.net.run({self.picture.name: blob, **state})
         after = {before.name: outputs[now.name].reshape(state[before.name].shape) for before, now in self.states}
         return outputs[self.scores.name], after
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamproc import (
     Classification,
     Duration,
     Field,
     Frame,
+    MissingInput,
+    ModelError,
     Moment,
     Output,
     PluginContext,
@@ -26,6 +29,7 @@ from streamproc_plugins.action.carried import State, SteppingNet
 from streamproc_plugins.action.options import NetOptions, Region
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
 from streamproc_plugins.packing import pack, unpack
+from streamproc_plugins.search.results import Embedding
 from streamproc_plugins.shots.results import Shot
 
 _STATE = 1
@@ -46,11 +50,12 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
     """Says after each picture what is going on, by a net that carries its state along the stream.
 
     For streaming nets (MoViNets, Kondratyuk et al., CVPR 2021) and CNN + LSTM (Donahue et al., CVPR 2015): each picture
-    costs one step, however long the net looks back. It begins anew at gaps and, with `shots` before it, at cuts.
+    costs one step, however long the net looks back. It begins anew at gaps and, with `shots` before it, at cuts. A net
+    over features (Ng et al., Beyond Short Snippets, CVPR 2015) takes those of `embed`, which others share.
     """
 
     pixels = True
-    uses = (Shot,)
+    uses = (Shot, Embedding)
     gives = (Classification,)
 
     def open(self, context: PluginContext) -> None:
@@ -72,7 +77,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
             self._begin_anew()
         self._shot = self._shot if shot is None else shot.number
         self._begun_ns = frame.pts_ns if self._begun_ns is None else self._begun_ns
-        output, self._carried = self._net.step(self._picture(frame), self._carried)
+        output, self._carried = self._net.step(self._seen(frame, past), self._carried)
         self._last_ns = frame.pts_ns
         scores = scores_of(self._net.net, output, self._activation, self._net.scores)
         if frame.pts_ns - self._begun_ns < self.options.warm_up:
@@ -104,12 +109,28 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         self._carried = self._net.fresh()
         self._begun_ns = self._last_ns = None
 
-    def _picture(self, frame: Frame) -> Any:
+    def _seen(self, frame: Frame, past: Results) -> NDArray[Any]:
+        """The picture as the net wants it, or the features that `embed` made of it."""
         spec = self._net.spec
+        if spec is None:
+            return self._features(past)
         if self.options.region is None:
             return frame.resized(spec.width, spec.height)
         left, top, right, bottom = window_of(self.options.region, frame.width, frame.height)
         return resize(np.ascontiguousarray(frame.rgb[top:bottom, left:right]), spec.width, spec.height)
+
+    def _features(self, past: Results) -> NDArray[np.float32]:
+        found, net = past.get(Embedding), self._net.net
+        if found is None:
+            raise MissingInput(
+                f"{net.entry.name} takes features, and no plugin before it gave any; put `embed` before it"
+            )
+        if not self._net.picture.fits((1, len(found.values))):
+            raise ModelError(
+                f"{net.entry.name} takes {self._net.picture}, `embed` gave {len(found.values)} values of "
+                f"{found.model}; let it use the net that it was trained over"
+            )
+        return found.values
 
 
 __all__ = ["ActionStream", "ActionStreamOptions"]

@@ -198,7 +198,9 @@ def _fit(
             log.scalars(values.pop("number"), values)
 
         watch = Watch(batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out))
-        return fit(captioner.model, feed, score, settings.course.fit, watch)
+        history = fit(captioner.model, feed, score, settings.course.fit, watch)
+    _save(captioner, entry, settings.out)  # once more: an interruption may have come before the best one's file
+    return history
 
 
 def _finish(

@@ -131,6 +131,9 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     clip_rate: Annotated[float, typer.Option("--clip-rate", help="pictures a second of media time")] = 8.0,
     size: Annotated[int, typer.Option("--size", min=8, help="width and height of the input in pixels")] = 112,
     flow: Annotated[bool, typer.Option("--flow", help="a second stream of the net over optical flow")] = False,
+    base: Annotated[
+        str, typer.Option("--base", help="model of the store whose features feature_lstm or feature_mean goes over")
+    ] = "",
     width: Width = 1.0,
     group: Grouping = Group.auto,
     epochs: Epochs = 30,
@@ -147,6 +150,7 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Train a net over space and time on clips: gestures, sports, what happens at a till."""
     from streamproc_plugins.training.clips import ClipSettings, read_clips, train_clips
     from streamproc_plugins.training.export import model_name
+    from streamproc_plugins.training.sequences import train_sequences
 
     course = course_of(epochs, patience, batch, rate, validation, seed, balance, _variation(augment, flip))
     settings = ClipSettings(
@@ -154,7 +158,8 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
         width=width, flow=flow, course=course,
     )  # fmt: skip
     with telling() as teller:
-        outcome = train_clips(read_clips(data, lists, split, group.value), settings, teller)
+        found = read_clips(data, lists, split, group.value)
+        outcome = train_sequences(found, settings, base, teller) if base else train_clips(found, settings, teller)
     _show(outcome, as_json)
 
 

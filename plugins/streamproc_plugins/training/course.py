@@ -110,13 +110,23 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) 
     )
 
 
-def answers(model: Any, feed: Feed) -> NDArray[np.float32]:
+def answers(model: Any, feed: Any) -> NDArray[np.float32]:
     """Logits (N, C) of the samples kept back."""
     return np.concatenate([np.asarray(model.predict_on_batch(batch.x), np.float32) for batch in feed.held_back()])
 
 
-def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, teller: Teller) -> Outcome:
-    """Fit the net and write it: the best so far after each epoch, figures and pictures at the end."""
+def train(
+    model: Any,
+    feed: Any,
+    target: Target,
+    settings: CourseSettings,
+    teller: Teller,
+    export: Callable[[Any], Any] = lambda model: model,
+) -> Outcome:
+    """Fit the net and write it: the best so far after each epoch, figures and pictures at the end.
+
+    feed: as `Feed`. export: makes of the net that is trained the one that is written.
+    """
     compile_net(model, settings.fit)
     started = time.monotonic()
 
@@ -132,9 +142,9 @@ def train(model: Any, feed: Feed, target: Target, settings: CourseSettings, tell
             values = asdict(epoch)
             log.scalars(values.pop("number"), values)
 
-        watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, net))
+        watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, export(net)))
         history = fit(model, feed, score, settings.fit, watch)
-    save_keras(target, model)  # once more: an interruption may have come between the best epoch and its file
+    save_keras(target, export(model))  # once more: an interruption may have come between the best epoch and its file
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
     best = history.epochs[history.best - 1]
     notes = (

@@ -25,7 +25,8 @@ class Target:
     name: str
     task: str
     labels: tuple[str, ...]
-    input: InputSpec
+    input: InputSpec | None
+    """None: it takes no pictures"""
     decode: str
     note: str = ""
     licence: str = "your own"
