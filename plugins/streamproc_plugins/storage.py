@@ -7,20 +7,28 @@ import re
 import tempfile
 from pathlib import Path
 
+from streamproc import PluginError
+
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file (mode 0600): a reader sees the old content or the new, never a part, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file (mode 0600): a reader sees the old content or the new, never a part, also after a power cut.
+
+    Raises `PluginError` where it can't be written.
+    """
     try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as target:
+                target.write(content)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise PluginError(f"{path} can't be written ({error.strerror}); make room, or choose another place") from None
 
 
 def checked_folder(path: str) -> str:

@@ -362,6 +362,9 @@ def test_the_command_answers_as_lines_json_and_a_page(tmp_path: Path) -> None:
     assert text.count("data:image/jpeg;base64,") == 2
     assert "&lt;gate&gt;" in text
     assert not re.search(r'(src|href)="https?:', text)  # one file, nothing from elsewhere
+    assert (tmp_path / "found.html").stat().st_mode & 0o077 == 0  # it may show people
+    refused = command(tmp_path, "--text", "dog", "--html", tmp_path / "found.html" / "in.html")
+    assert "in.html can't be written (File exists); make room, or choose another place" in refused.stderr
     lines = command(tmp_path, "--text", "dog", "--json", "--limit", "1").stdout.splitlines()
     assert [(found["start_s"], found["end_s"], found["seen"]) for found in map(json.loads, lines)] == [(1, 2, 2)]
     assert "Nothing was found." in page("t", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from streamproc import (
     Results,
     Tracks,
 )
-from streamproc.models import InputSpec, Net, prepare
+from streamproc.models import InputSpec, ModelEntry, Net, prepare
 from streamproc_plugins.pose.bottom_up import HEADS, check_finite, check_heads, decode_poses, pose_heads, real_maps
 from streamproc_plugins.pose.matching import owners
 from streamproc_plugins.pose.options import MODELS, PoseOptions
@@ -52,13 +53,7 @@ class Pose(FramePlugin[PoseOptions]):
         """
         options = self.options
         entry = context.models.entry(options.model_name)
-        if entry.decode not in DECODERS[options.mode] or entry.input is None:
-            known = " or ".join(DECODERS[options.mode])
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model for {options.mode} pose; "
-                f"expected one whose decode is {known}, such as {MODELS[options.mode]}"
-            )
-        self._spec: InputSpec = entry.input
+        self._spec = picture_input(entry, DECODERS[options.mode], f"{options.mode} pose", MODELS[options.mode])
         self._net: Net = context.models.load(options.model_name, threads=options.threads)
         self._stride = check_net(self._net, self._spec, entry.decode)
 
@@ -105,6 +100,16 @@ class Pose(FramePlugin[PoseOptions]):
         return within(points, frame.width, frame.height), score
 
 
+def picture_input(entry: ModelEntry, decodes: Sequence[str], purpose: str, usual: str) -> InputSpec:
+    """The input of a model whose decode is one of these; `ModelError` that names a usual one for the purpose."""
+    if entry.decode not in decodes or entry.input is None:
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model for {purpose}; expected one "
+            f"whose decode is {' or '.join(decodes)}, such as {usual}"
+        )
+    return entry.input
+
+
 def check_net(net: Net, spec: InputSpec, decode: str) -> float:
     """The stride of the maps, 0 for a net of one person; `ModelError` naming both shapes where the net doesn't fit."""
     net.expect_picture(spec)
@@ -114,4 +119,4 @@ def check_net(net: Net, spec: InputSpec, decode: str) -> float:
     return check_heads(net, decode)
 
 
-__all__ = ["DECODERS", "NOBODY", "Pose", "check_net"]
+__all__ = ["DECODERS", "NOBODY", "Pose", "check_net", "picture_input"]

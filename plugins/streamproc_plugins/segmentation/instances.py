@@ -13,15 +13,15 @@ from streamproc import (
     Frame,
     FramePlugin,
     MissingInput,
-    ModelError,
     Output,
     PluginContext,
     Result,
     Results,
     Tracks,
 )
-from streamproc.models import InputSpec, Net, prepare
+from streamproc.models import Net, prepare
 from streamproc_plugins.pose.bottom_up import check_heads, decode_poses, real_maps
+from streamproc_plugins.pose.plugin import picture_input
 from streamproc_plugins.pose.top_down import worth_a_look
 from streamproc_plugins.segmentation.classes import check_labels, inner, probability, reading_of
 from streamproc_plugins.segmentation.crops import Grid, crop_masks, window
@@ -52,13 +52,8 @@ class Instances(FramePlugin[InstancesOptions]):
         """
         options = self.options
         entry = context.models.entry(options.model_name)
-        if entry.decode not in DECODERS[options.mode] or entry.input is None:
-            known = " or ".join(DECODERS[options.mode])
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model for instances in the mode "
-                f"{options.mode}; expected one whose decode is {known}, such as {MODELS[options.mode]}"
-            )
-        self._spec: InputSpec = entry.input
+        purpose = f"instances in the mode {options.mode}"
+        self._spec = picture_input(entry, DECODERS[options.mode], purpose, MODELS[options.mode])
         self._net: Net = context.models.load(options.model_name, threads=options.threads)
         self._net.expect_picture(self._spec)
         if options.mode == "people":
