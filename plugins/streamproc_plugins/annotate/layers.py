@@ -135,19 +135,19 @@ def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float
         row += height + 2
 
 
-def draw_captions(canvas: Canvas, texts: Iterable[str]) -> None:
-    """Sentences at the foot of the picture, in the middle."""
+def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
+    """Sentences at the foot of the picture, in the middle; the row above which there is room for more."""
     bottom = canvas.height - 6 * canvas.unit
     for text in texts:
         for line in reversed(wrapped(text, canvas)):
             width, height = canvas.text_size(line)
             bottom -= height
             canvas.tag(line, ((canvas.width - width) / 2, bottom), INK, share=0.65)
+    return bottom
 
 
-def draw_news(canvas: Canvas, news: list[tuple[str, Colour]]) -> None:
-    """What was told lately, the newest lowest, at the lower left."""
-    bottom = canvas.height - 8 * canvas.unit
+def draw_news(canvas: Canvas, news: list[tuple[str, Colour]], bottom: float) -> None:
+    """What was told lately, the newest lowest, at the left above the row `bottom`."""
     for text, colour in reversed(news):
         _, height = canvas.text_size(text)
         bottom -= height + 3 * canvas.unit

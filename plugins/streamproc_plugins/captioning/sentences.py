@@ -149,7 +149,7 @@ _SAYINGS: dict[str, Callable[[Mapping[str, Any], int], str]] = {
     "speed.exceeded": _does("go too fast"),
     "pose.fall": lambda _, count: f"{counted('person', count)} {verb('fall', count)}",
     "pose.lying": lambda _, count: f"{counted('person', count)} {verb('lie', count)} on the ground",
-    "pose.raised_hands": lambda _, count: f"{counted('person', count)} {verb('raise', count)} both hands",
+    "pose.raised_hands": lambda _, count: f"{counted('person', count)} {verb('raise', count)} a hand",
     "face.recognised": _recognised,
     "action.seen": _action,
     "label.seen": lambda fact, _: f"the picture shows {article(first_name(str(fact.get('label', ''))))}",
