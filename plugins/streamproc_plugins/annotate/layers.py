@@ -125,11 +125,11 @@ def draw_masks(canvas: Canvas, found: Detections) -> None:
 
 
 def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float) -> None:
-    """The best label of each classifier, at the upper right."""
+    """The best label of each classifier without its synonyms, at the upper right."""
     for plugin, found in named.items():
         if not found.label:
             continue
-        text = f"{plugin}: {found.label[0]} {float(found.score[0]):.2f}"
+        text = f"{plugin}: {found.label[0].split(',')[0]} {float(found.score[0]):.2f}"
         width, height = canvas.text_size(text)
         canvas.tag(text, (canvas.width - width - 8 * canvas.unit, row), INK, share=0.6)
         row += height + 2
@@ -137,7 +137,7 @@ def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float
 
 def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
     """Sentences at the foot of the picture, in the middle; the row above which there is room for more."""
-    bottom = canvas.height - 6 * canvas.unit
+    bottom: float = canvas.height - 6 * canvas.unit
     for text in texts:
         for line in reversed(wrapped(text, canvas)):
             width, height = canvas.text_size(line)
