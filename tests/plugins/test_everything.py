@@ -49,8 +49,8 @@ def test_most_families_work_in_one_chain(
     report = Engine(plan, models=store, extra=extra).run()
     (stream,) = report.streams
     assert (stream.error, report.exit_code) == ("", 0)
-    assert stream.ledger.seen == 56
-    assert 28 <= stream.ledger.total("processed") <= 32  # every other one, and those that complete a clip of `gestures`
+    # no more than every other one: the clips of `gestures` end on frames that all plugins see
+    assert (stream.ledger.seen, stream.ledger.total("processed")) == (56, 28)
     assert len(stream.plugins) == len(plan.streams[0].chain) == 16
     for plugin in stream.plugins:
         assert plugin.off == ""
@@ -62,5 +62,6 @@ def test_most_families_work_in_one_chain(
     assert gestures & {"Sliding two fingers up", "Sliding two fingers down"}
     (caption, *_) = (event.data["text"] for event in sink.events if event.type == "caption")
     assert "A person raises a hand." in caption
+    assert "The action looks like sliding two fingers" in caption
     with av.open("out/clip.mp4") as video:
         assert len(list(video.decode(video=0))) == 28
