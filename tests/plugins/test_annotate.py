@@ -197,6 +197,51 @@ def test_an_event_stays_for_its_time_of_the_media(tmp_path: Path) -> None:
     assert marks == [True, True, True, True, False, False]
 
 
+class Says(FramePlugin[Options]):
+    """A sentence in every frame, and the event that tells it."""
+
+    gives = (Caption,)
+    text = "a sentence that is so long that it reaches well into the lower left corner of the picture"
+
+    def process(self, frame: Frame, past: Any) -> Any:
+        yield Caption(text=self.text)
+        yield Event.instant(frame, "caption", text=self.text)
+
+
+def last_picture(path: Path, *chain: type[FramePlugin[Options]], **options: Any) -> Image:
+    run_chain([*map(plugin_plan, chain), plugin_plan(Annotate, path=str(path), crf=10, **options)], frames())
+    return read(path)[1][-1]
+
+
+def test_events_stand_above_the_sentences(tmp_path: Path) -> None:
+    layers = ["captions", "events"]
+    words = last_picture(tmp_path / "a.mp4", Says, draw=["captions"])
+    both = last_picture(tmp_path / "b.mp4", Alarm, Says, draw=layers)
+    rows = np.flatnonzero(changed(words).any(axis=1))
+    assert np.abs(both[rows[0] :].astype(int) - words[rows[0] :]).max() < 40
+    above = changed(both)[: rows[0]]
+    assert above[-30:, 5:60].any()
+    # the sentence stands there: its event isn't told a second time
+    assert not changed(last_picture(tmp_path / "c.mp4", Says, draw=layers))[: rows[0]].any()
+
+
+class Seldom(FramePlugin[Options]):
+    """Names the picture in the first frame only."""
+
+    gives = (Classification,)
+
+    def process(self, frame: Frame, past: Any) -> Any:
+        named = Classification(label=("playing",), score=np.ones(1, np.float32), class_id=np.zeros(1, np.int64))
+        return [named] if frame.index == 0 else []
+
+
+def test_what_a_slow_classifier_said_stays_until_it_is_too_old(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"path": str(tmp_path / "v.mp4"), "draw": ["captions"], "event_for": "300ms"}
+    run_chain([plugin_plan(Seldom), plugin_plan(Annotate, **options)], frames())
+    marks = [changed(picture)[:30].any() for picture in read(tmp_path / "v.mp4")[1]]
+    assert marks == [True, True, True, True, False, False]
+
+
 def test_the_video_can_be_smaller_and_of_odd_size(tmp_path: Path) -> None:
     assert drawn(tmp_path, [make_tracks({1: (100, 80, 160, 200)})], scale=0.51).shape[:2] == (122, 164)
 

@@ -125,29 +125,29 @@ def draw_masks(canvas: Canvas, found: Detections) -> None:
 
 
 def draw_classes(canvas: Canvas, named: Mapping[str, Classification], row: float) -> None:
-    """The best label of each classifier, at the upper right."""
+    """The best label of each classifier without its synonyms, at the upper right."""
     for plugin, found in named.items():
         if not found.label:
             continue
-        text = f"{plugin}: {found.label[0]} {float(found.score[0]):.2f}"
+        text = f"{plugin}: {found.label[0].split(',')[0]} {float(found.score[0]):.2f}"
         width, height = canvas.text_size(text)
         canvas.tag(text, (canvas.width - width - 8 * canvas.unit, row), INK, share=0.6)
         row += height + 2
 
 
-def draw_captions(canvas: Canvas, texts: Iterable[str]) -> None:
-    """Sentences at the foot of the picture, in the middle."""
-    bottom = canvas.height - 6 * canvas.unit
+def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
+    """Sentences at the foot of the picture, in the middle; the row above which there is room for more."""
+    bottom: float = canvas.height - 6 * canvas.unit
     for text in texts:
         for line in reversed(wrapped(text, canvas)):
             width, height = canvas.text_size(line)
             bottom -= height
             canvas.tag(line, ((canvas.width - width) / 2, bottom), INK, share=0.65)
+    return bottom
 
 
-def draw_news(canvas: Canvas, news: list[tuple[str, Colour]]) -> None:
-    """What was told lately, the newest lowest, at the lower left."""
-    bottom = canvas.height - 8 * canvas.unit
+def draw_news(canvas: Canvas, news: list[tuple[str, Colour]], bottom: float) -> None:
+    """What was told lately, the newest lowest, at the left above the row `bottom`."""
     for text, colour in reversed(news):
         _, height = canvas.text_size(text)
         bottom -= height + 3 * canvas.unit

@@ -26,7 +26,10 @@ class AnnotateOptions(EncodingOptions):
         seconds(2), ge=0, le=seconds(60), description="how much of its way each track draws behind it"
     )
     event_for: Duration = Field(
-        seconds(2.5), ge=0, le=seconds(60), description="media time for which an event stays on the picture"
+        seconds(2.5),
+        ge=0,
+        le=seconds(60),
+        description="media time for which an event stays on the picture, and at most what a classifier said last",
     )
     scale: float = Field(1.0, ge=0.1, le=4, description="size of the video as a multiple of the source's")
 

@@ -49,6 +49,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         self._layers = frozenset(self.options.draw)
         self._trails: dict[int, list[tuple[int, Spot]]] = {}
         self._news: list[tuple[int, str, Colour]] = []
+        self._classes: dict[str, tuple[int, Classification]] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """Draw one frame and write it."""
@@ -73,12 +74,12 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         self._remember(frame, past)
         canvas = Canvas(self._copy(frame), self.options.scale)
         wanted = self._layers
+        self._draw_areas(canvas, past)
         for view in past.all(RuleView).values():
             if "zones" in wanted:
                 layers.draw_zones(canvas, view)
             if "lines" in wanted:
                 layers.draw_lines(canvas, view)
-        self._draw_areas(canvas, past)
         if "trails" in wanted:
             layers.draw_trails(canvas, self._trails)
         if "boxes" in wanted:
@@ -121,11 +122,12 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         top = 6 * canvas.unit
         if "clock" in self._layers:
             canvas.tag(f"{self._name}  {clock(frame.pts_ns)}", (top, top), INK, share=0.6)
+        bottom = canvas.height - 6 * canvas.unit
         if "captions" in self._layers:
-            layers.draw_classes(canvas, past.all(Classification), top)
-            layers.draw_captions(canvas, [found.text for found in past.all(Caption).values()])
+            layers.draw_classes(canvas, {name: found for name, (_, found) in self._classes.items()}, top)
+            bottom = layers.draw_captions(canvas, [found.text for found in past.all(Caption).values()])
         if "events" in self._layers:
-            layers.draw_news(canvas, [(text, colour) for _, text, colour in self._news])
+            layers.draw_news(canvas, [(text, colour) for _, text, colour in self._news], bottom - 2 * canvas.unit)
 
     def _remember(self, frame: Frame, past: Results) -> None:
         now_ns, options = frame.pts_ns, self.options
@@ -138,9 +140,16 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             self._trails[key] = [step for step in steps if now_ns - step[0] <= options.trail]
             if not self._trails[key]:
                 del self._trails[key]
+        # a classifier that looks at fewer frames than are drawn would flicker
+        self._classes |= {name: (now_ns, found) for name, found in past.all(Classification).items()}
+        self._classes = {n: said for n, said in self._classes.items() if now_ns - said[0] <= options.event_for}
         self._news = [item for item in self._news if now_ns - item[0] <= options.event_for]
-        self._news += [(now_ns, headline(e), _colour(e)) for e in past.events if e.phase in ("start", "instant")]
+        told = [e for e in past.events if e.phase in ("start", "instant") and not self._stands_as_caption(e)]
+        self._news += [(now_ns, headline(e), _colour(e)) for e in told]
         self._news = self._news[-_MOST_NEWS:]
+
+    def _stands_as_caption(self, event: Event) -> bool:
+        return event.type == "caption" and "captions" in self._layers
 
 
 def told_most(faces: Mapping[str, Faces]) -> list[Faces]:
