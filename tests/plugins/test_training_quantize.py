@@ -170,6 +170,18 @@ def test_training_is_a_command_whose_model_is_used_by_its_name(
     assert json.loads(scored.stdout)["accuracy"]["top1"] >= 0.5
 
 
+@pytest.mark.parametrize("width", [0, -1, "nan", "inf"])
+def test_a_net_without_channels_is_refused(pictures: Path, tmp_path: Path, width: Any) -> None:
+    for kind in "ab":
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        (tmp_path / "data" / kind / "1.avi").touch()
+    for command, data in (("classification", pictures), ("action", tmp_path / "data")):
+        given = ("train", command, "--data", data, "--out", tmp_path / "out", "--width", width)
+        with pytest.raises(StreamprocError, match=f"--width is {width}, expected more than 0"):
+            call(*given, *(("--net", "c3d") if command == "action" else ()))
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StreamprocError, match="does not exist, expected a folder per class"):
         call("train", "classification", "--data", tmp_path / "none", "--out", tmp_path / "out")

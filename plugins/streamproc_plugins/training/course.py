@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -51,6 +52,12 @@ class CourseSettings:
             raise TrainingError(f"--validation is {self.validation}, expected more than 0 and at most 0.5")
         if self.batch < 1 or self.fit.epochs < 1 or self.fit.patience < 1 or not self.fit.rate > 0:
             raise TrainingError("--batch, --epochs, --patience and --rate must be positive")
+
+
+def check_width(width: float) -> None:
+    """`TrainingError` for a factor of the number of channels that leaves none."""
+    if not 0 < width < math.inf:
+        raise TrainingError(f"--width is {width:g}, expected more than 0, such as 0.5 for half the channels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +204,7 @@ __all__ = [
     "Outcome",
     "Teller",
     "answers",
+    "check_width",
     "finish",
     "make_feed",
     "prepare_split",
