@@ -23,7 +23,7 @@ from streamproc_plugins.training.batches import Batch, Feed
 from streamproc_plugins.training.charts import curves, save_png
 from streamproc_plugins.training.course import CourseSettings, Teller, check_width
 from streamproc_plugins.training.data import TrainingError
-from streamproc_plugins.training.export import prepare_folder, save_parts, save_report
+from streamproc_plugins.training.export import CURVES, prepare_folder, save_parts, save_report
 from streamproc_plugins.training.fit import Epoch, History, Watch, compile_net, fit
 from streamproc_plugins.training.loading import Cache, Load, clip_loader, picture_loader
 from streamproc_plugins.training.logs import EventLog
@@ -188,7 +188,7 @@ def _fit(
             words += float(batch.weight.sum())
         return loss / words, right / words
 
-    with EventLog(settings.out / "tensorboard") as log:
+    with EventLog(settings.out / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
             teller.say(

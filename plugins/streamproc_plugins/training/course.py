@@ -18,7 +18,7 @@ from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.charts import confusion_picture, curves, save_png
 from streamproc_plugins.training.data import Dataset, TrainingError
-from streamproc_plugins.training.export import Target, save_keras, save_report
+from streamproc_plugins.training.export import CURVES, Target, save_keras, save_report
 from streamproc_plugins.training.fit import Epoch, FitSettings, History, Watch, compile_net, cross_entropy, fit
 from streamproc_plugins.training.loading import Cache, Load
 from streamproc_plugins.training.logs import EventLog
@@ -142,7 +142,7 @@ def train(
         right = logits.argmax(axis=1) == feed.validation_ids
         return cross_entropy(logits, feed.validation_ids), float(right.mean())
 
-    with EventLog(target.folder / "tensorboard") as log:
+    with EventLog(target.folder / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
             teller.say(_line(epoch, settings.fit.epochs))
