@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamproc import PluginError
+from streamproc.errors import writing
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
 from streamproc_plugins.search.memory import Memory, memories
@@ -110,10 +111,8 @@ def _write(html: Path, question: Question, hits: Sequence[Hit]) -> None:
         rgb = read_photo(photo)
         asked = thumbnail(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), 240)
         title = f"Search: {photo.name}"
-    try:
+    with writing(html):
         write_private(html, page(title, hits, asked).encode())  # it shows people
-    except OSError as error:
-        raise PluginError(f"{html} can't be written ({error.strerror}); choose another place") from None
 
 
 def _utc_ns(option: str, text: str) -> int | None:
