@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word most like `word`, else the empty text."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Raise `StreamprocError` with a sentence where the system doesn't let `place`, or what belongs to it, be written.
+
+    >>> with writing(Path("/dev/null/x")):
+    ...     Path("/dev/null/x").mkdir()
+    Traceback (most recent call last):
+    streamproc.errors.StreamprocError: /dev/null/x can't be written (Not a directory); choose another place
+    """
+    try:
+        yield
+    except OSError as error:
+        at = "" if error.filename in (None, str(place)) else f": {error.filename}"
+        raise StreamprocError(f"{place} can't be written ({error.strerror}{at}); choose another place") from None
 
 
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]*@")

@@ -13,7 +13,7 @@ from streamproc.cli.running import RunSettings, run_plan
 from streamproc.cli.samples import find_sample, samples
 from streamproc.config import guess_source, load_text
 from streamproc.engine import RunReport
-from streamproc.errors import ModelError, redact_values
+from streamproc.errors import ModelError, redact_values, writing
 from streamproc.models import ModelStore
 
 MODEL = "yolox-nano"
@@ -23,12 +23,14 @@ LABELS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 
 def run_demo(source: str | None, folder: Path, *, quiet: bool) -> RunReport:
     """Run the job and say what it wrote; the configuration it ran stands among the results."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     store = ModelStore()
     chosen, detector = _choose(source, store)
     job = _config(chosen, detector, folder)
     # the file is for people to look at and change: a camera's password stays out of it
-    (folder / "config.yaml").write_text(_yaml(redact_values(job)), encoding="utf-8")
+    with writing(folder / "config.yaml"):
+        (folder / "config.yaml").write_text(_yaml(redact_values(job)), encoding="utf-8")
     report = run_plan(load_text(_yaml(job)), RunSettings(report=folder / "report.html", quiet=quiet, models=store))
     written = [
         name for name in ("events.jsonl", "annotated.mp4", "report.html", "config.yaml") if (folder / name).exists()

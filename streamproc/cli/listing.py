@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.cli.console import out, say, show, table
-from streamproc.errors import StreamprocError, UnknownNameError, nearest
+from streamproc.errors import StreamprocError, UnknownNameError, nearest, writing
 from streamproc.events import utc_text
 from streamproc.registry import Kind, Registry
 
@@ -109,10 +109,11 @@ def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | N
     query = dataclasses.replace(query, since=_utc("--since", query.since), until=_utc("--until", query.until))
     found = search(database, query)
     if pictures is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
-        for hit in found:
-            for name, data in hit.pictures.items():
-                (pictures / f"{hit.record['id']}-{name}.jpg").write_bytes(data)
+        with writing(pictures):
+            pictures.mkdir(parents=True, exist_ok=True)
+            for hit in found:
+                for name, data in hit.pictures.items():
+                    (pictures / f"{hit.record['id']}-{name}.jpg").write_bytes(data)
     if as_json:
         for hit in found:
             out(json.dumps(hit.record, ensure_ascii=False))

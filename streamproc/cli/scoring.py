@@ -83,7 +83,7 @@ def classification(
 ) -> None:
     """Top-k accuracy, precision and recall by class, confusion matrix."""
     _one_of(found, model, "--model")
-    from streamproc.evaluation.classification import evaluate_labels, read_labels
+    from streamproc.evaluation.classification import evaluate_labels, read_labels, single_labels
 
     def score() -> _Report:
         known = read_labels(truth)
@@ -93,7 +93,7 @@ def classification(
         from streamproc.models import ModelStore
 
         folder = pictures or (truth if truth.is_dir() else truth.parent)
-        return classify(ModelStore(), model, {path: labels[0] for path, labels in known.items()}, folder)
+        return classify(ModelStore(), model, single_labels(known), folder)
 
     _show(score, as_json)
 

@@ -41,6 +41,16 @@ class ClassificationReport:
     classes: tuple[ClassScore, ...]
 
     @property
+    def items(self) -> int:
+        """How many the truth has."""
+        return sum(row.support for row in self.classes)
+
+    @property
+    def unanswered(self) -> int:
+        """How many of them nothing was found for; they count as wrong."""
+        return self.items - int(self.confusion.sum())
+
+    @property
     def mean_recall(self) -> float:
         """Mean recall of the classes that the truth has (balanced accuracy)."""
         return float(np.mean([row.recall for row in self.classes if row.support]))
@@ -54,7 +64,9 @@ class ClassificationReport:
         """Accuracies, the classes, and the confusion matrix where it is small enough to be read."""
         head = [(f"top-{k} accuracy", cell(value)) for k, value in self.accuracy.items()]
         head += [("balanced accuracy", cell(self.mean_recall)), ("mean F1", cell(self.mean_f1))]
-        head.append(("items", str(int(self.confusion.sum()))))
+        head.append(("items", str(self.items)))
+        if self.unanswered:
+            head.append(("without an answer", str(self.unanswered)))
         shown = [row for row in self.classes if row.support or np.isfinite(row.precision)]
         parts = [
             columns(("metric", "value"), head),
@@ -80,6 +92,8 @@ class ClassificationReport:
                 "accuracy": {f"top{k}": value for k, value in self.accuracy.items()},
                 "balanced_accuracy": self.mean_recall,
                 "mean_f1": self.mean_f1,
+                "items": self.items,
+                "unanswered": self.unanswered,
                 "classes": [
                     {"label": r.label, "precision": r.precision, "recall": r.recall, "f1": r.f1, "items": r.support}
                     for r in self.classes
@@ -142,16 +156,24 @@ def read_labels(path: Path) -> dict[str, list[str]]:
     if path.is_dir():
         files = sorted(file for file in path.glob("*/**/*") if file.is_file() and file.name[0] != ".")
         return {file.relative_to(path).as_posix(): [file.relative_to(path).parts[0]] for file in files}
-    rows: dict[str, list[tuple[float, str]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as source:
-        reader = csv.DictReader(source)
-        if not {"path", "label"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}: columns {', '.join(reader.fieldnames or ()) or 'none'}, expected path,label")
-        for row in reader:
-            if not row["path"] or not row["label"]:
-                raise ValueError(f"{path}:{reader.line_num}: no path or no label")
-            rows.setdefault(row["path"], []).append((-_score(row.get("score"), path, reader.line_num), row["label"]))
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as source:
+            rows = _read_rows(csv.DictReader(source), path)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a CSV in UTF-8: {error}; expected rows of path,label") from None
     return {item: [label for _, label in sorted(found, key=lambda pair: pair[0])] for item, found in rows.items()}
+
+
+def _read_rows(reader: csv.DictReader[str], path: Path) -> dict[str, list[tuple[float, str]]]:
+    """By item: scores with the sign changed, and labels."""
+    rows: dict[str, list[tuple[float, str]]] = {}
+    if not {"path", "label"} <= set(reader.fieldnames or ()):
+        raise ValueError(f"{path}: columns {', '.join(reader.fieldnames or ()) or 'none'}, expected path,label")
+    for row in reader:
+        if not row["path"] or not row["label"]:
+            raise ValueError(f"{path}:{reader.line_num}: no path or no label")
+        rows.setdefault(row["path"], []).append((-_score(row.get("score"), path, reader.line_num), row["label"]))
+    return rows
 
 
 def _score(text: str | None, path: Path, line: int) -> float:
@@ -167,17 +189,29 @@ def _score(text: str | None, path: Path, line: int) -> float:
 def evaluate_labels(truth: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]) -> ClassificationReport:
     """Score labels by item, as `read_labels` gives them; items that nothing was found for count as wrong.
 
-    Raises `ValueError` where `found` has an item that the truth lacks: the two then don't belong together.
+    Raises `ValueError` where `found` is empty or has an item that the truth lacks: the two then don't belong together;
+    and where the truth has two labels for an item.
     """
+    known = single_labels(truth)
+    if not found:
+        raise ValueError(f"there are no answers, expected some of the {len(truth)} items of the truth")
     if strange := [item for item in found if item not in truth]:
         raise ValueError(f"{strange[0]!r} (and {len(strange) - 1} more) isn't in the truth, which has {len(truth)}")
-    labels = sorted({label for rows in (*truth.values(), *found.values()) for label in rows})
+    labels = sorted({*known.values(), *(label for rows in found.values() for label in rows)})
     number = {label: i for i, label in enumerate(labels)}
     return evaluate(
-        [number[row[0]] for row in truth.values()],
-        [[number[label] for label in found.get(item, ())] for item in truth],
+        [number[label] for label in known.values()],
+        [[number[label] for label in found.get(item, ())] for item in known],
         labels,
     )
 
 
-__all__ = ["ClassScore", "ClassificationReport", "evaluate", "evaluate_labels", "read_labels"]
+def single_labels(truth: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The label of each item. Raises `ValueError` where an item has two: the better one would be taken by chance."""
+    if double := [item for item, labels in truth.items() if len(set(labels)) > 1]:
+        labels = ", ".join(dict.fromkeys(truth[double[0]]))
+        raise ValueError(f"the truth has several labels for {double[0]!r} ({labels}), expected one for each item")
+    return {item: labels[0] for item, labels in truth.items()}
+
+
+__all__ = ["ClassScore", "ClassificationReport", "evaluate", "evaluate_labels", "read_labels", "single_labels"]

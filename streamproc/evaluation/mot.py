@@ -111,10 +111,14 @@ def read_mot(path: str | Path) -> MotBoxes:
     """Read a MOTChallenge text file (`frame,id,left,top,width,height,score,class,...`) in any row order.
 
     Raises:
-        ValueError: a row is not numeric or has fewer than seven columns; tells the line.
+        ValueError: a row is not numeric or has fewer than seven columns; tells the line. Or it is no text.
     """
     rows: list[list[float]] = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}; expected rows of numbers with commas between") from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -178,8 +182,11 @@ def evaluate(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]], protocol: Protocol 
 
     Raises:
         ImportError: py-motmetrics or TrackEval is missing; tells how to install them.
+        ValueError: no box of the truth counts, so there is nothing to score against.
     """
     prepared = {name: prepare(truth, tracks, protocol) for name, (truth, tracks) in pairs.items()}
+    if not any(len(truth) for truth, _ in prepared.values()):
+        raise ValueError(f"the truth of {', '.join(pairs)} holds no box that counts, so nothing can be scored")
     clear = _clear_and_identity(prepared)
     hota = _hota(prepared)
     names = [*prepared, "OVERALL"] if len(prepared) != 1 else list(prepared)
@@ -308,7 +315,11 @@ def _score(name: str, clear: Mapping[str, Any], hota: Mapping[str, float]) -> Mo
 def _cells(row: MotScore) -> Sequence[str]:
     rates = (row.idf1, row.mota, row.hota, row.motp, row.recall, row.precision)
     counts = (row.switches, row.false_positives, row.misses, row.fragmentations)
-    return (row.name, *(f"{100 * rate:.1f}" for rate in rates), *(str(count) for count in counts))
+    return (
+        row.name,
+        *(f"{100 * rate:.1f}" if np.isfinite(rate) else "-" for rate in rates),
+        *(str(count) for count in counts),
+    )
 
 
 def _boxes(rows: NDArray[np.float64]) -> MotBoxes:

@@ -34,6 +34,10 @@ def loaded_by(words: list[str], cwd: Path) -> set[str]:
     return set(names)
 
 
+def test_help_imports_no_plugin_and_not_even_numpy(tmp_path: Path) -> None:
+    assert {"numpy", "pydantic"} & loaded_by(["--help"], tmp_path) == set()
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["plugins"]])
 def test_help_and_listing_load_no_heavy_library(words: list[str], tmp_path: Path) -> None:
     loaded = loaded_by(words, tmp_path)

@@ -194,6 +194,13 @@ def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
         split_told(read_told(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
 
 
+def test_a_captioner_without_channels_is_refused(tmp_path: Path) -> None:
+    told = read_told(table(tmp_path, "path,caption", "0.mp4,one", "1.mp4,two"))
+    with pytest.raises(TrainingError, match="--width is 0, expected more than 0"):
+        train_captions(told, CaptionSettings(out=tmp_path / "out", name="x", width=0), Teller())
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     store = ModelStore(mirrors=[], cache=tmp_path, download=False)
     with pytest.raises(PluginError, match="expected a captioner"):

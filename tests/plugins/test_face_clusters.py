@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from streamproc import Event, Frame, PluginContext, PluginError, Results
 from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract, make_frames, make_info, run_plugin
+from streamproc_plugins.commands.faces import app
 from streamproc_plugins.faces import FaceClustering, FaceClusters, FaceClustersOptions, FaceTracks, NamedFaces
-from streamproc_plugins.faces.commands import app
 from streamproc_plugins.faces.people import MEMORY_MOST, People
 from streamproc_plugins.faces.results import with_names
 from streamproc_plugins.vectors import VectorIndex

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from streamproc import PluginError
-from streamproc_plugins.faces.commands import app
+from streamproc.errors import StreamprocError
+from streamproc_plugins.commands.faces import app
 from streamproc_plugins.faces.gallery import Gallery
 from tests.plugins.faces import detector, embedder, person
 
@@ -77,6 +78,14 @@ def test_mistakes_are_told_with_what_to_do_and_change_nothing(gallery: Gallery, 
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE things (a)").connection.close()
     with pytest.raises(PluginError, match="can't be used as a gallery"):
         Gallery(tmp_path / "other.db").known()
+
+
+def test_a_gallery_that_can_not_be_made_is_a_sentence(gallery: Gallery) -> None:
+    inside = gallery.path / "g.db"
+    with pytest.raises(
+        StreamprocError, match=r"g\.db can't be written \(File exists: .*gallery.db\); choose another place"
+    ):
+        Gallery(inside).add("Ada", "x.jpg", person(0)[None], "net")
 
 
 def test_the_file_is_its_owners_alone(gallery: Gallery) -> None:
@@ -199,11 +208,17 @@ def test_the_cluster_command_writes_groups_and_a_contact_sheet(
 
 def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_path: Path) -> None:
     def said(*words: str) -> str:
-        done = CliRunner().invoke(app, ["cluster", *words, "--embedding", nets, "--out", str(tmp_path / "o")])
+        done = CliRunner().invoke(app, ["cluster", "--embedding", nets, "--out", str(tmp_path / "o"), *words])
         return str(done.exception)
 
     assert "kmeans has to be told how many people" in said(str(people), "--method", "kmeans")
     assert "there is no method 'magic', expected one of whispers" in said(str(people), "--method", "magic")
     assert "got 99 groups for 12 faces" in said(str(people), "--method", "kmeans", "--people", "99")
+    (tmp_path / "file").touch()
+    assert "file can't be written (File exists)" in said(str(people), "--out", str(tmp_path / "file"))
+    page = CliRunner().invoke(
+        app, ["threshold", str(people), "--embedding", nets, "--html", str(tmp_path / "file" / "x")]
+    )
+    assert f"x can't be written (File exists: {tmp_path / 'file'})" in str(page.exception)
     (tmp_path / "empty").mkdir()
     assert "holds no pictures" in said(str(tmp_path / "empty"))

@@ -144,6 +144,21 @@ def test_a_folder_has_one_writer(tmp_path: Path) -> None:
         first.close()
 
 
+def test_a_reader_says_that_vectors_are_missing_and_a_writer_goes_on(tmp_path: Path) -> None:
+    folder = remember(tmp_path, A, B, C)
+    rows = folder / "frames" / "rows-00000000.bin"
+    rows.write_bytes(rows.read_bytes()[:10])
+    memory = Memory(folder, readonly=True)
+    for _ in range(2):
+        with pytest.raises(PluginError, match="frames is damaged: its files hold 0 of 3 vectors"):
+            memory.index("frames")
+    memory.close()
+    remember(tmp_path, A)
+    memory = Memory(folder, readonly=True)
+    assert memory.rows() == {"frames": 1}
+    memory.close()
+
+
 def test_items_are_forgotten_with_their_vectors_and_pictures(tmp_path: Path) -> None:
     with_old = Memory(tmp_path / "m")
     with_old.begin("frames", "net", DIM)

@@ -259,8 +259,10 @@ def test_a_picture_that_can_not_be_read_is_named(shapes: Path, tmp_path: Path) -
         for number in range(4):
             (tmp_path / "data" / kind / f"{number}.png").write_bytes(b"no picture")
     settings = PictureSettings(out=tmp_path / "out", name="x", size=(32, 32), course=FAST)
-    with pytest.raises(TrainingError, match=r"\d.png can't be read as a picture; mend it or take it out"):
-        train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
+    for _ in range(2):  # what the first try left isn't in the way of the second
+        with pytest.raises(TrainingError, match=r"\d.png can't be read as a picture; mend it or take it out"):
+            train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
+    assert {path.name for path in settings.out.iterdir()} == {"tensorboard"}
 
 
 def pooled_net() -> bytes:

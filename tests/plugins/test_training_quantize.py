@@ -119,6 +119,24 @@ def test_what_can_not_be_quantised_is_told_with_a_way_out(levels: Path, tmp_path
         quantize(str(model_folder(tmp_path / "c", net)), "dynamic", tmp_path / "out", store=store)
 
 
+def test_the_model_itself_is_not_written_over(tmp_path: Path) -> None:
+    net = brightness_classes(SIDE, SIDE)
+    folder = model_folder(tmp_path / "grey", net, labels=["bright", "dark"], input=SPEC | {"layout": "NCHW"})
+    before = (folder / "model.json").read_bytes()
+    (tmp_path / "same").symlink_to(folder)
+    for model, out in ((folder, folder), (folder / "net.onnx", folder / ".." / "grey"), (folder, tmp_path / "same")):
+        with pytest.raises(TrainingError, match="is the folder of the model itself"):
+            quantize(str(model), "dynamic", out, store=ModelStore())
+    assert (folder / "model.json").read_bytes() == before
+
+
+def test_the_new_folder_may_be_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = brightness_classes(SIDE, SIDE)
+    model = model_folder(tmp_path / "grey", net, labels=["bright", "dark"], input=SPEC | {"layout": "NCHW"})
+    monkeypatch.chdir(tmp_path)
+    assert quantize(str(model), "dynamic", Path("q8"), store=ModelStore()).after.name == "grey-dynamic"
+
+
 def test_inputs_are_taken_evenly() -> None:
     assert evenly(range(100), 3) == [0, 50, 99]
     assert evenly([1, 2], 5) == [1, 2]
@@ -150,6 +168,18 @@ def test_training_is_a_command_whose_model_is_used_by_its_name(
     assert "light can now be used by its name" in call("models", "add", tmp_path / "light").stdout
     scored = call("eval", "classification", pictures, "--model", "light", "--json")
     assert json.loads(scored.stdout)["accuracy"]["top1"] >= 0.5
+
+
+@pytest.mark.parametrize("width", [0, -1, "nan", "inf"])
+def test_a_net_without_channels_is_refused(pictures: Path, tmp_path: Path, width: Any) -> None:
+    for kind in "ab":
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        (tmp_path / "data" / kind / "1.avi").touch()
+    for command, data in (("classification", pictures), ("action", tmp_path / "data")):
+        given = ("train", command, "--data", data, "--out", tmp_path / "out", "--width", width)
+        with pytest.raises(StreamprocError, match=f"--width is {width}, expected more than 0"):
+            call(*given, *(("--net", "c3d") if command == "action" else ()))
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path: Path) -> None:

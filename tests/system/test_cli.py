@@ -205,6 +205,9 @@ def test_check_tells_every_mistake_with_its_place_and_the_nearest_right_word(fol
         (["schema", "evnt"], "did you mean 'event'"),
         (["plugins", "detecton"], "did you mean 'detection'"),
         (["plugins", "new"], "needs a name"),
+        (["plugins", "new", "okname", "--into", "job.yaml"], "job.yaml can't be written (Not a directory)"),
+        (["plugins", "new", "okname", "--into", "job.yaml/x"], "x can't be written (Not a directory)"),
+        (["demo", "--out", "job.yaml"], "job.yaml can't be written (File exists)"),
         (["models", "pull", "yolox-nnao"], "did you mean 'yolox-nano'"),
         (["events", "nowhere.db"], "nowhere.db"),
         (["repro", "nowhere.zip"], "nowhere.zip"),
@@ -370,6 +373,9 @@ def test_events_are_searched_in_a_database_and_their_pictures_written(folder: Pa
     assert found == [record for record in records(folder / "events.jsonl") if record["data"]["start_s"] >= 2]
     assert len(found) == 5
     assert {path.name.split("-")[0] for path in (folder / "shots").iterdir()} == {record["id"] for record in found}
+    refused = call(folder, "events", "events.db", "--pictures", "job.yaml")
+    assert refused.returncode == BAD_CONFIG
+    assert "job.yaml can't be written (File exists); choose another place" in refused.stderr
     table = call(folder, "events", "events.db", "--limit", "3")
     assert table.stdout.count("image.dark") == 3
     assert call(folder, "events", "events.db", "--stream", "other").stdout.count("image.dark") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,43 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ("path,label\na\n", ":2: no path or no label"), ("path,label,score\na,cat,nan\n", ":2: the score 'nan' is not"),
-        ("path,label\n\xff,cat\n", "can't decode"),
+        ("path,label\n\xff,cat\n", r"t\.csv is not a CSV in UTF-8"),
+        ("path,label,score\na\n", r"t\.csv:2: no path or no label"),
+        ("path,label\na,cat\na,dog\n", r"several labels for 'a' \(cat, dog\)"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong_is_said_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(rows.encode("latin-1"))
     with pytest.raises(StreamprocError, match=message):
         call("classification", tmp_path / "t.csv", tmp_path / "t.csv")
+
+
+def test_items_without_an_answer_are_counted(tmp_path: Path) -> None:
+    truth, found = tmp_path / "t.csv", tmp_path / "f.csv"
+    truth.write_text("path,label\na,cat\nb,dog\nc,cat\n")
+    found.write_text("path,label\na,cat\n")
+    assert re.search(r"items +3\nwithout an answer +2\n", call("classification", truth, found))
+    figures = json.loads(call("classification", truth, found, "--json"))
+    assert (figures["items"], figures["unanswered"], figures["accuracy"]["top1"]) == (
+        3,
+        2,
+        pytest.approx(1 / 3, abs=1e-6),
+    )
+    found.write_text("path,label\n")
+    with pytest.raises(StreamprocError, match="there are no answers"):
+        call("classification", truth, found)
+
+
+def test_tracks_without_a_truth_are_refused_and_truth_without_tracks_is_scored(tmp_path: Path) -> None:
+    empty, known, binary = tmp_path / "e.csv", tmp_path / "gt.txt", tmp_path / "b.csv"
+    empty.write_text("")
+    known.write_text("1,1,10,10,20,20,1,-1,-1,-1\n")
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StreamprocError, match="the truth of e holds no box that counts"):
+        call("tracking", empty, empty)
+    with pytest.raises(StreamprocError, match=r"b\.csv is no text in UTF-8"):
+        call("tracking", known, binary)
+    assert "nan" not in call("tracking", known, empty)
 
 
 def test_annotations_without_names_are_refused(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from streamproc_plugins.captioning.vocabulary import PAD, Vocabulary
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Batch, Feed
 from streamproc_plugins.training.charts import curves, save_png
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, Teller, check_width
 from streamproc_plugins.training.data import TrainingError
-from streamproc_plugins.training.export import prepare_folder, save_parts, save_report
+from streamproc_plugins.training.export import CURVES, prepare_folder, save_parts, save_report
 from streamproc_plugins.training.fit import Epoch, History, Watch, compile_net, fit
 from streamproc_plugins.training.loading import Cache, Load, clip_loader, picture_loader
 from streamproc_plugins.training.logs import EventLog
@@ -116,6 +116,7 @@ def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Tell
     import keras
 
     settings.course.check()
+    check_width(settings.width)
     prepare_folder(settings.out)
     training, validation = split_told(told, settings.course.validation, settings.course.seed)
     vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
@@ -187,7 +188,7 @@ def _fit(
             words += float(batch.weight.sum())
         return loss / words, right / words
 
-    with EventLog(settings.out / "tensorboard") as log:
+    with EventLog(settings.out / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
             teller.say(

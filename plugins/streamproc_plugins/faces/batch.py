@@ -15,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.errors import writing
 from streamproc.evaluation.bcubed import bcubed
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
@@ -143,7 +144,8 @@ def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: 
     except ValueError as error:
         raise PluginError(f"{folder}: {error}") from None
     if page is not None:
-        write_private(page, pages.curve_page(curve, f"{len(found)} photos of {len(set(people))} people").encode())
+        with writing(page):
+            write_private(page, pages.curve_page(curve, f"{len(found)} photos of {len(set(people))} people").encode())
     if as_json:
         say(json.dumps(_curve_values(curve)))
         return
@@ -185,6 +187,8 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
         raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+    with writing(job.out):
+        job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
     faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
@@ -195,9 +199,10 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         {"group": number, "faces": [{"photo": f.photo, "box": f.xyxy, "score": f.score} for f in group]}
         for number, group in enumerate(groups, 1)
     ]
-    write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
     sheet = pages.contact_sheet([[(face.face, face.photo) for face in group] for group in groups])
-    write_private(job.out / "groups.html", sheet.encode())
+    with writing(job.out):
+        write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
+        write_private(job.out / "groups.html", sheet.encode())
     say(f"{len(faces)} faces in {len(groups)} groups: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
     folders = [str(Path(face.photo).parent) for face in faces]
     if job.main_only and "." not in folders and len(set(folders)) > 1:

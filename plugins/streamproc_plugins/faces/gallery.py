@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc.errors import nearest
+from streamproc.errors import nearest, writing
 
 VERSION = 1
 _TABLES = """
@@ -168,8 +168,9 @@ class Gallery:
                 yield db
             return
         if not self.path.is_file():
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)
+            with writing(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.path.touch(mode=0o600)
         with self._opened(begin=(model, dim)) as db:
             stored, width = db.execute("SELECT model, dim FROM gallery").fetchone()
             if (stored, width) != (model, dim):

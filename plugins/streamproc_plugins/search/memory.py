@@ -83,13 +83,23 @@ class Memory:
             raise
 
     def index(self, kind: Kind) -> VectorIndex | None:
-        """The index of a kind; None where nothing of it was kept."""
+        """The index of a kind; None where nothing of it was kept. A reader raises `PluginError` where it is damaged."""
         if kind not in self._indices:
             place = self.folder / kind
             dim = self.models.get(kind, {}).get("dim")
-            if dim is None or (self.readonly and not place.is_dir()):
+            if dim is None:
                 return None
-            self._indices[kind] = VectorIndex(place, int(dim), readonly=self.readonly)
+            known = self._known(kind) if self.readonly else 0  # before the vectors, which a writer keeps first
+            if self.readonly and not known and not place.is_dir():
+                return None
+            index = VectorIndex(place, int(dim), readonly=self.readonly)
+            if index.rows < known:
+                index.close()
+                raise PluginError(
+                    f"{place} is damaged: its files hold {index.rows} of {known} vectors that were kept; put a copy of "
+                    "it in place, or run `remember` into it again, which goes on with what is whole"
+                )
+            self._indices[kind] = index
         return self._indices[kind]
 
     def begin(self, kind: Kind, model: str, dim: int) -> None:
@@ -193,11 +203,16 @@ class Memory:
         index = self.index(kind)
         assert index is not None
         with _translated(self.folder):
-            last = self._db.execute("SELECT max(row) FROM items WHERE kind = ?", (kind,)).fetchone()[0]
-            known = 0 if last is None else last + 1
+            known = self._known(kind)
             if index.rows > known:
                 index.truncate(known)
             self._db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
+
+    def _known(self, kind: Kind) -> int:
+        """How many rows of a kind the database speaks of."""
+        with _translated(self.folder):
+            last = self._db.execute("SELECT max(row) FROM items WHERE kind = ?", (kind,)).fetchone()[0]
+        return 0 if last is None else int(last) + 1
 
     def _manifest(self) -> tuple[dict[Kind, dict[str, Any]], str]:
         path = self.folder / FILE

@@ -13,6 +13,7 @@ from streamproc_plugins.training.course import (
     CourseSettings,
     Outcome,
     Teller,
+    check_width,
     make_feed,
     prepare_split,
     start_random,
@@ -60,8 +61,9 @@ class ClipSettings:
 
     def check(self) -> None:
         """`TrainingError` for what can't be."""
-        if self.frames < 1 or not self.rate > 0 or min(self.size) < 8 or not self.width > 0:
-            raise TrainingError("--frames, --rate and --width must be positive, --size at least 8")
+        if self.frames < 1 or not self.rate > 0 or min(self.size) < 8:
+            raise TrainingError("--frames and --rate must be positive, --size at least 8")
+        check_width(self.width)
 
 
 def read_clips(path: Path, lists: Path | None = None, number: int = 1, grouping: Grouping = "auto") -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.charts import confusion_picture, curves, save_png
 from streamproc_plugins.training.data import Dataset, TrainingError
-from streamproc_plugins.training.export import Target, save_keras, save_report
+from streamproc_plugins.training.export import CURVES, Target, save_keras, save_report
 from streamproc_plugins.training.fit import Epoch, FitSettings, History, Watch, compile_net, cross_entropy, fit
 from streamproc_plugins.training.loading import Cache, Load
 from streamproc_plugins.training.logs import EventLog
@@ -51,6 +52,12 @@ class CourseSettings:
             raise TrainingError(f"--validation is {self.validation}, expected more than 0 and at most 0.5")
         if self.batch < 1 or self.fit.epochs < 1 or self.fit.patience < 1 or not self.fit.rate > 0:
             raise TrainingError("--batch, --epochs, --patience and --rate must be positive")
+
+
+def check_width(width: float) -> None:
+    """`TrainingError` for a factor of the number of channels that leaves none."""
+    if not 0 < width < math.inf:
+        raise TrainingError(f"--width is {width:g}, expected more than 0, such as 0.5 for half the channels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +142,7 @@ def train(
         right = logits.argmax(axis=1) == feed.validation_ids
         return cross_entropy(logits, feed.validation_ids), float(right.mean())
 
-    with EventLog(target.folder / "tensorboard") as log:
+    with EventLog(target.folder / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
             teller.say(_line(epoch, settings.fit.epochs))
@@ -197,6 +204,7 @@ __all__ = [
     "Outcome",
     "Teller",
     "answers",
+    "check_width",
     "finish",
     "make_feed",
     "prepare_split",

@@ -15,6 +15,9 @@ from streamproc_plugins.training.data import TrainingError
 
 MANIFEST = "model.json"
 REPORT = "training.json"
+CURVES = "tensorboard"
+"""folder of what TensorBoard reads"""
+_DRAFT = ".writing-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +51,18 @@ def model_name(text: str) -> str:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder; `TrainingError` where it holds something else than an earlier model."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
+    """Make the folder; `TrainingError` where it holds something else than an earlier model or unfinished training."""
+    if folder.exists() and not (folder.is_dir() and ((folder / MANIFEST).is_file() or _unfinished(folder))):
         raise TrainingError(f"{folder} is there and isn't a model folder; name another one with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"{folder} can't be made ({error.strerror}); name another one with --out") from None
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether nothing lies there but what a training left that failed before its first epoch was done."""
+    return all(path.name == CURVES or path.name.startswith(_DRAFT) for path in folder.iterdir())
 
 
 def save_keras(target: Target, model: Any) -> None:
@@ -97,13 +105,14 @@ def _manifest(folder: Path, entry: ModelEntry) -> None:
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Write beside the file and put it in place, so that a run that is killed leaves the one before."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=_DRAFT) as folder:
         draft = Path(folder) / path.name
         write(draft)
         draft.replace(path)
 
 
 __all__ = [
+    "CURVES",
     "Target",
     "model_name",
     "prepare_folder",

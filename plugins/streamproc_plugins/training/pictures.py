@@ -18,6 +18,7 @@ from streamproc_plugins.training.course import (
     CourseSettings,
     Outcome,
     Teller,
+    check_width,
     finish,
     make_feed,
     prepare_split,
@@ -66,6 +67,7 @@ def train_pictures(
     data: Dataset, settings: PictureSettings, teller: Teller, store: ModelStore | None = None
 ) -> Outcome:
     """Train and write the model folder; `TrainingError` or `ModelError` says what is in the way."""
+    check_width(settings.width)
     prepare_folder(settings.out)
     advice = choose(data, settings)
     teller.say(advice.reason)

@@ -89,6 +89,7 @@ def quantize(
         raise TrainingError(
             "int8 needs pictures like those of a run, to find the ranges of values: --data FOLDER or CLIP"
         )
+    _keep_apart(store.find(model).folder, out)
     inputs = read_inputs(data, spec, samples) if data is not None else noise(spec, min(samples, 8))
     prepare_folder(out)
     files = store.files(model)
@@ -103,6 +104,14 @@ def quantize(
     report = _compared(to, entry, made, _nets(store, model, out), inputs, data is not None, (files, content))
     save_report(out, report.to_json(), REPORT)
     return report
+
+
+def _keep_apart(source: Path | None, out: Path) -> None:
+    """`TrainingError` where the new model would take the old one's place."""
+    if source is not None and out.exists() and out.samefile(source):
+        raise TrainingError(
+            f"{out} is the folder of the model itself, which would be lost; name another one with --out"
+        )
 
 
 def _spec(entry: ModelEntry) -> InputSpec:
@@ -131,7 +140,8 @@ def _converted(entry: ModelEntry, path: Path, to: To, inputs: Inputs) -> tuple[b
 
 
 def _nets(store: ModelStore, model: str, out: Path) -> tuple[Net, Net]:
-    return store.load(model), ModelStore().load(str(out))
+    # absolute: one word alone would be looked up as a name
+    return store.load(model), ModelStore().load(str(out.absolute()))
 
 
 def _compared(  # noqa: PLR0913, PLR0917 - two nets, their entries and files

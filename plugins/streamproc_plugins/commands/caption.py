@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from streamproc_plugins.training.commands import (
+from streamproc_plugins.commands.train import (
     Augment,
     Json,
     Name,
