@@ -1,1 +1,1 @@
-"""Commands of the program that belong to plugins. A package of their own, so that `--help` imports none of the plugins."""
+"""Commands of the program that belong to plugins, in a package of their own: `--help` imports no plugin for them."""
