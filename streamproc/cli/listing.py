@@ -86,7 +86,7 @@ def show_probe(source: str) -> None:
         "keyframes": f"{found.keyframes}" + _or_nothing(found.keyframe_interval_s, ", at most {:.2f} s apart"),
         "time stamps": f"{found.missing_pts} missing, {found.repeated_pts} repeated, {found.gaps} gaps"
         + (f" (the longest {found.longest_gap_s:.2f} s)" if found.gaps else ""),
-        "damaged": f"{found.damaged} packets",
+        "damaged": f"{found.damaged} packets" + ("" if found.readable else "; not one picture can be decoded"),
         "sound": "yes (never read)" if facts.audio else "no",
         "looked at": f"{found.scanned} packets" + (", all there are" if found.complete else ""),
     }

@@ -54,6 +54,8 @@ class Probe:
     """the longest distance between two keyframes"""
     damaged: int
     """packets that the container calls corrupt, and 1 where reading broke off"""
+    readable: bool
+    """whether a picture could be decoded from what was scanned"""
 
     @property
     def bits_per_second(self) -> float | None:
@@ -64,9 +66,9 @@ class Probe:
 
 
 def probe(address: Path | str, *, limit: int = 3000, opening: Opening | None = None) -> Probe:
-    """Open `address` (a path or a URL), look at up to `limit` packets, decode none; 5 seconds of a live one.
+    """Open `address` (a path or a URL), look at up to `limit` packets; 5 seconds of a live one.
 
-    Raises what `Demuxer` raises.
+    Decodes up to the first picture. Raises what `Demuxer` raises.
     """
     name = str(address)
     if opening is None and name.startswith(_LIVE):
@@ -89,6 +91,11 @@ def _watched(packets: Iterator[Packet]) -> Iterator[Packet]:
         began_ns = packet.captured_ns if began_ns is None else began_ns
         if packet.captured_ns is not None and began_ns is not None and packet.captured_ns - began_ns > _LIVE_SCAN_NS:
             return
+
+
+def _readable(demuxer: Demuxer, packets: list[Packet]) -> bool:
+    decoder = demuxer.decoder(lambda _: None, lambda _: None)
+    return any(True for packet in (*packets, None) for _ in decoder.decode(packet))
 
 
 def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file_bytes: int | None) -> Probe:
@@ -115,6 +122,7 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
         keyframes=sum(packet.keyframe for packet in packets),
         keyframe_interval_s=max(distances) / SECOND_NS if distances else None,
         damaged=sum(packet.payload.is_corrupt for packet in packets) + demuxer.broken_off,
+        readable=_readable(demuxer, packets),
     )
 
 

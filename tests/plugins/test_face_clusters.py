@@ -137,6 +137,22 @@ def test_embeddings_older_than_allowed_are_deleted_by_the_time_of_capture(tmp_pa
         assert len(index) == 4
 
 
+def test_who_was_seen_without_a_time_of_capture_is_told_by_media_time_and_not_forgotten(tmp_path: Path) -> None:
+    """Media time says nothing of how long ago that was."""
+    folder = tmp_path / "people"
+    live = Live(folder=str(folder), expire_after="1s")
+    assert live.see(0, at(1, person(0))) == "person 1"
+    assert live.see(90, at(2, person(1))) == "person 2"
+    assert live.see(91, at(3, person(2)), utc_s=1.7e9) == "person 3"
+    assert live.see(92, at(4, person(0)), utc_s=1.7e9 + 100) == "person 1"
+    live.plugin.close()
+    told = [line.split("\t") for line in CliRunner().invoke(app, ["people", str(folder)]).output.splitlines()]
+    assert told == [
+        ["person 1", "2 vectors", "from 2023-11-14T22:15:00.000000Z to 2023-11-14T22:15:00.000000Z"],
+        ["person 2", "1 vectors", "from 9.000 s of media time to 9.000 s of media time"],
+    ]
+
+
 def test_memory_is_bounded_where_there_is_no_folder() -> None:
     people = People(None, 64, 0.9, 0.95)
     vectors = np.random.default_rng(1).normal(size=(MEMORY_MOST + 50, 64))

@@ -115,6 +115,12 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return colours
 
 
+def test_the_help_shows_commands_only() -> None:
+    told = CliRunner().invoke(app, ["--help"]).output
+    assert "threshold" in told
+    assert "completion" not in told
+
+
 def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
     path = tmp_path / "g.db"
 

@@ -390,6 +390,8 @@ def test_the_command_answers_as_lines_json_and_a_page(tmp_path: Path) -> None:
     [
         ((), "ask by one of --image, --face, --text"),
         (("--text", "a", "--image", "b.png"), "got --image and --text; ask by one of"),
+        (("--image", "b.png", "--least", "5"), "--least is 5, expected a cosine of -1 to 1"),
+        (("--image", "b.png", "--least", "nan"), "--least is nan, expected a cosine of -1 to 1"),
         (("--text", "a", "--since", "monday"), "--since is 'monday', expected a time such as"),
     ],
 )

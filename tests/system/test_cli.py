@@ -390,6 +390,7 @@ def test_probe_says_what_a_video_holds(folder: Path) -> None:
     width, height = Recipe().size
     assert facts["size"] == f"{width}x{height}"
     assert facts["time stamps"].startswith("0 missing, 0 repeated, 0 gaps")
+    assert facts["damaged"] == "0 packets"
 
 
 def test_the_schema_fits_the_configurations_that_the_program_takes(folder: Path) -> None:

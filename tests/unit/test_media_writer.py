@@ -90,6 +90,7 @@ def test_probe_tells_a_regular_video(tmp_path: Path) -> None:
     assert found.measured_rate == pytest.approx(25)
     assert found.keyframe_interval_s == pytest.approx(0.8)
     assert not found.variable_rate
+    assert found.readable
     assert (found.gaps, found.missing_pts, found.repeated_pts, found.damaged) == (0, 0, 0, 0)
     assert found.file_bytes == (tmp_path / "a.mp4").stat().st_size
 
@@ -102,6 +103,18 @@ def test_probe_tells_a_variable_rate_gaps_and_missing_time_stamps(tmp_path: Path
     raw = probe(encode(tmp_path / "a.h264", Recipe(frames=6)))
     assert (raw.missing_pts, raw.measured_rate) == (6, None)
     assert not probe(encode(tmp_path / "b.mkv", Recipe(frames=30))).variable_rate
+
+
+def test_probe_tells_that_nothing_can_be_decoded(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "a.mp4")
+    content = bytearray(clip.read_bytes())
+    start = content.index(b"mdat") + 4
+    size = int.from_bytes(content[start - 8 : start - 4], "big") - 8
+    content[start : start + size] = bytes(size)
+    clip.write_bytes(content)
+    found = probe(clip)
+    assert (found.readable, found.complete) == (False, True)
+    assert found.scanned == 60
 
 
 def test_probe_stops_at_its_limit_and_hides_secrets(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 app = typer.Typer(
     help="Faces: a gallery of known people, verification thresholds, groups of photos.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 

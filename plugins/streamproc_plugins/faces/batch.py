@@ -24,7 +24,7 @@ from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.faces.people import People, open_folder
+from streamproc_plugins.faces.people import CAPTURED_NS, People, open_folder
 from streamproc_plugins.faces.verification import Curve, cosine_of
 from streamproc_plugins.faces.verification import find_threshold as curve_of
 from streamproc_plugins.storage import write_private
@@ -67,7 +67,11 @@ def show_people(folder: Path) -> None:
     """One line a person of a folder of face_clusters."""
     with closing(open_folder(folder)) as people:
         for person, (count, first_ns, last_ns) in people.known().items():
-            say(f"person {person}\t{count} vectors\tfrom {utc_text(first_ns)} to {utc_text(last_ns)}")
+            say(f"person {person}\t{count} vectors\tfrom {_time(first_ns)} to {_time(last_ns)}")
+
+
+def _time(time_ns: int) -> str:
+    return utc_text(time_ns) if time_ns >= CAPTURED_NS else f"{time_ns / 1e9:.3f} s of media time"
 
 
 def join_people(folder: Path, one: int, other: int) -> None:

@@ -55,7 +55,7 @@ class FaceClustersOptions(Options):
     expire_after: Duration = Field(
         seconds(30 * 86400),
         ge=0,
-        description="embeddings that are older are deleted, by time of capture (by media time where it isn't known); "
+        description="embeddings that are older are deleted, by time of capture (where it isn't known they stay); "
         "0s: never",
     )
 
@@ -167,7 +167,7 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if self._expired_ns is None or abs(now_ns - self._expired_ns) >= max(age_ns // _EXPIRIES, 1_000_000_000):
             self._expired_ns = now_ns
             self._people.forget_tracks(frame.pts_ns - _TRACK_NS)
-            if age_ns:
+            if age_ns and frame.captured_ns is not None:
                 self._people.expire(now_ns - age_ns)
 
     def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:

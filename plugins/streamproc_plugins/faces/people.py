@@ -24,6 +24,9 @@ GROWTH = 3
 MEMORY_MOST = 2000
 """vectors kept where there is no folder: they travel in the state"""
 FILE = "people.json"
+CAPTURED_NS = 10 * 365 * 86400 * 10**9
+"""a vector's time is that of capture (UTC) from here on, ten years after 1970; less is media time: no time of capture
+was known"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +82,9 @@ class People:
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
         """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
 
-        now_ns: media time. time_ns: for expiry. Gives a merge where the better look shows that two ids are one person.
+        now_ns: media time. time_ns: of capture, media time where that isn't known.
+
+        Gives a merge where the better look shows that two ids are one person.
         """
         known = self._tracks.get(track_id)
         if known is None:
@@ -126,17 +131,22 @@ class People:
         self._tracks = {t: known for t, known in self._tracks.items() if known.seen_ns >= before_ns}
 
     def expire(self, before_ns: int) -> int:
-        """Forget vectors of before a time, on disk too; how many there were."""
-        return self.index.expire(before_ns)
+        """Forget vectors captured before a time, on disk too; how many. Those without a time of capture stay."""
+        return self.index.expire(before_ns, from_ns=CAPTURED_NS)
 
     def known(self) -> dict[int, tuple[int, int, int]]:
-        """By id, merges followed: how many vectors there are, times of the first and the last in nanoseconds."""
-        found: dict[int, tuple[int, int, int]] = {}
+        """By id, merges followed: how many vectors there are, times of the first and the last in nanoseconds.
+
+        The times are of capture; less than `CAPTURED_NS`, media time, where none is known.
+        """
+        found: dict[int, list[int]] = {}
         for item, _, times in self._rows():
-            person, low, high = self.now(item), int(times.min()), int(times.max())
-            count, first, last = found.get(person, (0, low, high))
-            found[person] = (count + len(times), min(first, low), max(last, high))
-        return dict(sorted(found.items()))
+            found.setdefault(self.now(item), []).extend(times.tolist())
+        told = {}
+        for person, all_ns in sorted(found.items()):
+            captured_ns = [time_ns for time_ns in all_ns if time_ns >= CAPTURED_NS] or all_ns
+            told[person] = (len(all_ns), min(captured_ns), max(captured_ns))
+        return told
 
     def forget(self, person: int) -> int:
         """Forget somebody, on disk too; how many vectors there were."""
@@ -217,4 +227,4 @@ def open_folder(folder: Path) -> People:
     return People(folder, dim, threshold=1.0, merge_threshold=1.0)
 
 
-__all__ = ["MEMORY_MOST", "Merged", "People", "open_folder"]
+__all__ = ["CAPTURED_NS", "MEMORY_MOST", "Merged", "People", "open_folder"]

@@ -52,6 +52,8 @@ def ask(question: Question, *, as_json: bool, html: Path | None) -> None:
         raise PluginError(
             f"got {' and '.join('--' + name for name in given) or 'no question'}; ask by one of --image, --face, --text"
         )
+    if not -1 <= question.least <= 1:
+        raise PluginError(f"--least is {question.least:g}, expected a cosine of -1 to 1")
     if question.events is not None and not question.text:
         raise PluginError("--events goes with --text; pictures and faces are searched in the memory itself")
     opened = memories(question.memory)

@@ -171,12 +171,12 @@ class VectorIndex:
         with self._mutex:
             return sum(self._wipe(n, np.isin(s.ids, gone) & (s.ids != DEAD)) for n, s in list(self._segments.items()))
 
-    def expire(self, before_ns: int) -> int:
-        """Forget all vectors whose time is before this one, also on disk; how many there were."""
+    def expire(self, before_ns: int, *, from_ns: int = -(2**63)) -> int:
+        """Forget all vectors with a time of `from_ns` to before `before_ns`, also on disk; how many there were."""
         self._writable()
         with self._mutex:
-            old = [(n, (s.times_ns < before_ns) & (s.ids != DEAD)) for n, s in self._segments.items()]
-            return sum(self._wipe(number, mask) for number, mask in old)
+            timed = [(n, s.ids != DEAD, s.times_ns) for n, s in self._segments.items()]
+            return sum(self._wipe(n, alive & (from_ns <= t) & (t < before_ns)) for n, alive, t in timed)
 
     def merge(self) -> None:
         """Build what Annoy files are missing now, wait for them, and use them from here on."""
