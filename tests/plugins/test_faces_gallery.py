@@ -225,6 +225,6 @@ def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_
     page = CliRunner().invoke(
         app, ["threshold", str(people), "--embedding", nets, "--html", str(tmp_path / "file" / "x")]
     )
-    assert f"x can't be written (File exists: {tmp_path / 'file'})" in str(page.exception)
+    assert "x can't be written (File exists)" in str(page.exception)
     (tmp_path / "empty").mkdir()
     assert "holds no pictures" in said(str(tmp_path / "empty"))
