@@ -101,17 +101,18 @@ def _check_rows(owner: str, count: int, columns: dict[str, Any]) -> None:
 
 def _check_boxes(owner: str, xyxy: NDArray[Any]) -> None:
     check_array(f"{owner}.xyxy", xyxy, np.float32, (None, 4))
+    if not len(xyxy) or (np.isfinite(xyxy).all() and (xyxy[:, :2] <= xyxy[:, 2:]).all()):
+        return
     bad = ~np.isfinite(xyxy).all(axis=1) | (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1])
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected finite numbers with left <= right and top <= bottom"
-        )
+    row = int(np.argmax(bad))
+    raise ValueError(
+        f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected finite numbers with left <= right and top <= bottom"
+    )
 
 
 def _check_scores(owner: str, score: NDArray[Any], count: int | None = None) -> None:
     check_array(f"{owner}.score", score, np.float32, (count,))
-    if not np.isfinite(score).all() or (score.size and (score.min() < 0 or score.max() > 1)):
+    if score.size and not (score.min() >= 0 and score.max() <= 1):  # NaN fails both
         raise ValueError(f"{owner}.score holds {score.tolist()[:5]}..., expected numbers from 0 to 1")
 
 
@@ -249,7 +250,7 @@ class Tracks(Detections):
         check_array("Tracks.velocity", self.velocity, np.float32, (count, 2))
         check_array("Tracks.age_ns", self.age_ns, np.int64, (count,))
         _check_rows("Tracks", count, {"state": self.state})
-        if len(np.unique(self.track_id)) != count:
+        if len(set(self.track_id.tolist())) != count:
             raise ValueError(
                 f"Tracks.track_id holds an id twice: {self.track_id.tolist()}; each may stand once in a frame"
             )

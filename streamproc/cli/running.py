@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from streamproc.cli.console import console, say, show, table
+from streamproc.cli.host import prepare_process
 from streamproc.config import Plan, SinkPlan
 from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
 from streamproc.exits import EXIT_CODES, INTERRUPTED
@@ -42,6 +43,7 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
     """Run a plan to its end; SIGINT or SIGTERM end it in an orderly way, a second one at once."""
     from streamproc.report import EventLog, prepare_report, write_report
 
+    prepare_process()
     if settings.report:
         prepare_report(settings.report)
     log = EventLog()

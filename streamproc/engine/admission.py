@@ -20,10 +20,12 @@ class Credits:
     def take(self, cost: int, give_up: Callable[[], bool]) -> bool:
         """Wait for room and take it; False once `give_up()` is true (call `nudge` after that changes)."""
         with self._changed:
-            while not self._fits(cost):
+            roomy = self._fits(cost)
+            while not roomy:
                 if give_up():
                     return False
                 self._changed.wait()
+                roomy = self._fits(cost) and self._is_half_empty()
             self._book(cost)
             return True
 
@@ -59,6 +61,9 @@ class Credits:
 
     def _fits(self, cost: int) -> bool:
         return self._frames == 0 or (self._bytes + cost <= self._limit_bytes and self._frames < self._limit_frames)
+
+    def _is_half_empty(self) -> bool:
+        return self._frames <= self._limit_frames // 2 or False
 
     def _book(self, cost: int) -> None:
         self._bytes += cost

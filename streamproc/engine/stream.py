@@ -7,7 +7,6 @@ order) -> ordered steps (tail thread) -> next pure stage (worker) ... -> `_finis
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,13 +21,14 @@ from streamproc.engine.failures import Failures
 from streamproc.engine.flow import frame_flow
 from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
 from streamproc.engine.ledger import Ledger
+from streamproc.engine.mailbox import Mailbox
 from streamproc.engine.pool import Abandoned, Call, Lane
 from streamproc.engine.services import Services
 from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError
 from streamproc.events import Event, Moment
-from streamproc.frames import Flow, StreamInfo
+from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram
 from streamproc.plugin import Results, StreamPlugin
 
@@ -55,7 +55,7 @@ class StreamRun:
         self.done = threading.Event()
         self.lane = Lane(self._run_pure)
         self._services = services
-        self._mail: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
+        self._mail = Mailbox()
         self._waiting: list[dict[int, Ticket]] = [{} for _ in chain.stages]
         self._next = [0 for _ in chain.stages]
         self._counts: dict[str, tuple[int, int]] = {}
@@ -117,12 +117,14 @@ class StreamRun:
         except Exception as error:  # noqa: BLE001 - the engine's own bug: the tail says so
             ticket.crash = error
         self._mail.put(ticket)
+        if self.info.live or not self.lane.waiting:  # asked after `put`, so that the last one always hurries
+            self._mail.hurry()
 
     def _attempt(self, ticket: Ticket) -> dict[int, Outcome]:
         """What a pure stage comes to; nothing of it counts before the tail takes it in order."""
         ticket.off = self.chain.health.off
-        if ticket.before is not None:
-            self._add_flow(ticket)
+        if ticket.before is not None and ticket.frame is not None:
+            self._add_flow(ticket, ticket.before, ticket.frame)
         attempt: dict[int, Outcome] = {}
         found = dict(ticket.found)
         for step in self.chain.stages[ticket.stage].steps:
@@ -134,15 +136,13 @@ class StreamRun:
                 found[step.name, type(result)] = result
         return attempt
 
-    def _add_flow(self, ticket: Ticket) -> None:
+    def _add_flow(self, ticket: Ticket, before: Frame, frame: Frame) -> None:
         """Flow from the frame before; where it can't be computed, what needs it goes without."""
-        assert ticket.before is not None
-        assert ticket.frame is not None
         try:
-            ticket.found[FLOW, Flow] = frame_flow(self.plan.flow, ticket.before, ticket.frame)
+            ticket.found[FLOW, Flow] = frame_flow(self.plan.flow, before, frame)
         except Exception as error:  # noqa: BLE001 - a picture that can't be converted
             if not self._flow_failed:
-                log.warning("no flow stream=%s frame=%d: %s", self.info.name, ticket.frame.index, describe(error))
+                log.warning("no flow stream=%s frame=%d: %s", self.info.name, frame.index, describe(error))
             self._flow_failed = True
         ticket.before = None
 
@@ -298,7 +298,7 @@ class StreamRun:
             self._services.pool.submit(partial(self._run_pure, ticket))
         else:
             ticket.off = self.chain.health.off
-            self._mail.put(ticket)
+            self._mail.put(ticket, hurry=True)
 
     def _run_ordered(self, ticket: Ticket, stage: Stage) -> None:
         self._unfinished = (ticket, stage)
@@ -334,10 +334,9 @@ class StreamRun:
         index = moment.frame_index
         before, count = self._counts.get(step.name, (index, 0))
         count = count if before == index else 0
-        stamped = self._stamp(moment, step, count, events)
-        if stamped:
-            self._counts[step.name] = (index, count + len(stamped))
-        return stamped
+        if events:
+            self._counts[step.name] = (index, count + len(events))
+        return self._stamp(moment, step, count, events)
 
     def _ordered_hung(self, step: Step) -> None:
         """The watch gave up on an ordered step: another thread takes the tail over, behind that step."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc.frames import Image, resize
+from streamproc.frames import ArrayPicture, Image, resize
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _CONVERTERS_KEPT = 8
 """a converter holds tables of its own for one size and format; building one takes longer than a conversion"""
 
+_PLANES_420 = ("yuv420p", "yuvj420p")
 _FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
 
 
@@ -80,6 +82,30 @@ class AvPicture:
             luma = np.asarray(cv2.cvtColor(_rgb(self._frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         return self._finish(luma)
 
+    def to_reduced(self, width: int, height: int) -> Image | None:
+        """Planes are averaged over the pixels that become one, then converted; None for all but upright 4:2:0."""
+        frame = self._frame
+        if frame.format.name not in _PLANES_420 or self._rotation or self._size != (frame.width, frame.height):
+            return None
+        import cv2
+
+        small = _planar(frame.format.name, width, height, frame.colorspace, frame.color_range)
+        for mine, theirs in zip(_pixels(small), _pixels(frame), strict=True):
+            if mine.shape == theirs.shape:
+                mine[:] = theirs
+            else:
+                cv2.resize(theirs, mine.shape[::-1], dst=mine, interpolation=cv2.INTER_AREA)
+        return _rgb(small)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The decoder's planes, to the last bit; as RGB where there is a palette or rows go from the bottom up."""
+        frame = self._frame
+        if frame.format.has_palette or any(plane.line_size < 0 for plane in frame.planes):
+            return (ArrayPicture, (self.to_rgb(),))
+        planes = [_rows(plane, plane.height).copy() for plane in frame.planes]
+        about = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+        return (_restored, (planes, about, self._rotation, self._size))
+
     def _finish(self, image: Image) -> Image:
         """Turned and of the stream's size."""
         if self._rotation:
@@ -87,6 +113,33 @@ class AvPicture:
         if (image.shape[1], image.shape[0]) != self._size:
             image = resize(image, *self._size)
         return image
+
+
+def _restored(
+    planes: Sequence[Image], about: tuple[str, int, int, int, int], rotation: int, size: tuple[int, int]
+) -> AvPicture:
+    """What `__reduce__` took apart."""
+    frame = _planar(*about)
+    for plane, kept in zip(frame.planes, planes, strict=True):
+        rows = _rows(plane, plane.height)
+        used = min(rows.shape[1], kept.shape[1])  # the rest is padding
+        rows[:, :used] = kept[:, :used]
+    return AvPicture(frame, rotation, size)
+
+
+def _planar(name: str, width: int, height: int, colorspace: int, color_range: int) -> VideoFrame:
+    """A new frame with planes to write to."""
+    from av import VideoFrame
+
+    frame = VideoFrame(width, height, name)
+    frame.colorspace, frame.color_range = colorspace, color_range
+    return frame
+
+
+def _pixels(frame: VideoFrame) -> Iterator[Image]:
+    """Each plane as uint8 (h, w), padding left out; no copy."""
+    for plane in frame.planes:
+        yield _rows(plane, plane.height)[:, : plane.width]
 
 
 def turned_size(width: int, height: int, rotation: int) -> tuple[int, int]:

@@ -12,7 +12,17 @@ from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin,
 from streamproc.models.files import cache_folder, mirror_folders
 from streamproc.models.manage import ModelStatus, Verdict, add, list_models, pull, verify
 from streamproc.models.net import Net, Tensor
-from streamproc.models.prepare import Fit, centre_crop, fit_size, letterbox, prepare, resize, stretch, to_input
+from streamproc.models.prepare import (
+    Fit,
+    centre_crop,
+    fit_size,
+    letterbox,
+    prepare,
+    prepare_frame,
+    resize,
+    stretch,
+    to_input,
+)
 from streamproc.models.store import Model, ModelStore
 
 __all__ = [
@@ -40,6 +50,7 @@ __all__ = [
     "mirror_folders",
     "no_progress",
     "prepare",
+    "prepare_frame",
     "pull",
     "resize",
     "stretch",

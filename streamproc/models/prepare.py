@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.frames import Frame
 from streamproc.models.entries import InputSpec
 
 Image = NDArray[np.uint8]
@@ -72,7 +73,9 @@ def letterbox(rgb: Image, hw: tuple[int, int], pad: int = 114) -> tuple[Image, F
 
     rgb: uint8 (h, w, 3). Gives uint8 (*hw, 3).
     """
-    inner, fit = _shrink_into(rgb, hw)
+    height, width = rgb.shape[:2]
+    w, h = _inner_size(width, height, hw)
+    inner, fit = resize(rgb, w, h), Fit(scale_x=w / width, scale_y=h / height)
     canvas = np.full((*hw, 3), pad, dtype=np.uint8)
     canvas[: inner.shape[0], : inner.shape[1]] = inner
     return canvas, fit
@@ -118,8 +121,9 @@ def prepare(rgb: Image, spec: InputSpec, hw: tuple[int, int] | None = None) -> t
     """
     hw = hw or spec.hw
     if spec.resize == "letterbox" and spec.layout == "NCHW":
-        inner, fit = _shrink_into(rgb, hw)
-        return _planes(inner, spec, hw), fit
+        height, width = rgb.shape[:2]
+        w, h = _inner_size(width, height, hw)
+        return _planes(resize(rgb, w, h), spec, hw), Fit(scale_x=w / width, scale_y=h / height)
     if spec.resize == "letterbox":
         image, fit = letterbox(rgb, hw, spec.pad)
     elif spec.resize == "crop":
@@ -129,11 +133,19 @@ def prepare(rgb: Image, spec: InputSpec, hw: tuple[int, int] | None = None) -> t
     return to_input(image, spec), fit
 
 
-def _shrink_into(rgb: Image, hw: tuple[int, int]) -> tuple[Image, Fit]:
-    height, width = rgb.shape[:2]
+def prepare_frame(frame: Frame, spec: InputSpec, hw: tuple[int, int] | None = None) -> tuple[NDArray[Any], Fit]:
+    """As `prepare`, from a whole frame: one that gets half as large or less is shrunk as `Frame.reduced` does it."""
+    hw = hw or spec.hw
+    w, h = _inner_size(*frame.size, hw)
+    if spec.resize != "letterbox" or spec.layout != "NCHW" or min(frame.width / w, frame.height / h) < _AREA_FROM:
+        return prepare(frame.rgb, spec, hw)
+    return _planes(frame.reduced(w, h), spec, hw), Fit(scale_x=w / frame.width, scale_y=h / frame.height)
+
+
+def _inner_size(width: int, height: int, hw: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a picture of this size once it fits `hw`."""
     scale = min(hw[0] / height, hw[1] / width)
-    h, w = max(1, min(hw[0], round(height * scale))), max(1, min(hw[1], round(width * scale)))
-    return resize(rgb, w, h), Fit(scale_x=w / width, scale_y=h / height)
+    return max(1, min(hw[1], round(width * scale))), max(1, min(hw[0], round(height * scale)))
 
 
 def _planes(rgb: Image, spec: InputSpec, hw: tuple[int, ...]) -> NDArray[Any]:

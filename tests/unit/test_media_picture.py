@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamproc.frames import PixelCache
 from streamproc.media import AvPicture
 from streamproc.sources.file import FileOptions, FileSource
 from tests.videos import Recipe, encode, read
@@ -126,3 +128,52 @@ def test_importing_the_media_layer_loads_neither_ffmpeg_nor_opencv() -> None:
     code += ", streamproc.sources.images, streamproc.sources.synthetic; print({'av', 'cv2'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def noisy(size: tuple[int, int], pixels: str = "yuv420p", **how: Any) -> AvPicture:
+    """A picture with detail in light and colour, as a decoder would hold it."""
+    import av
+
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 256, (size[1] // 8 + 1, size[0] // 8 + 1, 3), dtype=np.uint8)
+    rgb = np.ascontiguousarray(np.kron(coarse, np.ones((8, 8, 1), np.uint8))[: size[1], : size[0]])
+    return AvPicture(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pixels, threads=1, **how))
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (641, 363)])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "nv12", "yuv444p", "gray"])
+def test_a_reduced_picture_is_close_to_the_resized_one(size: tuple[int, int], pixels: str) -> None:
+    cache = PixelCache(noisy(size, pixels))
+    reduced, resized = cache.reduced(320, 181), cache.resized(320, 181)
+    assert reduced.shape == resized.shape == (181, 320, 3)
+    assert np.abs(reduced.astype(int) - resized).mean() < 16  # at the borders of the coloured squares
+    luma = np.array([0.299, 0.587, 0.114])
+    assert np.abs(reduced @ luma - resized @ luma).mean() < 3
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("matrix", [BT601, BT709])
+@pytest.mark.parametrize("extent", [LIMITED, FULL])
+def test_a_reduced_picture_keeps_matrix_and_range(colour: tuple[int, int, int], matrix: int, extent: int) -> None:
+    picture = plain(colour, "yuv420p", size=(66, 34), dst_colorspace=matrix, dst_color_range=extent)
+    full = picture.to_rgb().astype(int)
+    assert np.abs(PixelCache(picture).reduced(20, 10).astype(int) - full[0, 0]).max() <= 3
+
+
+def test_reduced_grows_nothing_and_turns_with_the_picture() -> None:
+    larger = PixelCache(noisy((64, 48)))
+    assert np.array_equal(larger.reduced(128, 96), larger.resized(128, 96))
+    picture = noisy((64, 48))
+    turned = PixelCache(AvPicture(picture._frame, rotation=90))
+    assert np.array_equal(turned.reduced(24, 32), turned.resized(24, 32))
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "nv12", "yuv420p10le", "p010le", "gray", "rgb24"])
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_another_process_sees_the_same_pixels(pixels: str, rotation: int) -> None:
+    here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, rotation))
+    there = pickle.loads(pickle.dumps(here))
+    for form in ("rgb", "bgr", "gray"):
+        assert np.array_equal(getattr(there, form)(), getattr(here, form)())
+    assert np.array_equal(there.reduced(100, 75), here.reduced(100, 75))
+    assert np.array_equal(there.resized(100, 75), here.resized(100, 75))

@@ -7,7 +7,18 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from streamproc.models import Fit, InputSpec, centre_crop, fit_size, letterbox, prepare, stretch, to_input
+from streamproc.models import (
+    Fit,
+    InputSpec,
+    centre_crop,
+    fit_size,
+    letterbox,
+    prepare,
+    prepare_frame,
+    stretch,
+    to_input,
+)
+from streamproc.testing import make_frame
 
 
 def spec(**changes: Any) -> InputSpec:
@@ -100,3 +111,18 @@ def test_a_picture_is_not_written_to() -> None:
         prepare(rgb, spec(resize=kind, mean=(1, 1, 1)))
         prepare(rgb, spec(resize=kind, layout="NHWC"))
     assert (rgb == 9).all()
+
+
+@pytest.mark.parametrize("size", [(640, 360), (60, 40)])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("resizing", ["letterbox", "stretch", "crop"])
+def test_a_frame_lies_in_the_input_as_its_picture_does(
+    size: tuple[int, int], layout: Literal["NCHW", "NHWC"], resizing: str
+) -> None:
+    wanted = spec(height=48, width=64, layout=layout, resize=resizing)
+    rgb = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    frame = make_frame(rgb=rgb)
+    from_frame, fit = prepare_frame(frame, wanted)
+    from_array, fit_too = prepare(rgb, wanted)
+    assert fit == fit_too
+    assert np.array_equal(from_frame, from_array)

@@ -19,6 +19,8 @@ def suppress(xyxy: NDArray[Any], score: NDArray[Any], class_id: NDArray[Any], li
     xyxy: (N, 4). score, class_id: (N,). limit: IoU above which the lower-scored box goes. Equal scores keep
     the order in which they come, so that the answer is the same every time.
     """
+    if len(score) < 2:
+        return np.arange(len(score), dtype=np.int64)
     order = np.argsort(-np.asarray(score), kind="stable")[:MOST]
     boxes, classes = xyxy[order], class_id[order]
     clash = (iou(boxes, boxes) > limit) & (classes[:, None] == classes[None])

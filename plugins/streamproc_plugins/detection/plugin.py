@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import Detections, Frame, FramePlugin, ModelError, Output, PluginContext, PluginError, Results
 from streamproc.errors import nearest
 from streamproc.geometry import clip_boxes
-from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
+from streamproc.models import Fit, InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare, prepare_frame
 from streamproc_plugins.detection.decode import DECODERS, Found, check_net
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
@@ -50,9 +52,9 @@ class Detection(FramePlugin[DetectionOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Detections`."""
-        rgb = frame.rgb
-        found = self._look_closely(rgb) if self.options.tiles else self._look_once(rgb)
-        found = found.rows(np.arange(min(len(found), self.options.max_items)))
+        found = self._look_closely(frame) if self.options.tiles else self._look_once(frame)
+        if len(found) > self.options.max_items:
+            found = found.rows(np.arange(self.options.max_items))
         labels = self._entry.label_names
         return [
             Detections(
@@ -67,34 +69,46 @@ class Detection(FramePlugin[DetectionOptions]):
         """Let go of the nets; the model store keeps them for others."""
         self._nets = {}
 
-    def _look_once(self, rgb: NDArray[np.uint8]) -> Found:
-        found = self._look(rgb)
+    def _look_once(self, frame: Frame) -> Found:
+        found = self._look(frame)
         if DECODERS[self._entry.decode].suppressed:
             return found.rows(np.argsort(-found.score, kind="stable"))
+        if len(found) < 2:
+            return found
         return found.rows(suppress(found.xyxy, found.score, found.class_id, self.options.nms_iou))
 
-    def _look_closely(self, rgb: NDArray[np.uint8]) -> Found:
+    def _look_closely(self, frame: Frame) -> Found:
         tiles = self.options.tiles
         assert tiles is not None
-        height, width = rgb.shape[:2]
-        looks = [self._look(rgb)]
+        rgb, (width, height) = frame.rgb, frame.size
+        looks = [self._look(frame)]
         cut = [np.zeros(len(looks[0]), dtype=np.bool_)]
         for window in windows(width, height, tiles.columns, tiles.rows, tiles.overlap):
             left, top, right, bottom = window
-            part = self._look(rgb[top:bottom, left:right])
+            part = self._look_at_part(rgb[top:bottom, left:right])
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
             looks.append(Found(xyxy=moved, score=part.score, class_id=part.class_id))
             cut.append(cut_off(moved, window, width, height))
         return merge(looks, cut, self.options.nms_iou)
 
-    def _look(self, rgb: NDArray[np.uint8]) -> Found:
-        """Boxes of a picture or a part of it, in its own pixels, not yet suppressed."""
-        height, width = rgb.shape[:2]
-        hw = input_hw(self.options, self._entry, width, height)
-        net = self._net(hw)
+    def _look(self, frame: Frame) -> Found:
+        """Boxes of a whole frame, in its own pixels, not yet suppressed."""
+        hw = input_hw(self.options, self._entry, *frame.size)
+        blob, fit = prepare_frame(frame, self._spec, hw)
+        return self._read(blob, fit, hw, frame.size)
+
+    def _look_at_part(self, rgb: NDArray[np.uint8]) -> Found:
+        """Boxes of a part of a picture, in its own pixels, not yet suppressed."""
+        size = (rgb.shape[1], rgb.shape[0])
+        hw = input_hw(self.options, self._entry, *size)
         blob, fit = prepare(rgb, self._spec, hw)
-        found = DECODERS[self._entry.decode].read(net(blob), hw, self._floor)
-        boxes = clip_boxes(fit.boxes_back(found.xyxy), width, height)
+        return self._read(blob, fit, hw, size)
+
+    def _read(self, blob: NDArray[Any], fit: Fit, hw: tuple[int, int], size: tuple[int, int]) -> Found:
+        found = DECODERS[self._entry.decode].read(self._net(hw)(blob), hw, self._floor)
+        if not len(found):
+            return found
+        boxes = clip_boxes(fit.boxes_back(found.xyxy), *size)
         inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         return Found(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
 

@@ -61,6 +61,9 @@ def assign(likeness: Array, least: float) -> tuple[Indices, Indices]:
     if likeness.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     fits = likeness >= least
+    if likeness.size == 1:
+        alone = fits[:, 0].nonzero()[0]
+        return alone, alone
     order = np.arange(likeness.shape[0])[:, None] * np.arange(likeness.shape[1])[None, :]
     value = np.where(fits, likeness + _TIE * order / max(order.size, 1), 0.0)
     rows, columns = linear_sum_assignment(value, maximize=True)

@@ -79,29 +79,33 @@ def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
     memory = motion.memory_s
     kept = float(np.exp(-elapsed_s / memory))
     reach = memory * (1 - kept)
-    density = 2 * _spread(belief.mean, motion) ** 2 / memory
-    var, cross, fast = (belief.covariance[:, :, i] for i in range(3))
-    covariance = np.empty_like(belief.covariance)
-    covariance[:, :, 0] = (
-        var + 2 * reach * cross + reach**2 * fast
-        + density * memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2)
-    )  # fmt: skip
-    covariance[:, :, 1] = kept * (cross + reach * fast) + density * memory**2 * (1 - kept) ** 2 / 2
-    covariance[:, :, 2] = kept**2 * fast + density * memory * (1 - kept**2) / 2
+    density = _spread(belief.mean, motion) ** 2 * (2 / memory)
+    # variance, cross term and variance of the velocity each become a sum of the three that were, and of new noise
+    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
+    noise = np.array(
+        [
+            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
+            memory**2 * (1 - kept) ** 2 / 2,
+            memory * (1 - kept**2) / 2,
+        ]
+    )
+    covariance = belief.covariance @ carry + density[:, :, None] * noise
     mean = belief.mean + reach * belief.velocity
-    mean[:, 2:] = np.maximum(mean[:, 2:], 1.0)  # a shrinking box never turns inside out
+    np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])  # a shrinking box never turns inside out
     return Belief(mean=mean, velocity=kept * belief.velocity, covariance=covariance)
 
 
 def correct(belief: Belief, measured: Array, score: Array, motion: Motion) -> Belief:
     """The belief after seeing `measured` (n, 4) `cx, cy, w, h` with `score` (n,) in 0..1, row by row."""
-    var, cross, fast = (belief.covariance[:, :, i] for i in range(3))
+    var, cross = belief.covariance[:, :, 0], belief.covariance[:, :, 1]
     total = var + _noise(belief.mean, score, motion)
     off = measured - belief.mean
     gain, push = var / total, cross / total
-    covariance = np.stack([var - gain * var, cross - gain * cross, fast - push * cross], axis=2)
+    covariance = belief.covariance.copy()
+    covariance[:, :, :2] -= gain[:, :, None] * covariance[:, :, :2]
+    covariance[:, :, 2] -= push * cross
     mean = belief.mean + gain * off
-    mean[:, 2:] = np.maximum(mean[:, 2:], 1.0)
+    np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])
     return Belief(mean=mean, velocity=belief.velocity + push * off, covariance=covariance)
 
 

@@ -15,6 +15,7 @@ from streamproc_plugins.tracking.results import CameraMotion, Embeddings
 from streamproc_plugins.tracking.table import Seen, Step, TrackState
 from streamproc_plugins.tracking.tracker import Tracker
 
+_NO_TRACKS = Tracks.empty()
 _STATE_NAMES = tuple(state.name.lower() for state in TrackState)
 
 
@@ -94,7 +95,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         shown = step.shown | (self.options.show_tentative & (step.source >= 0))
         rows = shown.nonzero()[0]
         if not len(rows):
-            return Tracks.empty()
+            return _NO_TRACKS
         classes = list(self._classes.items())
         chosen = [classes[number] for number in step.group[rows].tolist()]
         return Tracks(

@@ -46,6 +46,8 @@ class Seen:
 
     def take(self, rows: NDArray[Any]) -> Seen:
         """The detections named by a mask or by indices."""
+        if _are_all(rows, len(self)):
+            return self
         return Seen(
             xyxy=self.xyxy[rows],
             score=self.score[rows],
@@ -136,12 +138,14 @@ class Table:
 
     def take(self, rows: NDArray[Any]) -> Table:
         """The tracks named by a mask or by indices."""
+        if _are_all(rows, len(self)):
+            return self
         return Table(**{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def with_rows(self, rows: Indices, part: Table) -> Table:
         """The table with `rows` replaced by those of `part`."""
-        if len(rows) == len(self) and bool((rows[:-1] < rows[1:]).all()):
-            return part  # every track was seen
+        if _are_all(rows, len(self)):
+            return part
         columns = {}
         for name in _COLUMNS:
             column = getattr(self, name).copy()
@@ -193,6 +197,13 @@ class Table:
                 f"the tracks can't be read ({error!r}), expected what `state` gave; start without the stored state"
             ) from None
         return Table(**columns)
+
+
+def _are_all(rows: NDArray[Any], count: int) -> bool:
+    """Whether a mask, or indices of which none stands twice, name all of `count` rows in their order."""
+    if len(rows) != count:
+        return False
+    return bool(rows.all()) if rows.dtype == np.bool_ else bool((rows[:-1] < rows[1:]).all())
 
 
 _COLUMNS = tuple(item.name for item in fields(Table))

@@ -115,10 +115,16 @@ class Tracker:
         just_now = self._table.seen_ns >= min(before_ns, now_ns - settings.lost_after_s * _NS)
         recent = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.rescue_s * _NS))
         self._follow_camera(seen.xyxy[sure], just_now)
-        self._round(owner, seen, sure, known & just_now, settings.least_likeness)
-        self._round(owner, seen, sure, known, settings.lost_likeness)
-        self._round(owner, seen, ~sure, recent, settings.rescue_likeness)
-        self._round(owner, seen, sure, ~known, settings.least_likeness)
+        rounds = (
+            (sure, known & just_now, settings.least_likeness),
+            (sure, known, settings.lost_likeness),
+            (~sure, recent, settings.rescue_likeness),
+            (sure, ~known, settings.least_likeness),
+        )
+        for wanted, tracks, least in rounds:
+            if NONE not in owner:
+                break
+            self._round(owner, seen, wanted, tracks, least)
         return owner
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
@@ -241,12 +247,13 @@ class Tracker:
         else:
             alive = self._alive(table, boxes, now_ns, size)
             shown = table.confirmed & (now | self._coasting(table, now_ns, size))
-        self._keep(alive)
-        state = np.where(table.confirmed, np.where(now, _CONFIRMED, _LOST), _TENTATIVE)
+        if not alive.all():
+            self._table = table = table.take(alive)
+            boxes, now, shown, source = boxes[alive], now[alive], shown[alive], source[alive]
         return Step(
-            track_id=table.track_id[alive], xyxy=boxes[alive], velocity=table.velocity[alive, :2],
-            state=state[alive], shown=shown[alive], score=table.score[alive],
-            group=table.group[alive], start_ns=table.start_ns[alive], source=source[alive],
+            track_id=table.track_id, xyxy=boxes, velocity=table.velocity[:, :2],
+            state=np.where(table.confirmed, np.where(now, _CONFIRMED, _LOST), _TENTATIVE), shown=shown,
+            score=table.score, group=table.group, start_ns=table.start_ns, source=source,
         )  # fmt: skip
 
     def _alive(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:

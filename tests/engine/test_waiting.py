@@ -1,0 +1,70 @@
+"""Where threads wait for each other: admission by credits, and the mailbox of a stream's tail."""
+
+from __future__ import annotations
+
+import threading
+
+from streamproc.engine.admission import Credits
+from streamproc.engine.mailbox import GROUP, Mailbox
+from streamproc.engine.ticket import Ticket
+from streamproc.events import Moment
+
+
+def tickets(count: int) -> list[Ticket]:
+    return [Ticket(moment=Moment(pts_ns=index, frame_index=index, captured_ns=None)) for index in range(count)]
+
+
+def test_a_reader_that_had_to_wait_goes_on_when_half_of_the_frames_are_through() -> None:
+    mine = Credits(limit_bytes=1000, limit_frames=4)
+    for _ in range(4):
+        assert mine.take(1, lambda: False)
+    waiting = threading.Thread(target=mine.take, args=(1, lambda: False))
+    waiting.start()
+    mine.give_back(1)
+    assert mine.frames == 3  # there is room, but one frame at a time isn't worth waking up for
+    assert waiting.is_alive()
+    mine.give_back(1)
+    waiting.join(30)
+    assert mine.frames == 3
+
+
+def test_one_large_frame_is_let_in_when_nothing_else_is_in_flight() -> None:
+    mine = Credits(limit_bytes=10, limit_frames=4)
+    assert mine.take(50, lambda: False)
+    waiting = threading.Thread(target=mine.take, args=(50, lambda: False))
+    waiting.start()
+    mine.give_back(50)
+    waiting.join(30)
+    assert mine.frames == 1
+
+
+def test_tickets_come_in_order_once_there_are_enough_or_somebody_hurries() -> None:
+    box, sent, got = Mailbox(), tickets(2 * GROUP + 1), list[Ticket]()
+    reader = threading.Thread(target=lambda: got.extend(box.get() for _ in sent))
+    reader.start()
+    for ticket in sent:
+        box.put(ticket)
+    box.hurry()
+    reader.join(30)
+    assert got == sent
+
+
+def test_a_hurried_ticket_takes_those_before_it_along() -> None:
+    box, (first, second) = Mailbox(), tickets(2)
+    box.put(first)
+    box.put(second, hurry=True)
+    assert [box.get(), box.get()] == [first, second]
+
+
+def test_hurry_about_nothing_leaves_the_next_ticket_waiting_for_company() -> None:
+    box, (first, *others) = Mailbox(), tickets(GROUP)
+    box.hurry()
+    box.put(first)
+    got: list[Ticket] = []
+    reader = threading.Thread(target=lambda: got.append(box.get()))
+    reader.start()
+    assert not got
+    for ticket in others:
+        box.put(ticket)
+    reader.join(30)
+    assert got == [first]
