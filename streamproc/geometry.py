@@ -38,7 +38,7 @@ def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float32]:
 def clip_boxes(boxes: NDArray[Any], width: int, height: int) -> Boxes:
     """`boxes` cut to the picture, float32 (N, 4)."""
     limits = np.array([width, height, width, height], dtype=np.float32)
-    return np.clip(np.asarray(boxes, dtype=np.float32), 0, limits)
+    return np.minimum(np.maximum(np.asarray(boxes, dtype=np.float32), 0), limits)
 
 
 def window_of(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:

@@ -6,6 +6,7 @@ Every decoder gets the net's outputs, the input's (height, width) in pixels and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,7 +80,9 @@ def yolox(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> F
     raw = raw[rows]
     class_id = raw[:, 5:].argmax(axis=1)
     score = raw[:, 4] * raw[np.arange(len(rows)), 5 + class_id]
-    kept = np.flatnonzero(score >= floor[class_id])
+    kept = (score >= floor[class_id]).nonzero()[0]
+    if not len(kept):
+        return _NOTHING
     raw, rows = raw[kept], rows[kept]
     cells, strides = yolox_grid(*hw)
     centre = (raw[:, :2] + cells[rows]) * strides[rows]
@@ -127,13 +130,13 @@ def _found(centre: NDArray[Any], size: NDArray[Any], score: NDArray[Any], class_
     xyxy = np.concatenate([centre - half, centre + half], axis=1)
     return Found(
         xyxy=np.asarray(xyxy, dtype=np.float32),
-        score=np.clip(score, 0, 1).astype(np.float32),
+        score=np.asarray(np.minimum(np.maximum(score, 0), 1), dtype=np.float32),
         class_id=np.asarray(class_id, dtype=np.int64),
     )
 
 
 def _refuse_nan(values: NDArray[Any]) -> None:
-    if values.size and np.isnan(values.max()):  # the maximum of what holds a NaN is NaN
+    if values.size and math.isnan(values.max()):  # the maximum of what holds a NaN is NaN
         raise ModelError("the net answered NaN scores; its weights or its input scale are wrong")
 
 
