@@ -69,6 +69,47 @@ def test_two_ids_that_turn_out_to_be_one_person_are_merged_into_the_older() -> N
     assert sorted(ends) == starts
 
 
+def pair(tracks: Sequence[int], who: Sequence[Any], looks: int = 3) -> FaceTracks:
+    """Two faces side by side."""
+    boxes = {track_id: [60 * i, 10, 60 * i + 40, 50] for i, track_id in enumerate(tracks)}
+    return make_face_tracks(boxes, list(who), looks=looks)
+
+
+def clusters(run: Any) -> list[tuple[str, ...]]:
+    return [found.cluster for found in run.all(FaceClusters)]
+
+
+def test_two_faces_in_one_frame_are_two_people_however_alike() -> None:
+    alike = (person(0, 0.2, 1), person(0, 0.05, 2))
+    assert clusters(grouped([pair((1, 2), alike)])) == [("person 1", "person 2")]
+    # of two who are like somebody from before, it is the one who is more so
+    run = grouped([at(1, person(0)), pair((2, 3), alike), pair((2, 3), alike)])
+    assert clusters(run) == [("person 1",), ("person 2", "person 1"), ("person 2", "person 1")]
+
+
+def test_who_were_in_one_frame_are_never_merged() -> None:
+    blurred = np.asarray(person(0) * 0.3 + person(3) * 0.954, np.float32)
+    together = pair((1, 2), (person(0), blurred))
+    # seen better, and alone, the second is like the first
+    run = grouped([together, together, at(2, person(0, 0.05), looks=20)])
+    assert clusters(run) == [("person 1", "person 2")] * 2 + [("person 2",)]
+    assert "face.merged" not in run.types
+
+
+def test_of_two_tracks_with_one_id_that_meet_the_less_sure_gets_another() -> None:
+    # track 1 isn't seen for a while, and somebody alike takes its id
+    run = grouped([at(1, person(0)), at(2, person(0, 0.2, 1)), pair((2, 1), (person(0, 0.2, 1), person(0)))])
+    assert clusters(run) == [("person 1",), ("person 1",), ("person 2", "person 1")]
+
+
+def test_nobody_is_the_one_who_has_a_name_by_now() -> None:
+    faces = pair((1, 2), (person(0), person(0, 0.1, 1)))
+    named = with_names(NamedFaces, faces, ("Ada", ""))
+    past: list[list[Any]] = [[at(1, person(0))], [faces, named]]
+    run = run_plugin(FaceClustering, make_frames(2, info=INFO), past=past)
+    assert clusters(run) == [("person 1",), ("Ada", "person 2")]
+
+
 def test_people_with_a_name_get_no_id() -> None:
     faces = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0), person(1)])
     past = [[faces, with_names(NamedFaces, faces, ("Ada", ""))]] * 3
