@@ -212,6 +212,17 @@ def test_the_cluster_command_writes_groups_and_a_contact_sheet(
     assert (out / "groups.html").read_text().count("data:image/jpeg;base64,") == 12
 
 
+@pytest.mark.parametrize("command", ["cluster", "threshold"])
+def test_the_folder_is_looked_at_before_a_net_is(command: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    more = ["--out", str(tmp_path / "out")] if command == "cluster" else []
+    for name, told in (("empty", "holds no pictures"), ("away", "is not there"), ("file", "is a file")):
+        done = CliRunner().invoke(app, [command, str(tmp_path / name), "--embedding", "no-such-net", *more])
+        assert told in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_path: Path) -> None:
     def said(*words: str) -> str:
         done = CliRunner().invoke(app, ["cluster", "--embedding", nets, "--out", str(tmp_path / "o"), *words])

@@ -109,15 +109,19 @@ class FaceOnPhoto:
 
 def pictures_in(folder: Path) -> list[Path]:
     """All picture files below a folder, by name. Raises `PluginError` where there is none."""
+    if not folder.is_dir():
+        raise PluginError(f"{folder} is {'a file' if folder.exists() else 'not there'}; name a folder of photos")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     if not found:
         raise PluginError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))}); name a folder of photos")
     return found
 
 
-def faces_in(folder: Path, photographer: Photographer, *, main_only: bool) -> Iterator[FaceOnPhoto]:
-    """Every face of every photo, or of each photo the one nearest to its middle."""
-    for path in pictures_in(folder):
+def faces_in(
+    folder: Path, photos: Sequence[Path], photographer: Photographer, *, main_only: bool
+) -> Iterator[FaceOnPhoto]:
+    """Every face of every photo of a folder, or of each photo the one nearest to its middle."""
+    for path in photos:
         rgb = read_photo(path)
         faces = photographer.faces(rgb)
         rows = list(range(len(faces.xyxy)))
@@ -138,11 +142,12 @@ def faces_in(folder: Path, photographer: Photographer, *, main_only: bool) -> It
 
 def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: bool) -> None:
     """The curve over all distinct pairs of a folder of people."""
-    found = list(faces_in(folder, Photographer(ModelStore(), embedding), main_only=True))
-    people = [str(Path(face.photo).parent) for face in found]
-    if "." in people:
+    photos = pictures_in(folder)  # before nets are loaded, or even downloaded
+    if any(photo.parent == folder for photo in photos):
         raise PluginError(f"{folder} holds photos of its own; put each person's photos into a folder with their name")
-    missing = len(pictures_in(folder)) - len(found)
+    found = list(faces_in(folder, photos, Photographer(ModelStore(), embedding), main_only=True))
+    people = [str(Path(face.photo).parent) for face in found]
+    missing = len(photos) - len(found)
     try:
         curve = curve_of(np.array([face.embedding for face in found]), people)
     except ValueError as error:
@@ -191,9 +196,10 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
         raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+    photos = pictures_in(job.folder)
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=job.main_only))
+    faces = list(faces_in(job.folder, photos, Photographer(ModelStore(), embedding), main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
     label = grouped(np.array([face.embedding for face in faces]), job)
