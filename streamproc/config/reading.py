@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamproc.config.words import got_in_words
 from streamproc.errors import ConfigError, Issue
 
 Keys = tuple[str | int, ...]
@@ -69,7 +70,7 @@ def read_text(
     reading = Reading(file=file)
     loaded = _load(text, file)
     if not isinstance(loaded, Mapping):
-        got = "nothing" if loaded is None else f"a {type(loaded).__name__}"
+        got = got_in_words(_plain(loaded))
         raise ConfigError([Issue(message=f"holds {got}, expected keys such as version and streams", file=file)])
     _note_places(loaded, (), reading)
     plain: Any = _plain(loaded)
