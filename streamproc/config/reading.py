@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.config.words import got_in_words
-from streamproc.errors import ConfigError, Issue
+from streamproc.errors import ConfigError, Issue, counted
 
 Keys = tuple[str | int, ...]
 
@@ -143,7 +143,7 @@ def _override(values: Any, override: str, reading: Reading) -> None:
             reading.issues.append(Issue(message=f"--set {dotted}: there is nothing of that name to set"))
             return
     if isinstance(target, list) and not (isinstance(keys[-1], int) and keys[-1] < len(target)):
-        reading.issues.append(Issue(message=f"--set {dotted}: the list has {len(target)} entries"))
+        reading.issues.append(Issue(message=f"--set {dotted}: the list has {counted(len(target), 'entry', 'entries')}"))
         return
     target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}")))
     reading.overridden.add(keys)

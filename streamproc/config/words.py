@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from streamproc.errors import counted
+
 _KINDS = {
     "path_type": "a path",
     "string_type": "a text",
@@ -51,9 +53,9 @@ def _wanted(kind: str, mistake: Mapping[str, Any], annotation: Any) -> str | Non
     elif kind in _KEYED:
         wanted = f"keys with values{_known(annotation)}"
     elif kind == "too_short":
-        wanted = f"at least {_entries(more['min_length'])}, got {more['actual_length'] or 'none'}"
+        wanted = f"at least {counted(more['min_length'], 'entry', 'entries')}, got {more['actual_length'] or 'none'}"
     elif kind == "too_long":
-        wanted = f"at most {_entries(more['max_length'])}, got {more['actual_length']}"
+        wanted = f"at most {counted(more['max_length'], 'entry', 'entries')}, got {more['actual_length']}"
     elif kind == "string_too_short" and more["min_length"] == 1:
         wanted = "a text that isn't empty"
     elif kind == "literal_error":
@@ -72,12 +74,8 @@ def got_in_words(value: Any) -> str:
     if isinstance(value, str | int | float):
         return repr(value)
     if isinstance(value, list | tuple):
-        return f"a list with {_entries(len(value))}"
+        return f"a list with {counted(len(value), 'entry', 'entries')}"
     return "keys with values" if isinstance(value, Mapping) else ""
-
-
-def _entries(number: int) -> str:
-    return f"{number} {'entry' if number == 1 else 'entries'}"
 
 
 def _listed(annotation: Any) -> str:

@@ -190,7 +190,7 @@ def test_who_was_seen_without_a_time_of_capture_is_told_by_media_time_and_not_fo
     told = [line.split("\t") for line in CliRunner().invoke(app, ["people", str(folder)]).output.splitlines()]
     assert told == [
         ["person 1", "2 vectors", "from 2023-11-14T22:15:00.000000Z to 2023-11-14T22:15:00.000000Z"],
-        ["person 2", "1 vectors", "from 9.000 s of media time to 9.000 s of media time"],
+        ["person 2", "1 vector", "from 9.000 s of media time to 9.000 s of media time"],
     ]
 
 
@@ -232,7 +232,7 @@ def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> N
 
     lines = run("people", str(folder)).splitlines()
     assert [line.split("\t")[:2] for line in lines] == [
-        ["person 1", "2 vectors"], ["person 2", "2 vectors"], ["person 3", "1 vectors"],
+        ["person 1", "2 vectors"], ["person 2", "2 vectors"], ["person 3", "1 vector"],
     ]  # fmt: skip
     assert run("join", str(folder), "3", "1") == "both are person 1\n"
     assert labels(grouped([at(1, person(2))], folder=str(folder))) == ["person 1"]

@@ -139,7 +139,7 @@ def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
     assert [line.split("\t")[:3] for line in run("list")[1].splitlines()] == [
         ["Blue", "2", "blue.png"], ["Red", "1", "red.png"], ["Red", "3", "red.png"],
     ]  # fmt: skip
-    assert run("remove", "Blue") == (0, "Blue is forgotten, with 1 photos\n")
+    assert run("remove", "Blue") == (0, "Blue is forgotten, with 1 photo\n")
     assert "there is no 'Blue'" in run("remove", "Blue")[1]
     assert "can't be read" in run("add", "Ada", str(tmp_path / "none.png"), "--embedding", nets)[1]
     assert "isn't a picture" in run("add", "Ada", str(path), "--embedding", nets)[1]

@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc.errors import writing
+from streamproc.errors import counted, writing
 from streamproc.evaluation.bcubed import bcubed
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
@@ -67,7 +67,7 @@ def show_people(folder: Path) -> None:
     """One line a person of a folder of face_clusters."""
     with closing(open_folder(folder)) as people:
         for person, (count, first_ns, last_ns) in people.known().items():
-            say(f"person {person}\t{count} vectors\tfrom {_time(first_ns)} to {_time(last_ns)}")
+            say(f"person {person}\t{counted(count, 'vector')}\tfrom {_time(first_ns)} to {_time(last_ns)}")
 
 
 def _time(time_ns: int) -> str:
@@ -85,7 +85,7 @@ def forget_person(folder: Path, person: int) -> None:
     """Delete somebody."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, person)
-        say(f"person {person} is forgotten, with {people.forget(person)} vectors")
+        say(f"person {person} is forgotten, with {counted(people.forget(person), 'vector')}")
 
 
 def _must_know(people: People, folder: Path, *wanted: int) -> None:
@@ -152,14 +152,15 @@ def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: 
         curve = curve_of(np.array([face.embedding for face in found]), people)
     except ValueError as error:
         raise PluginError(f"{folder}: {error}") from None
+    pictured = counted(len(set(people)), "person", "people")
     if page is not None:
         with writing(page):
-            write_private(page, pages.curve_page(curve, f"{len(found)} photos of {len(set(people))} people").encode())
+            write_private(page, pages.curve_page(curve, f"{counted(len(found), 'photo')} of {pictured}").encode())
     if as_json:
         say(json.dumps(_curve_values(curve)))
         return
-    say(f"{len(found)} faces of {len(set(people))} people, {missing} photos without a face")
-    say(f"{curve.same} pairs of one person, {curve.different} of two")
+    say(f"{counted(len(found), 'face')} of {pictured}, {counted(missing, 'photo')} without a face")
+    say(f"{counted(curve.same, 'pair')} of one person, {curve.different} of two")
     for title, row in (("accuracy", curve.best), ("balanced accuracy", curve.best_balanced)):
         say(f"best {title} {getattr(curve, title.split()[0])[row]:.3f}: {_row(curve, row)}")
 
@@ -213,7 +214,8 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     with writing(job.out):
         write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
         write_private(job.out / "groups.html", sheet.encode())
-    say(f"{len(faces)} faces in {len(groups)} groups: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+    told = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
+    say(f"{told}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
     folders = [str(Path(face.photo).parent) for face in faces]
     if job.main_only and "." not in folders and len(set(folders)) > 1:
         score = bcubed(label.tolist(), folders)
