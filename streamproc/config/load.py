@@ -14,11 +14,11 @@ from streamproc.config.document import ChainEntry, Document, StreamDefaults, Str
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.wiring import wire
-from streamproc.config.words import got_in_words, in_words
 from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact, redact_values
 from streamproc.media.stills import PICTURE_SUFFIXES
 from streamproc.options import Options
 from streamproc.registry import Registry
+from streamproc.wording import got_in_words, in_words
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Own = tuple[Keys, frozenset[str]]

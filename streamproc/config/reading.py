@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamproc.config.words import got_in_words
 from streamproc.errors import ConfigError, Issue, counted
+from streamproc.wording import got_in_words
 
 Keys = tuple[str | int, ...]
 

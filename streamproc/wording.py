@@ -1,4 +1,4 @@
-"""What pydantic says of a mistake, in the words of somebody who writes YAML and knows no Python."""
+"""What pydantic says of a mistake, in the words of somebody who writes YAML or JSON and knows no Python."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _LISTS = frozenset({"tuple_type", "list_type", "set_type", "frozen_set_type"})
 _KEYED = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"})
 _FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name of letters, digits, '_', '.' and '-' that begins with a letter or a digit",
+    r"^[a-z0-9][a-z0-9._-]*$": "a name of lower-case letters, digits, '.', '_' and '-'",
+    "^[0-9a-f]{64}$": "64 hexadecimal digits",
     r"^[A-Za-z0-9._-]+$": "letters, digits, '.', '_' and '-' only",
 }
 _PLURALS: dict[Any, str] = {float: "numbers", int: "whole numbers", str: "texts", bool: "true or false", Path: "paths"}
@@ -35,7 +37,7 @@ _LONG = 200
 """characters of a text that is shown"""
 
 
-def in_words(mistake: Mapping[str, Any], annotation: Any) -> str:
+def in_words(mistake: Mapping[str, Any], annotation: Any = None) -> str:
     """What is expected instead. mistake: one of pydantic's errors; annotation: of the value, None where not known."""
     wanted = _wanted(str(mistake["type"]), mistake, annotation)
     if wanted is not None:
