@@ -199,6 +199,7 @@ def test_memory_is_bounded_where_there_is_no_folder() -> None:
     vectors = np.random.default_rng(1).normal(size=(MEMORY_MOST + 50, 64))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for n, vector in enumerate(vectors.astype(np.float32)):
+        people.meet([n])
         people.look(n, n, n, 3, vector)
     assert len(people.index) <= MEMORY_MOST
     people.close()
