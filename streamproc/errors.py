@@ -57,8 +57,9 @@ class ConfigError(StreamprocError):
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(issues)
         count = len(self.issues)
-        head = "1 mistake" if count == 1 else f"{count} mistakes"
-        super().__init__("\n".join([f"{head} in the configuration:", *(f"  {issue}" for issue in self.issues)]))
+        super().__init__(
+            "\n".join([f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)])
+        )
 
 
 class UnknownNameError(StreamprocError):
@@ -156,6 +157,15 @@ _SECRET_KEY = re.compile(
     r"(^|[_-])(passwords?|passwd|pwd|passphrase|secrets?|tokens?|api_?key|credentials?|private_key)$", re.IGNORECASE
 )
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things.
+
+    >>> counted(1, "frame"), counted(0, "frame"), counted(2, "entry", "entries")
+    ('1 frame', '0 frames', '2 entries')
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def redact_values(node: Any) -> Any:

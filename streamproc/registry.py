@@ -54,7 +54,7 @@ class Registry:
     def listings(self, kind: Kind) -> tuple[Listing, ...]:
         """What is installed of this kind, without importing any of it."""
         return tuple(
-            Listing(kind=kind, name=name, target=point.value, package=_package(point))
+            Listing(kind=kind, name=name, target=point.value, package=package_of(point))
             for name, points in sorted(self._found(kind).items())
             for point in points
         )
@@ -93,7 +93,7 @@ class Registry:
                 f"(installed: {', '.join(sorted(found)) or 'none'}; code not yet packaged: module:Class)"
             )
         if len(found[name]) > 1:
-            owners = ", ".join(f"{point.value} of {_package(point)}" for point in found[name])
+            owners = ", ".join(f"{point.value} of {package_of(point)}" for point in found[name])
             raise PluginError(f"{kind} {name!r} is claimed twice: {owners}; uninstall one, or name it as module:Class")
         return self._import(kind, name, found[name][0].value)
 
@@ -117,7 +117,8 @@ class Registry:
         return loaded
 
 
-def _package(point: EntryPoint) -> str:
+def package_of(point: EntryPoint) -> str:
+    """Who installed it: distribution and version, such as `streamproc 0.1.0`."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
@@ -146,4 +147,4 @@ def _complete(cls: type[ClassT]) -> type[ClassT]:
     return cls
 
 
-__all__ = ["Kind", "Listing", "Registry"]
+__all__ = ["Kind", "Listing", "Registry", "package_of"]

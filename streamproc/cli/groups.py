@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from streamproc.errors import PluginError
+from streamproc.registry import package_of
 
 GROUP = "streamproc.commands"
 
@@ -31,10 +32,10 @@ class OpenGroup(TyperGroup):
         return own + sorted(name for name in _found(self.prefix) if name not in own)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; one that can't be imported says so when it is called."""
+        """The command of this name; one that can't be imported, or has two owners, says so when it is called."""
         own = super().get_command(ctx, cmd_name)
-        point = _found(self.prefix).get(cmd_name)
-        return own if own is not None or point is None else _load(point)
+        points = _found(self.prefix).get(cmd_name)
+        return own if own is not None or points is None else _load(points)
 
 
 class EvalGroup(OpenGroup):
@@ -56,20 +57,31 @@ class ModelsGroup(OpenGroup):
 
 
 @cache
-def _found(prefix: str) -> dict[str, EntryPoint]:
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    names = {name: name.removeprefix(prefix) for name in points if name.startswith(prefix)}
-    return {short: points[name] for name, short in names.items() if "." not in short}
+def _found(prefix: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """By command: who adds it, more than one where packages disagree."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in entry_points(group=GROUP):
+        short = point.name.removeprefix(prefix)
+        others = found.get(short, ())
+        if point.name.startswith(prefix) and "." not in short and all(point.value != one.value for one in others):
+            found[short] = (*others, point)
+    return found
 
 
 @cache
-def _load(point: EntryPoint) -> Any:
+def _load(points: tuple[EntryPoint, ...]) -> Any:
+    point, *others = points
     try:
-        command = _command(point.load())
+        command = _command(_claimed_twice(points) if others else point.load())
     except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not stop the others
         command = _command(_refusal(f"the command {point.name!r} ({point.value}) can't be imported: {error!r}"))
     command.name = point.name.rpartition(".")[2]
     return command
+
+
+def _claimed_twice(points: tuple[EntryPoint, ...]) -> Callable[[], None]:
+    owners = ", ".join(f"{point.value} of {package_of(point)}" for point in points)
+    return _refusal(f"the command {points[0].name!r} is claimed twice: {owners}; uninstall one")
 
 
 def _command(loaded: Any) -> Any:

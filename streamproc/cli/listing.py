@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.cli.console import out, say, show, table
-from streamproc.errors import StreamprocError, UnknownNameError, nearest, writing
+from streamproc.errors import StreamprocError, UnknownNameError, counted, nearest, writing
 from streamproc.events import utc_text
 from streamproc.registry import Kind, Registry
 
@@ -84,11 +84,11 @@ def show_probe(source: str) -> None:
         "bytes": _or_unknown(found.file_bytes, lambda size: f"{size:,}"),
         "bit rate": _or_unknown(found.bits_per_second, lambda rate: f"{rate / 1e6:.2f} Mbit/s"),
         "keyframes": f"{found.keyframes}" + _or_nothing(found.keyframe_interval_s, ", at most {:.2f} s apart"),
-        "time stamps": f"{found.missing_pts} missing, {found.repeated_pts} repeated, {found.gaps} gaps"
+        "time stamps": f"{found.missing_pts} missing, {found.repeated_pts} repeated, {counted(found.gaps, 'gap')}"
         + (f" (the longest {found.longest_gap_s:.2f} s)" if found.gaps else ""),
-        "damaged": f"{found.damaged} packets" + ("" if found.readable else "; not one picture can be decoded"),
+        "damaged": counted(found.damaged, "packet") + ("" if found.readable else "; not one picture can be decoded"),
         "sound": "yes (never read)" if facts.audio else "no",
-        "looked at": f"{found.scanned} packets" + (", all there are" if found.complete else ""),
+        "looked at": counted(found.scanned, "packet") + (", all there are" if found.complete else ""),
     }
     for name, text in lines.items():
         out(f"{name + ':':15}{text}")
@@ -128,7 +128,7 @@ def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | N
         when = data["captured"] or ""
         rows.append((when, data["stream"], f"{data['start_s']:.3f}", end, hit.record["type"], data["phase"], what))
     show(table("captured", "stream", "from s#", "to s#", "event", "phase", "what", rows=rows), stdout=True)
-    say(f"{len(found)} events" + (" (the limit)" if len(found) == query.limit else ""))
+    say(counted(len(found), "event") + (" (the limit)" if len(found) == query.limit else ""))
 
 
 def _utc(option: str, text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamproc.cli.console import console, out, say, show, table
+from streamproc.errors import counted
 from streamproc.models import ModelStore, Progress, add, list_models, pull, verify
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def verify_all(names: Sequence[str]) -> int:
     for verdict in verdicts:
         out(f"{verdict.model}: {verdict.path.name}: {verdict.fault or 'right'}")
     wrong = sum(verdict.fault is not None for verdict in verdicts)
-    say(f"{len(verdicts) - wrong} files right, {wrong} wrong")
+    say(f"{counted(len(verdicts) - wrong, 'file')} right, {wrong} wrong")
     return 1 if wrong else 0
 
 

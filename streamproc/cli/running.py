@@ -17,6 +17,7 @@ from streamproc.cli.console import console, say, show, table
 from streamproc.cli.host import prepare_process
 from streamproc.config import Plan, SinkPlan
 from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
+from streamproc.errors import counted
 from streamproc.exits import EXIT_CODES, INTERRUPTED
 from streamproc.models import ModelStore
 from streamproc.report.troubles import troubles
@@ -145,7 +146,8 @@ def _show_bars(engine: Engine, thread: threading.Thread) -> None:
             for stream in report.streams:
                 if stream.name not in bars:
                     bars[stream.name] = progress.add_task(stream.name, total=stream.duration_s, done="")
-                done = f"{_clock(stream.media_s)} {stream.ledger.total('processed')} frames {_rate(stream, report)}"
+                frames = counted(stream.ledger.total("processed"), "frame")
+                done = f"{_clock(stream.media_s)} {frames} {_rate(stream, report)}"
                 progress.update(bars[stream.name], total=stream.duration_s, completed=stream.media_s, done=done)
 
 
@@ -159,7 +161,7 @@ def _show_lines(engine: Engine, thread: threading.Thread) -> None:
             for stream in report.streams:
                 of = "" if stream.duration_s is None else f" of {_clock(stream.duration_s)}"
                 frames = stream.ledger.total("processed")
-                say(f"{stream.name}: {_clock(stream.media_s)}{of}, {frames} frames, {_rate(stream, report)}")
+                say(f"{stream.name}: {_clock(stream.media_s)}{of}, {counted(frames, 'frame')}, {_rate(stream, report)}")
 
 
 def _rate(stream: StreamReport, report: RunReport) -> str:

@@ -15,8 +15,10 @@ from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, Sink
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.wiring import wire
 from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact, redact_values
+from streamproc.media.stills import PICTURE_SUFFIXES
 from streamproc.options import Options
 from streamproc.registry import Registry
+from streamproc.wording import got_in_words, in_words
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Own = tuple[Keys, frozenset[str]]
@@ -47,9 +49,16 @@ def guess_source(text: str) -> dict[str, Any]:
     if text.isdigit() or text.startswith("/dev/video"):
         return {"type": "camera", "options": {"device": text}}
     path = Path(text)
-    if "://" not in text and (path.is_dir() or (any(c in text for c in "*?[") and not path.exists())):
+    # a video whose name has brackets in it, and which isn't there, is no pattern of pictures
+    pictures = any(c in text for c in "*?[") and (not path.suffix or _is_wild(path.suffix))
+    if "://" not in text and (path.is_dir() or (pictures and not path.exists())):
         return {"type": "images", "options": {"path": text}}
     return {"type": "file", "options": {"path": text}}
+
+
+def _is_wild(suffix: str) -> bool:
+    """Whether the end of a pattern may be that of a picture."""
+    return any(c in suffix for c in "*?[") or suffix.lower() in PICTURE_SUFFIXES
 
 
 def _resolve(reading: Reading, registry: Registry) -> Plan:
@@ -303,14 +312,15 @@ def _issue(model: type[BaseModel], mistake: Any, keys: Keys, reading: Reading) -
         known = _fields_at(model, loc[:-1])
         expected = f" (known: {', '.join(known)})" if known else ""
         return reading.issue(path, f"unknown key {str(loc[-1])!r}{nearest(str(loc[-1]), known)}{expected}", at_key=True)
-    if mistake["type"] == "missing":
+    if mistake["type"] == "missing" and isinstance(loc[-1], int):  # of a list that is too short: told of the list
+        loc, path = loc[:-1], path[:-1]
+    elif mistake["type"] == "missing":
         return reading.issue(path, f"{str(loc[-1])!r} is missing here")
-    text = str(mistake["msg"]).removeprefix("Value error, ")
-    got = mistake.get("input")
-    if redact_values({str(path[-1]): str(got)}) != {str(path[-1]): str(got)}:
-        text, got = redact(text.replace(str(got), "***")), None
-    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) and "got" not in text else ""
-    return reading.issue(path, text[:1].lower() + text[1:] + shown)
+    text, got = in_words(mistake, _annotation_at(model, loc)), got_in_words(mistake.get("input"))
+    written = str(mistake.get("input"))
+    if redact_values({str(path[-1]): written}) != {str(path[-1]): written}:
+        text, got = redact(text.replace(written, "***")), ""
+    return reading.issue(path, text + (f", got {got}" if got and "got" not in text else ""))
 
 
 def _is_tag(part: str | int) -> bool:
@@ -320,11 +330,17 @@ def _is_tag(part: str | int) -> bool:
 
 def _fields_at(model: type[BaseModel], loc: Keys) -> list[str]:
     """The keys that the model takes at this place."""
-    here: Any = model
-    for part in loc:
-        here = _inside(here, part)
+    here = _annotation_at(model, loc)
     models = [kind for kind in _branches(here) if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return [name for kind in models for name in kind.model_fields]
+
+
+def _annotation_at(model: type[BaseModel], loc: Keys) -> Any:
+    here: Any = model
+    for part in loc:
+        if not _is_tag(part):
+            here = _inside(here, part)
+    return here
 
 
 def _branches(annotation: Any) -> tuple[Any, ...]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamproc.errors import ConfigError, Issue
+from streamproc.errors import ConfigError, Issue, counted
+from streamproc.wording import got_in_words
 
 Keys = tuple[str | int, ...]
 
@@ -69,7 +70,7 @@ def read_text(
     reading = Reading(file=file)
     loaded = _load(text, file)
     if not isinstance(loaded, Mapping):
-        got = "nothing" if loaded is None else f"a {type(loaded).__name__}"
+        got = got_in_words(_plain(loaded))
         raise ConfigError([Issue(message=f"holds {got}, expected keys such as version and streams", file=file)])
     _note_places(loaded, (), reading)
     plain: Any = _plain(loaded)
@@ -142,7 +143,7 @@ def _override(values: Any, override: str, reading: Reading) -> None:
             reading.issues.append(Issue(message=f"--set {dotted}: there is nothing of that name to set"))
             return
     if isinstance(target, list) and not (isinstance(keys[-1], int) and keys[-1] < len(target)):
-        reading.issues.append(Issue(message=f"--set {dotted}: the list has {len(target)} entries"))
+        reading.issues.append(Issue(message=f"--set {dotted}: the list has {counted(len(target), 'entry', 'entries')}"))
         return
     target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}")))
     reading.overridden.add(keys)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -30,8 +33,8 @@ class VideoWriter:
     """Writes one MP4 (H.264, 4:2:0, BT.709 and tagged so) that any player and browser shows.
 
     It writes to a hidden file beside `path` that becomes `path` in one step on `close`; a run that is killed leaves no
-    half file under that name. Without a picture no file is made. As a context manager it closes at the end, and throws
-    the file away when the block raises. Not thread-safe.
+    half file under that name, and the hidden one goes with the next run. Without a picture no file is made. As a
+    context manager it closes at the end, and throws the file away when the block raises. Not thread-safe.
 
     path: its folder is made where it is missing; an existing file is replaced.
     crf: quality, 0 (lossless) to 51; 23 is x264's default, smaller is better and larger.
@@ -42,6 +45,7 @@ class VideoWriter:
         # two writers of one name must not write into one file: the last to finish wins
         self._part = self.path.with_name(f".{self.path.name}.{uuid4().hex[:8]}.part")
         self._settings = {"preset": preset, "crf": str(crf), "bf": "0"}  # B-frames blur the length of irregular files
+        self._claim: int | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._converter: VideoReformatter | None = None
@@ -111,6 +115,8 @@ class VideoWriter:
         self._size = (width, height)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._claim = _claimed(self._part)
+            _remove_leftovers(self.path)
             self._container = av.open(str(self._part), "w", format="mp4")
             stream = self._container.add_stream("libx264", options=self._settings)
         except (av.FFmpegError, OSError) as error:
@@ -150,5 +156,30 @@ class VideoWriter:
         if container is not None:
             with suppress(load().FFmpegError, OSError):
                 container.close()
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            os.close(claim)
         with suppress(OSError):
             self._part.unlink()
+
+
+def _claimed(part: Path) -> int:
+    """Make a file that is locked as long as what is given back, a file descriptor, is open: until the process dies."""
+    unseen = part.with_suffix(".new")  # it gets its name once it is locked: nobody takes it for a leftover
+    claim = os.open(unseen, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unseen.replace(part)
+    return claim
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the hidden files for `path` that nobody writes any more: those of runs that were killed."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        with suppress(OSError):  # somebody writes it, or it is gone
+            found = os.open(part, os.O_RDONLY)
+            try:
+                fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+            finally:
+                os.close(found)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from streamproc.errors import ModelError
+from streamproc.errors import ModelError, nearest
+from streamproc.wording import got_in_words, in_words
 
 MANIFEST = "model.json"
 
@@ -137,6 +138,15 @@ def builtin() -> dict[str, ModelEntry]:
     return {entry["name"]: ModelEntry.model_validate(entry) for entry in listed}
 
 
+def _in_words(mistake: Any) -> str:
+    if mistake["type"] == "extra_forbidden":
+        return f"unknown key{nearest(str(mistake['loc'][-1]), [*ModelEntry.model_fields, *InputSpec.model_fields])}"
+    if mistake["type"] == "missing":
+        return "is missing"
+    text, got = in_words(mistake), got_in_words(mistake["input"])
+    return text + (f", got {got}" if got and "got" not in text else "")
+
+
 def read_manifest(folder: Path) -> ModelEntry:
     """The entry in `folder`/model.json.
 
@@ -149,6 +159,6 @@ def read_manifest(folder: Path) -> ModelEntry:
         raise ModelError(f"{path} can't be read ({error.strerror}); a model folder needs a {MANIFEST}") from None
     except ValidationError as error:
         mistakes = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {_in_words(e)}" for e in error.errors(include_url=False)
         )
         raise ModelError(f"{path} is not a model manifest: {mistakes}") from None

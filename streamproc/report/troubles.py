@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamproc.engine import RunReport
+from streamproc.errors import counted
 
 
 def troubles(report: RunReport) -> list[str]:
@@ -14,9 +15,9 @@ def troubles(report: RunReport) -> list[str]:
             if plugin.off:
                 lines.append(f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}")
             elif failed:
-                lines.append(f"plugin {plugin.name} of {stream.name} failed at {failed} frames")
+                lines.append(f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}")
         if lost := stream.ledger.total("undecodable"):
-            lines.append(f"{lost} frames of {stream.name} could not be decoded; what they showed is missing")
+            lines.append(f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing")
         if stream.mended:
             kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
             lines.append(f"time stamps of {stream.name} were mended: {kinds}")
@@ -28,8 +29,8 @@ def troubles(report: RunReport) -> list[str]:
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
     lines += [
-        f"{count} events of earlier runs wait in the outbox for another sink {name!r} (one with other options, or no "
-        "such sink here); run with that one again to deliver them"
+        f"{counted(count, 'event')} of earlier runs {'waits' if count == 1 else 'wait'} in the outbox for another sink "
+        f"{name!r} (one with other options, or no such sink here); run with that one again to deliver them"
         for name, count in report.stranded.items()
     ]
     lines += [f"{what} never came back and was left behind" for what in report.abandoned]

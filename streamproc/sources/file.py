@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from streamproc.errors import redact
+from streamproc.errors import counted, redact
 from streamproc.media import Decoder, Demuxer, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ffmpeg import is_url
@@ -75,7 +75,7 @@ class FileSource(VideoSource[FileOptions]):
             yield packet
         promised = self._demuxer.facts.frames or 0
         if seen < promised or self._demuxer.broken_off:
-            self._warn(f"it breaks off after {seen} pictures" + (f" of {promised}" if promised else ""))
+            self._warn(f"it breaks off after {counted(seen, 'picture')}" + (f" of {promised}" if promised else ""))
             for _ in range(promised - seen):
                 self._context.count("truncated")
 

@@ -96,7 +96,8 @@ def find_pictures(path: str) -> tuple[Path, ...]:
         what = "is a single file" if place.exists() else "doesn't exist"
         raise SourceError(f"{path} {what}, expected a folder or a pattern such as shots/*.jpg; check the path")
     if not found:
-        raise SourceError(f"{path} holds no pictures, expected {wanted}; check the path")
+        what = "holds no pictures" if place.is_dir() else "doesn't exist, and as a pattern it matches no file"
+        raise SourceError(f"{path} {what}; expected {wanted}; check the path")
     return tuple(sorted(found, key=natural))
 
 

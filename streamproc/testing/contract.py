@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +14,10 @@ from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin, check_plugin
 from streamproc.results import Result
+
+BATCH = 4
+"""frames that a pure plugin is given at once"""
+_TURNS_S = 1e-6
 
 
 def check_plugin_contract(
@@ -27,7 +33,7 @@ def check_plugin_contract(
     - it is a complete plugin of this protocol, its options can be described as JSON Schema and read back
     - it gives only what its `gives` names, and events with JSON data
     - it doesn't write into the pixels that it shares with others
-    - pure kinds: the same answer in any order, from several threads, and from a second object
+    - pure kinds: the same answer in any order, in batches (several at once on a thread each), from a second object
     - stream plugins with `state`: restored half-way, they go on exactly
     """
     check_plugin(cls)
@@ -70,12 +76,33 @@ def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, 
         straight = [_answer(first, subject, past) for subject, past in work]
         backward = [_answer(second, subject, past) for subject, past in reversed(work)][::-1]
         assert straight == backward, f"{cls.__name__} answers differently in another order: it isn't pure"
-        with ThreadPoolExecutor(4) as pool:
-            threaded = list(pool.map(lambda pair: _answer(first, *pair), work))
-        assert straight == threaded, f"{cls.__name__} answers differently from several threads"
+        batched = [answer for at in range(0, len(work), BATCH) for answer in _batch(first, work[at : at + BATCH])]
+        assert straight == batched, (
+            f"{cls.__name__} answers differently when it works on {BATCH} at once: what belongs to one call must not "
+            "be kept in the plugin"
+        )
     finally:
         first.close()
         second.close()
+
+
+def _batch(plugin: Any, work: Sequence[Any]) -> list[str]:
+    """The answers where one plugin has all of these in its hands at once, each on a thread of its own.
+
+    The threads begin together and take turns as often as the interpreter can, so that a race shows in a few calls.
+    """
+    together, interval = threading.Barrier(len(work)), sys.getswitchinterval()
+
+    def answer(pair: Any) -> str:
+        together.wait()
+        return _answer(plugin, *pair)
+
+    sys.setswitchinterval(_TURNS_S)
+    try:
+        with ThreadPoolExecutor(len(work)) as pool:
+            return list(pool.map(answer, work))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _check_stream(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:

@@ -234,6 +234,13 @@ def test_frames_that_nobody_wants_are_sampled_out() -> None:
     assert (page.total("processed"), page.total("sampled_out")) == (20, 80)
 
 
+def test_frames_between_the_ends_of_clips_are_sampled_out_and_those_at_an_end_are_not() -> None:
+    frames = make_frames(40, info=make_info(rate=10))
+    (stream,) = run_chain([plugin_plan(ClipMean)], frames).report.streams
+    # no rate is set anywhere; the first clip ends at 0.6 s, the others every 0.4 s
+    assert (stream.ledger.total("processed"), stream.ledger.total("sampled_out")) == (9, 31)
+
+
 def test_flow_is_from_the_source_frame_before() -> None:
     noise = np.random.default_rng(3).random((24, 32)).repeat(5, 0).repeat(5, 1)[:96, :128]
     base = np.repeat((noise * 255).astype(np.uint8)[..., None], 3, axis=2)

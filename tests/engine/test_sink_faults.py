@@ -271,4 +271,4 @@ def test_events_that_wait_for_another_sink_are_told_of_in_every_run(tmp_path: Pa
         report = Engine(plan).run()
         assert report.stranded == {"log": 1}
         (line,) = troubles(report)
-        assert line.startswith("1 events of earlier runs wait in the outbox for another sink 'log'")
+        assert line.startswith("1 event of earlier runs waits in the outbox for another sink 'log'")

@@ -127,6 +127,23 @@ def test_a_label_that_no_map_has_lets_nothing_through() -> None:
         blurred([[found]], faces=False, labels=["persons"])
 
 
+def test_zones_are_drawn_once_and_cover_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    drawn: list[int] = []
+    fill = cv2.fillPoly
+
+    def counted(*given: Any) -> Any:
+        drawn.append(1)
+        return fill(*given)
+
+    monkeypatch.setattr(cv2, "fillPoly", counted)
+    zones = {"a": [[0, 0], [0.5, 0], [0.5, 0.5]], "b": [[1, 1], [0.8, 1], [0.8, 0.8]]}
+    first, *others = blurred([[]] * 4, faces=False, zones=zones, method="fill")
+    assert len(drawn) == 2
+    assert all(np.array_equal(first, other) for other in others)
+
+
 def test_zones_are_covered_whoever_is_there() -> None:
     (out,) = blurred([[]], faces=False, zones={"window": [[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]]}, method="fill")
     assert colours(out[:32, :48]) == 1

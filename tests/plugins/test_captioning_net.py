@@ -190,7 +190,7 @@ def test_data_that_are_wrong_are_refused(tmp_path: Path, rows: list[str], messag
 
 
 def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="in 1 groups can't be split"):
+    with pytest.raises(TrainingError, match="in 1 group can't be split"):
         split_told(read_told(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
 
 

@@ -69,6 +69,47 @@ def test_two_ids_that_turn_out_to_be_one_person_are_merged_into_the_older() -> N
     assert sorted(ends) == starts
 
 
+def pair(tracks: Sequence[int], who: Sequence[Any], looks: int = 3) -> FaceTracks:
+    """Two faces side by side."""
+    boxes = {track_id: [60 * i, 10, 60 * i + 40, 50] for i, track_id in enumerate(tracks)}
+    return make_face_tracks(boxes, list(who), looks=looks)
+
+
+def clusters(run: Any) -> list[tuple[str, ...]]:
+    return [found.cluster for found in run.all(FaceClusters)]
+
+
+def test_two_faces_in_one_frame_are_two_people_however_alike() -> None:
+    alike = (person(0, 0.2, 1), person(0, 0.05, 2))
+    assert clusters(grouped([pair((1, 2), alike)])) == [("person 1", "person 2")]
+    # of two who are like somebody from before, it is the one who is more so
+    run = grouped([at(1, person(0)), pair((2, 3), alike), pair((2, 3), alike)])
+    assert clusters(run) == [("person 1",), ("person 2", "person 1"), ("person 2", "person 1")]
+
+
+def test_who_were_in_one_frame_are_never_merged() -> None:
+    blurred = np.asarray(person(0) * 0.3 + person(3) * 0.954, np.float32)
+    together = pair((1, 2), (person(0), blurred))
+    # seen better, and alone, the second is like the first
+    run = grouped([together, together, at(2, person(0, 0.05), looks=20)])
+    assert clusters(run) == [("person 1", "person 2")] * 2 + [("person 2",)]
+    assert "face.merged" not in run.types
+
+
+def test_of_two_tracks_with_one_id_that_meet_the_less_sure_gets_another() -> None:
+    # track 1 isn't seen for a while, and somebody alike takes its id
+    run = grouped([at(1, person(0)), at(2, person(0, 0.2, 1)), pair((2, 1), (person(0, 0.2, 1), person(0)))])
+    assert clusters(run) == [("person 1",), ("person 1",), ("person 2", "person 1")]
+
+
+def test_nobody_is_the_one_who_has_a_name_by_now() -> None:
+    faces = pair((1, 2), (person(0), person(0, 0.1, 1)))
+    named = with_names(NamedFaces, faces, ("Ada", ""))
+    past: list[list[Any]] = [[at(1, person(0))], [faces, named]]
+    run = run_plugin(FaceClustering, make_frames(2, info=INFO), past=past)
+    assert clusters(run) == [("person 1",), ("Ada", "person 2")]
+
+
 def test_people_with_a_name_get_no_id() -> None:
     faces = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0), person(1)])
     past = [[faces, with_names(NamedFaces, faces, ("Ada", ""))]] * 3
@@ -149,7 +190,7 @@ def test_who_was_seen_without_a_time_of_capture_is_told_by_media_time_and_not_fo
     told = [line.split("\t") for line in CliRunner().invoke(app, ["people", str(folder)]).output.splitlines()]
     assert told == [
         ["person 1", "2 vectors", "from 2023-11-14T22:15:00.000000Z to 2023-11-14T22:15:00.000000Z"],
-        ["person 2", "1 vectors", "from 9.000 s of media time to 9.000 s of media time"],
+        ["person 2", "1 vector", "from 9.000 s of media time to 9.000 s of media time"],
     ]
 
 
@@ -158,6 +199,7 @@ def test_memory_is_bounded_where_there_is_no_folder() -> None:
     vectors = np.random.default_rng(1).normal(size=(MEMORY_MOST + 50, 64))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for n, vector in enumerate(vectors.astype(np.float32)):
+        people.meet([n])
         people.look(n, n, n, 3, vector)
     assert len(people.index) <= MEMORY_MOST
     people.close()
@@ -191,7 +233,7 @@ def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> N
 
     lines = run("people", str(folder)).splitlines()
     assert [line.split("\t")[:2] for line in lines] == [
-        ["person 1", "2 vectors"], ["person 2", "2 vectors"], ["person 3", "1 vectors"],
+        ["person 1", "2 vectors"], ["person 2", "2 vectors"], ["person 3", "1 vector"],
     ]  # fmt: skip
     assert run("join", str(folder), "3", "1") == "both are person 1\n"
     assert labels(grouped([at(1, person(2))], folder=str(folder))) == ["person 1"]

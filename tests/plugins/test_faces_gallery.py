@@ -139,7 +139,7 @@ def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
     assert [line.split("\t")[:3] for line in run("list")[1].splitlines()] == [
         ["Blue", "2", "blue.png"], ["Red", "1", "red.png"], ["Red", "3", "red.png"],
     ]  # fmt: skip
-    assert run("remove", "Blue") == (0, "Blue is forgotten, with 1 photos\n")
+    assert run("remove", "Blue") == (0, "Blue is forgotten, with 1 photo\n")
     assert "there is no 'Blue'" in run("remove", "Blue")[1]
     assert "can't be read" in run("add", "Ada", str(tmp_path / "none.png"), "--embedding", nets)[1]
     assert "isn't a picture" in run("add", "Ada", str(path), "--embedding", nets)[1]
@@ -210,6 +210,17 @@ def test_the_cluster_command_writes_groups_and_a_contact_sheet(
     assert [len(group["faces"]) for group in groups] == [4, 4, 4]
     assert sorted(next(iter(owner)) for owner in owners) == ["blue", "green", "red"]
     assert (out / "groups.html").read_text().count("data:image/jpeg;base64,") == 12
+
+
+@pytest.mark.parametrize("command", ["cluster", "threshold"])
+def test_the_folder_is_looked_at_before_a_net_is(command: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    more = ["--out", str(tmp_path / "out")] if command == "cluster" else []
+    for name, told in (("empty", "holds no pictures"), ("away", "is not there"), ("file", "is a file")):
+        done = CliRunner().invoke(app, [command, str(tmp_path / name), "--embedding", "no-such-net", *more])
+        assert told in str(done.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from streamproc.media.stills import natural
 from streamproc_plugins.training.advice import advise, diagnose
@@ -14,7 +15,7 @@ from streamproc_plugins.training.augment import Augmentation, vary
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, groups_of, read_folder, read_segments
 from streamproc_plugins.training.lists import read_captions, read_lists
-from streamproc_plugins.training.loading import Cache, clip_loader
+from streamproc_plugins.training.loading import ADVICE, Cache, clip_loader
 from streamproc_plugins.training.splits import split
 from tests.videos import Recipe, encode, number_of
 
@@ -235,6 +236,23 @@ def test_clips_are_sampled_by_media_time(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(TrainingError, match=r"b\.mp4.*take it out of the data"):
         load(Sample(path=tmp_path / "b.mp4", label="", group=""))
+
+
+def test_of_many_bad_files_the_first_are_named_and_one_alone_is_told_as_it_is(tmp_path: Path) -> None:
+    def load(sample: Sample) -> NDArray[np.uint8]:
+        if sample.label == "bad":
+            raise TrainingError(f"{sample.path} can't be read{ADVICE}")
+        return np.zeros((1, 2, 2, 3), np.uint8)
+
+    good = Sample(path=tmp_path / "good", label="good", group="")
+    bad = [Sample(path=Path(f"{number}.png"), label="bad", group="") for number in range(14)]
+    with pytest.raises(TrainingError) as told:
+        Cache(load, samples=[good, *bad])(bad[3])
+    lines = str(told.value).splitlines()
+    assert lines[0] == "14 files can't be used; mend them or take them out of the data:"
+    assert lines[1:] == [*(f"  {n}.png can't be read" for n in range(10)), "  ... and 4 more"]
+    with pytest.raises(TrainingError, match=r"^3\.png can't be read; mend it or take it out of the data$"):
+        Cache(load, samples=[good, bad[3]])(bad[3])
 
 
 def feed(count: int, frames: int | None = None) -> Feed:

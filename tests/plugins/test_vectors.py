@@ -56,6 +56,16 @@ def test_it_tells_which_ids_are_there_and_how_old_the_oldest_is(index: VectorInd
     assert (index.known_ids(), index.oldest_ns()) == ([9, 70], 30)
 
 
+def test_what_a_killed_run_was_building_goes_when_the_folder_is_opened_to_write(tmp_path: Path) -> None:
+    VectorIndex(tmp_path, DIM).close()
+    part = tmp_path / ".trees-00000000-1.ann.0123abcd.part"
+    part.write_bytes(b"half a tree")
+    VectorIndex(tmp_path, DIM, readonly=True).close()
+    assert part.exists()
+    VectorIndex(tmp_path, DIM).close()
+    assert not part.exists()
+
+
 def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex) -> None:
     one = directions(1)
     index.add([9, 3, 5], np.repeat(one, 3, axis=0), [0, 0, 0])

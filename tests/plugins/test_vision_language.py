@@ -218,6 +218,51 @@ def test_a_live_stream_goes_on_while_the_model_thinks(server: VisionServer) -> N
         plugin.close()
 
 
+@pytest.mark.parametrize("waits_for", ["the answer", "its rest", "its turn", "another try"])
+def test_closing_gives_up_the_answer_at_once_and_says_so(
+    server: VisionServer, caplog: pytest.LogCaptureFixture, waits_for: str
+) -> None:
+    """Nothing of what is waited for comes within ten minutes."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def before() -> None:
+        asked.set()
+        if waits_for == "the answer":
+            ended.wait(30)
+
+    server.before = before
+    server.trickle = waits_for == "its rest"
+    if waits_for == "another try":
+        server.replies.append((429, {}, {"Retry-After": "500"}))
+    slow = {"per_minute": 4} if waits_for == "its turn" else {}
+    plugin = VisionLanguage(
+        VisionLanguageOptions.model_validate(options(server, every="1s", pictures=1, answer_within="10min", **slow))
+    )
+    info = make_info(width=96, height=64, rate=10, live=True)
+    log = logging.getLogger("test.vision")
+    plugin.open(PluginContext(name="vision", stream=info, models=ModelStore(), log=log))
+    try:
+        for frame in frames(15):
+            list(plugin.process(frame, Results()) or ())
+        assert asked.wait(20)
+        if waits_for == "its turn":
+            assert plugin._asked is not None
+            plugin._asked[1].result(20)
+            for frame in frames(25)[15:]:
+                list(plugin.process(frame, Results()) or ())
+        assert plugin._asked is not None
+        future = plugin._asked[1]
+        plugin.close()
+        assert future.cancelled() or "the question was given up" in str(future.exception(0))
+    finally:
+        ended.set()
+    assert [r.getMessage() for r in caplog.records if r.name == "test.vision"] == [
+        f"closed before the model answered: a window has no caption start_ns={at} end_ns={at + 10**9}"
+        for at in ([10**9] if waits_for == "its turn" else [0])
+    ]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("streamproc-vision")]
+
+
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match="is no HTTP address; expected one such as"):
         VisionLanguageOptions.model_validate({"url": "localhost:8000", "model": "m"})

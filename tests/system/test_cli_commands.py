@@ -91,6 +91,21 @@ def test_a_built_in_command_is_not_replaced(package: Path) -> None:
     assert "Not to be had" not in call(package, "run", "--help").stdout
 
 
+def test_one_that_two_packages_add_is_refused_and_both_are_named(package: Path) -> None:
+    without_broken(package)
+    (package / "dogs_package.py").write_text(MODULE.replace("cat", "dog"))
+    info = package / "dogs_package-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dogs-package\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[streamproc.commands]\ncats = dogs_package:app\ndogs = dogs_package:app\n")
+    done = call(package, "cats", "feed", "Tom")
+    assert done.returncode == BAD_CONFIG
+    assert "the command 'cats' is claimed twice: " in done.stderr
+    assert "cats_package:app of cats-package 1.0" in done.stderr
+    assert "dogs_package:app of dogs-package 2.0" in done.stderr
+    assert call(package, "dogs", "feed", "Rex").stdout == "Rex eats\n"
+
+
 def test_one_that_makes_no_command_says_so_and_stops_no_other(package: Path) -> None:
     points = package / "cats_package-1.0.dist-info" / "entry_points.txt"
     points.write_text(POINTS + EMPTY)

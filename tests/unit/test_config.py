@@ -106,7 +106,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         "config:9:65": "with its unit",
         "config:9:82": "greater than or equal to 1",
         "config:10:38": "did you mean 'min_score'",
-        "config:10:64": "valid integer",
+        "config:10:64": "expected a whole number, got 'many'",
         "config:12:38": "NOWHERE isn't set",
     }
     assert len(told) == len(expected), told
@@ -121,7 +121,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         ("- a\n", "expected keys such as version"),
         ("version: 1\nstreams: {a: {source: [}\n", "not valid YAML"),
         ("version: 1\nversion: 1\n", "duplicate key"),
-        ("version: 2\nstreams: {a: {source: x}}\n", "should be 1"),
+        ("version: 2\nstreams: {a: {source: x}}\n", "expected 1, got 2"),
         ("version: 1\n", "'streams' is missing"),
         ("version: 1\nstreams: {}\n", "at least 1"),
         ("version: 1\nstreams: {a: {}}\n", "'source' is missing"),
@@ -131,6 +131,40 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
 )
 def test_what_is_wrong_is_said(text: str, words: str) -> None:
     assert any(words in line for line in mistakes(text)), mistakes(text)
+
+
+POLYGON = "plugins: {p: {type: rules, options: {zones: {y: {polygon: %s}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (POLYGON % "5", "polygon: expected a list of lists of 2 numbers, got 5"),
+        (POLYGON % "[[0, 0], [1], [1, 1]]", "polygon.1: expected a list of 2 numbers, got a list with 1 entry"),
+        (POLYGON % "[[0, 0, 0]]", "polygon.0: expected at most 2 entries, got 3"),
+        ("plugins: {p: {type: rules, options: {zones: {y: 7}}}}", "expected keys with values (known: labels, "),
+        ("plugins: {p: {type: detection, options: {labels: person}}}", "expected a list of texts, got 'person'"),
+        ("plugins: {p: {type: detection, options: {model: [1]}}}", "expected a text, got a list with 1 entry"),
+        ("plugins: {p: {type: pose_events, options: {events: []}}}", "expected at least 1 entry, got none"),
+        ("plugins: {p: {type: pose_events, options: {hands: up}}}", "expected 'any' or 'both', got 'up'"),
+        ("plugins: {p: {type: action, options: {across_cuts: maybe}}}", "expected true or false, got 'maybe'"),
+        ("plugins: {p: {type: labels, rate: fast}}", "rate: expected a number, got 'fast'"),
+        ("plugins: {p: {type: labels, inputs: [a]}}", "inputs: expected keys with values, got a list with 1 entry"),
+        ("runtime: {state: 5}", "state: expected a path, got 5"),
+        ("runtime: {state: }", "state: expected a path, got nothing"),
+        ("sinks: {log: {type: kafka, options: {topic: a b, servers: x}}}", "letters, digits, '.', '_' and '-' only"),
+        ("defaults: {chain: {a: true}}", "chain: expected a list of entries, got keys with values"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_words_that_need_no_python(text: str, words: str) -> None:
+    told = [line for line in mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n") if words in line]
+    assert told, mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n")
+    for word in ("tuple", "dictionary", "instance", "valid", "<class", "None", "^["):
+        assert word not in told[0]
+
+
+def test_what_a_file_holds_instead_is_told_in_words() -> None:
+    assert mistakes("- a\n") == ["config: holds a list with 1 entry, expected keys such as version and streams"]
 
 
 def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
@@ -231,6 +265,9 @@ def test_a_file_that_exists_is_no_pattern(tmp_path: Path) -> None:
     clip.touch()
     assert guess_source(str(clip))["type"] == "file"
     assert guess_source(str(tmp_path / "*.png"))["type"] == "images"
+    assert guess_source(str(tmp_path / "*"))["type"] == "images"
+    assert guess_source(str(tmp_path / "*.jp*g"))["type"] == "images"
+    assert guess_source(str(tmp_path / "gone [2024].mp4"))["type"] == "file"  # which says that it doesn't exist
 
 
 def test_merge_keys_and_tags_are_read_without_a_crash() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +69,35 @@ def test_a_failure_or_no_picture_leaves_no_file(tmp_path: Path) -> None:
         fail()
     VideoWriter(tmp_path / "b.mp4").close()
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, sys, numpy
+from streamproc.media import VideoWriter
+writer = VideoWriter(sys.argv[1])
+writer.write(numpy.zeros((64, 64, 3), numpy.uint8), 0)
+os._exit(1)
+"""
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    def hidden() -> set[str]:
+        return {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+
+    path = tmp_path / "a [1].mp4"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    left = hidden()
+    assert len(left) == 1
+    first, second, other = VideoWriter(path), VideoWriter(path), VideoWriter(tmp_path / "a.mp4")
+    first.write(numbered(0), 0)
+    assert not left & hidden()
+    second.write(numbered(1), 0)
+    other.write(numbered(2), 0)
+    assert len(hidden()) == 3
+    for writer in (other, second, first):
+        writer.close()
+    assert hidden() == set()
+    assert read_file(path).numbers == [0]
 
 
 def test_what_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:

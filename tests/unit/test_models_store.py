@@ -166,11 +166,17 @@ def test_two_threads_load_a_model_once(store: ModelStore, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"runtime": "pickle"}, "runtime: Input should be"),
+        (
+            {"runtime": "pickle"},
+            "runtime: expected 'onnx', 'litert', 'openvino', 'keras', 'savedmodel' or 'arrays', got 'pickle'",
+        ),
         ({"labels": "coco81"}, "no label list 'coco81', expected one of cityscapes19, coco17, coco80"),
         ({"files": [{"name": "../../etc/passwd"}]}, "leads out of the model's folder"),
-        ({"files": []}, "files: Tuple should have at least 1 item"),
-        ({"treshold": 1}, "treshold: Extra inputs are not permitted"),
+        ({"labels": 5, "task": None}, "task: expected a text, got nothing"),
+        ({"lables": ["a"]}, "lables: unknown key; did you mean 'labels'?"),
+        ({"name": "My Net"}, "name: expected a name of lower-case letters, digits, '.', '_' and '-'"),
+        ({"files": []}, "files: expected at least 1 entry, got none"),
+        ({"treshold": 1}, "treshold: unknown key"),
     ],
 )
 def test_a_wrong_manifest_is_told_by_key(

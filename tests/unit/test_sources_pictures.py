@@ -84,9 +84,14 @@ def test_another_size_is_an_error_that_names_both_or_is_fitted(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("none", "doesn't exist"), ("empty", "holds no pictures"), ("empty/*.jpg", "holds no pictures"),
-                        ("one.png", "single file")]
-)  # fmt: skip
+    ("path", "words"),
+    [
+        ("none", "doesn't exist"),
+        ("empty", "holds no pictures"),
+        ("empty/*.jpg", "doesn't exist, and as a pattern it matches no file"),
+        ("one.png", "single file"),
+    ],
+)
 def test_nothing_to_read_is_said(tmp_path: Path, path: str, words: str) -> None:
     (tmp_path / "empty").mkdir()
     save(tmp_path / "one.png", 1)

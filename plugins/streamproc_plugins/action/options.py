@@ -46,6 +46,9 @@ class ActionOptions(NetOptions):
         "-1..1 in 256 steps, as I3D",
     )
     top_k: int = Field(5, ge=1, le=1000, description="most labels kept per clip")
+    across_cuts: bool = Field(
+        False, description="look at clips that lie in two shots, too; only where `shots` stands before"
+    )
     min_score: float = Field(
         0.5, ge=0, le=1, description="an event `action.seen` tells of a best label from this score on"
     )

@@ -7,6 +7,8 @@ from streamproc_plugins.action.clips import open_clip_net
 from streamproc_plugins.action.options import ActionOptions
 from streamproc_plugins.action.results import AttentionMap
 from streamproc_plugins.action.scores import activation_of, best_labels
+from streamproc_plugins.shots.following import spans_cut
+from streamproc_plugins.shots.results import Shot
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -16,9 +18,10 @@ class Action(ClipPlugin[ActionOptions]):
 
     The number of pictures and their size come from the model's manifest (`input.frames`, `height`, `width`). A net with
     an input of two channels gets optical flow between the pictures; one with an output (1, T, h, w) gives an
-    `AttentionMap` as well.
+    `AttentionMap` as well. A clip that spans a cut is left out where `shots` stands before, unless `across_cuts` is on.
     """
 
+    uses = (Shot,)
     gives = (Classification, AttentionMap)
 
     def open(self, context: PluginContext) -> None:
@@ -46,6 +49,8 @@ class Action(ClipPlugin[ActionOptions]):
 
     def process(self, clip: Clip, past: Results) -> Output:
         """One `Classification`, the attention where there is one, and an event where the best label is sure enough."""
+        if not self.options.across_cuts and spans_cut(past, int(clip.pts_ns[0])):
+            return
         answer = self._net(clip.rgb, clip.flow)
         found = best_labels(answer.scores, self._net.net.labels, self.options.top_k)
         yield found

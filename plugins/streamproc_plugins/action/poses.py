@@ -9,6 +9,7 @@ import numpy as np
 
 from streamproc import (
     Classification,
+    Event,
     Field,
     Frame,
     ModelError,
@@ -26,6 +27,8 @@ from streamproc_plugins.action.scores import activation_of, best_labels, scores_
 from streamproc_plugins.action.sequences import Beat, Sequences
 from streamproc_plugins.action.skeleton import normalised
 from streamproc_plugins.action.tracks import PeopleOptions
+from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
+from streamproc_plugins.shots.results import Shot
 
 _STATE = 1
 _POINTS = 17
@@ -41,10 +44,12 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
     """Says what each person does from keypoints alone: gives `TrackActions`, and `track.action` events.
 
     Needs poses with track ids (a pose plugin behind `tracking`). Where they have none, the best pose of each frame is
-    taken as one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it.
+    taken as one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it. No
+    sequence spans a cut where `shots` stands before.
     """
 
     needs = (Poses,)
+    uses = (Shot,)
     gives = (TrackActions,)
 
     def open(self, context: PluginContext) -> None:
@@ -62,9 +67,11 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
         self._activation = activation_of(options.activation, self._net.entry.decode)
         self._sequences = Sequences(Beat.of(frames, options.rate, options.stride, context.stream.nominal_ns))
         self._episodes = PeopleEpisodes(options.events)
+        self._shots = ShotWatch()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """`TrackActions` where a person's sequence is complete and due, and what there is to tell."""
+        ended = self._at_cut(self._shots.turned_ns(past), Moment.of(frame))
         found: dict[int, Classification] = {}
         for track_id, points in self._people(past[Poses]):
             if not self._sequences.wants(track_id, frame.pts_ns):
@@ -72,14 +79,13 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
             sequence = self._sequences.add(track_id, frame.pts_ns, points)
             if sequence is not None:
                 found[track_id] = self._said(sequence)
-        told = [*self._episodes.see(frame, found, {}), *self._forget(Moment.of(frame))]
+        told = [*ended, *self._episodes.see(frame, found, {}), *self._forget(Moment.of(frame))]
         return [actions(found), *told] if found else told
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Actions of which nothing came for too long end; at a cut all do."""
         if reason == "cut":
-            self._sequences.clear()
-            return list(self._episodes.finish(moment))
+            return self._at_cut(moment.pts_ns, moment)
         return list(self._episodes.lose(moment))
 
     def flush(self, moment: Moment) -> Output:
@@ -88,7 +94,8 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
 
     def state(self) -> Mapping[str, Any]:
         """The keypoints of each person and what is open."""
-        return {"version": _STATE, "sequences": self._sequences.state(), "episodes": self._episodes.state()}
+        kept = {"sequences": self._sequences.state(), "episodes": self._episodes.state()}
+        return {"version": _STATE, **kept, "shot": self._shots.number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
@@ -96,6 +103,7 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
             raise ValueError(f"pose_action got a state of version {state.get('version')}, expected {_STATE}")
         self._sequences.restore(state["sequences"])
         self._episodes.restore(state["episodes"])
+        self._shots.number = state.get("shot", 0)
 
     def _people(self, poses: Poses) -> list[tuple[int, Any]]:
         """Track ids and keypoints (17, 3)."""
@@ -107,6 +115,13 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
         (output, *_) = self._net(np.ascontiguousarray(normalised(sequence, self.options.min_score))[None])
         scores = scores_of(self._net, output, self._activation)
         return best_labels(scores, self._net.labels, len(self._net.labels))
+
+    def _at_cut(self, cut_ns: int | None, moment: Moment) -> list[Event]:
+        """Nobody goes on through a cut: what each does ends there, and each sequence begins anew."""
+        if cut_ns is None:
+            return []
+        self._sequences.clear()
+        return ended_at_cut(self._episodes.finish(moment), cut_ns)
 
     def _forget(self, moment: Moment) -> Output:
         gone = self._sequences.forget(moment.pts_ns, self.options.events.lost_after)

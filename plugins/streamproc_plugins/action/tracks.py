@@ -8,6 +8,7 @@ from typing import Any
 from streamproc import (
     Classification,
     Duration,
+    Event,
     Field,
     Frame,
     ModelError,
@@ -28,6 +29,8 @@ from streamproc_plugins.action.results import TrackActions
 from streamproc_plugins.action.scores import activation_of, best_labels
 from streamproc_plugins.action.sequences import Beat, Sequences
 from streamproc_plugins.labels import LabelsOptions
+from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
+from streamproc_plugins.shots.results import Shot
 
 _STATE = 1
 
@@ -63,11 +66,13 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
     """Says what each tracked person does: gives `TrackActions`, and `track.action` events from start to end.
 
     Pictures are cut along the track at a beat of media time, T of them, and classified by any net of pictures that
-    `action` runs. Those of a track that is lost (predicted) are not taken; a hole begins a new sequence.
+    `action` runs. Those of a track that is lost (predicted) are not taken; a hole begins a new sequence,
+    and so does a cut where `shots` stands before.
     """
 
     pixels = True
     needs = (Tracks,)
+    uses = (Shot,)
     gives = (TrackActions,)
 
     def open(self, context: PluginContext) -> None:
@@ -87,9 +92,11 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
             )
         self._sequences = Sequences(Beat.of(self._net.frames, options.rate, options.stride, context.stream.nominal_ns))
         self._episodes = PeopleEpisodes(options.events)
+        self._shots = ShotWatch()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """`TrackActions` where a track's sequence is complete and due, and what there is to tell."""
+        ended = self._at_cut(self._shots.turned_ns(past), Moment.of(frame))
         tracks, now = past[Tracks], frame.pts_ns
         width, height = self._net.size
         found: dict[int, Classification] = {}
@@ -103,14 +110,13 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
             if clip is not None:
                 found[track_id] = best_labels(self._net(clip, None).scores, self._net.net.labels, len(self._labels))
         boxes = {int(tracks.track_id[row]): tracks.xyxy[row] for row in rows}
-        told = [*self._episodes.see(frame, found, boxes), *self._forget(Moment.of(frame))]
+        told = [*ended, *self._episodes.see(frame, found, boxes), *self._forget(Moment.of(frame))]
         return [actions(found), *told] if found else told
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Actions of which nothing came for too long end; at a cut all do, since nobody goes on through it."""
         if reason == "cut":
-            self._sequences.clear()
-            return list(self._episodes.finish(moment))
+            return self._at_cut(moment.pts_ns, moment)
         return list(self._episodes.lose(moment))
 
     def flush(self, moment: Moment) -> Output:
@@ -119,7 +125,8 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
 
     def state(self) -> Mapping[str, Any]:
         """The pictures of each track and what is open."""
-        return {"version": _STATE, "sequences": self._sequences.state(), "episodes": self._episodes.state()}
+        kept = {"sequences": self._sequences.state(), "episodes": self._episodes.state()}
+        return {"version": _STATE, **kept, "shot": self._shots.number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
@@ -127,6 +134,7 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
             raise ValueError(f"track_action got a state of version {state.get('version')}, expected {_STATE}")
         self._sequences.restore(state["sequences"])
         self._episodes.restore(state["episodes"])
+        self._shots.number = state.get("shot", 0)
 
     @property
     def _labels(self) -> tuple[str, ...]:
@@ -145,6 +153,13 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
         ]
         rows.sort(key=lambda row: (-float(heights[row]), int(tracks.track_id[row])))
         return sorted(rows[: options.max_tracks], key=lambda row: int(tracks.track_id[row]))
+
+    def _at_cut(self, cut_ns: int | None, moment: Moment) -> list[Event]:
+        """Nobody goes on through a cut: what each does ends there, and each sequence begins anew."""
+        if cut_ns is None:
+            return []
+        self._sequences.clear()
+        return ended_at_cut(self._episodes.finish(moment), cut_ns)
 
     def _forget(self, moment: Moment) -> Output:
         gone = self._sequences.forget(moment.pts_ns, self.options.events.lost_after)

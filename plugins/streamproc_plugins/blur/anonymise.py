@@ -46,7 +46,7 @@ def anonymise(
         part = out[top:bottom, left:right]
         if part.size:
             part[:] = covered(rgb[top:bottom, left:right], method, blocks)
-    for shape in [*masks, *(_drawn(polygon, width, height) for polygon in polygons)]:
+    for shape in [*masks, *(drawn(polygon, width, height) for polygon in polygons)]:
         _cover_shape(out, rgb, shape, method, blocks)
     return out
 
@@ -97,8 +97,8 @@ def swollen(mask: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
-def _drawn(polygon: NDArray[Any], width: int, height: int) -> NDArray[np.bool_]:
-    """The pixels that a polygon (K, 2) covers or touches."""
+def drawn(polygon: NDArray[Any], width: int, height: int) -> NDArray[np.bool_]:
+    """The pixels that a polygon (K, 2) covers or touches, bool (height, width)."""
     import cv2
 
     canvas = np.zeros((height, width), np.uint8)

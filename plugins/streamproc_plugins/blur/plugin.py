@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin, TimeReason
 from streamproc.media import VideoWriter
 from streamproc_plugins.annotate.video import video_writer
-from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole
+from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
 from streamproc_plugins.blur.cover import Cover, Parts, fitted
 from streamproc_plugins.blur.options import BlurOptions
 
@@ -39,6 +39,7 @@ class Blur(StreamPlugin[BlurOptions]):
             self._writer = video_writer(path, context.stream.name, self.options)
         self._log = context.log
         self._told = False
+        self._drawn: tuple[tuple[int, ...], list[NDArray[np.bool_]]] | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Replacement`."""
@@ -90,6 +91,11 @@ class Blur(StreamPlugin[BlurOptions]):
             return anonymised_whole(rgb, options.method, options.blocks)
         height, width = rgb.shape[:2]
         masks = [fitted(mask, width, height, options.margin / 4) for mask in parts.masks]
-        return anonymise(
-            rgb, parts.boxes, method=options.method, blocks=options.blocks, masks=masks, polygons=self._zones
-        )
+        masks += self._zone_masks(width, height)
+        return anonymise(rgb, parts.boxes, method=options.method, blocks=options.blocks, masks=masks)
+
+    def _zone_masks(self, width: int, height: int) -> list[NDArray[np.bool_]]:
+        """Drawn once: zones stay where they are."""
+        if self._drawn is None or self._drawn[0] != (width, height):
+            self._drawn = (width, height), [drawn(polygon, width, height) for polygon in self._zones]
+        return self._drawn[1]

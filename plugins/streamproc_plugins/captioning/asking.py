@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -42,9 +43,10 @@ class Asker:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._closing = False
+        self._under_way: tuple[asyncio.AbstractEventLoop, asyncio.Task[str]] | None = None
         self._next_s = 0.0
-        self._client: httpx.Client | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamproc-vision")
 
     def ask(self, prompt: str, jpegs: Sequence[bytes]) -> Future[str]:
@@ -52,32 +54,55 @@ class Asker:
         return self._thread.submit(self._answer, prompt, tuple(jpegs))
 
     def close(self) -> None:
-        """Let go of the question under way and end the thread."""
-        self._closing.set()
+        """Give up the question under way, whatever it waits for, and end the thread."""
+        with self._lock:
+            self._closing = True
+            if self._under_way is not None:
+                loop, task = self._under_way
+                loop.call_soon_threadsafe(task.cancel)
         self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
 
     def _answer(self, prompt: str, jpegs: tuple[bytes, ...]) -> str:
+        # a loop of its own for each question: what waits in one can be ended from another thread, a socket can't
+        try:
+            return asyncio.run(self._asked(prompt, jpegs))
+        except asyncio.CancelledError:
+            raise _given_up() from None
+
+    async def _asked(self, prompt: str, jpegs: tuple[bytes, ...]) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        with self._lock:
+            if self._closing:
+                raise _given_up()
+            self._under_way = asyncio.get_running_loop(), task
+        try:
+            return await self._until_answered(prompt, jpegs)
+        finally:
+            with self._lock:
+                self._under_way = None
+
+    async def _until_answered(self, prompt: str, jpegs: tuple[bytes, ...]) -> str:
         import httpx
 
-        self._wait(self._next_s - time.monotonic())
+        await asyncio.sleep(self._next_s - time.monotonic())
         self._next_s = time.monotonic() + 60 / self._address.per_minute
-        if self._client is None:
-            self._client = httpx.Client(follow_redirects=False)
         body = request_body(self._address.model, prompt, jpegs, self._address.max_tokens)
         deadline, pause = time.monotonic() + self._address.timeout_s, _FIRST_PAUSE_S
-        while True:
-            failure, wait_s = self._attempt(self._client, body, deadline)
-            if isinstance(failure, str):
-                return failure
-            wait_s = max(wait_s, pause)
-            if time.monotonic() + wait_s >= deadline:
-                raise failure
-            self._wait(wait_s)
-            pause *= 2
+        async with httpx.AsyncClient(follow_redirects=False) as client:
+            while True:
+                failure, wait_s = await self._attempt(client, body, deadline)
+                if isinstance(failure, str):
+                    return failure
+                wait_s = max(wait_s, pause)
+                if time.monotonic() + wait_s >= deadline:
+                    raise failure
+                await asyncio.sleep(wait_s)
+                pause *= 2
 
-    def _attempt(self, client: httpx.Client, body: object, deadline: float) -> tuple[str | PluginError, float]:
+    async def _attempt(
+        self, client: httpx.AsyncClient, body: object, deadline: float
+    ) -> tuple[str | PluginError, float]:
         """The answer, or what went wrong and how long the server wants to be left alone; raises what stays wrong."""
         import httpx
 
@@ -87,8 +112,8 @@ class Asker:
         limit = httpx.Timeout(left_s, connect=min(_CONNECT_S, left_s))
         url = address.url.rstrip("/") + "/chat/completions"
         try:
-            with client.stream("POST", url, json=body, headers=headers, timeout=limit) as answer:
-                content = self._read(answer, deadline)
+            async with client.stream("POST", url, json=body, headers=headers, timeout=limit) as answer:
+                content = await self._read(answer, deadline)
         except httpx.HTTPError as error:
             reason = redact(str(error)) or type(error).__name__
             return PluginError(
@@ -103,23 +128,23 @@ class Asker:
             raise failure
         return failure, _retry_after(answer)
 
-    def _read(self, answer: httpx.Response, deadline: float) -> bytes:
+    async def _read(self, answer: httpx.Response, deadline: float) -> bytes:
         """All of an answer; httpx's own limit is for each part of it, however many there are."""
         content = bytearray()
-        for part in answer.iter_bytes():
+        async for part in answer.aiter_bytes():
             content += part
             if len(content) > _LONGEST_ANSWER:
                 raise PluginError(f"the answer has more than {_LONGEST_ANSWER:,} bytes; is `url` that of a chat API?")
-            if time.monotonic() > deadline or self._closing.is_set():
+            if time.monotonic() > deadline:
                 raise PluginError(
                     f"the answer wasn't whole within {self._address.timeout_s:g} s; raise `answer_within`, or lower "
                     "`max_tokens`"
                 )
         return bytes(content)
 
-    def _wait(self, wait_s: float) -> None:
-        if wait_s > 0 and self._closing.wait(wait_s):
-            raise PluginError("the question was given up: the plugin is being closed")
+
+def _given_up() -> PluginError:
+    return PluginError("the question was given up: the plugin is being closed")
 
 
 def _retry_after(answer: httpx.Response) -> float:

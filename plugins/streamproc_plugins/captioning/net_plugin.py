@@ -26,6 +26,8 @@ from streamproc_plugins.action.clips import clip_input, picture_input
 from streamproc_plugins.captioning.decoder import Weights, caption
 from streamproc_plugins.captioning.plugin import TYPE
 from streamproc_plugins.captioning.vocabulary import Vocabulary
+from streamproc_plugins.shots.following import spans_cut
+from streamproc_plugins.shots.results import Shot
 
 DECODE = "attention-captioner"
 
@@ -50,9 +52,10 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
     """Says in a sentence what a clip shows: features of regions, an LSTM that attends to them, beam search.
 
     Xu et al., Show, Attend and Tell, ICML 2015; Yao et al., ICCV 2015 for video. Gives `Caption` and one `caption`
-    event a clip.
+    event a clip; none for a clip that lies in two shots, where `shots` stands before.
     """
 
+    uses = (Shot,)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
@@ -82,7 +85,9 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
         )
 
     def process(self, clip: Clip, past: Results) -> Output:
-        """One `Caption`, and an event where it is sure enough."""
+        """One `Caption`, and an event where it is sure enough; nothing for a clip that spans a cut."""
+        if spans_cut(past, int(clip.pts_ns[0])):
+            return
         if self._flow:
             assert clip.flow is not None
             given = np.ascontiguousarray(clip.flow)[None]

@@ -26,6 +26,8 @@ from streamproc import (
 from streamproc_plugins.captioning.facts import Facts
 from streamproc_plugins.captioning.sentences import describe
 from streamproc_plugins.captioning.windows import Window, window_at
+from streamproc_plugins.shots.following import ShotWatch
+from streamproc_plugins.shots.results import Shot
 
 VERSION = 1
 TYPE = "caption"
@@ -43,15 +45,17 @@ class Captions(StreamPlugin[CaptionsOptions]):
     """Tells in sentences what happened in each window of time: who moved where, zones, lines, actions, labels.
 
     Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, whichever are there.
-    One `caption` event a window, searchable as text; `Caption` holds the last one for `annotate`.
+    One `caption` event a window, searchable as text; `Caption` holds the last one for `annotate`. Where `shots` stands
+    before, a window ends at a cut, too.
     """
 
-    uses = (Tracks, Detections, Classification)
+    uses = (Tracks, Detections, Classification, Shot)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nothing seen."""
         self._facts = Facts()
+        self._shots = ShotWatch()
         self._window: Window | None = None
         self._told_ns = 0
         self._last = ""
@@ -61,6 +65,7 @@ class Captions(StreamPlugin[CaptionsOptions]):
         """The caption of the window before, where this frame is the first of another; the last `Caption`."""
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
         out: list[Any] = list(self._advance(Moment.of(frame)))
+        out.extend(self._at_cut(Moment.of(frame), self._shots.turned_ns(past)))
         self._window = window_at(frame.pts_ns, self.options.window)
         self._gather(frame, past)
         if self._last:
@@ -80,7 +85,7 @@ class Captions(StreamPlugin[CaptionsOptions]):
         started = None if self._window is None else self._window.start_ns
         return {
             "version": VERSION, "facts": self._facts.state(), "start_ns": started, "told_ns": self._told_ns,
-            "last": self._last, "utc_offset_ns": self._utc_offset_ns,
+            "last": self._last, "utc_offset_ns": self._utc_offset_ns, "shot": self._shots.number,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -91,6 +96,7 @@ class Captions(StreamPlugin[CaptionsOptions]):
                 "start without the stored state"
             )
         self._facts, self._last = Facts.of(state["facts"]), state["last"]
+        self._shots.number = state.get("shot", 0)
         started = state["start_ns"]
         self._window = None if started is None else window_at(started, self.options.window)
         self._told_ns, self._utc_offset_ns = state["told_ns"], state["utc_offset_ns"]
@@ -109,6 +115,11 @@ class Captions(StreamPlugin[CaptionsOptions]):
     def _advance(self, moment: Moment) -> Iterator[Event]:
         if self._window is not None and moment.pts_ns >= self._window.end_ns:
             yield from self._tell(moment, self._window.end_ns)
+
+    def _at_cut(self, moment: Moment, cut_ns: int | None) -> Iterator[Event]:
+        """What was seen of the shot before is told at once, unless the window began with this one."""
+        if cut_ns is not None and self._window is not None and cut_ns > max(self._window.start_ns, self._told_ns):
+            yield from self._tell(moment, cut_ns)
 
     def _tell(self, moment: Moment, end_ns: int) -> Iterator[Event]:
         """The caption of the window under way, which ends here."""

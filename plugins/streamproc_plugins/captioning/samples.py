@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from streamproc.errors import counted
 from streamproc.media.stills import PICTURE_SUFFIXES
 from streamproc_plugins.training.data import Sample, TrainingError, read_rows
 from streamproc_plugins.training.lists import read_captions
@@ -69,9 +70,9 @@ def split_told(told: Sequence[Told], share: float, seed: int = 0) -> tuple[tuple
     training = tuple(item for item, back in zip(told, kept, strict=True) if not back)
     validation = tuple(item for item, back in zip(told, kept, strict=True) if back)
     if not training or not validation:
+        groups = counted(len({item.sample.group for item in told}), "group")
         raise TrainingError(
-            f"{len(told)} clips or pictures with captions in {len({item.sample.group for item in told})} groups can't "
-            "be split; at least two groups are needed"
+            f"{len(told)} clips or pictures with captions in {groups} can't be split; at least two groups are needed"
         )
     return training, validation
 

@@ -158,7 +158,7 @@ def _feed(
     sentences = vocabulary.encode([text for side in pairs for _, text in side], settings.longest)
     flow = net.encoder == "flow"
     feed = Feed(
-        load=Cache(load),
+        load=Cache(load, samples=[item.sample for item in (*training, *validation)]),
         training=[sample for sample, _ in pairs[0]],
         validation=[sample for sample, _ in pairs[1]],
         training_ids=np.arange(len(pairs[0])),

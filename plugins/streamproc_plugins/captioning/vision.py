@@ -156,10 +156,18 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         return [*self._ask(moment, moment.pts_ns), *self._answered(moment, wait=True)]
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread at once; an answer that is still awaited is given up, and the log says so."""
         asker = getattr(self, "_asker", None)
-        if asker is not None:
-            asker.close()
+        if asker is None:
+            return
+        if self._asked is not None and not self._asked[1].done():
+            window = self._asked[0].window
+            self._log.warning(
+                "closed before the model answered: a window has no caption start_ns=%d end_ns=%d",
+                window.start_ns,
+                self._asked[0].end_ns,
+            )
+        asker.close()
 
     def state(self) -> Mapping[str, Any]:
         """The pictures gathered so far, and those whose answer is awaited: they are asked about again."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamproc.errors import counted
+
 app = typer.Typer(
     help="Faces: a gallery of known people, verification thresholds, groups of photos.",
     no_args_is_help=True,
@@ -58,7 +60,7 @@ def remove(name: Name, gallery: GalleryFile = DEFAULT) -> None:
     from streamproc_plugins.faces.batch import say
     from streamproc_plugins.faces.gallery import Gallery
 
-    say(f"{name} is forgotten, with {Gallery(gallery).remove(name)} photos")
+    say(f"{name} is forgotten, with {counted(Gallery(gallery).remove(name), 'photo')}")
 
 
 @app.command()
@@ -87,7 +89,7 @@ def split(
     from streamproc_plugins.faces.gallery import Gallery
 
     Gallery(gallery).split(name, new, photos)
-    say(f"{len(set(photos))} photos of {name} are now {new}")
+    say(f"{counted(len(set(photos)), 'photo')} of {name} {'is' if len(set(photos)) == 1 else 'are'} now {new}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc.errors import writing
+from streamproc.errors import counted, writing
 from streamproc.evaluation.bcubed import bcubed
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
@@ -67,7 +67,7 @@ def show_people(folder: Path) -> None:
     """One line a person of a folder of face_clusters."""
     with closing(open_folder(folder)) as people:
         for person, (count, first_ns, last_ns) in people.known().items():
-            say(f"person {person}\t{count} vectors\tfrom {_time(first_ns)} to {_time(last_ns)}")
+            say(f"person {person}\t{counted(count, 'vector')}\tfrom {_time(first_ns)} to {_time(last_ns)}")
 
 
 def _time(time_ns: int) -> str:
@@ -85,7 +85,7 @@ def forget_person(folder: Path, person: int) -> None:
     """Delete somebody."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, person)
-        say(f"person {person} is forgotten, with {people.forget(person)} vectors")
+        say(f"person {person} is forgotten, with {counted(people.forget(person), 'vector')}")
 
 
 def _must_know(people: People, folder: Path, *wanted: int) -> None:
@@ -109,15 +109,19 @@ class FaceOnPhoto:
 
 def pictures_in(folder: Path) -> list[Path]:
     """All picture files below a folder, by name. Raises `PluginError` where there is none."""
+    if not folder.is_dir():
+        raise PluginError(f"{folder} is {'a file' if folder.exists() else 'not there'}; name a folder of photos")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     if not found:
         raise PluginError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))}); name a folder of photos")
     return found
 
 
-def faces_in(folder: Path, photographer: Photographer, *, main_only: bool) -> Iterator[FaceOnPhoto]:
-    """Every face of every photo, or of each photo the one nearest to its middle."""
-    for path in pictures_in(folder):
+def faces_in(
+    folder: Path, photos: Sequence[Path], photographer: Photographer, *, main_only: bool
+) -> Iterator[FaceOnPhoto]:
+    """Every face of every photo of a folder, or of each photo the one nearest to its middle."""
+    for path in photos:
         rgb = read_photo(path)
         faces = photographer.faces(rgb)
         rows = list(range(len(faces.xyxy)))
@@ -138,23 +142,25 @@ def faces_in(folder: Path, photographer: Photographer, *, main_only: bool) -> It
 
 def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: bool) -> None:
     """The curve over all distinct pairs of a folder of people."""
-    found = list(faces_in(folder, Photographer(ModelStore(), embedding), main_only=True))
-    people = [str(Path(face.photo).parent) for face in found]
-    if "." in people:
+    photos = pictures_in(folder)  # before nets are loaded, or even downloaded
+    if any(photo.parent == folder for photo in photos):
         raise PluginError(f"{folder} holds photos of its own; put each person's photos into a folder with their name")
-    missing = len(pictures_in(folder)) - len(found)
+    found = list(faces_in(folder, photos, Photographer(ModelStore(), embedding), main_only=True))
+    people = [str(Path(face.photo).parent) for face in found]
+    missing = len(photos) - len(found)
     try:
         curve = curve_of(np.array([face.embedding for face in found]), people)
     except ValueError as error:
         raise PluginError(f"{folder}: {error}") from None
+    pictured = counted(len(set(people)), "person", "people")
     if page is not None:
         with writing(page):
-            write_private(page, pages.curve_page(curve, f"{len(found)} photos of {len(set(people))} people").encode())
+            write_private(page, pages.curve_page(curve, f"{counted(len(found), 'photo')} of {pictured}").encode())
     if as_json:
         say(json.dumps(_curve_values(curve)))
         return
-    say(f"{len(found)} faces of {len(set(people))} people, {missing} photos without a face")
-    say(f"{curve.same} pairs of one person, {curve.different} of two")
+    say(f"{counted(len(found), 'face')} of {pictured}, {counted(missing, 'photo')} without a face")
+    say(f"{counted(curve.same, 'pair')} of one person, {curve.different} of two")
     for title, row in (("accuracy", curve.best), ("balanced accuracy", curve.best_balanced)):
         say(f"best {title} {getattr(curve, title.split()[0])[row]:.3f}: {_row(curve, row)}")
 
@@ -191,9 +197,10 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
         raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+    photos = pictures_in(job.folder)
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    faces = list(faces_in(job.folder, Photographer(ModelStore(), embedding), main_only=job.main_only))
+    faces = list(faces_in(job.folder, photos, Photographer(ModelStore(), embedding), main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
     label = grouped(np.array([face.embedding for face in faces]), job)
@@ -207,7 +214,8 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     with writing(job.out):
         write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
         write_private(job.out / "groups.html", sheet.encode())
-    say(f"{len(faces)} faces in {len(groups)} groups: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+    told = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
+    say(f"{told}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
     folders = [str(Path(face.photo).parent) for face in faces]
     if job.main_only and "." not in folders and len(set(folders)) > 1:
         score = bcubed(label.tolist(), folders)

@@ -94,11 +94,10 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         names = ("",) * len(faces.xyxy) if named is None or named.cluster is None else named.cluster
         told, events = self._visits.lose(frame.pts_ns), []
         labels = list(names)
-        for row, name in enumerate(names):
-            if not name:
-                labels[row], begun, merges = self._attend(frame, faces, row)
-                told += begun
-                events += merges
+        for row in self._meeting(faces, [row for row, name in enumerate(names) if not name]):
+            labels[row], begun, merges = self._attend(frame, faces, row)
+            told += begun
+            events += merges
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         self._clean(frame)
         return [with_names(FaceClusters, faces, labels), *events, *self._events(told, Moment.of(frame), boxes)]
@@ -117,12 +116,31 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if people is not None:
             people.close()
 
+    def _meeting(self, faces: FaceTracks, rows: list[int]) -> list[int]:
+        """The rows in the order in which they are attended to: who is known, then the new ones, the most alike first.
+
+        Two faces in one frame are two people, so whoever comes first has the id (a cannot-link constraint: Wagstaff et
+        al., Constrained K-means Clustering, ICML 2001).
+        """
+        people = self._people
+        if people is None or faces.templates is None:
+            return rows
+        people.meet(faces.track_id.tolist())  # also those with a name: nobody else is who they were before
+        new = [row for row in rows if people.person_of(int(faces.track_id[row])) is None and self._sure(faces, row)]
+        if len(new) < 2:
+            return [*(row for row in rows if row not in new), *new]
+        likeness = {row: people.likeness(faces.templates[row]) for row in new}
+        return [*(row for row in rows if row not in new), *sorted(new, key=lambda row: (-likeness[row], row))]
+
+    def _sure(self, faces: FaceTracks, row: int) -> bool:
+        return int(faces.looks[row]) >= self.options.min_looks and faces.unsure_ns[row] <= self.options.hold
+
     def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Told], list[Event]]:
         """The label of a face that has no name, visits that begin, merges."""
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
         track_id, looks = int(faces.track_id[row]), int(faces.looks[row])
-        if looks < self.options.min_looks or faces.unsure_ns[row] > self.options.hold:
+        if not self._sure(faces, row):
             return "", [], []
         people = self._opened(faces.templates.shape[1])
         merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])

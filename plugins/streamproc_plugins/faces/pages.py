@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.errors import counted
 from streamproc_plugins.faces.verification import Curve, cosine_of
 from streamproc_plugins.jpeg import to_jpeg
 
@@ -78,7 +79,8 @@ def _axes(curve: Curve) -> str:
 def contact_sheet(groups: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> str:
     """Faces (uint8 (112, 112, 3), with a caption) group by group."""
     parts = [
-        f"<h2>Group {number}, {len(group)} faces</h2><div class=faces>{''.join(_figure(*face) for face in group)}</div>"
+        f"<h2>Group {number}, {counted(len(group), 'face')}</h2>"
+        f"<div class=faces>{''.join(_figure(*face) for face in group)}</div>"
         for number, group in enumerate(groups, 1)
     ]
     return _page("Faces by person", "".join(parts))

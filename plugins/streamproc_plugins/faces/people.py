@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Assigned:
     """good looks at the last vector that was added"""
     seen_ns: int
     score: float
+    beside: list[int] = field(default_factory=list)
+    """people that were in one frame with it: it is none of them"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class People:
         self._next = 1
         self._same: dict[int, int] = {}
         self._tracks: dict[int, Assigned] = {}
+        self._here: set[int] = set()
         self._saved = (1, 0)
         if folder is not None and (folder / FILE).is_file():
             self._load(folder / FILE)
@@ -79,41 +82,60 @@ class People:
             person = self._same[person]
         return person
 
+    def meet(self, tracks: Collection[int]) -> None:
+        """These tracks are in one frame, so they are different people: of two with one id the less sure loses it."""
+        self._here = here = set()
+        for track_id in sorted(self._tracks.keys() & set(tracks), key=lambda t: (-self._tracks[t].score, t)):
+            person = self.now(self._tracks[track_id].person)
+            if person in here:
+                del self._tracks[track_id]
+            here.add(person)
+
+    def likeness(self, template: F32) -> float:
+        """Cosine with the most alike of those who aren't in the frame yet; -1 where there is none."""
+        return self._nearest(template, self._here)[1]
+
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
         """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
 
         now_ns: media time. time_ns: of capture, media time where that isn't known.
 
-        Gives a merge where the better look shows that two ids are one person.
+        Gives a merge where the better look shows that two ids are one person. Nobody becomes somebody who is in the
+        frame already, or was in one with it: those are told by `meet` and by earlier calls for this frame.
         """
         known = self._tracks.get(track_id)
         if known is None:
-            person, score = self._nearest(template, None)
+            person, score = self._nearest(template, self._here)
             if person is None or score < self._threshold:
                 person, score = self._next, 1.0
                 self._next += 1
             self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score)
+            self._here.add(person)
             self._add(person, template, time_ns)
             return None
         known.seen_ns = now_ns
+        own = self.now(known.person)
+        if not self._here - {own} <= set(known.beside):
+            known.beside = sorted((self._here - {own}).union(known.beside))
         if looks < GROWTH * known.looks:
             return None
         known.looks = looks
-        own = self.now(known.person)
-        other, score = self._nearest(template, own)
+        other, score = self._nearest(template, {own, *known.beside})
         merged = None
         if other is not None and score >= self._merge_threshold:
             merged = Merged(kept=min(own, other), gone=max(own, other), score=score)
             self._same[merged.gone] = own = merged.kept
+            self._here = {self.now(person) for person in self._here}
         self._add(own, template, time_ns)
         return merged
 
-    def _nearest(self, template: F32, but: int | None) -> tuple[int | None, float]:
-        """The person whose vector is most alike, but for one, and the cosine."""
-        ids, cosine = self.index.query(template, NEIGHBOURS)
+    def _nearest(self, template: F32, but: Collection[int]) -> tuple[int | None, float]:
+        """The person whose vector is most alike, but for these, and the cosine."""
+        others = {self.now(person) for person in but}
+        ids, cosine = self.index.query(template, NEIGHBOURS * max(len(others), 1))
         for item, score in zip(ids.tolist(), cosine.tolist(), strict=True):
             person = self.now(item)
-            if person != but:
+            if person not in others:
                 return person, score
         return None, -1.0
 

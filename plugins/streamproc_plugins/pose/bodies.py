@@ -144,6 +144,8 @@ class Body:
         lean = lean_deg(seen.points, settings.sure)
         depth = None if lean is None else lean - settings.lying_deg
         if lean is not None and FALL in settings.types:
+            if now_ns - self._down.seen_ns > settings.down.leave_ns:
+                self._down, self._history = Presence(), []  # what happened while nothing was known isn't known
             self._remember(now_ns, lean, seen)
             yield from self._fallen(now_ns, lean - settings.lying_deg, seen, index)
         if LYING in settings.types:
@@ -198,8 +200,6 @@ class Body:
             self._history.append(Posture(at_ns=now_ns, y=shoulders[1], lean=lean, stature=stature))
 
     def _fallen(self, now_ns: int, depth: float, seen: Seen, index: int) -> Iterator[Notice]:
-        if self._down.lost(now_ns, self._settings.down):
-            self._down = Presence()
         change: Change | None = self._down.see(now_ns, depth, _MARGIN_DEG, self._settings.down)
         if change != "entered":
             return

@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from streamproc import (
     Duration,
+    Event,
     Field,
     Flow,
     Frame,
@@ -30,6 +31,8 @@ from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.matching import seen_boxes
 from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.presence import Timing
+from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
+from streamproc_plugins.shots.results import Shot
 
 VERSION = 1
 
@@ -97,14 +100,17 @@ class PoseEventsOptions(Options):
 class PoseEvents(StreamPlugin[PoseEventsOptions]):
     """Tells of falls (`pose.fall`), of people who lie (`pose.lying`) and of raised hands (`pose.raised_hands`).
 
-    People are told apart by track id, or by likeness where nobody tracks. Needs no pixels.
+    People are told apart by track id, or by likeness where nobody tracks. Where `shots` stands before, all ends at a
+    cut. Needs no pixels.
     """
 
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Shot,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nobody known."""
         self._settings = self.options.settings()
+        self._shots = ShotWatch()
         self._who = Identities(self.options.lost_after)
         self._bodies: dict[str, Body] = {}
         self._utc_offset_ns: int | None = None
@@ -113,6 +119,8 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         """What there is to tell at this frame."""
         now_ns, moment, poses = frame.pts_ns, Moment.of(frame), past[Poses]
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
+        cut_ns = self._shots.turned_ns(past)
+        ended = [] if cut_ns is None else ended_at_cut(self._finish(moment), cut_ns)
         boxes = seen_boxes(poses.keypoints, self.options.min_point)
         keys = self._who.see(now_ns, poses)
         notices: list[Notice] = []
@@ -120,16 +128,19 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
             body = self._bodies.setdefault(key, Body(key, self._settings))
             notices.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
         notices.extend(self._expired(now_ns, set(keys)))
-        return list(events_of(notices, moment, self._utc_offset_ns))
+        return ended + list(events_of(notices, moment, self._utc_offset_ns))
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
         if reason == "cut":
-            return self.flush(moment)
+            return self._finish(moment)
         return list(events_of(self._expired(moment.pts_ns, set()), moment, self._utc_offset_ns))
 
     def flush(self, moment: Moment) -> Output:
         """What goes on ends where it was last seen."""
+        return self._finish(moment)
+
+    def _finish(self, moment: Moment) -> list[Event]:
         notices = [notice for body in self._bodies.values() for notice in body.finish()]
         self._bodies = {}
         self._who.forget()
@@ -138,7 +149,8 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
     def state(self) -> dict[str, Any]:
         """Who was seen and what goes on, as JSON values."""
         bodies = {key: body.state() for key, body in self._bodies.items()}
-        return {"version": VERSION, "who": self._who.state(), "bodies": bodies, "utc_offset_ns": self._utc_offset_ns}
+        own = {"utc_offset_ns": self._utc_offset_ns, "shot": self._shots.number}
+        return {"version": VERSION, "who": self._who.state(), "bodies": bodies, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
@@ -152,6 +164,7 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         for key, body in self._bodies.items():
             body.restore(state["bodies"][key])
         self._utc_offset_ns = state["utc_offset_ns"]
+        self._shots.number = state.get("shot", 0)
 
     def _expired(self, now_ns: int, here: set[str]) -> list[Notice]:
         notices: list[Notice] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamproc import PluginError
+from streamproc.errors import counted
 from streamproc.events import utc_text
 from streamproc.models import ModelStore
 from streamproc_plugins.search.memory import Memory, memories
@@ -89,7 +90,7 @@ def _show(hits: Sequence[Hit], as_json: bool) -> None:
         what = " ".join(str(part) for part in (item.label, item.track_id) if part not in ("", None))
         typer.echo(f"{score}  {item.stream}  {span(hit)}{when}  {what}".rstrip())
     if not as_json:
-        typer.echo(f"{len(hits)} hits" if hits else "nothing was found", err=True)
+        typer.echo(counted(len(hits), "hit") if hits else "nothing was found", err=True)
 
 
 def _plain(hit: Hit) -> dict[str, object]:

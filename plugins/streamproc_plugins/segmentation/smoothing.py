@@ -24,6 +24,8 @@ from streamproc import (
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.segmentation.options import SmoothingOptions
 from streamproc_plugins.segmentation.running import Running, begun, blended, carried, shown, small_grid, weight_of
+from streamproc_plugins.shots.following import ShotWatch
+from streamproc_plugins.shots.results import Shot
 
 VERSION = 1
 
@@ -35,10 +37,11 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     where an earlier plugin gave none because it has a lower rate: then the last one, carried on.
 
     `Flow` leads from the source frame before to this one. Where more time has gone by since the last call, even motion
-    over that time is assumed. Without flow nothing is carried, and the new result stands for itself.
+    over that time is assumed. Without flow nothing is carried, and the new result stands for itself. Where
+    `shots` stands before, it begins anew at a cut.
     """
 
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow, Shot)
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
 
     _running: Running | None
@@ -52,6 +55,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     def open(self, context: PluginContext) -> None:
         """Begin with nothing remembered."""
         self._ever = False
+        self._shots = ShotWatch()
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -66,6 +70,8 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
                 "`segmentation` in front"
             )
         self._ever = True
+        if self._shots.turned_ns(past) is not None:
+            self._forget()
         now_ns = frame.pts_ns
         moved = self._carried(now_ns, past.get(Flow))
         if found is not None:
@@ -100,6 +106,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
             "before_ns": self._before_ns,
             "told_ns": self._told_ns,
             "ever": self._ever,
+            "shot": self._shots.number,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -112,6 +119,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         kept = state["running"]
         self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
         self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
+        self._shots.number = state.get("shot", 0)
         self._running = None
         if kept is not None:
             self._running = Running(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from streamproc.errors import counted
+
 Mode = Literal["bottleneck", "fine-tune", "scratch"]
 
 MUCH = 1000
@@ -31,7 +33,7 @@ def advise(samples: int, classes: int, *, alike: bool) -> Advice:
     samples: for training. alike: whether the net's own training data look like these.
     """
     each = samples // max(1, classes)
-    amount = f"{each} samples a class is {'much' if each >= MUCH else 'little'}"
+    amount = f"{counted(each, 'sample')} a class is {'much' if each >= MUCH else 'little'}"
     match each >= MUCH, alike:
         case False, True:
             return Advice(mode="bottleneck", frozen=1.0, reason=f"{amount} and alike: train the last layer only")
@@ -51,8 +53,8 @@ def warn_of_little(samples: int, classes: int) -> str:
     if each >= MUCH:
         return ""
     return (
-        f"{each} samples a class is little for training from nothing; a head over the features of a trained net "
-        "(--base mobilenet-v2) usually does better below a thousand"
+        f"{counted(each, 'sample')} a class is little for training from nothing; a head over the features of a trained "
+        "net (--base mobilenet-v2) usually does better below a thousand"
     )
 
 

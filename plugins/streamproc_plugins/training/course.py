@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.errors import counted
 from streamproc.evaluation.classification import ClassificationReport, evaluate
 from streamproc_plugins.training.advice import diagnose
 from streamproc_plugins.training.augment import Augmentation
@@ -82,7 +83,7 @@ def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Sp
     made = split(data, settings.validation, settings.seed)
     groups = len({sample.group for sample in data.samples})
     teller.say(
-        f"{len(data.samples)} samples of {len(data.labels)} classes in {groups} groups: "
+        f"{counted(len(data.samples), 'sample')} of {len(data.labels)} classes in {counted(groups, 'group')}: "
         f"{len(made.training)} for training, {len(made.validation)} kept back"
     )
     if made.alone:
@@ -105,7 +106,7 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) 
     training, validation = list(made.training), list(made.validation)
     counts = np.bincount(ids[training], minlength=len(data.labels))
     return Feed(
-        load=Cache(load),
+        load=Cache(load, samples=data.samples),
         training=data.take(training),
         validation=data.take(validation),
         training_ids=ids[training],
@@ -155,8 +156,8 @@ def train(
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
     best = history.epochs[history.best - 1]
     notes = (
-        f"ended ({history.ended}) after {len(history.epochs)} epochs and {time.monotonic() - started:.0f} s; "
-        f"the best was epoch {history.best}",
+        f"ended ({history.ended}) after {counted(len(history.epochs), 'epoch')} and "
+        f"{time.monotonic() - started:.0f} s; the best was epoch {history.best}",
         diagnose(best.accuracy, best.val_accuracy),
     )
     save_png(target.folder / "curves.png", curves(history))

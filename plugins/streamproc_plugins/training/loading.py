@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ U8 = NDArray[np.uint8]
 Load = Callable[[Sample], U8]
 
 CACHE_BYTES = 1 << 30
+ADVICE = "; mend it or take it out of the data"
+ADVICE_ALL = "; mend them or take them out of the data"
+_TOLD = 10
+"""files that are named where many can't be used"""
 
 
 def picture_loader(spec: InputSpec) -> Load:
@@ -30,7 +34,7 @@ def picture_loader(spec: InputSpec) -> Load:
     def load(sample: Sample) -> U8:
         rgb = read_picture(sample.path)
         if rgb is None:
-            raise TrainingError(f"{sample.path} can't be read as a picture; mend it or take it out of the data")
+            raise TrainingError(f"{sample.path} can't be read as a picture{ADVICE}")
         return fitted(rgb, spec)[None]
 
     return load
@@ -54,7 +58,7 @@ def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
         if not found:
             raise TrainingError(
                 f"{sample.path} has no picture between {sample.start_s} s and "
-                f"{'its end' if sample.end_s is None else f'{sample.end_s} s'}; mend it or take it out of the data"
+                f"{'its end' if sample.end_s is None else f'{sample.end_s} s'}{ADVICE}"
             )
         start = max(0, (len(found) - most) // 2)
         return np.stack(found[start : start + most])
@@ -76,7 +80,7 @@ def sampled(
     try:
         demuxer = Demuxer(str(path))
     except SourceError as error:
-        raise TrainingError(f"{error}; mend it or take it out of the data") from None
+        raise TrainingError(f"{error}{ADVICE}") from None
     try:
         if demuxer.facts.rate:
             slack = min(period, round(SECOND_NS / demuxer.facts.rate)) // 2
@@ -105,11 +109,18 @@ def _pictures(demuxer: Demuxer) -> Iterator[tuple[int, Any]]:
 
 
 class Cache:
-    """Remembers what was loaded first, up to a number of bytes; may be asked from several threads."""
+    """Remembers what was loaded first, up to a number of bytes; may be asked from several threads.
 
-    def __init__(self, load: Load, limit: int = CACHE_BYTES) -> None:
+    samples: all there are. Where one can't be loaded, the others are tried too, so that all that is wrong with the data
+    is told at once and not after another run.
+    """
+
+    def __init__(self, load: Load, limit: int = CACHE_BYTES, samples: Sequence[Sample] = ()) -> None:
         self._load = load
         self._limit = limit
+        self._samples = samples
+        self._refusal: TrainingError | None = None
+        self._refusing = threading.Lock()
         self._kept: dict[Sample, U8] = {}
         self._bytes = 0
         self._lock = threading.Lock()
@@ -119,7 +130,10 @@ class Cache:
         with self._lock:
             if sample in self._kept:
                 return self._kept[sample]
-        array = self._load(sample)
+        try:
+            array = self._load(sample)
+        except TrainingError as error:
+            raise self._whole_refusal(error) from None
         array.flags.writeable = False
         with self._lock:
             # a data set larger than the cache: what came first stays, since an epoch comes by all of it in turn
@@ -127,6 +141,27 @@ class Cache:
                 self._kept[sample] = array
                 self._bytes += array.nbytes
         return array
+
+    def _whole_refusal(self, first: TrainingError) -> TrainingError:
+        with self._refusing:  # one thread looks; another one that failed meanwhile gets the same answer
+            if self._refusal is None:
+                wrong = list(dict.fromkeys(filter(None, map(self._fault, self._samples))))
+                self._refusal = first if len(wrong) < 2 else _told_together(wrong)
+        return self._refusal
+
+    def _fault(self, sample: Sample) -> str:
+        if sample not in self._kept:
+            try:
+                self._load(sample)
+            except TrainingError as error:
+                return str(error)
+        return ""
+
+
+def _told_together(wrong: Sequence[str]) -> TrainingError:
+    more = f"\n  ... and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+    lines = [f"  {line.removesuffix(ADVICE)}" for line in wrong[:_TOLD]]
+    return TrainingError("\n".join([f"{len(wrong)} files can't be used{ADVICE_ALL}:", *lines]) + more)
 
 
 __all__ = ["Cache", "Load", "clip_loader", "fitted", "picture_loader", "sampled"]

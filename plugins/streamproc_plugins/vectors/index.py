@@ -73,6 +73,8 @@ class VectorIndex:
         if not self.readonly:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = Lock(folder)
+            for part in folder.glob(".*.part"):  # of a tree that was being built when a run was killed
+                part.unlink(missing_ok=True)
         try:
             self._manifest = Manifest(folder)
             self._plan = self._manifest.load(wanted, write=not self.readonly)
