@@ -25,10 +25,12 @@ from streamproc import (
     Result,
     Results,
     Segmentation,
+    Tracks,
 )
 from streamproc.models import ModelStore
 from streamproc.testing import (
     check_plugin_contract,
+    make_detections,
     make_frame,
     make_info,
     make_tracks,
@@ -41,6 +43,7 @@ from streamproc_plugins.captioning import CaptionNet, Captions
 from streamproc_plugins.pose import PoseEvents, PosePooling, PoseSmoothing, PoseSmoothingOptions
 from streamproc_plugins.segmentation import SegmentationSmoothing
 from streamproc_plugins.shots import Shot, Shots, ShotWatch, ended_at_cut
+from streamproc_plugins.tracking import Tracking
 from tests.contract.test_plugins import captioner
 from tests.nets import answering_net, brightness_clips, model_folder
 from tests.plugins.people import hands_up, lying, poses, standing
@@ -89,6 +92,17 @@ def test_what_seemed_to_go_on_behind_a_cut_ends_at_it() -> None:
     first, second = ended_at_cut(ends, SECOND)
     assert (first.end_ns, first.data["duration_s"]) == (SECOND, 1.0)
     assert (second.end_ns, second.data["duration_s"]) == (3 * SECOND, 1.5)  # it lies behind the cut as a whole
+
+
+def test_nobody_takes_over_the_id_of_who_stood_there_before_a_cut() -> None:
+    given = [make_detections([20, 10, 50, 60])] * COUNT
+    without = run_plugin(Tracking, frames(), past=[[one] for one in given]).all(Tracks)
+    assert {int(one.track_id[0]) for one in without if len(one)} == {1}
+    found = run_plugin(Tracking, frames(), past=beside(given)).all(Tracks)
+    seen = [(index, int(one.track_id[0])) for index, one in enumerate(found) if len(one)]
+    assert {index: number for index, number in seen if index < KNOWN}.keys() == {*range(1, KNOWN)}
+    assert {number for index, number in seen if index < KNOWN} == {1}
+    assert {number for index, number in seen if index >= KNOWN} == {2}
 
 
 def test_smoothing_begins_anew_with_other_people() -> None:
@@ -218,6 +232,7 @@ def test_an_old_answer_counts_no_more_behind_a_cut() -> None:
     ("plugin", "given"),
     [
         (PoseSmoothing, poses(standing(40, 10, 0.3))),
+        (Tracking, make_detections([20, 10, 50, 60])),
         (PoseEvents, poses(lying(40, 20, 0.3))),
         (Captions, make_tracks({1: [20, 20, 40, 50]})),
         (SegmentationSmoothing, Segmentation(class_map=np.ones((16, 24), np.uint8), labels=("none", "one"))),

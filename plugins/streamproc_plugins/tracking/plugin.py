@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from streamproc import Detections, Flow, Frame, Output, Result, Results, StreamPlugin, TimeReason, Tracks
 from streamproc.events import Moment
+from streamproc_plugins.shots.following import ShotWatch
+from streamproc_plugins.shots.results import Shot
 from streamproc_plugins.tracking.options import TrackingOptions
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
 from streamproc_plugins.tracking.table import Seen, Step, TrackState
@@ -22,11 +24,12 @@ _STATE_NAMES = tuple(state.name.lower() for state in TrackState)
 class Tracking(StreamPlugin[TrackingOptions]):
     """Gives `Tracks` for every processed frame: the confirmed tracks seen in it, and some as `lost` where they must be.
 
-    Ids are positive and never used twice within a stream, also over a restart. Every age is counted in media time.
+    Ids are positive and never used twice within a stream, also over a restart. Every age is counted in media time. All
+    tracks end at a cut where `shots` stands before.
     """
 
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings, Shot)
     gives: ClassVar[tuple[type[Result], ...]] = (Tracks,)
 
     def __init__(self, options: TrackingOptions) -> None:
@@ -34,9 +37,12 @@ class Tracking(StreamPlugin[TrackingOptions]):
         self._tracker = Tracker(options.settings())
         self._classes: dict[str, tuple[int, int]] = {}  # label -> (its number here, class_id)
         self._last_ns: int | None = None
+        self._shots = ShotWatch()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The tracks as they stand at this frame."""
+        if self._shots.turned_ns(past) is not None:
+            self._tracker.forget()
         seen = self._seen(past[Detections], past.get(Embeddings))
         step = self._tracker.step(frame.pts_ns, seen, self._camera(frame, past.get(CameraMotion)), frame.size)
         self._last_ns = frame.pts_ns
@@ -52,7 +58,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     def state(self) -> dict[str, Any]:
         """The tracker's memory, as JSON values."""
         classes = [[label, class_id] for label, (_, class_id) in self._classes.items()]
-        return {**self._tracker.state(), "classes": classes, "last_ns": self._last_ns}
+        return {**self._tracker.state(), "classes": classes, "last_ns": self._last_ns, "shot": self._shots.number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the ids and boxes that `state` gave."""
@@ -61,6 +67,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
             str(label): (number, int(class_id)) for number, (label, class_id) in enumerate(state["classes"])
         }
         self._last_ns = state["last_ns"]
+        self._shots.number = state.get("shot", 0)
 
     def _seen(self, found: Detections, looks: Embeddings | None) -> Seen:
         values = found.embeddings if looks is None else looks.values
