@@ -23,7 +23,7 @@ def boxes_net(studio: Studio) -> Path:
 
     def train(folder: Path) -> None:
         settle()
-        pictures, truth = _street(700)
+        pictures, truth = street(700)
         model = _boxes_model()
         fit(model, (pictures.astype(np.float32), truth), _boxes_loss, epochs=9, rate=3e-3, batch=16)
         size = picture_input(HW)
@@ -32,7 +32,7 @@ def boxes_net(studio: Studio) -> Path:
     return studio.once("boxes", train)
 
 
-def _street(count: int) -> tuple[Rgb, NDArray[np.float32]]:
+def street(count: int) -> tuple[Rgb, NDArray[np.float32]]:
     """Pictures uint8 (N, h, w, 3) and what the net is to answer, (N, 7, h / 16, w / 16): see `_boxes_loss`."""
     height, width = HW
     rows, columns = height // 16, width // 16
@@ -84,4 +84,4 @@ def _boxes_loss(truth: Any, found: Any) -> Any:
     return seen + ops.sum(there * (2 * place + 2 * size + kind)) / (ops.sum(there) + 1)
 
 
-__all__ = ["HW", "boxes_net"]
+__all__ = ["HW", "boxes_net", "street"]

@@ -41,7 +41,7 @@ def detection(studio: Studio) -> Picture:
     made = scene(width=960, height=540, rate=2, seconds=24, seed=21, figures=14, noise=3)
     chain = [use("found", Detection, model=str(boxes_net(studio)))]
     seen = run(frames_of(rendered(made), 2), chain, draw=["boxes"], scale=0.56)
-    return studio.shot(page(row(*(figure(seen.drawn[seen.near(at)][40:]) for at in (9.5, 13.0)))))
+    return studio.shot(page(row(*(figure(seen.drawn[seen.near(at)][40:]) for at in (9.5, 16.5)))))
 
 
 @picture("tracking.jpg")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -165,25 +164,21 @@ def acts_net(studio: Studio, kind: str = "early_fusion") -> Path:
 
 
 def posed(count: int, seed: int) -> tuple[Rgb, NDArray[np.float32]]:
-    """Crops around somebody, uint8 (N, s, s, 3), and where the keypoints are, (N, 17, 2) in parts of the side.
-
-    Drawn larger and made smaller, as the plugin does with its crops.
-    """
+    """Crops around somebody, uint8 (N, s, s, 3), and where the keypoints are, (N, 17, 2) in parts of the side."""
     rng = np.random.default_rng(seed)
     crops, points = [], []
     for _ in range(count):
-        where = figures.keypoints(str(rng.choice(ACTS)), rng.uniform(), Person(x=0, ground=0, torso=50))
-        if rng.random() < 0.35:
-            where = figures.turned(where, float(rng.uniform(-95, 95)))
-        low, high = figures.box_of(where, 0.06).reshape(2, 2)
-        side = rng.uniform(1.05, 1.45) * float((high - low).max())
-        middle = (low + high) / 2 + rng.uniform(-0.06, 0.06, 2) * side
-        parts = np.asarray((where - middle) / side + 0.5, np.float32)
-        board = figures.wall(3 * POSE_SIDE, 3 * POSE_SIDE, int(rng.integers(1000)))
-        figures.draw(board, parts * 3 * POSE_SIDE, int(rng.integers(5)))
-        small = cv2.resize(board, (POSE_SIDE, POSE_SIDE), interpolation=cv2.INTER_AREA)
-        crops.append(noisy(np.asarray(small, np.uint8), rng, rng.uniform(0, 12)))
-        points.append(parts)
+        side = POSE_SIDE
+        person = Person(x=side * rng.uniform(0.42, 0.58), ground=side * rng.uniform(0.8, 0.95),
+                        torso=side / rng.uniform(4.2, 5.6), colour=int(rng.integers(5)))  # fmt: skip
+        where = figures.keypoints(str(rng.choice(ACTS)), rng.uniform(), person)
+        if rng.random() < 0.3:
+            where = figures.turned(where, float(rng.uniform(-100, 100)))
+            where += np.array([side, side]) / 2 - (where.min(axis=0) + where.max(axis=0)) / 2
+        board = figures.wall(side, side, int(rng.integers(1000)))
+        figures.draw(board, where.astype(np.float32), person.colour)
+        crops.append(noisy(board, rng, rng.uniform(2, 16)))
+        points.append(where / side)
     return np.stack(crops), np.stack(points).astype(np.float32)
 
 
@@ -192,7 +187,7 @@ def pose_net(studio: Studio) -> Path:
 
     def train(folder: Path) -> None:
         settle()
-        crops, points = posed(2400, seed=2)
+        crops, points = posed(2000, seed=2)
         model = _heat_model()
         fit(model, (crops.astype(np.float32), points[:, None]), _keypoint_loss, epochs=9, rate=3e-3)
         keep(folder, model, task="pose", decode="movenet", input=picture_input((POSE_SIDE, POSE_SIDE)))

@@ -47,7 +47,7 @@ def annotated(studio: Studio) -> Picture:
 def report(studio: Studio) -> Picture:
     """The upper part of the report."""
     folder = _job(studio)
-    return screenshot(folder / "report.html", studio.folder, wide=1120, high=900, whole=True)
+    return screenshot(folder / "report.html", studio.folder, wide=1120, high=765, whole=True)
 
 
 def _job(studio: Studio) -> Path:
