@@ -70,7 +70,7 @@ bench: setup ## benchmarks, as ratios to bare loops and peers run side by side
 	$(BIN)/python -m benchmarks
 
 .PHONY: pictures
-pictures: setup ## make the pictures of the documentation anew (Chromium; a quarter of an hour)
+pictures: setup ## make the pictures of the documentation anew (needs Chromium; trains a dozen small nets, so it takes a while)
 	$(BIN)/python -m scripts.pictures
 
 .PHONY: clean
