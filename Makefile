@@ -69,6 +69,10 @@ check: ## all that CI checks: format, lint, types, layers, tests, packaging
 bench: setup ## benchmarks, as ratios to bare loops and peers run side by side
 	$(BIN)/python -m benchmarks
 
+.PHONY: pictures
+pictures: setup ## make the pictures of the documentation anew (needs Chromium; trains a dozen small nets, so it takes a while)
+	$(BIN)/python -m scripts.pictures
+
 .PHONY: clean
 clean: ## remove what setup, tests and runs left (.venv, caches, out/)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist out

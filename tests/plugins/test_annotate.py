@@ -15,7 +15,8 @@ from streamproc import Caption, Classification, Event, Faces, Frame, FramePlugin
 from streamproc.frames import Image
 from streamproc.testing import make_detections, make_frame, make_info, make_tracks, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.annotate import Annotate, AnnotateOptions
-from streamproc_plugins.annotate.paint import colour_of
+from streamproc_plugins.annotate.layers import draw_lines, draw_poses
+from streamproc_plugins.annotate.paint import Canvas, colour_of
 from streamproc_plugins.rules import RuleView
 
 INFO = make_info("gate 3/a", width=320, height=240)
@@ -181,6 +182,29 @@ def test_poses_made_of_others_stand_for_them(tmp_path: Path) -> None:
     marks = changed(read(tmp_path / "v.mp4")[1][0])
     assert marks[:, 200:280].any()
     assert not marks[:, :120].any()
+
+
+def test_limbs_show_on_a_ground_of_their_own_colour() -> None:
+    canvas = Canvas(np.full((240, 320, 3), colour_of(0), np.uint8))
+    points = np.zeros((1, 17, 3), np.float32)
+    points[0, [5, 7]] = [(100, 60, 0.9), (100, 180, 0.9)]  # an upper arm
+    draw_poses(canvas, Poses(keypoints=points, score=np.ones(1, np.float32)))
+    arm = canvas.rgb[80:160, 92:109].astype(int)
+    assert (arm.max(axis=2).min(axis=1) < 80).all()
+    assert (np.abs(arm[:, 8] - colour_of(0)).max(axis=1) < 30).all()
+
+
+def test_the_counts_of_a_line_stand_where_it_begins_not_where_it_is_crossed() -> None:
+    canvas = Canvas(np.full((240, 320, 3), 90, np.uint8))
+    view = RuleView(
+        zone=(), zone_points=np.zeros((0, 2), np.float32), zone_start=np.zeros(1, np.int64),
+        occupancy=np.zeros(0, np.int64), line=("gate",), line_points=np.array([[100, 40], [100, 200]], np.float32),
+        line_start=np.array([0, 2]), crossings=np.array([[1, 2]]), direction=("in", "out"),
+    )  # fmt: skip
+    draw_lines(canvas, view)
+    marks = changed(canvas.rgb)
+    assert marks[42:54, 110:140].all(axis=1).any()
+    assert not marks[80:, 110:].any()
 
 
 class Alarm(FramePlugin[Options]):

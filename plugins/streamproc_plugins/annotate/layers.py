@@ -40,8 +40,9 @@ def draw_lines(canvas: Canvas, view: RuleView) -> None:
         canvas.path(points, INK, thick=2.5)
         canvas.path(points, _LINE, thick=1.4)
         told = "  ".join(f"{direction} {count}" for direction, count in counts.items())
-        place = points.mean(axis=0) * canvas.scale
-        canvas.tag(f"{name}: {told}", (float(place[0]) + 5, float(place[1])), _LINE, share=0.75, size=0.9)
+        # where the line begins: most cross it further on, and would hide its counts
+        left, top = (points[0] * canvas.scale).tolist()
+        canvas.tag(f"{name}: {told}", (left + 5, top), _LINE, share=0.75, size=0.9)
 
 
 def draw_tracks(canvas: Canvas, tracks: Tracks) -> None:
@@ -77,9 +78,11 @@ def draw_poses(canvas: Canvas, poses: Poses) -> None:
     """Limbs and joints that are sure enough."""
     for row, points in enumerate(poses.keypoints):
         colour = colour_of(row if poses.track_id is None else int(poses.track_id[row]))
-        for a, b in SKELETON:
-            if min(points[a, 2], points[b, 2]) >= _SURE:
-                canvas.path(points[[a, b], :2], colour, thick=1.4)
+        limbs = [points[[a, b], :2] for a, b in SKELETON if min(points[a, 2], points[b, 2]) >= _SURE]
+        for limb in limbs:
+            canvas.path(limb, INK, thick=3.2)  # below the colour, so that it shows on any ground
+        for limb in limbs:
+            canvas.path(limb, colour, thick=1.6)
         for x, y, score in points.tolist():
             if score >= _SURE:
                 canvas.dot((x, y), PAPER, 2)
