@@ -21,9 +21,10 @@ def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: floa
         keras.optimizers.Adam(rate, clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        jit_compile=False,  # compiling takes longer than it saves on a CPU
     )
     for epoch in range(epochs):
-        rgb, flow, label = make(task, clips, seed=epoch)
+        rgb, flow, label = make(task, clips, seed=epoch, side=_side(model))
         model.fit(_inputs(model, rgb, flow), label, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
         seen = accuracy(model, task, clips=128, seed=20_000)
         if seen >= stop_at:
@@ -33,9 +34,13 @@ def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: floa
 
 def accuracy(model: Any, task: str, clips: int = 256, seed: int = 10_000) -> float:
     """Part of fresh clips that the model gets right."""
-    rgb, flow, label = make(task, clips, seed=seed)
+    rgb, flow, label = make(task, clips, seed=seed, side=_side(model))
     logits = np.asarray(model.predict(_inputs(model, rgb, flow), batch_size=64, verbose=0))
     return float((logits.argmax(axis=1) == label).mean())
+
+
+def _side(model: Any) -> int:
+    return int(model.inputs[0].shape[2])
 
 
 def _inputs(model: Any, rgb: NDArray[np.uint8], flow: NDArray[np.float32]) -> Any:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 JESTER_MEAN = (114.77, 107.74, 99.48)
 """mean of ActivityNet's pictures, as 3-D ShuffleNet was trained with"""
 _LEAST_SIDE = 4
@@ -42,29 +45,73 @@ def normalised(rgb: Any, kind: str) -> Any:
 def conv(x: Any, filters: int, name: str, *, kernel: int = 1, strides: tuple[int, int] = (1, 1)) -> Any:
     """Convolution over `kernel` frames and 3 x 3 pixels, batch normalisation, ReLU; padded with zeros.
 
-    strides: in time, in space. The frames under the kernel are laid side by side as channels of one 2-D convolution,
-    which is the same sum and trains ten times as fast on a CPU as Conv3D.
+    strides: in time, in space.
+    """
+    from keras import layers
+
+    x = convolved(x, filters, name, kernel=(kernel, 3), strides=strides, use_bias=False)
+    x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def convolved(
+    x: Any,
+    filters: int,
+    name: str,
+    *,
+    kernel: tuple[int, int] = (3, 3),
+    strides: tuple[int, int] = (1, 1),
+    **settings: Any,
+) -> Any:
+    """Convolution over time and space, padded with zeros as `Conv3D` does with padding "same".
+
+    kernel, strides: in time, in space (its height and width are the same). settings: of Keras's `Conv2D`. The frames
+    under the kernel are laid side by side as channels of one 2-D convolution, which is the same sum and trains many
+    times as fast on a CPU as `Conv3D`. `stacked_kernel` gives its weights.
     """
     from keras import layers, ops
 
     frames = -(-x.shape[1] // strides[0])
-    stacked = x if kernel == 1 and strides[0] == 1 else _neighbours(x, kernel, strides[0], name)
+    stacked = x if kernel[0] == strides[0] == 1 else ops.concatenate(_moments(x, kernel[0], strides[0], name), axis=-1)
     flat = ops.reshape(stacked, (-1, *stacked.shape[2:]))
-    flat = layers.Conv2D(filters, 3, strides=strides[1], padding="same", use_bias=False, name=name)(flat)
-    flat = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(flat)
-    flat = layers.ReLU(name=f"{name}_relu")(flat)
+    flat = layers.Conv2D(filters, kernel[1], strides=strides[1], padding="same", name=name, **settings)(flat)
     return ops.reshape(flat, (-1, frames, *flat.shape[1:]))
 
 
-def _neighbours(x: Any, kernel: int, stride: int, name: str) -> Any:
-    """Each frame with those around it as further channels, (N, ceil(T / stride), h, w, kernel * C)."""
+def stacked_kernel(kernel: NDArray[Any]) -> NDArray[Any]:
+    """The weights of `Conv3D`, (t, h, w, in, out), as `convolved` has them: (h, w, t * in, out)."""
+    t, h, w, channels, filters = kernel.shape
+    return np.ascontiguousarray(kernel.transpose(1, 2, 0, 3, 4).reshape(h, w, t * channels, filters))
+
+
+def max_pooled(x: Any, kernel: tuple[int, int], strides: tuple[int, int], name: str) -> Any:
+    """Maximum over time and space of values that aren't negative, padded as `MaxPooling3D` does with padding "same".
+
+    kernel, strides: in time, in space. First over space, then over time: a tenth of the time of `MaxPooling3D`.
+    """
     from keras import layers, ops
+
+    frames = x.shape[1]
+    flat = ops.reshape(x, (-1, *x.shape[2:]))
+    flat = layers.MaxPooling2D(kernel[1], strides[1], padding="same", name=name)(flat)
+    x = ops.reshape(flat, (-1, frames, *flat.shape[1:]))
+    if kernel[0] == strides[0] == 1:
+        return x
+    # zeros are as good a border as minus infinity, where nothing is negative
+    first, *rest = _moments(x, kernel[0], strides[0], name)
+    for part in rest:
+        first = ops.maximum(first, part)
+    return first
+
+
+def _moments(x: Any, kernel: int, stride: int, name: str) -> list[Any]:
+    """For each place of a kernel in time what lies under it at each step: (N, ceil(T / stride), h, w, C) each."""
+    from keras import layers
 
     steps = -(-x.shape[1] // stride)
     missing = max((steps - 1) * stride + kernel - x.shape[1], 0)
     padded = layers.ZeroPadding3D(((missing // 2, missing - missing // 2), 0, 0), name=f"{name}_pad")(x)
-    parts = [padded[:, k : k + (steps - 1) * stride + 1 : stride] for k in range(kernel)]
-    return ops.concatenate(parts, axis=-1) if kernel > 1 else parts[0]
+    return [padded[:, k : k + (steps - 1) * stride + 1 : stride] for k in range(kernel)]
 
 
 def frame_maps(x: Any, shape: Shape, prefix: str = "") -> Any:
@@ -103,4 +150,7 @@ def averaged(logits: Sequence[Any]) -> Any:
     return ops.logsumexp(stacked, axis=1)
 
 
-__all__ = ["JESTER_MEAN", "Shape", "averaged", "conv", "frame_features", "frame_maps", "normalised", "scores"]
+__all__ = [
+    "JESTER_MEAN", "Shape", "averaged", "conv", "convolved", "frame_features", "frame_maps", "max_pooled", "normalised",
+    "scores", "stacked_kernel",
+]  # fmt: skip

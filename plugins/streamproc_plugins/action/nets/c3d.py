@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, scores
+from streamproc_plugins.action.nets.blocks import Shape, convolved, max_pooled, scores
 
 _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
@@ -20,12 +20,10 @@ def c3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.5) -> Any:
     for number, stage in enumerate(_STAGES, 1):
         for letter, filters in zip("ab", stage, strict=False):
             name = f"{prefix}conv{number}{letter if len(stage) > 1 else 'a'}"
-            x = layers.Conv3D(
-                shape.wide(filters), 3, padding="same", activation="relu", kernel_initializer="he_normal", name=name
-            )(x)
-        pool = (1 if number == 1 else 2, 2, 2)
+            x = convolved(x, shape.wide(filters), name, activation="relu", kernel_initializer="he_normal")
+        time = 1 if number == 1 else 2
         # the last one pads, as published: 7 pixels become 4
-        x = layers.MaxPooling3D(pool, pool, padding="same", name=f"{prefix}pool{number}")(x)
+        x = max_pooled(x, (time, 2), (time, 2), f"{prefix}pool{number}")
     x = layers.Flatten(name=f"{prefix}flat")(x)
     for number in (6, 7):
         x = layers.Dense(

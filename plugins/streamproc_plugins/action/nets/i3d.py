@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape
+from streamproc_plugins.action.nets.blocks import Shape, convolved, max_pooled, stacked_kernel
 
 _SCOPES = {"": "RGB", "flow_": "Flow"}
 # filters of the branches: 1x1; reduction and 3x3; reduction and 3x3; 1x1 behind the pooling
@@ -37,16 +37,13 @@ def i3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.5) -> Any:
     from keras import layers
 
     x = _unit(x, shape, prefix, ("Conv3d_1a_7x7", 64, 7), strides=2)
-    x = layers.MaxPooling3D((1, 3, 3), (1, 2, 2), padding="same", name=f"{prefix}MaxPool3d_2a_3x3")(x)
+    x = max_pooled(x, (1, 3), (1, 2), f"{prefix}MaxPool3d_2a_3x3")
     x = _unit(x, shape, prefix, ("Conv3d_2b_1x1", 64, 1))
     x = _unit(x, shape, prefix, ("Conv3d_2c_3x3", 192, 3))
     for name, filters in _MIXED.items():
         if name in _POOLS:
             in_time, in_space, stride = _POOLS[name]
-            strides = (_TIME_STRIDE[name], stride, stride)
-            x = layers.MaxPooling3D(
-                (in_time, in_space, in_space), strides, padding="same", name=f"{prefix}pool_before_{name}"
-            )(x)
+            x = max_pooled(x, (in_time, in_space), (_TIME_STRIDE[name], stride), f"{prefix}pool_before_{name}")
         x = _mixed(x, shape, prefix, name, filters)
     window = (min(2, x.shape[1]), min(7, x.shape[2]), min(7, x.shape[3]))
     x = layers.AveragePooling3D(window, 1, padding="valid", name=f"{prefix}Logits_pool")(x)
@@ -60,9 +57,8 @@ def _unit(x: Any, shape: Shape, prefix: str, unit: tuple[str, int, int], strides
     from keras import layers
 
     name, filters, kernel = unit
-    x = layers.Conv3D(
-        shape.wide(filters), kernel, strides=strides, padding="same", use_bias=False, name=f"{prefix}{name}"
-    )(x)
+    strided = (strides, strides)
+    x = convolved(x, shape.wide(filters), f"{prefix}{name}", kernel=(kernel, kernel), strides=strided, use_bias=False)
     x = layers.BatchNormalization(scale=False, epsilon=1e-3, momentum=0.9, name=f"{prefix}{name}.batch_norm")(x)
     return layers.ReLU(name=f"{prefix}{name}.relu")(x)
 
@@ -78,7 +74,7 @@ def _mixed(x: Any, shape: Shape, prefix: str, name: str, filters: tuple[int, ...
     branch1 = _unit(branch1, shape, prefix, (f"{name}.Branch_1.Conv3d_0b_3x3", three1, 3))
     branch2 = _unit(x, shape, prefix, (f"{name}.Branch_2.Conv3d_0a_1x1", reduce2, 1))
     branch2 = _unit(branch2, shape, prefix, (f"{name}.Branch_2.{third}", three2, 3))
-    branch3 = layers.MaxPooling3D(3, 1, padding="same", name=f"{prefix}{name}.Branch_3.MaxPool3d_0a_3x3")(x)
+    branch3 = max_pooled(x, (3, 3), (1, 1), f"{prefix}{name}.Branch_3.MaxPool3d_0a_3x3")
     branch3 = _unit(branch3, shape, prefix, (f"{name}.Branch_3.Conv3d_0b_1x1", pooled, 1))
     return layers.Concatenate(name=f"{prefix}{name}")([branch0, branch1, branch2, branch3])
 
@@ -102,7 +98,8 @@ def checkpoint_names(model: Any) -> dict[str, Any]:
 def load_checkpoint(model: Any, *prefixes: Path) -> None:
     """Fill an `i3d` net from TensorFlow 1 checkpoints: `rgb_imagenet/model.ckpt`, and `flow_imagenet/model.ckpt`.
 
-    Every variable must be there, of the same shape, and none left over; else `ModelError` naming them.
+    Every variable must be there, of the same shape, and none left over; else `ModelError` naming them. Kernels are
+    turned from Conv3D's (t, h, w, in, out) into those of `blocks.convolved`.
     """
     import tensorflow as tf
 
@@ -121,12 +118,19 @@ def load_checkpoint(model: Any, *prefixes: Path) -> None:
             f"({len(spare)}) that the net doesn't; build it with the same streams"
         )
     for name, variable in wanted.items():
-        value = values[name]
-        if value.shape != tuple(variable.shape):
-            raise ModelError(
-                f"{name} has the shape {value.shape} in the checkpoint, {tuple(variable.shape)} in the net"
-            )
-        variable.assign(value)
+        value, expected = values[name], published_shape(name, variable)
+        if value.shape != expected:
+            raise ModelError(f"{name} has the shape {value.shape} in the checkpoint, {expected} in the net")
+        # the last convolution is a Conv3D, all others lie as 2-D ones
+        variable.assign(value if value.ndim == len(variable.shape) else stacked_kernel(value))
 
 
-__all__ = ["checkpoint_names", "i3d", "load_checkpoint"]
+def published_shape(name: str, variable: Any) -> tuple[int, ...]:
+    """The shape that a variable of `checkpoint_names` has in the checkpoint: (t, h, w, in, out) for kernels."""
+    if not name.endswith("/conv_3d/w") or len(variable.shape) == 5:
+        return tuple(variable.shape)
+    height, width, stacked, filters = variable.shape  # kernels of I3D are cubes
+    return height, height, width, stacked // height, filters
+
+
+__all__ = ["checkpoint_names", "i3d", "load_checkpoint", "published_shape"]

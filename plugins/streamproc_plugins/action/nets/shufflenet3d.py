@@ -18,20 +18,27 @@ from streamproc.errors import ModelError
 from streamproc_plugins.action.nets.blocks import Shape
 
 GROUPS = 3
-_STAGES = ((240, 4), (480, 8), (960, 4))
-"""channels at width 1, units; each stage halves time and space"""
+_STAGES = (240, 480, 960)
+"""channels at width 1; each stage halves time and space"""
+UNITS = (4, 8, 4)
+"""residual units of each stage, as published"""
 STEM = 24
 
 
-def shufflenet3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2) -> Any:
-    """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester."""
+def shufflenet3d(
+    x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2, units: tuple[int, int, int] = UNITS
+) -> Any:
+    """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester.
+
+    units: residual units of each stage.
+    """
     from keras import layers
 
     x = _stem(x, shape.wide(STEM), f"{prefix}conv1.0")
     x = layers.ReLU(name=f"{prefix}conv1.relu")(_norm(x, f"{prefix}conv1.1"))
     x = _max_pooled(x, f"{prefix}maxpool")
-    for stage, (channels, units) in enumerate(_STAGES, 1):
-        for unit in range(units):
+    for stage, (channels, count) in enumerate(zip(_STAGES, units, strict=True), 1):
+        for unit in range(count):
             name = f"{prefix}layer{stage}.{unit}"
             x = _unit(x, shape.wide(channels, 4 * GROUPS), 2 if unit == 0 else 1, name)
     x = layers.GlobalAveragePooling3D(name=f"{prefix}pool")(x)
