@@ -23,7 +23,10 @@ def prepare_process() -> None:
         import cv2
 
         cv2.setNumThreads(1)
-    if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
+    told = any(name.startswith("MALLOC_") for name in os.environ) or "_threshold" in os.environ.get(
+        "GLIBC_TUNABLES", ""
+    )
+    if sys.platform == "linux" and not told:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt is not None:
             mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)

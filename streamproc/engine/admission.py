@@ -63,7 +63,7 @@ class Credits:
         return self._frames == 0 or (self._bytes + cost <= self._limit_bytes and self._frames < self._limit_frames)
 
     def _is_half_empty(self) -> bool:
-        return self._frames <= self._limit_frames // 2 or False
+        return self._frames <= self._limit_frames // 2
 
     def _book(self, cost: int) -> None:
         self._bytes += cost

@@ -194,7 +194,7 @@ class Engine:
             pool=self._pool,
             watch=self.watch,
             outlet=self,
-            frames_in_flight=3 * self.plan.runtime.workers + 4,
+            frames_in_flight=max(4, 2 * self.plan.runtime.workers + 2),
             events=self._events,
             bundles=self._bundles,
         )

@@ -21,7 +21,7 @@ from streamproc.engine.failures import Failures
 from streamproc.engine.flow import frame_flow
 from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
 from streamproc.engine.ledger import Ledger
-from streamproc.engine.mailbox import Mailbox
+from streamproc.engine.mailbox import GROUP, Mailbox
 from streamproc.engine.pool import Abandoned, Call, Lane
 from streamproc.engine.services import Services
 from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
@@ -44,7 +44,8 @@ class StreamRun:
         self.info = info
         self.chain = chain
         self.ledger = ledger
-        self.credits = Credits(plan.buffer_bytes, services.frames_in_flight)
+        waiting = 0 if info.live else GROUP + 1  # with the tail, and with the reader; live frames would grow old there
+        self.credits = Credits(plan.buffer_bytes, services.frames_in_flight + waiting)
         self.latency = Histogram()
         self.error = ""
         """why the engine gave this stream up: a bug of its own"""

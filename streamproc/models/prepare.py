@@ -73,9 +73,8 @@ def letterbox(rgb: Image, hw: tuple[int, int], pad: int = 114) -> tuple[Image, F
 
     rgb: uint8 (h, w, 3). Gives uint8 (*hw, 3).
     """
-    height, width = rgb.shape[:2]
-    w, h = _inner_size(width, height, hw)
-    inner, fit = resize(rgb, w, h), Fit(scale_x=w / width, scale_y=h / height)
+    w, h, fit = _inside(rgb.shape[1], rgb.shape[0], hw)
+    inner = resize(rgb, w, h)
     canvas = np.full((*hw, 3), pad, dtype=np.uint8)
     canvas[: inner.shape[0], : inner.shape[1]] = inner
     return canvas, fit
@@ -121,9 +120,8 @@ def prepare(rgb: Image, spec: InputSpec, hw: tuple[int, int] | None = None) -> t
     """
     hw = hw or spec.hw
     if spec.resize == "letterbox" and spec.layout == "NCHW":
-        height, width = rgb.shape[:2]
-        w, h = _inner_size(width, height, hw)
-        return _planes(resize(rgb, w, h), spec, hw), Fit(scale_x=w / width, scale_y=h / height)
+        w, h, fit = _inside(rgb.shape[1], rgb.shape[0], hw)
+        return _planes(resize(rgb, w, h), spec, hw), fit
     if spec.resize == "letterbox":
         image, fit = letterbox(rgb, hw, spec.pad)
     elif spec.resize == "crop":
@@ -136,16 +134,17 @@ def prepare(rgb: Image, spec: InputSpec, hw: tuple[int, int] | None = None) -> t
 def prepare_frame(frame: Frame, spec: InputSpec, hw: tuple[int, int] | None = None) -> tuple[NDArray[Any], Fit]:
     """As `prepare`, from a whole frame: one that gets half as large or less is shrunk as `Frame.reduced` does it."""
     hw = hw or spec.hw
-    w, h = _inner_size(*frame.size, hw)
+    w, h, fit = _inside(*frame.size, hw)
     if spec.resize != "letterbox" or spec.layout != "NCHW" or min(frame.width / w, frame.height / h) < _AREA_FROM:
         return prepare(frame.rgb, spec, hw)
-    return _planes(frame.reduced(w, h), spec, hw), Fit(scale_x=w / frame.width, scale_y=h / frame.height)
+    return _planes(frame.reduced(w, h), spec, hw), fit
 
 
-def _inner_size(width: int, height: int, hw: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of a picture of this size once it fits `hw`."""
+def _inside(width: int, height: int, hw: tuple[int, int]) -> tuple[int, int, Fit]:
+    """Width and height of a picture of this size once it fits `hw`, its aspect kept, and how it lies there."""
     scale = min(hw[0] / height, hw[1] / width)
-    return max(1, min(hw[1], round(width * scale))), max(1, min(hw[0], round(height * scale)))
+    w, h = max(1, min(hw[1], round(width * scale))), max(1, min(hw[0], round(height * scale)))
+    return w, h, Fit(scale_x=w / width, scale_y=h / height)
 
 
 def _planes(rgb: Image, spec: InputSpec, hw: tuple[int, ...]) -> NDArray[Any]:

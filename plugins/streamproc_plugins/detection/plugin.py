@@ -73,8 +73,6 @@ class Detection(FramePlugin[DetectionOptions]):
         found = self._look(frame)
         if DECODERS[self._entry.decode].suppressed:
             return found.rows(np.argsort(-found.score, kind="stable"))
-        if len(found) < 2:
-            return found
         return found.rows(suppress(found.xyxy, found.score, found.class_id, self.options.nms_iou))
 
     def _look_closely(self, frame: Frame) -> Found:
