@@ -18,7 +18,9 @@ MANIFEST = "model.json"
 Runtime = Literal["onnx", "litert", "openvino", "keras", "savedmodel", "arrays"]
 Layout = Literal["NCHW", "NHWC", "NDHWC"]
 Resize = Literal["letterbox", "stretch", "crop"]
-Edit = Literal["onnx_input_size", "onnx_mvn_epsilon", "litert_strip_custom"]
+Edit = Literal[
+    "onnx_input_size", "onnx_mvn_epsilon", "onnx_focus_conv", "onnx_pool_chain", "onnx_columns", "litert_strip_custom"
+]
 
 _HERE = Path(__file__).parent
 

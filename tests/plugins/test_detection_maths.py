@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamproc import ModelError
-from streamproc_plugins.detection.decode import Found, fastestdet, openvino_boxes, yolox, yolox_grid
+from streamproc_plugins.detection.decode import Found, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
 from streamproc_plugins.detection.nms import MOST, suppress
 from streamproc_plugins.detection.tiling import cut_off, merge, windows
 
@@ -58,6 +58,15 @@ def test_yolox_keeps_by_class() -> None:
     assert yolox(output, HW, floor(0.9, 0.5)).class_id.tolist() == [1]
     assert yolox(output, HW, floor(0.5, 2)).class_id.tolist() == [0]
     assert len(yolox(output, HW, floor(2, 2))) == 0
+
+
+def test_yolox_reads_rows_and_columns_alike() -> None:
+    rows = np.random.default_rng(1).uniform(0, 1, (1, CELLS, 7)).astype(np.float32)
+    columns = np.ascontiguousarray(rows.transpose(0, 2, 1))
+    one, other = yolox([rows], HW, floor(0.3, 0.4)), yolox_columns([columns], HW, floor(0.3, 0.4))
+    assert 20 < len(one) < CELLS
+    for name in ("xyxy", "score", "class_id"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_yolox_with_an_absurd_size_stays_finite() -> None:

@@ -72,7 +72,7 @@ def yolox_grid(height: int, width: int) -> tuple[F32, F32]:
 def yolox(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> Found:
     """YOLOX (Ge et al. 2021): (1, N, 5 + C) with centre, log size, objectness, class scores, both already sigmoid."""
     raw = outputs[0][0]
-    objectness = np.ascontiguousarray(raw[:, 4])  # one value in each row of 340 bytes: fetched once, not three times
+    objectness = np.ascontiguousarray(raw[:, 4])  # in rows of 340 bytes: fetched once, not three times
     _refuse_nan(objectness)
     rows = (objectness >= floor.min()).nonzero()[0]  # a score is objectness times at most 1
     if not len(rows):
@@ -88,6 +88,11 @@ def yolox(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> F
     centre = (raw[:, :2] + cells[rows]) * strides[rows]
     size = np.exp(np.minimum(raw[:, 2:4], _LARGEST_LOG)) * strides[rows]
     return _found(centre, size, score[kept], class_id[kept])
+
+
+def yolox_columns(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> Found:
+    """YOLOX with a box in each column, (1, 5 + C, N): what the edit `onnx_columns` leaves."""
+    return yolox([outputs[0].transpose(0, 2, 1)], hw, floor)
 
 
 def fastestdet(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> Found:
@@ -151,11 +156,13 @@ class Decoder:
     """True where the net has thrown overlapping boxes out itself"""
 
 
+def _cells(hw: tuple[int, int]) -> int:
+    return sum((hw[0] // stride) * (hw[1] // stride) for stride in STRIDES)
+
+
 DECODERS = {
-    "yolox": Decoder(
-        read=yolox,
-        outputs=lambda hw, classes: {"#0": (1, sum((hw[0] // s) * (hw[1] // s) for s in STRIDES), 5 + classes)},
-    ),
+    "yolox": Decoder(read=yolox, outputs=lambda hw, classes: {"#0": (1, _cells(hw), 5 + classes)}),
+    "yolox-columns": Decoder(read=yolox_columns, outputs=lambda hw, classes: {"#0": (1, 5 + classes, _cells(hw))}),
     "fastestdet": Decoder(
         read=fastestdet,
         outputs=lambda hw, classes: {"#0": (1, 5 + classes, hw[0] // _FASTESTDET_STRIDE, hw[1] // _FASTESTDET_STRIDE)},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from streamproc.errors import ModelError
-from streamproc.models import edits
-from streamproc.models.entries import ModelEntry
+from streamproc.models import edits, rewrites
+from streamproc.models.entries import Edit, ModelEntry
 from streamproc.models.net import Array, Net, Tensor
 from streamproc.models.runtimes import Job
 
@@ -20,6 +20,13 @@ _TYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
+}
+
+_CHANGES: dict[Edit, Callable[[bytes], bytes]] = {
+    "onnx_mvn_epsilon": edits.add_mvn_epsilon,
+    "onnx_focus_conv": rewrites.merge_focus,
+    "onnx_pool_chain": rewrites.chain_pools,
+    "onnx_columns": rewrites.keep_columns,
 }
 
 
@@ -70,8 +77,9 @@ def load(job: Job) -> Net:
 
 def _content(job: Job) -> bytes:
     model = job.main.read_bytes()
-    if "onnx_mvn_epsilon" in job.entry.edits:
-        model = edits.add_mvn_epsilon(model)
+    for name, change in _CHANGES.items():
+        if name in job.entry.edits:
+            model = change(model)
     if "onnx_input_size" in job.entry.edits and job.entry.input is not None:
         model = edits.set_input_size(model, *(job.input_hw or job.entry.input.hw))
     return model
