@@ -121,6 +121,11 @@ class PixelCache:
         self._forms: dict[Any, Image] = {}
         self._lock = threading.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a conversion is under way on some thread; asking for pixels waits for it."""
+        return self._lock.locked()
+
     def rgb(self) -> Image:
         with self._lock:
             return self._get_rgb()

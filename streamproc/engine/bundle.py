@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import json
 import platform
+import threading
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -20,12 +21,12 @@ import numpy as np
 
 from streamproc.config.plan import PluginPlan
 from streamproc.engine.chain import Step
-from streamproc.engine.guard import Outcome, call
+from streamproc.engine.guard import Outcome, call, hung, stack_of
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, redact_values
 from streamproc.frames import ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
 from streamproc.models import ModelStore
-from streamproc.plugin import ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin
+from streamproc.plugin import ClipPlugin, FramePlugin, Output, PluginContext, Results, StreamPlugin
 from streamproc.registry import Registry
 from streamproc.results import Result
 
@@ -50,7 +51,7 @@ def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, out
 def _fill(path: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("bundle.json", json.dumps(_facts(info, step, ticket, outcome), indent=2))
-        if ticket.frame is not None:
+        if ticket.frame is not None and not ticket.frame.pixels.busy:  # else a conversion hangs
             bundle.writestr("frame.png", _png(ticket.frame))
         if step.index in ticket.due.clips and ticket.frame is not None:
             bundle.writestr("clip.npz", _clip(ticket.due.clips[step.index].build(ticket.frame)))
@@ -104,10 +105,29 @@ def replay_bundle(path: Path, registry: Registry, models: ModelStore) -> Replay:
     try:
         plugin.open(context)
         past = Results(_past(files), {_kind(k): v for k, v in facts["inputs"].items()})
-        outcome = call(plan.name, plugin, lambda: _again(plugin, frame, files, past), lambda events: events)
-    finally:
+        outcome = _call_again(facts, plugin, lambda: _again(plugin, frame, files, past))
+    except BaseException:
+        plugin.close()
+        raise
+    if outcome.verdict != "hung":  # else it isn't free to be closed
         plugin.close()
     return Replay(plugin=plan.name, then=facts["error"], now=outcome.error, trace=outcome.trace, notes=tuple(notes))
+
+
+def _call_again(facts: Mapping[str, Any], plugin: Any, function: Callable[[], Output | None]) -> Outcome:
+    """The guarded call; for what had hung on a thread of its own, given up after the same time, with its stack told."""
+    done: list[Outcome] = []
+
+    def work() -> None:
+        done.append(call(facts["plugin"]["name"], plugin, function, lambda events: events))
+
+    if facts.get("verdict") != "hung":
+        work()  # on this thread, which is easier on a debugger
+        return done[0]
+    thread = threading.Thread(target=work, name="streamproc-repro", daemon=True)
+    thread.start()
+    thread.join(facts["timeout_s"])
+    return done[0] if done else replace(hung(facts["timeout_s"]), trace=stack_of(thread.ident))
 
 
 def _again(plugin: Any, frame: Frame, files: Mapping[str, bytes], past: Results) -> Any:
@@ -142,6 +162,8 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
             "options": redact_values(json.loads(step.plan.options.model_dump_json())),
         },
         "inputs": {f"{kind.__module__}:{kind.__qualname__}": giver for kind, giver in step.plan.inputs.items()},
+        "verdict": outcome.verdict,
+        "timeout_s": step.timeout_s,
         "error": outcome.error,
         "trace": outcome.trace,
         "python": platform.python_version(),

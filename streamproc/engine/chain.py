@@ -43,6 +43,11 @@ class Step:
         return self.plan.name
 
     @property
+    def timeout_s(self) -> float:
+        """How long one call may take."""
+        return self.plan.timeout_ns / 1e9
+
+    @property
     def pure(self) -> bool:
         return not isinstance(self.plugin, StreamPlugin)
 

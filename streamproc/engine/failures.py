@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from streamproc.engine.bundle import write_bundle
-from streamproc.engine.chain import Step
-from streamproc.engine.guard import Outcome, describe
+from streamproc.engine.chain import Health, Step
+from streamproc.engine.guard import Outcome, describe, hung
 from streamproc.engine.services import Services
 from streamproc.engine.ticket import Ticket
 from streamproc.frames import StreamInfo
@@ -21,6 +22,7 @@ class Failures:
         self._info = info
         self._services = services
         self._bundled: set[int] = set()
+        self._stuck_at: dict[int, str] = {}
 
     def note(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         """A call of `step` failed; it stands in the step's verdicts already."""
@@ -35,10 +37,25 @@ class Failures:
             where = f"plugin {step.name} of stream {self._info.name} failed at frame {ticket.moment.frame_index}"
             self._services.outlet.stop(f"{where}: {outcome.error}")
 
+    def mark_hung(self, step: Step, health: Health) -> None:
+        """The watch gave up on a call of `step` this moment: no more of them."""
+        self._stuck_at[step.index] = self._services.watch.stack
+        step.verdicts.add("hung")
+        reason = hung(step.timeout_s).error
+        health.switch_off(step.index, reason, hung=True)
+        if step.plan.on_error == "stop":
+            self._services.outlet.stop(f"plugin {step.name} of stream {self._info.name} {reason}")
+
+    def note_hung(self, ticket: Ticket, step: Step) -> None:
+        """A call of `step` for this ticket never came back: keep what it got."""
+        if step.index not in self._bundled and ticket.frame is not None:
+            self._bundled.add(step.index)
+            self._keep(ticket, step, replace(hung(step.timeout_s), trace=self._stuck_at.get(step.index, "")))
+
     def _keep(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         try:
             path = write_bundle(self._services.bundles(), self._info, step, ticket, outcome)
-            log.warning("what made it fail is kept in %s: streamproc repro shows it again", path)
+            log.warning("what %s got then is kept in %s: streamproc repro shows it again", step.name, path)
         except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into
             log.warning("the failing input can't be kept: %s", describe(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -35,6 +36,11 @@ class Outcome:
     seconds: float = 0.0
 
 
+def hung(limit_s: float) -> Outcome:
+    """A call that was given up after this time."""
+    return Outcome("hung", error=f"did not come back within {limit_s:g} s")
+
+
 OFF = Outcome("off")
 MISSING = Outcome("missing")
 
@@ -63,6 +69,12 @@ def describe(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001
         text = "(its own text can't be had)"
     return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
+
+
+def stack_of(ident: int | None) -> str:
+    """Where the thread of this identity is, as a traceback shows it; empty if it has ended."""
+    frame = sys._current_frames().get(ident) if ident is not None else None
+    return "" if frame is None else redact("".join(traceback.format_stack(frame))[-_LONGEST_TRACE:])
 
 
 def _sort(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from streamproc.engine.guard import stack_of
 from streamproc.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Watch:
         self._calls: dict[int, Call] = {}
         self.left: list[str] = []
         """what the threads are stuck in that were given up for good"""
+        self.stack = ""
+        """where the call stands that is being abandoned, as a traceback shows it"""
 
     def enter(self, call: Call) -> None:
         """The current thread begins this call."""
@@ -81,7 +84,8 @@ class Watch:
             for ident, call in late:
                 del self._calls[ident]
                 self.left.append(call.what)
-        for _, call in late:
+        for ident, call in late:
+            self.stack = stack_of(ident)
             log.error("%s did not come back within %.1f s; its thread is abandoned", call.what, now - call.started)
             call.abandon()
 

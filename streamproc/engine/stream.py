@@ -170,7 +170,7 @@ class StreamRun:
         return tuple(event.stamped(self.info, step.name, count + n, moment) for n, event in enumerate(events))
 
     def _enter(self, step: Step, abandon: Callable[[], None]) -> None:
-        call = Call(f"plugin {step.name} of stream {self.info.name}", step.plan.timeout_ns / 1e9, abandon)
+        call = Call(f"plugin {step.name} of stream {self.info.name}", step.timeout_s, abandon)
         self._services.watch.enter(call)
 
     def _leave(self) -> None:
@@ -179,6 +179,7 @@ class StreamRun:
 
     def _pure_hung(self, ticket: Ticket, step: Step, thread: threading.Thread) -> None:
         """The watch gave up on a pure step: switch the plugin off and do the frame's stage again without it."""
+        ticket.hung |= {step.index}
         self._mark_hung(step)
         self._services.pool.forget(thread)
         self._services.pool.replace_worker()
@@ -186,11 +187,7 @@ class StreamRun:
 
     def _mark_hung(self, step: Step) -> None:
         self.repeatable = False
-        step.verdicts.add("hung")
-        reason = f"did not come back within {step.plan.timeout_ns / 1e9:g} s"
-        self.chain.health.switch_off(step.index, reason, hung=True)
-        if step.plan.on_error == "stop":
-            self._services.outlet.stop(f"plugin {step.name} of stream {self.info.name} {reason}")
+        self._failures.mark_hung(step, self.chain.health)
 
     # --- the tail, on the stream's own thread ---
 
@@ -218,6 +215,7 @@ class StreamRun:
         """Go on where the tail before this one got stuck: behind the plugin that hangs."""
         if self._unfinished is not None:
             ticket, stage = self._unfinished
+            self._failures.note_hung(ticket, stage.steps[ticket.position - 1])
             self._run_ordered(ticket, stage)
             self._go_on(ticket)
             self._take_all()
@@ -366,6 +364,8 @@ class StreamRun:
             ticket.events[step.index] = (*ticket.events.get(step.index, ()), *outcome.events)
         if outcome.verdict == "failed":
             self._failures.note(ticket, step, outcome)
+        if step.index in ticket.hung:
+            self._failures.note_hung(ticket, step)
         reason = self.chain.health.record(step.index, outcome, final=ticket.mark == "end")
         if reason is not None:
             log.warning("plugin switched off stream=%s plugin=%s: it %s", self.info.name, step.name, reason)

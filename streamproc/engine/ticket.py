@@ -49,6 +49,8 @@ class Ticket:
     replaced: frozenset[int] = frozenset()
     """steps behind which `frame` holds another picture than the source's"""
     states: dict[str, Any] = field(default_factory=dict)
+    hung: frozenset[int] = frozenset()
+    """pure steps that didn't come back with it"""
     settled: bool = False
     """it stands in its bucket of the ledger"""
     released: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,23 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from streamproc import Detections, Event, Flow, Frame, FramePlugin, Moment, Options, Output, Results, StreamPlugin
+from streamproc import (
+    Detections,
+    Event,
+    Flow,
+    Frame,
+    FramePlugin,
+    Moment,
+    Options,
+    Output,
+    Registry,
+    Results,
+    StreamPlugin,
+)
+from streamproc.engine import replay_bundle
 from streamproc.exits import PLUGIN_FAILED, STREAM_FAILED
 from streamproc.frames import ArrayPicture, PixelCache
+from streamproc.models import ModelStore
 from streamproc.sinks.jsonl import json_line
 from streamproc.testing import make_frame, make_frames, make_info, plugin_plan
 from tests.engine.plugins import HANG, Fail, HangOrdered, HangPure, Level, Measure, Tell
@@ -275,6 +290,46 @@ def test_two_plugins_that_hang_at_the_same_frame_are_both_left_behind(tmp_path: 
     report, events = run_faulty(chain, make_frames(40), tmp_path, workers=1)
     assert [event.type for event in events].count("tell.seen") == 40
     assert report.abandoned_threads == 3
+    assert closed(report)
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("plugin", [HangPure, HangOrdered])
+def test_a_hang_leaves_a_bundle_that_shows_where_it_hangs(tmp_path: Path, plugin: type[Any]) -> None:
+    chain = [plugin_plan(Measure), plugin_plan(plugin, at=5, settings=SOON)]
+    run_faulty(chain, make_frames(20), tmp_path)
+    (bundle,) = (tmp_path / "bundles").iterdir()
+    with zipfile.ZipFile(bundle) as files:
+        facts = json.loads(files.read("bundle.json"))
+        assert any(name.startswith("past/measure/") for name in files.namelist())
+    assert facts["frame"] == 5
+    assert "HANG.wait()" in facts["trace"]
+    replay = replay_bundle(bundle, Registry(), ModelStore())
+    assert replay.same
+    assert replay.now == "did not come back within 0.2 s"
+    assert "HANG.wait()" in replay.trace
+    HANG.set()
+    assert replay_bundle(bundle, Registry(), ModelStore()).now == ""
+
+
+class HangInPicture(ArrayPicture):
+    """Its conversion never ends."""
+
+    def to_rgb(self) -> Any:
+        HANG.wait()
+        return super().to_rgb()
+
+
+@pytest.mark.logs_errors
+def test_a_picture_that_hangs_leaves_a_bundle_without_it(tmp_path: Path) -> None:
+    frames = make_frames(6)
+    stuck = PixelCache(HangInPicture(np.zeros((frames[0].height, frames[0].width, 3), np.uint8)))
+    frames[3] = replace(frames[3], pixels=stuck)
+    looking = gives(lambda frame: [Event.instant(frame, "seen", level=int(frame.rgb[0, 0, 0]))])
+    report, _ = run_faulty([plugin_plan(looking, settings=SOON)], frames, tmp_path)
+    (bundle,) = (tmp_path / "bundles").iterdir()
+    with zipfile.ZipFile(bundle) as files:
+        assert files.namelist() == ["bundle.json"]
     assert closed(report)
 
 
