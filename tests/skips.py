@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import NO_BROWSER, NO_CAMERA, NO_RTSP_SERVER, NO_SHARED, SHARED
+from tests.machine import NO_BROWSER, NO_CAMERA, NO_JAVA, NO_MAVEN, NO_RTSP_SERVER, NO_SHARED, SHARED
 
 TRULY: dict[str, Callable[[], bool]] = {
     NO_SHARED: lambda: not (SHARED / "models").is_dir(),
     NO_CAMERA: lambda: not list(Path("/dev").glob("video*")),
     NO_BROWSER: lambda: not _has_browser_package(),
-    # `make test` installs these two on Debian and Ubuntu, so only elsewhere are they a reason
+    # `make test` installs these on Debian and Ubuntu, so only elsewhere are they a reason
     NO_RTSP_SERVER: lambda: shutil.which("apt-get") is None,
+    NO_JAVA: lambda: shutil.which("apt-get") is None and shutil.which("java") is None,
+    NO_MAVEN: lambda: shutil.which("apt-get") is None and shutil.which("mvn") is None,
 }
 """reasons that a machine may really give, and how to see that it does"""
 

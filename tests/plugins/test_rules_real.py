@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import ClassVar
 
+import av
+import numpy as np
 import pytest
 
-from streamproc import Event
+from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results
+from streamproc.engine.sampling import Beat
+from streamproc.models import ModelStore
+from streamproc.testing import make_frame, plugin_plan, run_chain, run_plugin
+from streamproc_plugins.detection import Detection
+from streamproc_plugins.rules import Rules
+from streamproc_plugins.tracking import Tracking
 from tests.plugins.real import run_text
 
 pytestmark = pytest.mark.real
@@ -68,6 +78,50 @@ def test_nothing_happens_while_the_hall_is_empty(one_by_one: list[Event], shared
             event for event in one_by_one for moment in (event.start_ns, event.end_ns)
             if moment is not None and first / 10 <= moment / 1e9 <= last / 10
         ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first_leaves(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Frame, Detections]]:
+    """What the detector sees, frame by frame, of the first one who stands, sets off and is out in two seconds."""
+    store = ModelStore(mirrors=[shared / "models"], cache=tmp_path_factory.mktemp("cache"), download=False)
+    frames = []
+    with av.open(str(shared / "media" / "cctv_one_by_one.mp4")) as container:
+        for index, picture in enumerate(itertools.islice(container.decode(video=0), 150, 215)):
+            rgb = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+            frames.append(make_frame(rgb=rgb, index=index, pts_s=picture.time - 15.0))
+    run = run_plugin(Detection, frames, models=store, model="yolox-nano", labels=["person"])
+    return list(zip(frames, run.all(Detections), strict=True))
+
+
+class Known(FramePlugin[Options]):
+    """Gives what was detected at that time."""
+
+    gives = (Detections,)
+    found: ClassVar[dict[int, Detections]] = {}
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return [self.found[frame.pts_ns]]
+
+
+@pytest.mark.parametrize("later", [0, 1])
+@pytest.mark.parametrize("rate", [5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
+def test_one_who_sets_off_half_unseen_crosses_at_every_rate(
+    rate: float, later: int, first_leaves: list[tuple[Frame, Detections]]
+) -> None:
+    seen = first_leaves[later:]
+    start_ns = seen[0][0].pts_ns
+    known = type("Known", (Known,), {"found": {frame.pts_ns - start_ns: found for frame, found in seen}})
+    beat = Beat.of(rate, seen[1][0].pts_ns - start_ns)
+    assert beat is not None
+    frames = [frame for frame, _ in seen if beat.takes(frame.pts_ns)]
+    fence = plugin_plan(
+        Rules, lines={"gate": {"points": [[640 / 768, 0], [640 / 768, 1]]}},
+        zones={"picture": {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "labels": ["person"]}},
+    )  # fmt: skip
+    events = run_chain([plugin_plan(known), plugin_plan(Tracking), fence], frames).events
+    assert len(of(events, "zone.entered", "start")) == 1
+    (crossed,) = of(events, "line.crossed", "instant")
+    assert (crossed.start_ns + start_ns) / 1e9 + 15 == pytest.approx(19.1, abs=0.2)
 
 
 def test_one_person_on_the_parking_lot_crosses_once(shared: Path, tmp_path: Path) -> None:

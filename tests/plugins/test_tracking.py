@@ -104,6 +104,24 @@ def test_an_absence_of_one_second_is_bridged(fps: float, speed: float) -> None:
     assert id_at(steps[-1], 300 + speed * 5) == 1
 
 
+@pytest.mark.parametrize("fps", [5, 10, 30])
+def test_one_who_sets_off_unseen_is_found_again_where_nobody_else_can_be_meant(fps: float) -> None:
+    def scene(t: float) -> Boxes:
+        return [] if 2 < t < 2.75 else [person(300 + 55 * max(t - 2, 0)), person(900)]
+
+    steps = follow(scene, at_rate(fps, 4))
+    assert shown_ids(steps) == {1, 2}
+    assert id_at(steps[-1], 410) == 1
+
+
+def test_where_two_can_be_meant_neither_is_taken() -> None:
+    def scene(t: float) -> Boxes:
+        return [person(300), person(390)] if t <= 2 else [] if t < 2.75 else [person(345)]
+
+    steps = follow(scene, at_rate(10, 4))
+    assert id_at(steps[-1], 345) == 3
+
+
 def test_ids_are_not_used_again() -> None:
     tracker = Tracker(Settings(lost_s=1))
     times = at_rate(10, 12)

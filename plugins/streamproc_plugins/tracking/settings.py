@@ -34,6 +34,12 @@ class Settings:
     """unseen for longer, a track must wait until those seen just now had their choice"""
     rescue_s: float = 0.5
     """a track unseen for longer isn't kept alive by doubtful detections"""
+    lone_s: float = 1.0
+    """a track unseen for at most so long takes a sure detection that is the only one within its reach"""
+    lone_reach: float = 2.0
+    """that reach, in standard deviations of the predicted place; at most the size of the box"""
+    lone_agreement: float = 0.6
+    """and the least agreement of heights"""
     lost_s: float = 2.5
     """a confirmed track unseen for longer is over"""
     tentative_s: float = 0.15

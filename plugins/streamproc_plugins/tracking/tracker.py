@@ -125,6 +125,7 @@ class Tracker:
             if NONE not in owner:
                 break
             self._round(owner, seen, wanted, tracks, least)
+        self._find_again(owner, seen, sure, known & (self._table.seen_ns >= now_ns - settings.lone_s * _NS))
         return owner
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
@@ -148,6 +149,22 @@ class Tracker:
             table = self._table if len(left) == len(free) else self._table.take(left)
             a, b = assign(self._likeness(table, seen.take(right)), least)
             owner[right[b]] = left[a]
+
+    def _find_again(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask) -> None:
+        """Match what is left where a track and a detection are each the only one within the other's reach."""
+        left, right = tracks.copy(), wanted & (owner == NONE)
+        left[owner[owner != NONE]] = False
+        if not left.any() or not right.any():
+            return
+        settings, table, boxes = self.settings, self._table, kalman.to_cxcywh(seen.xyxy)
+        reach = np.sqrt(table.covariance[:, :2, 0]) * settings.lone_reach
+        reach = np.minimum(reach, kalman.box_size(table.mean)[:, None])
+        near = (np.abs(table.mean[:, None, :2] - boxes[None, :, :2]) <= reach[:, None]).all(axis=2)
+        only = near & (near.sum(axis=1) == 1)[:, None] & (near.sum(axis=0) == 1)[None, :]
+        only &= left[:, None] & right[None, :] & (table.group[:, None] == seen.group[None, :])
+        only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
+        rows, columns = only.nonzero()
+        owner[columns] = rows
 
     def _likeness(self, tracks: Table, seen: Seen) -> Array:
         """How well each track fits each detection, float64 (n, m) in 0..1."""
