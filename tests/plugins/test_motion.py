@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from streamproc import Detections, Event, Frame, Moment
+from streamproc import Detections, Event, Frame, Moment, PluginContext, Results
+from streamproc.models import ModelStore
 from streamproc.testing import PluginRun, check_plugin_contract, make_frame, make_info, run_plugin
 from streamproc_plugins.motion import Motion, MotionOptions
 from streamproc_plugins.motion.background import merged
@@ -233,3 +235,47 @@ def results() -> Any:
     from streamproc import Results
 
     return Results()
+
+
+def started() -> Motion:
+    plugin = Motion(MotionOptions())
+    plugin.open(PluginContext(name="motion", stream=INFO, models=ModelStore(), log=logging.getLogger("test")))
+    return plugin
+
+
+def told(plugin: Motion, given: Sequence[Frame]) -> list[tuple[Any, ...]]:
+    """All that it says of these frames, and at their end."""
+    said: list[tuple[Any, ...]] = []
+    output = [item for frame in given for item in plugin.process(frame, Results()) or ()]
+    for item in [*output, *(plugin.flush(Moment.of(given[-1])) or ())]:
+        if isinstance(item, Event):
+            said.append((item.phase, item.episode, item.start_ns, item.end_ns, dict(item.data)))
+        else:
+            assert isinstance(item, Detections)
+            said.append((item.xyxy.tolist(), item.score.tolist()))
+    return said
+
+
+def test_after_a_restart_in_the_middle_it_goes_on_to_the_last_bit() -> None:
+    shown = frames(crossing, steps(9))
+    whole = told(started(), shown)
+    first = started()
+    before = [item for frame in shown[:45] for item in first.process(frame, Results()) or ()]
+    assert [item.phase for item in before if isinstance(item, Event)] == ["start"]
+    kept = json.loads(json.dumps(first.state()))
+    again = started()
+    again.restore(kept)
+    rest = told(again, shown[45:])
+    assert rest == whole[len(before) :]
+    assert "end" in [item[0] for item in rest]
+    assert len(json.dumps(kept)) < 700_000
+
+
+def test_a_state_that_does_not_fit_is_refused() -> None:
+    kept = started().state()
+    with pytest.raises(ValueError, match="version 7, expected 1"):
+        started().restore({**kept, "version": 7})
+    narrow = Motion(MotionOptions(width=120))
+    narrow.open(PluginContext(name="motion", stream=INFO, models=ModelStore(), log=logging.getLogger("test")))
+    with pytest.raises(ValueError, match=r"\(80, 120\), expected \(160, 240\)"):
+        started().restore(narrow.state())

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamproc_plugins.packing import pack, unpack
 
 Gray = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -72,7 +75,7 @@ class Background:
         self._mean: Array | None = None
         self._spread: Array = np.zeros(looked_at.shape, np.float32)
         self._changed_ns: NDArray[np.int64] = np.zeros(looked_at.shape, np.int64)
-        self._recent: deque[tuple[int, Array]] = deque()
+        self._recent: deque[tuple[int, Gray, Array]] = deque()
         self._now_ns = 0
         self._quiet_until_ns = 0
         self._core = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
@@ -81,12 +84,11 @@ class Background:
 
     def look(self, now_ns: int, gray: Gray) -> Seen:
         """What moves in the picture at `now_ns`; learns from it."""
-        cv2 = self._cv2
-        picture: Array = cv2.GaussianBlur(gray, (0, 0), 1.0).astype(np.float32)
+        picture = self._smooth(gray)
         before = self._before(now_ns)
         elapsed = (now_ns - self._now_ns) / _NS
         self._now_ns = now_ns
-        self._recent.append((now_ns, picture))
+        self._recent.append((now_ns, gray, picture))
         if self._mean is None or before is None:
             self._start(picture, now_ns, 0.0 if self._mean is None else self._settings.settle_s)
             return self._nothing()
@@ -111,6 +113,28 @@ class Background:
         self._mean = None
         self._recent.clear()
 
+    def state(self) -> dict[str, Any]:
+        """JSON values from which `restore` goes on exactly."""
+        return {
+            "mean": None if self._mean is None else pack(self._mean),
+            "spread": pack(self._spread),
+            "changed_ns": pack(self._changed_ns),
+            "recent": [[now_ns, pack(gray)] for now_ns, gray, _ in self._recent],
+            "now_ns": self._now_ns,
+            "quiet_until_ns": self._quiet_until_ns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; `ValueError` where its pictures have another size than these."""
+        spread = unpack(state["spread"])
+        if spread.shape != self._looked_at.shape:
+            raise ValueError(f"the stored background is {spread.shape}, expected {self._looked_at.shape}")
+        self._mean = None if state["mean"] is None else unpack(state["mean"]).copy()
+        self._spread, self._changed_ns = spread.copy(), unpack(state["changed_ns"]).copy()
+        pictures = ((now_ns, unpack(gray)) for now_ns, gray in state["recent"])
+        self._recent = deque((now_ns, gray, self._smooth(gray)) for now_ns, gray in pictures)
+        self._now_ns, self._quiet_until_ns = state["now_ns"], state["quiet_until_ns"]
+
     def _before(self, now_ns: int) -> Array | None:
         """The picture of a moment ago; None where there is none near enough, as after a gap."""
         while len(self._recent) > 1 and now_ns - self._recent[1][0] >= _LOOK_BACK_NS:
@@ -118,7 +142,10 @@ class Background:
         if not self._recent or now_ns - self._recent[-1][0] > _LONGEST_BACK_NS:
             self._recent.clear()
             return None
-        return self._recent[0][1]
+        return self._recent[0][2]
+
+    def _smooth(self, gray: Gray) -> Array:
+        return np.asarray(self._cv2.GaussianBlur(gray, (0, 0), 1.0), np.float32)
 
     def _start(self, picture: Array, now_ns: int, quiet_s: float) -> None:
         self._mean = picture.copy()
