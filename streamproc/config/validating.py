@@ -83,14 +83,16 @@ def _what_is_known(model: type[Options], values: Mapping[str, Any]) -> Options |
     if not all(mistake["loc"] for mistake in mistakes):  # options that contradict each other: any may be the wrong one
         return None
     wrong = {str(mistake["loc"][0]) for mistake in mistakes}
-    # `modle` was meant to be `model`: that isn't known either
-    meant = [difflib.get_close_matches(name, model.model_fields, n=1) for name in wrong - set(model.model_fields)]
+    fields = {key: name for name, field in model.model_fields.items() for key in (name, field.alias or name)}
     try:
         options = model.model_validate({key: value for key, value in values.items() if key not in wrong})
     except ValidationError:
         return None
-    for name in wrong.union(*meant):
-        options.__dict__.pop(name, None)
+    for key in wrong:
+        # `modle` was meant to be `model`: that isn't known either
+        meant = [key] if key in fields else difflib.get_close_matches(key, fields, n=1)
+        for name in meant:
+            options.__dict__.pop(fields[name], None)
     return options
 
 

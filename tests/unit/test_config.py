@@ -132,7 +132,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         ("", "holds nothing"),
         ("- a\n", "expected keys such as version"),
         ("version: 1\nstreams: {a: {source: [}\n", "not valid YAML"),
-        ("version: 1\nversion: 1\n", "duplicate key"),
+        ("version: 1\nversion: 1\n", "the key 'version' stands here again"),
         ("version: 2\nstreams: {a: {source: x}}\n", "expected 1, got 2"),
         ("version: 1\n", "'streams' is missing"),
         ("version: 1\nstreams: {}\n", "at least 1"),
@@ -451,3 +451,30 @@ def test_a_mistake_is_told_where_a_stream_has_an_option_of_its_own() -> None:
     own = text.replace("chain: [watched]", "chain: [{use: watched, options: {labels: [persn]}}]")
     (told,) = mistakes(own)
     assert told.startswith("config:2:84: streams.a.chain.0.options.labels.0: yolox-nano has no label 'persn'")
+
+
+def test_keys_that_stand_twice_are_all_told_and_hide_nothing_else() -> None:
+    text = """\
+version: 1
+version: 1
+streams:
+  a: {source: {type: synthetic, type: synthetic}, rat: 5}
+  b: &b {source: {type: synthetic}}
+  c: *b
+  a: {source: {type: file}}
+"""
+    first, second, third, fourth = mistakes(text)
+    assert first == "config:2:1: version: the key 'version' stands here again, after line 1; leave one of them out"
+    assert second.startswith("config:4:33: streams.a.source.type: the key 'type' stands here again, after line 4;")
+    assert third.startswith("config:4:51: streams.a.rat: unknown key 'rat'")
+    assert fourth == "config:7:3: streams.a: the key 'a' stands here again, after line 4; leave one of them out"
+
+
+def test_merge_keys_are_no_keys_that_stand_twice() -> None:
+    text = """\
+version: 1
+streams:
+  a: &a {source: {type: synthetic}, rate: 5}
+  b: {<<: *a, rate: 6}
+"""
+    assert [stream.rate for stream in load_text(text).streams] == [5, 6]
