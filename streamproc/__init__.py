@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from streamproc.events import Attachment, Event, Moment
     from streamproc.frames import ArrayPicture, Clip, Flow, Frame, Picture, StreamInfo
-    from streamproc.options import Duration, Field, Options, parse_duration, seconds
+    from streamproc.options import Duration, Field, Mistake, Options, parse_duration, seconds
     from streamproc.plugin import (
         ClipPlugin,
         ClipSpec,
@@ -72,7 +72,7 @@ _HOMES = {
     ),
     "events": ("Attachment", "Event", "Moment"),
     "frames": ("ArrayPicture", "Clip", "Flow", "Frame", "Picture", "StreamInfo"),
-    "options": ("Duration", "Field", "Options", "parse_duration", "seconds"),
+    "options": ("Duration", "Field", "Mistake", "Options", "parse_duration", "seconds"),
     "plugin": (
         "ClipPlugin", "ClipSpec", "FramePlugin", "Output", "PluginContext", "Results", "StreamPlugin", "TimeReason",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -54,6 +55,18 @@ class Options(BaseModel):
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with an option whose form is right, such as the name of a model that nobody knows."""
+
+    option: tuple[str | int, ...]
+    """where it stands: keys and indices from the plugin's options on, such as `("labels", 0)`"""
+    message: str
+    """what was got, what was expected, what to do"""
+    at_key: bool = False
+    """the key itself is meant, not its value"""
+
+
 class Configurable(Generic[OptionsT]):
     """Something with options: `class Dark(FramePlugin[DarkOptions])` says which."""
 
@@ -71,4 +84,4 @@ class Configurable(Generic[OptionsT]):
         self.options = options
 
 
-__all__ = ["Configurable", "Duration", "Field", "Options", "OptionsT", "parse_duration", "seconds"]
+__all__ = ["Configurable", "Duration", "Field", "Mistake", "Options", "OptionsT", "parse_duration", "seconds"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from streamproc.errors import MissingInput, PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
-from streamproc.options import Configurable, OptionsT
+from streamproc.options import Configurable, Mistake, OptionsT
 from streamproc.replacement import Replacement
 from streamproc.results import Result
 
@@ -114,6 +114,14 @@ class Plugin(Configurable[OptionsT], ABC):
     gives: ClassVar[tuple[type[Result], ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
     """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
+
+    @classmethod
+    def check_options(cls, options: OptionsT, models: ModelStore) -> Iterable[Mistake]:
+        """What is wrong with options whose form is right: told with its place in the file before anything opens.
+
+        Nothing may be loaded or downloaded here: of the store only `find` and `entry` are to be used.
+        """
+        return ()
 
     def open(self, context: PluginContext) -> None:
         """Load weights, import heavy libraries; raise to refuse, with a message that says what to do."""

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from streamproc.config.document import ChainEntry, Document, StreamDefaults, StreamSection, Used
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
+from streamproc.config.validating import Place, plugin_options, remove, validate
 from streamproc.config.wiring import wire
 from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact, redact_values
 from streamproc.media.stills import PICTURE_SUFFIXES
+from streamproc.models import ModelStore
 from streamproc.options import Options
 from streamproc.registry import Registry
-from streamproc.wording import got_in_words, in_words
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
-Own = tuple[Keys, frozenset[str]]
 
 _ADDRESSES = ("rtsp://", "rtsps://")
 
@@ -32,14 +29,24 @@ def load(
     overrides: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     registry: Registry | None = None,
+    models: ModelStore | None = None,
 ) -> Plan:
-    """The plan of a configuration file; `ConfigError` with every mistake in it. Opens nothing but that file."""
-    return _resolve(read(file, overrides, environment), registry or Registry(file.parent))
+    """The plan of a configuration file; `ConfigError` with every mistake in it. Opens no source, sink or model.
+
+    models: the store that the run will use, where it isn't the usual one; its names are the ones that are right.
+    """
+    return _resolve(read(file, overrides, environment), registry or Registry(file.parent), models)
 
 
-def load_text(text: str, *, registry: Registry | None = None, environment: Mapping[str, str] | None = None) -> Plan:
+def load_text(
+    text: str,
+    *,
+    registry: Registry | None = None,
+    environment: Mapping[str, str] | None = None,
+    models: ModelStore | None = None,
+) -> Plan:
     """The plan of a configuration given as text."""
-    return _resolve(read_text(text, Path("config"), (), environment), registry or Registry())
+    return _resolve(read_text(text, Path("config"), (), environment), registry or Registry(), models)
 
 
 def guess_source(text: str) -> dict[str, Any]:
@@ -61,18 +68,15 @@ def _is_wild(suffix: str) -> bool:
     return any(c in suffix for c in "*?[") or suffix.lower() in PICTURE_SUFFIXES
 
 
-def _resolve(reading: Reading, registry: Registry) -> Plan:
+def _resolve(reading: Reading, registry: Registry, models: ModelStore | None) -> Plan:
     values = _short_forms(reading.values)
-    document = _validate(Document, values, (), reading) or _what_is_right(values)
+    document = validate(Document, values, Place(()), reading) or _what_is_right(values)
     if document is None:
         raise ConfigError(_sorted(reading.issues))
-    plan = _Resolver(document, reading, registry).plan()
+    plan = _Resolver(document, reading, registry, models or ModelStore()).plan()
     if reading.issues:
         raise ConfigError(_sorted(reading.issues))
     return plan
-
-
-_TAGS = ("function-", "literal[", "constrained-", "list[", "tuple[", "dict[", "nullable[", "is-instance[", "lax-or-")
 
 
 def _what_is_right(values: dict[str, Any]) -> Document | None:
@@ -83,25 +87,10 @@ def _what_is_right(values: dict[str, Any]) -> Document | None:
             return Document.model_validate(values)
         except ValidationError as error:
             wrong = [mistake["loc"][: -1 if mistake["type"] == "missing" else None] for mistake in error.errors()]
-            removed = [_remove(values, tuple(loc)) for loc in sorted(wrong, key=str, reverse=True)]
+            removed = [remove(values, tuple(loc)) for loc in sorted(wrong, key=str, reverse=True)]
             if not any(removed):
                 return None
     return None
-
-
-def _remove(values: Any, loc: Keys) -> bool:
-    """Take the value at `loc` out; False if there is nothing to take out."""
-    loc = tuple(part for part in loc if not _is_tag(part))
-    for part in loc[:-1]:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    try:
-        del values[loc[-1]]
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
 
 
 def _sorted(issues: Sequence[Issue]) -> list[Issue]:
@@ -133,10 +122,11 @@ def _short_forms(values: dict[str, Any]) -> dict[str, Any]:
 class _Resolver:
     """Looks names up and checks options; what is wrong goes to `reading.issues`."""
 
-    def __init__(self, document: Document, reading: Reading, registry: Registry) -> None:
+    def __init__(self, document: Document, reading: Reading, registry: Registry, models: ModelStore) -> None:
         self._document = document
         self._reading = reading
         self._registry = registry
+        self._models = models
         self._classes: dict[tuple[str, str], Any] = {}
 
     def plan(self) -> Plan:
@@ -172,8 +162,8 @@ class _Resolver:
                 self._problem((*keys, "type"), redact(str(error)))
         return self._classes[kind, name]
 
-    def _options(self, cls: Any, keys: Keys, values: dict[str, Any], own: Own | None = None) -> Options | None:
-        options = _validate(cls.options_type, values, keys, self._reading, own)
+    def _options(self, cls: Any, keys: Keys, values: dict[str, Any]) -> Options | None:
+        options = validate(cls.options_type, values, Place(keys), self._reading)
         assert options is None or isinstance(options, Options)
         return options
 
@@ -244,7 +234,8 @@ class _Resolver:
         if cls is None:
             return None
         own = ((*here, "options"), frozenset(entry.options))
-        options = self._options(cls, (*keys, "options"), {**section.options, **entry.options}, own)
+        values = {**section.options, **entry.options}
+        options = plugin_options(cls, values, Place((*keys, "options"), own), self._reading, self._models)
         if options is None:
             return None
         return PluginPlan(
@@ -280,7 +271,8 @@ class _Resolver:
         used = {e.use for s in (*self._document.streams.values(), self._document.defaults) for e in s.chain}
         for name, section in self._document.plugins.items():
             if name not in used and (cls := self._class("plugin", ("plugins", name), section.type)):
-                self._options(cls, ("plugins", name, "options"), section.options)
+                place = Place(("plugins", name, "options"))
+                plugin_options(cls, section.options, place, self._reading, self._models)
 
     def _check_sinks(self, keys: Keys, names: Sequence[str]) -> None:
         for index, name in enumerate(names):
@@ -288,77 +280,6 @@ class _Resolver:
                 known = ", ".join(self._document.sinks) or "none"
                 close = nearest(name, self._document.sinks)
                 self._problem((*keys, index), f"no sink {name!r}{close} (under sinks: {known})")
-
-
-def _validate(model: type[ModelT], values: Any, keys: Keys, reading: Reading, own: Own | None = None) -> ModelT | None:
-    """A checked model, or None with everything that is wrong added to the issues.
-
-    keys: where the values stand. own: another place, and the names of those that stand there.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        for mistake in error.errors(include_url=False):
-            there = own is not None and (not mistake["loc"] or mistake["loc"][0] in own[1])
-            place = own[0] if own is not None and there and own[1] else keys
-            reading.issues.append(_issue(model, mistake, place, reading))
-        return None
-
-
-def _issue(model: type[BaseModel], mistake: Any, keys: Keys, reading: Reading) -> Issue:
-    loc: Keys = tuple(mistake["loc"])
-    path = (*keys, *(part for part in loc if not _is_tag(part)))
-    if mistake["type"] == "extra_forbidden":
-        known = _fields_at(model, loc[:-1])
-        expected = f" (known: {', '.join(known)})" if known else ""
-        return reading.issue(path, f"unknown key {str(loc[-1])!r}{nearest(str(loc[-1]), known)}{expected}", at_key=True)
-    if mistake["type"] == "missing" and isinstance(loc[-1], int):  # of a list that is too short: told of the list
-        loc, path = loc[:-1], path[:-1]
-    elif mistake["type"] == "missing":
-        return reading.issue(path, f"{str(loc[-1])!r} is missing here")
-    text, got = in_words(mistake, _annotation_at(model, loc)), got_in_words(mistake.get("input"))
-    written = str(mistake.get("input"))
-    if redact_values({str(path[-1]): written}) != {str(path[-1]): written}:
-        text, got = redact(text.replace(written, "***")), ""
-    return reading.issue(path, text + (f", got {got}" if got and "got" not in text else ""))
-
-
-def _is_tag(part: str | int) -> bool:
-    """Whether pydantic put this part in for a branch of a union or a key: it doesn't stand in the file."""
-    return isinstance(part, str) and (part == "[key]" or part.startswith(_TAGS))
-
-
-def _fields_at(model: type[BaseModel], loc: Keys) -> list[str]:
-    """The keys that the model takes at this place."""
-    here = _annotation_at(model, loc)
-    models = [kind for kind in _branches(here) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return [name for kind in models for name in kind.model_fields]
-
-
-def _annotation_at(model: type[BaseModel], loc: Keys) -> Any:
-    here: Any = model
-    for part in loc:
-        if not _is_tag(part):
-            here = _inside(here, part)
-    return here
-
-
-def _branches(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-
-
-def _inside(annotation: Any, part: str | int) -> Any:
-    for kind in _branches(annotation):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if part in kind.model_fields:
-                return kind.model_fields[str(part)].annotation
-            continue
-        arguments = get_args(kind)
-        if get_origin(kind) in (dict, Mapping) and len(arguments) == 2:
-            return arguments[1]
-        if arguments:
-            return arguments[0]
-    return None
 
 
 __all__ = ["guess_source", "load", "load_text"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def read_text(
 ) -> Reading:
     """As `read`, from text; `file` is for messages."""
     reading = Reading(file=file)
-    loaded = _load(text, file)
+    loaded = _load(text, file, reading)
     if not isinstance(loaded, Mapping):
         got = got_in_words(_plain(loaded))
         raise ConfigError([Issue(message=f"holds {got}, expected keys such as version and streams", file=file)])
@@ -81,12 +81,23 @@ def read_text(
     return reading
 
 
-def _load(text: str, file: Path) -> Any:
+def _load(text: str, file: Path, reading: Reading) -> Any:
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    yaml = YAML(typ="rt", pure=True)
     try:
-        return YAML(typ="rt", pure=True).load(io.StringIO(text))
+        try:
+            return yaml.load(io.StringIO(text))
+        except DuplicateKeyError:
+            issues = list(_twice(YAML(typ="rt", pure=True).compose(io.StringIO(text)), (), file, set()))
+            if not issues:
+                raise
+            reading.issues += issues
+            yaml = YAML(typ="rt", pure=True)
+            yaml.allow_duplicate_keys = True
+            return yaml.load(io.StringIO(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
@@ -94,6 +105,24 @@ def _load(text: str, file: Path) -> Any:
         raise ConfigError([Issue(message=message, file=file, line=place[0], column=place[1])]) from error
     except YAMLError as error:
         raise ConfigError([Issue(message=f"not valid YAML: {error}", file=file)]) from error
+
+
+def _twice(node: Any, path: Keys, file: Path, seen: set[int]) -> Iterator[Issue]:
+    """A mistake for each key that stood in its mapping before."""
+    if node is None or id(node) in seen or isinstance(node.value, str):
+        return
+    seen.add(id(node))  # an anchor is named by several
+    first: dict[str, int] = {}
+    for index, child in enumerate(node.value):
+        key, value = child if isinstance(child, tuple) else (None, child)
+        here = (*path, index if key is None else str(key.value))
+        if key is not None and isinstance(key.value, str):
+            line, column = key.start_mark.line + 1, key.start_mark.column + 1
+            if (before := first.get(key.value)) is not None:
+                message = f"the key {key.value!r} stands here again, after line {before}; leave one of them out"
+                yield Issue(message=message, where=".".join(map(str, here)), file=file, line=line, column=column)
+            first.setdefault(key.value, line)
+        yield from _twice(value, here, file, seen)
 
 
 def _note_places(node: Any, path: Keys, reading: Reading) -> None:
@@ -145,7 +174,7 @@ def _override(values: Any, override: str, reading: Reading) -> None:
     if isinstance(target, list) and not (isinstance(keys[-1], int) and keys[-1] < len(target)):
         reading.issues.append(Issue(message=f"--set {dotted}: the list has {counted(len(target), 'entry', 'entries')}"))
         return
-    target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}")))
+    target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}"), reading))
     reading.overridden.add(keys)
 
 

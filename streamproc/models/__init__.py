@@ -7,6 +7,7 @@
 Importing this loads none of those libraries.
 """
 
+from streamproc.models.checks import label_mistakes, model_mistakes
 from streamproc.models.download import Progress, no_progress
 from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin, label_ids, label_list, label_lists
 from streamproc.models.files import cache_folder, mirror_folders
@@ -45,9 +46,11 @@ __all__ = [
     "label_ids",
     "label_list",
     "label_lists",
+    "label_mistakes",
     "letterbox",
     "list_models",
     "mirror_folders",
+    "model_mistakes",
     "no_progress",
     "prepare",
     "prepare_frame",

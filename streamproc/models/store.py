@@ -170,9 +170,10 @@ class ModelStore:
         )
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, list(builtin()), n=1, cutoff=0.5)
+        own = {path.parent.name for folder in (*self.mirrors, self.cache) for path in folder.glob(f"*/{MANIFEST}")}
+        near = difflib.get_close_matches(name, [*builtin(), *sorted(own)], n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"no model {name!r} in the model list{hint}; `streamproc models list` shows them"
+        return f"no model {name!r} in the model list{hint} (`streamproc models list` shows them)"
 
     def _fetch(self, model: Model, progress: Progress) -> dict[str, Path]:
         entry = model.entry

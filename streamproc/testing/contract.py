@@ -31,6 +31,7 @@ def check_plugin_contract(
     """Assert what the engine relies on, over these frames (or clips):
 
     - it is a complete plugin of this protocol, its options can be described as JSON Schema and read back
+    - the check of its options finds nothing wrong with these
     - it gives only what its `gives` names, and events with JSON data
     - it doesn't write into the pixels that it shares with others
     - pure kinds: the same answer in any order, in batches (several at once on a thread each), from a second object
@@ -40,6 +41,8 @@ def check_plugin_contract(
     cls.options_type.model_json_schema()
     checked = cls.options_type.model_validate(options)
     assert cls.options_type.model_validate(checked.model_dump()) == checked, "its options don't survive a round trip"
+    wrong = [mistake.message for mistake in cls.check_options(checked, models or ModelStore())]
+    assert wrong == [], "the check of its options finds mistakes in these"
     given = [_results(results) for results in past] if past is not None else [Results() for _ in subjects]
     work = list(zip(subjects, given, strict=True))
     if issubclass(cls, StreamPlugin):

@@ -20,12 +20,14 @@ import typer
 from streamproc import Registry
 from streamproc.cli import app
 from streamproc.config import load_text
-from streamproc.errors import StreamprocError
+from streamproc.errors import ConfigError, StreamprocError
 from streamproc.testing import make_frame
 from tests.docs.configs import environment, whole
 from tests.docs.pages import Block, blocks, pages
 from tests.machine import NO_SHARED, REPOSITORY, SHARED
 
+NOT_HERE = "doesn't exist; give a model file"
+"""what is told of a reader's own nets, whose folders pages name"""
 KNOWN = {"python", "yaml", "console", "sh", "json", "toml", ""}
 
 
@@ -116,6 +118,9 @@ def test_configurations_are_right(page: Path, folder: Path) -> None:
         try:
             text = whole(block.text, Registry())
             load_text(text, environment=environment(text))
+        except ConfigError as error:
+            told = [str(issue) for issue in error.issues if NOT_HERE not in issue.message]
+            wrong += [f"{page}:{block.line}: {mistake}" for mistake in told]
         except (StreamprocError, TypeError) as error:
             wrong.append(f"{page}:{block.line}: {error}")
     for name in {Path(block.file).stem for block in blocks(page) if block.file.endswith(".py")}:

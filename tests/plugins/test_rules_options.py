@@ -38,6 +38,19 @@ def test_options_that_make_no_sense_are_refused_with_the_reason(options: dict[st
     assert words in str(caught.value)
 
 
+def test_a_wrong_coordinate_hides_no_missing_corner() -> None:
+    with pytest.raises(ValidationError) as caught:
+        RulesOptions.model_validate({"zones": {"a": {"polygon": [[0.1, 0.5], [0.9, 1.5]]}}})
+    places = [(mistake["loc"], mistake["msg"]) for mistake in caught.value.errors()]
+    assert places == [
+        (("zones", "a", "polygon", 1, 1), "Input should be less than or equal to 1"),
+        (("zones", "a", "polygon"), "give at least 3 points"),
+    ]
+    with pytest.raises(ValidationError) as caught:
+        RulesOptions.model_validate({"lines": {"a": {"points": [[0.1, 2]]}}})
+    assert len(caught.value.errors()) == 2
+
+
 def test_presence_needs_both_time_and_margin() -> None:
     timing = Timing(enter_ns=3, leave_ns=3, lost_ns=100)
     presence = Presence()

@@ -191,6 +191,21 @@ def test_check_tells_every_mistake_with_its_place_and_the_nearest_right_word(fol
     assert re.search(r"job\.yaml:10:\d+: .*limit", done.stderr)
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_wrong_model_and_a_wrong_label_are_mistakes_of_the_configuration(folder: Path, command: str) -> None:
+    wrong = (
+        "  first: {type: detection, options: {model: yolox-nanno}}\n"
+        "  second: {type: detection, options: {labels: [persn]}}\n"
+    )
+    (folder / "job.yaml").write_text(CONFIG.replace("plugins:\n", f"plugins:\n{wrong}"))
+    done = call(folder, command, "job.yaml")
+    assert done.returncode == BAD_CONFIG
+    assert "2 mistakes" in done.stderr
+    assert re.search(r"job\.yaml:\d+:45: plugins\.first\.options\.model: .*did you mean 'yolox-nano'", done.stderr)
+    assert re.search(r"job\.yaml:\d+:48: plugins\.second\.options\.labels\.0: .*did you mean 'person'", done.stderr)
+    assert not (folder / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

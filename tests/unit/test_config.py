@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from streamproc import ConfigError, Detections, FramePlugin, Options, Registry, StreamPlugin, Tracks
+from streamproc import (
+    ConfigError,
+    Detections,
+    FramePlugin,
+    Mistake,
+    ModelError,
+    Options,
+    Registry,
+    StreamPlugin,
+    Tracks,
+)
 from streamproc.config import config_schema, guess_source, load, load_text, wire
+from streamproc.models import ModelStore
 from streamproc.options import parse_duration
 from streamproc.testing import plugin_plan
 
@@ -120,7 +132,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         ("", "holds nothing"),
         ("- a\n", "expected keys such as version"),
         ("version: 1\nstreams: {a: {source: [}\n", "not valid YAML"),
-        ("version: 1\nversion: 1\n", "duplicate key"),
+        ("version: 1\nversion: 1\n", "the key 'version' stands here again"),
         ("version: 2\nstreams: {a: {source: x}}\n", "expected 1, got 2"),
         ("version: 1\n", "'streams' is missing"),
         ("version: 1\nstreams: {}\n", "at least 1"),
@@ -304,3 +316,165 @@ sinks: {}
     assert ":5:" in told
     assert "streams.good.rate" in told
     assert "no sink 'lost'" in told
+
+
+WATCHED = """\
+version: 1
+streams: {{a: {{source: {{type: synthetic}}, chain: [watched]}}}}
+plugins:
+  watched:
+    type: {type}
+    options: {options}
+"""
+
+
+def watched(plugin: str, options: str) -> list[str]:
+    return mistakes(WATCHED.format(type=plugin, options=options))
+
+
+def test_a_wrong_model_and_wrong_labels_are_mistakes_with_their_places() -> None:
+    (told,) = watched("detection", "{model: yolox-nanno, labels: [persn]}")
+    assert told.startswith("config:6:22: plugins.watched.options.model: no model 'yolox-nanno' in the model list")
+    assert "did you mean 'yolox-nano'?" in told
+    first, second = watched("detection", "{labels: [person, persn], scores: {car: 0.5, bys: 0.3}}")
+    assert first.startswith("config:6:32: plugins.watched.options.labels.1: yolox-nano has no label 'persn'")
+    assert "did you mean 'person'? (knows: person, bicycle" in first
+    assert first.endswith("and 68 more)")
+    assert second.startswith("config:6:59: plugins.watched.options.scores.bys: yolox-nano has no label 'bys'")
+    assert "did you mean 'bus'?" in second
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options", "words"),
+    [
+        ("detection", "{model: mobilenet-v2, labels: [persn]}", "options.model: mobilenet-v2 is for classification"),
+        ("detection", "{model: ./not-there}", "options.model: not-there doesn't exist"),
+        ("classification", "{labels: [tenchh]}", "options.labels.0: mobilenet-v2 has no label 'tenchh'; did you mean"),
+        ("classification", "{groups: {cat: [taby]}}", "options.groups.cat.0: mobilenet-v2 has no label 'taby'"),
+        ("segmentation", "{labels: [persn]}", "options.labels.0: deeplab-voc has no label 'persn'"),
+        ("instances", "{model: selfie}", "options.model: selfie is for"),
+        ("pose", "{model: bodypx}", "options.model: no model 'bodypx' in the model list; did you mean 'bodypix'?"),
+        ("action", "{model: shufflenet3d-jester, ignore: [No gestur]}", "options.ignore.0: shufflenet3d-jester has no"),
+        ("action", "{model: mobilenet-v2}", "options.model: mobilenet-v2 is declared with layout"),
+        ("action_stream", "{model: moviet}", "options.model: no model 'moviet'"),
+        ("embed", "{model: yolox-nano}", "options.model: yolox-nano is for detection"),
+        ("remember", "{face_model: sfac}", "options.face_model: no model 'sfac'"),
+        ("faces", "{embedding: sfac}", "options.embedding: no model 'sfac'"),
+        ("faces", "{model: yolox-nano}", "options.model: yolox-nano is for detection"),
+        ("caption_net", "{model: yolox-nano}", "options.model: yolox-nano is for detection"),
+    ],
+)
+def test_models_of_built_in_plugins_are_checked(plugin: str, options: str, words: str) -> None:
+    (told,) = watched(plugin, options)
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options"),
+    [
+        ("detection", "{model: fastestdet, labels: [person], scores: {person: 0.3}}"),
+        ("classification", "{labels: [tench, cat], groups: {cat: [tabby, Egyptian cat]}, scores: {cat: 0.3}}"),
+        ("segmentation", "{model: selfie, labels: [background, person]}"),
+        ("faces", "{model: mtcnn, embedding: sface}"),
+        ("pose", "{mode: bottom-up}"),
+    ],
+)
+def test_models_that_can_be_fetched_and_their_labels_are_right(plugin: str, options: str) -> None:
+    text = WATCHED.format(type=plugin, options=options)
+    assert load_text(text, models=ModelStore(mirrors=[], cache=Path("nowhere"), download=False)).streams
+
+
+def test_what_is_wrong_beside_a_model_hides_nothing_and_makes_nothing_up() -> None:
+    first, second = watched("detection", "{model: yolox-nanno, min_score: 4}")
+    assert ".model: no model" in first
+    assert ".min_score: " in second
+    first, second = watched("detection", "{labels: [persn], treads: 2}")
+    assert "no label 'persn'" in first
+    assert "unknown key 'treads'" in second
+    # of which model the labels are isn't known
+    (told,) = watched("detection", "{modle: mine, labels: [scratch]}")
+    assert "unknown key 'modle'; did you mean 'model'?" in told
+    (told,) = watched("detection", "{model: [mine], labels: [scratch]}")
+    assert "expected a text" in told
+
+
+def test_the_store_of_the_run_says_which_models_there_are(tmp_path: Path) -> None:
+    entry = {"name": "scratches", "task": "detection", "runtime": "onnx", "decode": "yolox", "labels": ["scratch"]}
+    shape = {"height": 32, "width": 32, "layout": "NCHW", "colour": "bgr"}
+    (tmp_path / "scratches").mkdir()
+    manifest = tmp_path / "scratches" / "model.json"
+    manifest.write_text(json.dumps({**entry, "input": shape, "files": [{"name": "net.onnx"}]}))
+    store = ModelStore(mirrors=[tmp_path], cache=tmp_path / "cache", download=False)
+    text = WATCHED.format(type="detection", options="{model: scratches, labels: [scratch]}")
+    assert load_text(text, models=store).streams
+    assert "no model 'scratches'" in mistakes(text)[0]
+    with pytest.raises(ConfigError, match="did you mean 'scratches'"):
+        load_text(text.replace("scratches,", "scratchs,"), models=store)
+
+
+class RoomOptions(Options):
+    doors: tuple[str, ...] = ()
+    depth: int = 1
+    fault: str = ""
+
+
+class Room(GivesTracks, FramePlugin[RoomOptions]):
+    @classmethod
+    def check_options(cls, options: Any, models: ModelStore) -> Iterable[Mistake]:
+        for index, door in enumerate(options.doors):
+            if door != "north":
+                yield Mistake(("doors", index), f"there is no door {door!r}")
+        if options.fault:
+            raise {"model": ModelError, "bug": KeyError}[options.fault]("rtsp://me:secret@host")
+
+
+def test_anybodys_plugin_may_check_its_options() -> None:
+    room = '"tests.unit.test_config:Room"'
+    assert watched(room, "{doors: [north, south]}") == [
+        "config:6:30: plugins.watched.options.doors.1: there is no door 'south'"
+    ]
+    first, second = watched(room, "{doors: [south], fault: model}")
+    assert first == "config:6:14: plugins.watched.options: rtsp://***@host"
+    assert "no door 'south'" in second
+    (told,) = watched(room, "{fault: bug}")
+    assert told == (
+        "config:6:14: plugins.watched.options: Room.check_options failed (KeyError: 'rtsp://***@host'); "
+        "it must tell mistakes, not raise"
+    )
+    first, second = watched(room, "{doors: [south], depth: deep, fault: bug}")
+    assert "no door 'south'" in first
+    assert "expected a whole number" in second
+
+
+def test_a_mistake_is_told_where_a_stream_has_an_option_of_its_own() -> None:
+    text = WATCHED.format(type="detection", options="{labels: [person]}")
+    own = text.replace("chain: [watched]", "chain: [{use: watched, options: {labels: [persn]}}]")
+    (told,) = mistakes(own)
+    assert told.startswith("config:2:84: streams.a.chain.0.options.labels.0: yolox-nano has no label 'persn'")
+
+
+def test_keys_that_stand_twice_are_all_told_and_hide_nothing_else() -> None:
+    text = """\
+version: 1
+version: 1
+streams:
+  a: {source: {type: synthetic, type: synthetic}, rat: 5}
+  b: &b {source: {type: synthetic}}
+  c: *b
+  a: {source: {type: file}}
+"""
+    first, second, third, fourth = mistakes(text)
+    assert first == "config:2:1: version: the key 'version' stands here again, after line 1; leave one of them out"
+    assert second.startswith("config:4:33: streams.a.source.type: the key 'type' stands here again, after line 4;")
+    assert third.startswith("config:4:51: streams.a.rat: unknown key 'rat'")
+    assert fourth == "config:7:3: streams.a: the key 'a' stands here again, after line 4; leave one of them out"
+
+
+def test_merge_keys_are_no_keys_that_stand_twice() -> None:
+    text = """\
+version: 1
+streams:
+  a: &a {source: {type: synthetic}, rate: 5}
+  b: {<<: *a, rate: 6}
+"""
+    assert [stream.rate for stream in load_text(text).streams] == [5, 6]

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from streamproc import Event, Frame, FramePlugin, Options, Output, PluginContext, Results
+from streamproc import Event, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
+from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract, make_frame
 
 FRAMES = [make_frame(fill=20 * i, index=i) for i in range(4)]
@@ -63,3 +64,16 @@ def test_one_that_remembers_is_told_from_another_order() -> None:
 def test_one_that_mixes_what_it_works_on_at_once_is_told_from_batches() -> None:
     with pytest.raises(AssertionError, match="Keeping answers differently when it works on 4 at once"):
         check_plugin_contract(Keeping, FRAMES)
+
+
+class Picky(Level):
+    """Refuses its own defaults."""
+
+    @classmethod
+    def check_options(cls, options: Options, models: ModelStore) -> list[Mistake]:
+        return [Mistake((), "nothing is right")]
+
+
+def test_one_that_refuses_options_that_it_is_to_run_with_is_told() -> None:
+    with pytest.raises(AssertionError, match="finds mistakes in these"):
+        check_plugin_contract(Picky, FRAMES)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from streamproc import Classification, Clip, ClipPlugin, ClipSpec, Event, Output, PluginContext, Results
-from streamproc_plugins.action.clips import open_clip_net
+from collections.abc import Iterable
+
+from streamproc import Classification, Clip, ClipPlugin, ClipSpec, Event, Mistake, Output, PluginContext, Results
+from streamproc.models import ModelStore, label_mistakes, model_mistakes
+from streamproc_plugins.action.clips import clip_input, open_clip_net
 from streamproc_plugins.action.options import ActionOptions
 from streamproc_plugins.action.results import AttentionMap
 from streamproc_plugins.action.scores import activation_of, best_labels
@@ -23,6 +26,12 @@ class Action(ClipPlugin[ActionOptions]):
 
     uses = (Shot,)
     gives = (Classification, AttentionMap)
+
+    @classmethod
+    def check_options(cls, options: ActionOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one of clips, and know the labels that are no event."""
+        wrong = model_mistakes(models, options.model, fits=lambda entry: clip_input(entry, "action"))
+        return wrong or label_mistakes(models.entry(options.model), [(("ignore",), options.ignore)])
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it doesn't take clips, or has another number of classes than labels."""

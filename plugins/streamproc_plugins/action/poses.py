@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from streamproc import (
     Event,
     Field,
     Frame,
+    Mistake,
     ModelError,
     Moment,
     Output,
@@ -21,6 +22,7 @@ from streamproc import (
     StreamPlugin,
     TimeReason,
 )
+from streamproc.models import ModelStore, label_mistakes, model_mistakes
 from streamproc_plugins.action.people import PeopleEpisodes, actions
 from streamproc_plugins.action.results import TrackActions
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
@@ -51,6 +53,12 @@ class PoseAction(StreamPlugin[PoseActionOptions]):
     needs = (Poses,)
     uses = (Shot,)
     gives = (TrackActions,)
+
+    @classmethod
+    def check_options(cls, options: PoseActionOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be known, and know the labels of the events."""
+        wrong = model_mistakes(models, options.model)
+        return wrong or label_mistakes(models.entry(options.model), options.events.named())
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it doesn't take sequences of COCO-17 keypoints."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from streamproc import (
     Field,
     Frame,
     MissingInput,
+    Mistake,
     ModelError,
     Moment,
     Output,
@@ -24,7 +25,7 @@ from streamproc import (
     seconds,
 )
 from streamproc.geometry import window_of
-from streamproc.models import resize
+from streamproc.models import ModelStore, model_mistakes, resize
 from streamproc_plugins.action.carried import State, SteppingNet
 from streamproc_plugins.action.options import NetOptions, Region
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
@@ -58,6 +59,11 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
     pixels = True
     uses = (Shot, Embedding)
     gives = (Classification,)
+
+    @classmethod
+    def check_options(cls, options: ActionStreamOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be known."""
+        return model_mistakes(models, options.model)
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it has no states, or other inputs or outputs than its manifest says."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamproc import (
@@ -11,6 +11,7 @@ from streamproc import (
     Event,
     Field,
     Frame,
+    Mistake,
     ModelError,
     Moment,
     Output,
@@ -21,7 +22,8 @@ from streamproc import (
     Tracks,
     seconds,
 )
-from streamproc_plugins.action.clips import open_clip_net
+from streamproc.models import ModelStore, label_mistakes, model_mistakes
+from streamproc_plugins.action.clips import clip_input, open_clip_net
 from streamproc_plugins.action.crops import cut, window_round
 from streamproc_plugins.action.options import NetOptions
 from streamproc_plugins.action.people import PeopleEpisodes, actions
@@ -43,6 +45,10 @@ class PeopleEvents(LabelsOptions):
     lost_after: Duration = Field(
         seconds(4), gt=0, description="a person's actions end when no answer came for longer; more than `stride`"
     )
+
+    def named(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """The options that name labels, as those of a plugin have them, and the labels."""
+        return [(("events", "labels"), self.labels), (("events", "ignore"), self.ignore)]
 
 
 class PeopleOptions(NetOptions):
@@ -74,6 +80,12 @@ class TrackAction(StreamPlugin[TrackActionOptions]):
     needs = (Tracks,)
     uses = (Shot,)
     gives = (TrackActions,)
+
+    @classmethod
+    def check_options(cls, options: TrackActionOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one of clips, and know the labels of the events."""
+        wrong = model_mistakes(models, options.model, fits=lambda entry: clip_input(entry, "track_action"))
+        return wrong or label_mistakes(models.entry(options.model), options.events.named())
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it doesn't take clips of pictures alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from streamproc import (
     Duration,
     Event,
     Field,
+    Mistake,
     ModelError,
     Options,
     Output,
@@ -21,7 +23,7 @@ from streamproc import (
     Results,
     seconds,
 )
-from streamproc.models import ModelEntry, ModelStore
+from streamproc.models import InputSpec, ModelEntry, ModelStore, model_mistakes
 from streamproc_plugins.action.clips import clip_input, picture_input
 from streamproc_plugins.captioning.decoder import Weights, caption
 from streamproc_plugins.captioning.plugin import TYPE
@@ -58,15 +60,15 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
     uses = (Shot,)
     gives = (Caption,)
 
+    @classmethod
+    def check_options(cls, options: CaptionNetOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be a captioner."""
+        return model_mistakes(models, options.model, fits=captioner_input)
+
     def open(self, context: PluginContext) -> None:
         """Load encoder and decoder; `ModelError` where they aren't those of a captioner or don't fit each other."""
         entry = context.models.entry(self.options.model)
-        if entry.decode != DECODE:
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), expected a captioner ({DECODE!r}), as "
-                "`streamproc train caption` makes it"
-            )
-        self._spec = clip_input(entry, "caption_net")
+        self._spec = captioner_input(entry)
         self._vocabulary = _vocabulary(entry)
         self._weights = _decoder(context.models, self.options.model, entry, len(self._vocabulary))
         self._net = context.models.load(self.options.model, threads=self.options.threads)
@@ -100,6 +102,16 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
             yield Caption(text=text, score=told.probability)
             if told.probability >= self.options.min_score:
                 yield Event.instant(clip, TYPE, score=told.probability, text=text)
+
+
+def captioner_input(entry: ModelEntry) -> InputSpec:
+    """The input of a captioner; `ModelError` where the model isn't one."""
+    if entry.decode != DECODE:
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}), expected a captioner ({DECODE!r}), as "
+            "`streamproc train caption` makes it"
+        )
+    return clip_input(entry, "caption_net")
 
 
 def _vocabulary(entry: ModelEntry) -> Vocabulary:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from streamproc import Classification, Frame, FramePlugin, ModelError, Output, PluginContext, Results
-from streamproc.models import InputSpec, ModelEntry, Net
+from collections.abc import Iterable
+
+from streamproc import Classification, Frame, FramePlugin, Mistake, ModelError, Output, PluginContext, Results
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, label_mistakes, model_mistakes
 from streamproc_plugins.action.scores import scores_of
 from streamproc_plugins.classification.options import ClassificationOptions
 from streamproc_plugins.classification.scores import (
@@ -25,6 +27,24 @@ class Classify(FramePlugin[ClassificationOptions]):
     """
 
     gives = (Classification,)
+
+    @classmethod
+    def check_options(cls, options: ClassificationOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be a classifier, and know the labels."""
+
+        def fits(entry: ModelEntry) -> None:
+            picture_input(entry)
+            activation_for(options.activation, entry.decode, entry.name)
+
+        if wrong := model_mistakes(models, options.model, fits=fits):
+            return wrong
+        entry = models.entry(options.model)
+        members = [(("groups", name), labels) for name, labels in options.groups.items()]
+        named = ((("labels",), options.labels), (("scores",), options.scores))
+        return [
+            *label_mistakes(entry, members, synonyms=True),
+            *label_mistakes(entry, named, synonyms=True, more=tuple(options.groups)),
+        ]
 
     def open(self, context: PluginContext) -> None:
         """Load the net and check that pictures, labels and options fit it.

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Detections, Frame, FramePlugin, ModelError, Output, PluginContext, PluginError, Results
+from streamproc import (
+    Detections,
+    Frame,
+    FramePlugin,
+    Mistake,
+    ModelError,
+    Output,
+    PluginContext,
+    PluginError,
+    Results,
+)
 from streamproc.errors import nearest
 from streamproc.geometry import clip_boxes
-from streamproc.models import Fit, InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare, prepare_frame
+from streamproc.models import (
+    Fit,
+    InputSpec,
+    ModelEntry,
+    ModelStore,
+    Net,
+    fit_size,
+    label_mistakes,
+    model_mistakes,
+    prepare,
+    prepare_frame,
+)
 from streamproc_plugins.detection.decode import DECODERS, Found, check_net
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
@@ -31,6 +53,13 @@ class Detection(FramePlugin[DetectionOptions]):
 
     gives = (Detections,)
 
+    @classmethod
+    def check_options(cls, options: DetectionOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be a detector, and know the labels."""
+        wrong = model_mistakes(models, options.model, fits=detector_input)
+        named = ((("labels",), options.labels), (("scores",), options.scores))
+        return wrong or label_mistakes(models.entry(options.model), named)
+
     def open(self, context: PluginContext) -> None:
         """Find and load the net for the stream's size.
 
@@ -39,12 +68,7 @@ class Detection(FramePlugin[DetectionOptions]):
         """
         self._store: ModelStore = context.models
         entry = self._store.entry(self.options.model)
-        if entry.decode not in DECODERS or entry.input is None:
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model that `detection` can read; "
-                f"expected one whose decode is {', '.join(DECODERS)}"
-            )
-        self._entry, self._spec = entry, entry.input
+        self._entry, self._spec = entry, detector_input(entry)
         self._floor = lowest_scores(self.options, entry)
         self._nets: dict[tuple[int, int], Net] = {}
         for width, height in self._part_sizes(context.stream.width, context.stream.height):
@@ -123,6 +147,16 @@ class Detection(FramePlugin[DetectionOptions]):
         tiles = self.options.tiles
         parts = windows(width, height, tiles.columns, tiles.rows, tiles.overlap) if tiles else ()
         return [(width, height), *((right - left, bottom - top) for left, top, right, bottom in parts)]
+
+
+def detector_input(entry: ModelEntry) -> InputSpec:
+    """The input of a detector; `ModelError` where the model isn't one."""
+    if entry.decode not in DECODERS or entry.input is None:
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}), not a model that `detection` can read; "
+            f"expected one whose decode is {', '.join(DECODERS)}"
+        )
+    return entry.input
 
 
 def input_hw(options: DetectionOptions, entry: ModelEntry, width: int, height: int) -> tuple[int, int]:

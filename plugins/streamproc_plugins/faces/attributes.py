@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Faces, Field, Frame, FramePlugin, ModelError, Options, Output, PluginContext, Results
-from streamproc.models import InputSpec, ModelStore, Net, to_input
+from streamproc import Faces, Field, Frame, FramePlugin, Mistake, ModelError, Options, Output, PluginContext, Results
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, to_input
 from streamproc_plugins.action.scores import Activation, scores_of
 from streamproc_plugins.classification.scores import activation_for
 from streamproc_plugins.faces.alignment import align
@@ -51,6 +52,12 @@ class FaceAttributeReader(FramePlugin[FaceAttributesOptions]):
     needs = (Faces,)
     gives = (FaceAttributes,)
 
+    @classmethod
+    def check_options(cls, options: FaceAttributesOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The models must be classifiers of square pictures."""
+        for head, name in options.heads.items():
+            yield from model_mistakes(models, name, option=("heads", head), fits=_head_input)
+
     def open(self, context: PluginContext) -> None:
         """Load the classifiers. Raises `ModelError` or one of its kinds where one can't be had or doesn't fit."""
         self._heads = {
@@ -76,13 +83,18 @@ class FaceAttributeReader(FramePlugin[FaceAttributesOptions]):
         self._heads = {}
 
 
-def _open(models: ModelStore, name: str, threads: int) -> _Head:
-    entry = models.entry(name)
+def _head_input(entry: ModelEntry) -> InputSpec:
     spec = entry.input
     if spec is None or spec.height != spec.width or not entry.label_names or spec.frames is not None:
         raise ModelError(
             f"{entry.name} is for {entry.task}, expected a classifier with labels and a square input for faces"
         )
+    return spec
+
+
+def _open(models: ModelStore, name: str, threads: int) -> _Head:
+    entry = models.entry(name)
+    spec = _head_input(entry)
     activation = activation_for("auto", entry.decode, entry.name)
     net = models.load(name, threads=threads)
     net.expect(entry.decode, {"#0": (1, len(entry.label_names))})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamproc import ModelError
 from streamproc.geometry import clip_boxes
-from streamproc.models import ModelEntry, ModelStore, Net, fit_size, prepare
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.faces.options import FacesOptions
 from streamproc_plugins.faces.yunet import Found, decode, nothing, output_shapes
@@ -43,12 +43,7 @@ class YuNet:
         self, models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
     ) -> None:
         entry = models.entry(options.model)
-        if entry.decode != "yunet" or entry.input is None:
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}), expected a face detector whose decode is "
-                "'yunet', such as yunet or yunet-320, or mtcnn"
-            )
-        self._models, self._options, self._entry, self._spec = models, options, entry, entry.input
+        self._models, self._options, self._entry, self._spec = models, options, entry, detector_input(entry)
         default = MIN_SCORE if entry.min_score is None else entry.min_score
         self._floor = default if options.min_score is None else options.min_score
         self._nets: dict[tuple[int, int], Net] = {}
@@ -74,6 +69,16 @@ class YuNet:
             net.expect(self._entry.decode, output_shapes(hw))
             self._nets[hw] = net
         return self._nets[hw]
+
+
+def detector_input(entry: ModelEntry) -> InputSpec:
+    """The input of YuNet; `ModelError` for any other model."""
+    if entry.decode != "yunet" or entry.input is None:
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}), expected a face detector whose decode is "
+            "'yunet', such as yunet or yunet-320, or mtcnn"
+        )
+    return entry.input
 
 
 def input_hw(

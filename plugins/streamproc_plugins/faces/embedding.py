@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import ModelError
-from streamproc.models import ModelStore, Net, to_input
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
 from streamproc_plugins.faces.alignment import SIDE
 
 F32 = NDArray[np.float32]
@@ -22,6 +22,17 @@ def unit(vectors: NDArray[Any]) -> F32:
     return np.asarray(values / np.maximum(length, 1e-12), np.float32)
 
 
+def embedding_input(entry: ModelEntry) -> InputSpec:
+    """The input of a net that embeds aligned faces; `ModelError` where the model isn't one."""
+    if entry.decode != "embedding" or entry.input is None or entry.input.hw != (SIDE, SIDE):
+        size = "no picture" if entry.input is None else f"{entry.input.height}x{entry.input.width}"
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}, input {size}), expected a net "
+            f"whose decode is 'embedding' with an input of {SIDE}x{SIDE}, such as mobileface or sface"
+        )
+    return entry.input
+
+
 class Embedder:
     """An embedding net and its input; may be used from several threads.
 
@@ -30,13 +41,7 @@ class Embedder:
 
     def __init__(self, models: ModelStore, name: str, threads: int = 1) -> None:
         entry = models.entry(name)
-        if entry.decode != "embedding" or entry.input is None or entry.input.hw != (SIDE, SIDE):
-            size = "no picture" if entry.input is None else f"{entry.input.height}x{entry.input.width}"
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}, input {size}), expected a net "
-                f"whose decode is 'embedding' with an input of {SIDE}x{SIDE}, such as mobileface or sface"
-            )
-        self._spec = entry.input
+        self._spec = embedding_input(entry)
         self._net: Net = models.load(name, threads=threads)
         self._net.expect(entry.decode, {"#0": (1, None)})
         width = self._net.outputs[0].shape[1]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from streamproc import Faces, Frame, FramePlugin, Output, PluginContext, Results
+from collections.abc import Iterable
+
+from streamproc import Faces, Frame, FramePlugin, Mistake, Output, PluginContext, Results
+from streamproc.models import ModelStore, model_mistakes
+from streamproc_plugins.faces.detectors import MTCNN, detector_input
+from streamproc_plugins.faces.embedding import embedding_input
 from streamproc_plugins.faces.looking import Looker
 from streamproc_plugins.faces.options import FacesOptions
 
@@ -15,6 +20,14 @@ class FaceFinder(FramePlugin[FacesOptions]):
     """
 
     gives = (Faces,)
+
+    @classmethod
+    def check_options(cls, options: FacesOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The models must be a face detector and an embedding net for aligned faces."""
+        found = [] if options.model == MTCNN else model_mistakes(models, options.model, fits=detector_input)
+        if options.embedding is not None:
+            found += model_mistakes(models, options.embedding, option=("embedding",), fits=embedding_input)
+        return found
 
     def open(self, context: PluginContext) -> None:
         """Load the nets. Raises `ModelError` or one of its kinds where one can't be had or doesn't fit."""

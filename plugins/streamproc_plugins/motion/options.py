@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from streamproc import Duration, Field, Options, seconds
+from streamproc_plugins.drawn import points_at_least
 from streamproc_plugins.motion.background import Settings
 
 Part = Annotated[float, Field(ge=0, le=1)]
@@ -19,7 +20,7 @@ def _check_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return points
 
 
-Polygon = Annotated[tuple[Point, ...], AfterValidator(_check_polygon)]
+Polygon = Annotated[tuple[Point, ...], points_at_least(3), AfterValidator(_check_polygon)]
 
 
 class MotionOptions(Options):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from streamproc import (
     Frame,
     FramePlugin,
     MissingInput,
+    Mistake,
     ModelError,
     Output,
     PluginContext,
@@ -22,7 +23,7 @@ from streamproc import (
     Results,
     Tracks,
 )
-from streamproc.models import InputSpec, ModelEntry, Net, prepare
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, prepare
 from streamproc_plugins.pose.bottom_up import HEADS, check_finite, check_heads, decode_poses, pose_heads, real_maps
 from streamproc_plugins.pose.matching import owners
 from streamproc_plugins.pose.options import MODELS, PoseOptions
@@ -46,6 +47,11 @@ class Pose(FramePlugin[PoseOptions]):
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Detections, Tracks)
     gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
 
+    @classmethod
+    def check_options(cls, options: PoseOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one for the mode."""
+        return model_mistakes(models, options.model_name, fits=lambda entry: pose_input(entry, options.mode))
+
     def open(self, context: PluginContext) -> None:
         """Load the net.
 
@@ -53,7 +59,7 @@ class Pose(FramePlugin[PoseOptions]):
         """
         options = self.options
         entry = context.models.entry(options.model_name)
-        self._spec = picture_input(entry, DECODERS[options.mode], f"{options.mode} pose", MODELS[options.mode])
+        self._spec = pose_input(entry, options.mode)
         self._net: Net = context.models.load(options.model_name, threads=options.threads)
         self._stride = check_net(self._net, self._spec, entry.decode)
 
@@ -108,6 +114,11 @@ def picture_input(entry: ModelEntry, decodes: Sequence[str], purpose: str, usual
             f"whose decode is {' or '.join(decodes)}, such as {usual}"
         )
     return entry.input
+
+
+def pose_input(entry: ModelEntry, mode: Literal["top-down", "bottom-up"]) -> InputSpec:
+    """The input of a pose net for the mode; `ModelError` where it is for something else."""
+    return picture_input(entry, DECODERS[mode], f"{mode} pose", MODELS[mode])
 
 
 def check_net(net: Net, spec: InputSpec, decode: str) -> float:

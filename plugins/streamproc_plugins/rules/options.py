@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, model_validator
 
 from streamproc import Duration, Field, Options, seconds
+from streamproc_plugins.drawn import points_at_least
 
 Part = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Part, Part]
@@ -43,8 +44,8 @@ def _check_name(name: str) -> str:
     return name
 
 
-Polygon = Annotated[tuple[Point, ...], AfterValidator(_check_polygon)]
-Path = Annotated[tuple[Point, ...], AfterValidator(_check_points)]
+Polygon = Annotated[tuple[Point, ...], points_at_least(3), AfterValidator(_check_polygon)]
+Path = Annotated[tuple[Point, ...], points_at_least(2), AfterValidator(_check_points)]
 Arrow = Annotated[tuple[Point, Point], AfterValidator(_check_points)]
 Name = Annotated[str, AfterValidator(_check_name)]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from streamproc import Field, Frame, FramePlugin, Options, Output, PluginContext, Results
-from streamproc_plugins.search.features import Embedder
+from collections.abc import Iterable
+
+from streamproc import Field, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
+from streamproc.models import ModelStore, model_mistakes
+from streamproc_plugins.search.features import Embedder, embedder_input
 from streamproc_plugins.search.results import Embedding
 
 
@@ -26,6 +29,11 @@ class Embed(FramePlugin[EmbedOptions]):
     """
 
     gives = (Embedding,)
+
+    @classmethod
+    def check_options(cls, options: EmbedOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must embed or classify pictures."""
+        return model_mistakes(models, options.model, fits=embedder_input)
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it is none for pictures."""

@@ -26,19 +26,12 @@ class Embedder:
     def __init__(self, models: ModelStore, name: str, threads: int = 1) -> None:
         """Load the net. Raises `ModelError` or one of its kinds where it is none for pictures, or can't be cut."""
         entry = models.entry(name)
-        if entry.input is None or entry.input.layout == "NDHWC":
-            raise ModelError(f"{entry.name} is for {entry.task} and takes no single pictures; choose another model")
-        self._spec: InputSpec = entry.input
+        self._spec = embedder_input(entry)
         self.model = entry.name
         if entry.decode == "embedding":
             self._net = models.load(name, threads=threads)
-        elif entry.decode in _CLASSIFIERS:
-            self._net = _without_last_layer(models, name, entry, threads)
         else:
-            raise ModelError(
-                f"{entry.name} is for {entry.task} (decode {entry.decode!r}); expected a net whose decode is "
-                f"'embedding', or a classifier ({', '.join(sorted(_CLASSIFIERS))})"
-            )
+            self._net = _without_last_layer(models, name, entry, threads)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> F32:
         """float32 (D,) of unit length, of a picture uint8 (h, w, 3)."""
@@ -48,6 +41,18 @@ class Embedder:
         if not np.isfinite(length) or length == 0:
             raise ModelError(f"{self.model} answered a vector of the length {length}; its weights or input are wrong")
         return np.asarray(values / np.float32(length), np.float32)
+
+
+def embedder_input(entry: ModelEntry) -> InputSpec:
+    """The input of a net that embeds or classifies pictures; `ModelError` where the model isn't one."""
+    if entry.input is None or entry.input.layout == "NDHWC":
+        raise ModelError(f"{entry.name} is for {entry.task} and takes no single pictures; choose another model")
+    if entry.decode != "embedding" and entry.decode not in _CLASSIFIERS:
+        raise ModelError(
+            f"{entry.name} is for {entry.task} (decode {entry.decode!r}); expected a net whose decode is "
+            f"'embedding', or a classifier ({', '.join(sorted(_CLASSIFIERS))})"
+        )
+    return entry.input
 
 
 def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, threads: int) -> Net:
@@ -67,4 +72,4 @@ def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, thread
     return models.load(str(folder), threads=threads)
 
 
-__all__ = ["Embedder"]
+__all__ = ["Embedder", "embedder_input"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from streamproc import (
     Faces,
     Field,
     Frame,
+    Mistake,
     Moment,
     Options,
     Output,
@@ -28,6 +29,7 @@ from streamproc import (
     seconds,
 )
 from streamproc.geometry import iou
+from streamproc.models import ModelStore, model_mistakes
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.search.memory import Item, Kind, Memory
 from streamproc_plugins.search.results import Embedding
@@ -78,6 +80,12 @@ class Remember(StreamPlugin[RememberOptions]):
     pixels = True
     uses = (Embedding, Embeddings, Detections, Faces)
     writes = ("path",)
+
+    @classmethod
+    def check_options(cls, options: RememberOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The models by which questions are embedded must be known."""
+        named = {"object_model": options.object_model, "face_model": options.face_model}
+        return [mistake for key, name in named.items() for mistake in model_mistakes(models, name, option=(key,))]
 
     def open(self, context: PluginContext) -> None:
         """Open or make the folder; `PluginError` where it is in use or of another version."""

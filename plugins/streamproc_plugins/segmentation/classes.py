@@ -24,9 +24,10 @@ BACKGROUND = "background"
 Form = Literal["ids", "scores", "probability"]
 """what the net gives of each pixel: a class id, a score of each class, the probability of the one label"""
 
-_ONE_LABEL = ("probability",)
+ONE_LABEL = ("probability",)
+"""`decode` of nets of one label, which get a background"""
 _MANY_LABELS = ("argmax", "pphumanseg")
-DECODES = (*_MANY_LABELS, *_ONE_LABEL)
+DECODES = (*_MANY_LABELS, *ONE_LABEL)
 """what a model's `decode` may say"""
 
 
@@ -71,7 +72,7 @@ def reading_of(net: Net, labels: Sequence[str]) -> Reading:
     labels: by class id, for `probability` the one label without a background.
     """
     decode, found = net.entry.decode, net.outputs[0]
-    if decode in _ONE_LABEL:
+    if decode in ONE_LABEL:
         net.expect(decode, {"#0": _grid(found, 1)})
         return Reading(form="probability", axis=_axis(found, 1))
     if found.dtype.startswith(("int", "uint")) and not found.scale:
@@ -84,7 +85,7 @@ def reading_of(net: Net, labels: Sequence[str]) -> Reading:
 
 def check_labels(net: Net, labels: Sequence[str]) -> None:
     """Refuse a model whose labels don't fit its `decode`; `ModelError`."""
-    if net.entry.decode in _ONE_LABEL and len(labels) != 1:
+    if net.entry.decode in ONE_LABEL and len(labels) != 1:
         raise ModelError(
             f"{net.entry.name} has {len(labels)} labels, but `decode` says {net.entry.decode!r}, which is of one; mend "
             "its manifest"
@@ -168,6 +169,7 @@ def _grid(found: Tensor, channels: int) -> tuple[int | None, ...]:
 __all__ = [
     "BACKGROUND",
     "DECODES",
+    "ONE_LABEL",
     "Classes",
     "Reading",
     "check_labels",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,14 @@ from streamproc import (
     Frame,
     FramePlugin,
     MissingInput,
+    Mistake,
     Output,
     PluginContext,
     Result,
     Results,
     Tracks,
 )
-from streamproc.models import Net, prepare
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, prepare
 from streamproc_plugins.pose.bottom_up import check_heads, decode_poses, real_maps
 from streamproc_plugins.pose.plugin import picture_input
 from streamproc_plugins.pose.top_down import worth_a_look
@@ -45,6 +47,11 @@ class Instances(FramePlugin[InstancesOptions]):
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Detections, Tracks)
     gives: ClassVar[tuple[type[Result], ...]] = (Detections,)
 
+    @classmethod
+    def check_options(cls, options: InstancesOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one for the mode."""
+        return model_mistakes(models, options.model_name, fits=lambda entry: instances_input(entry, options.mode))
+
     def open(self, context: PluginContext) -> None:
         """Load the net.
 
@@ -52,8 +59,7 @@ class Instances(FramePlugin[InstancesOptions]):
         """
         options = self.options
         entry = context.models.entry(options.model_name)
-        purpose = f"instances in the mode {options.mode}"
-        self._spec = picture_input(entry, DECODERS[options.mode], purpose, MODELS[options.mode])
+        self._spec = instances_input(entry, options.mode)
         self._net: Net = context.models.load(options.model_name, threads=options.threads)
         self._net.expect_picture(self._spec)
         if options.mode == "people":
@@ -119,6 +125,11 @@ class Instances(FramePlugin[InstancesOptions]):
             answers.append(answer)
         grid = Grid(width=width, height=height, scale_x=width / frame.width, scale_y=height / frame.height)
         return crop_masks(answers, windows, found.xyxy, grid, options.threshold), found.score, found.label
+
+
+def instances_input(entry: ModelEntry, mode: Literal["people", "crops"]) -> InputSpec:
+    """The input of a model for the mode; `ModelError` where it is for something else."""
+    return picture_input(entry, DECODERS[mode], f"instances in the mode {mode}", MODELS[mode])
 
 
 __all__ = ["DECODERS", "Instances"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Frame, FramePlugin, ModelError, Output, PluginContext, Result, Results, Segmentation
-from streamproc.models import InputSpec, ModelEntry, Net, prepare
+from streamproc import Frame, FramePlugin, Mistake, ModelError, Output, PluginContext, Result, Results, Segmentation
+from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, label_mistakes, model_mistakes, prepare
 from streamproc_plugins.segmentation.classes import (
     BACKGROUND,
     DECODES,
+    ONE_LABEL,
     Classes,
     check_labels,
     class_ids,
@@ -31,6 +33,15 @@ class Segment(FramePlugin[SegmentationOptions]):
     """
 
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
+
+    @classmethod
+    def check_options(cls, options: SegmentationOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one for semantic segmentation, and know the labels."""
+        if wrong := model_mistakes(models, options.model, fits=whole_picture):
+            return wrong
+        entry = models.entry(options.model)
+        more = (BACKGROUND,) if entry.decode in ONE_LABEL else ()
+        return label_mistakes(entry, [(("labels",), options.labels)], more=more)
 
     def open(self, context: PluginContext) -> None:
         """Load the net and check that it and the labels fit.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Detections, Flow, Frame, FramePlugin, Output, PluginContext, Result, Results
+from streamproc import Detections, Flow, Frame, FramePlugin, Mistake, Output, PluginContext, Result, Results
 from streamproc.errors import ModelError
-from streamproc.models import prepare
+from streamproc.models import InputSpec, ModelEntry, ModelStore, model_mistakes, prepare
 from streamproc_plugins.tracking.options import AppearanceOptions
 from streamproc_plugins.tracking.results import Embeddings
 
@@ -20,16 +21,15 @@ class Appearance(FramePlugin[AppearanceOptions]):
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
     gives: ClassVar[tuple[type[Result], ...]] = (Embeddings,)
 
+    @classmethod
+    def check_options(cls, options: AppearanceOptions, models: ModelStore) -> Iterable[Mistake]:
+        """The model must be one for re-identification."""
+        return model_mistakes(models, options.model, fits=person_input)
+
     def open(self, context: PluginContext) -> None:
         """Load the net."""
         self._net = context.models.load(self.options.model)
-        spec = self._net.entry.input
-        if spec is None or self._net.entry.task != "re-identification":
-            raise ModelError(
-                f"{self.options.model} is for {self._net.entry.task}, expected a net for re-identification; "
-                "`streamproc models list` names them"
-            )
-        self._spec = spec
+        self._spec = person_input(self._net.entry)
         self._width: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -61,6 +61,16 @@ class Appearance(FramePlugin[AppearanceOptions]):
     def _width_of_net(self) -> int:
         width = self._net.outputs[0].shape[-1]
         return 0 if width is None else int(width)
+
+
+def person_input(entry: ModelEntry) -> InputSpec:
+    """The input of a net for re-identification; `ModelError` where the model isn't one."""
+    if entry.input is None or entry.task != "re-identification":
+        raise ModelError(
+            f"{entry.name} is for {entry.task}, expected a net for re-identification; "
+            "`streamproc models list` names them"
+        )
+    return entry.input
 
 
 def crop(rgb: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np.uint8]:
