@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -302,6 +304,19 @@ def test_what_is_no_video_is_refused_in_a_sentence(
     with pytest.raises(SourceError, match=words):
         read_file(tmp_path / name)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    """Opening a pipe that nobody writes into would wait for ever."""
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(SourceError, match="is a pipe, expected a video file"):
+        read_file(tmp_path / "a.mp4")
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind(str(tmp_path / "b.mp4"))
+        with pytest.raises(SourceError, match="is a socket"):
+            read_file(tmp_path / "b.mp4")
+    with pytest.raises(SourceError, match=r"is a device.*type: camera"):
+        read_file(Path("/dev/null"))
 
 
 def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None:
