@@ -71,6 +71,8 @@ class Packet:
     """what the decoder takes"""
     captured_ns: int | None = None
     """UTC at which it came in, for live inputs; its picture carries it"""
+    lasts_ns: int | None = None
+    """how long its picture is shown, where the container says so"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,7 +119,10 @@ class VideoSource(Source[OptionsT]):
 
     @abstractmethod
     def packets(self) -> Iterator[Packet]:
-        """Packets in decoding order until the input ends or `SourceLost`."""
+        """Packets in decoding order until the input ends or `SourceLost`.
+
+        `SourceError` where it ends before its end: what came before is processed, and the stream counts as failed.
+        """
 
     @abstractmethod
     def decode(self, packet: Packet | None) -> Iterator[Shot]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, Image
 from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
 
@@ -177,6 +178,8 @@ class Reading:
     shots: list[Shot]
     counts: dict[str, int]
     """frames that couldn't be read, by reason"""
+    error: str = ""
+    """why it ended before its end"""
 
     @property
     def pts_ns(self) -> list[int | None]:
@@ -202,18 +205,29 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
 def read(source: AnySource, limit: int | None = None) -> Reading:
     """Open a source, take its pictures (at most `limit`), close it."""
     counts: Counter[str] = Counter()
+    shots: list[Shot] = []
+    error = ""
     info = source.open(context(counts))
     try:
-        return Reading(info=info, shots=list(islice(shots_of(source), limit)), counts=dict(counts))
+        shots.extend(islice(shots_of(source), limit))
+    except SourceError as caught:
+        if not shots:
+            raise
+        error = str(caught)
     finally:
         source.close()
+    return Reading(info=info, shots=shots, counts=dict(counts), error=error)
 
 
 def shots_of(source: AnySource) -> Iterator[Shot]:
     """The pictures of an open source of either kind."""
     if isinstance(source, VideoSource):
-        for packet in source.packets():
-            yield from source.decode(packet)
+        try:
+            for packet in source.packets():
+                yield from source.decode(packet)
+        except SourceError:
+            yield from source.decode(None)
+            raise
         yield from source.decode(None)
     else:
         for shot in source.shots():

@@ -67,6 +67,9 @@ class Intake:
         self.run = run
         self.timeline = timeline
         self.index = 0
+        self.gaps = 0
+        """gaps in the time stamps, those while the source was lost aside"""
+        self.longest_gap_ns = 0
         self._keep_all = keep_all
         self._rate = Beat.of(run.plan.rate, run.info.nominal_ns)
         self._before: Frame | None = None
@@ -85,6 +88,9 @@ class Intake:
         self._reconnect(shot)
         placed = self.timeline.place(shot.pts_ns, following_ns)
         frame = self._frame(shot, placed.pts_ns)
+        if placed.gap and not back:
+            self.gaps += 1
+            self.longest_gap_ns = max(self.longest_gap_ns, frame.pts_ns - self._last.pts_ns)
         if back or placed.gap:
             self.tell("back" if back else "gap", replace(self._last, pts_ns=frame.pts_ns))
         before, self._before = self._before, frame if self.run.chain.wants_flow else None
@@ -126,6 +132,7 @@ class Intake:
         body = {
             "timeline": self.timeline.state(),
             "index": self.index,
+            "gaps": [self.gaps, self.longest_gap_ns],
             "rate_due_ns": self._rate.due_ns if self._rate else None,
             "samplers": self.run.chain.sampler_state(),
             "last": [self._last.pts_ns, self._last.frame_index, self._last.captured_ns],
@@ -148,6 +155,7 @@ class Intake:
         """Go on from what a snapshot brought home, before the first picture."""
         self.timeline.restore(body["timeline"])
         self.index = body["index"]
+        self.gaps, self.longest_gap_ns = body.get("gaps", (0, 0))
         if self._rate is not None:
             self._rate.due_ns = body["rate_due_ns"]
         self.run.chain.restore_samplers(body["samplers"])

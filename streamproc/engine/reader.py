@@ -177,7 +177,7 @@ class SourceRun:
                 yield from source.decode(packet)
                 if self._hall.stopping.is_set():
                     return
-        except SourceLost:
+        except SourceError:  # it is lost, or breaks off: what came before counts
             yield from source.decode(None)
             raise
         yield from source.decode(None)

@@ -40,6 +40,9 @@ class StreamReport:
     live: bool = False
     mended: Mapping[str, int] = field(default_factory=dict)
     """time stamps mended, by what was wrong"""
+    gaps: int = 0
+    """steps of the time stamps of more than a second and three nominal durations"""
+    longest_gap_s: float = 0.0
     reconnects: int = 0
     latency_mean_s: float = 0.0
     latency_p95_s: float = 0.0

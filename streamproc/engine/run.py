@@ -257,6 +257,7 @@ def _stream_reports(source: SourceRun) -> list[StreamReport]:
 
 def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
     info = run.info
+    intake = source.intakes[info.name]
     return StreamReport(
         name=info.name,
         ledger=run.ledger.page(),
@@ -265,7 +266,9 @@ def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
         size=info.size,
         rate=None if info.rate is None else float(info.rate),
         live=info.live,
-        mended={fault: n for fault, n in source.intakes[info.name].timeline.mended.items() if n},
+        mended={fault: n for fault, n in intake.timeline.mended.items() if n},
+        gaps=intake.gaps,
+        longest_gap_s=intake.longest_gap_ns / 1e9,
         reconnects=source.reconnects,
         latency_mean_s=run.latency.mean,
         latency_p95_s=run.latency.quantile(0.95),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -31,6 +32,12 @@ _NO_VIDEO = ("tty",)
 
 _TURNED = ("mov", "matroska")
 """formats that can say that the picture is to be turned"""
+
+_STATING = ("matroska", "flv")
+"""formats whose own word FFmpeg hands on, of a file that is cut off too; of others it reckons what is there"""
+
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
+"""as Matroska's tags have a duration"""
 
 _NO_DATE_BEFORE = datetime(1980, 1, 1, tzinfo=UTC)
 """cameras without a clock write 1904 or 1970"""
@@ -69,6 +76,8 @@ class Facts:
     rotation: int
     """degrees clockwise by which the pictures are to be turned: 0, 90, 180 or 270"""
     duration_ns: int | None
+    stated_ns: int | None
+    """duration that the container states of its pictures alone; None where it means sound too, or FFmpeg reckons it"""
     frames: int | None
     """where the container has an index"""
     started_ns: int | None
@@ -154,6 +163,7 @@ class Demuxer:
             keyframe=packet.is_keyframe,
             size=packet.size,
             payload=packet,
+            lasts_ns=stream_ns(packet.duration, self.facts.time_base) or None,
             captured_ns=time.time_ns() if self.opening.live else None,
         )
 
@@ -174,6 +184,7 @@ class Demuxer:
             time_base=time_base,
             rotation=_rotation(self._address, self.opening) if turned else 0,
             duration_ns=duration_ns,
+            stated_ns=_stated_ns(container, stream),
             frames=stream.frames or None,
             started_ns=_started_ns({**container.metadata, **stream.metadata}),
             has_b_frames=bool(context.has_b_frames),
@@ -250,6 +261,23 @@ def _started_ns(metadata: Mapping[str, str]) -> int | None:
             if len(metadata[key]) > len("2024-01-01") and found > _NO_DATE_BEFORE:
                 return utc_ns(found)
     return None
+
+
+def _stated_ns(container: InputContainer, stream: VideoStream) -> int | None:
+    """Matroska's tag of the stream; what is stated of the whole file only where it holds nothing that may be longer.
+
+    A tag may be left from a longer recording that this one was cut from: it doesn't go beyond the whole file.
+    """
+    if container.format.name.split(",")[0] not in _STATING:
+        return None
+    whole_ns = stream_ns(container.duration, Fraction(1, 1_000_000))
+    tags = [text for key, text in stream.metadata.items() if key == "DURATION" or key.startswith("DURATION-")]
+    own = next((found for found in map(_CLOCK.match, tags) if found), None)
+    if own is None:
+        return whole_ns if len(container.streams) == 1 else None
+    hours, minutes, seconds, part = own.groups(default="")
+    own_ns = ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * SECOND_NS + int(part.ljust(9, "0"))
+    return own_ns if whole_ns is None else min(own_ns, whole_ns)
 
 
 def utc_ns(moment: datetime) -> int:

@@ -38,12 +38,24 @@ def check_file(path: Path) -> None:
             raise SourceError(f"{path} is a folder, expected a video file; for a folder of pictures use `type: images`")
         if not path.exists():
             raise SourceError(f"{path} doesn't exist (looked in {Path.cwd()}); check the path")
-        if path.is_file() and path.stat().st_size == 0:
+        if not path.is_file():
+            raise SourceError(
+                f"{path} is {_kind(path)}, expected a video file; write what comes out of it to a file first, or for a "
+                "camera use `type: camera`"
+            )
+        if path.stat().st_size == 0:
             raise SourceError(f"{path} is empty (0 bytes), expected a video; it may still be being written")
         with path.open("rb"):
             pass
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror or error}; check its permissions") from None
+
+
+def _kind(path: Path) -> str:
+    """What stands at a place where no file is."""
+    if path.is_fifo():
+        return "a pipe"
+    return "a socket" if path.is_socket() else "a device"
 
 
 def explain(error: Exception, address: str, *, live: bool) -> SourceError:

@@ -14,6 +14,7 @@ from streamproc.errors import redact
 from streamproc.frames import SECOND_NS
 from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.ffmpeg import is_url
+from streamproc.media.timeline import Timeline
 from streamproc.source import Packet
 
 _STEADY = 0.1
@@ -47,7 +48,7 @@ class Probe:
     missing_pts: int
     repeated_pts: int
     gaps: int
-    """steps of more than a second and three usual ones"""
+    """steps of more than a second and three nominal durations, as a run counts them"""
     longest_gap_s: float
     keyframes: int
     keyframe_interval_s: float | None
@@ -103,7 +104,7 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
     counts = Counter(stamps)
     steps = [later - earlier for earlier, later in pairwise(sorted(counts))]
     usual = median(steps) if steps else None
-    gaps = [step for step in steps if usual is not None and step > max(SECOND_NS, 3 * usual)]
+    gaps = _gaps(sorted(counts), demuxer.facts.rate)
     keys = sorted(packet.pts_ns for packet in packets if packet.keyframe and packet.pts_ns is not None)
     distances = [later - earlier for earlier, later in pairwise(keys)]
     return Probe(
@@ -124,6 +125,15 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
         damaged=sum(packet.payload.is_corrupt for packet in packets) + demuxer.broken_off,
         readable=_readable(demuxer, packets),
     )
+
+
+def _gaps(stamps: list[int], rate: Fraction | None) -> list[int]:
+    """The steps, in nanoseconds, that a run takes for gaps."""
+    timeline, found = Timeline(rate), []
+    for earlier, later in pairwise([stamps[0], *stamps] if stamps else []):
+        if timeline.place(later).gap:
+            found.append(later - earlier)
+    return found
 
 
 def _varies(steps: list[int], usual: float | None, time_base: Fraction) -> bool:

@@ -19,7 +19,7 @@ from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.exits import EXIT_CODES
 from streamproc.frames import SECOND_NS
-from streamproc.report.troubles import troubles
+from streamproc.report.troubles import gaps, troubles
 
 _COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
 _BAR = 9
@@ -245,7 +245,8 @@ def _ledger(report: RunReport) -> str:
         reasons = Counter({f"{bucket.replace('_', ' ')}: {why}": n for (bucket, why), n in page.buckets.items() if why})
         told = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         mended = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
-        notes = "; ".join(part for part in (told, mended and f"time stamps mended: {mended}", stream.error) if part)
+        stamps = mended and f"time stamps mended: {mended}"
+        notes = "; ".join(part for part in (told, stamps, gaps(stream), stream.error) if part)
         numbers = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
         rows.append([stream.name, *(f"{number:,}" for number in numbers), "yes" if page.closed else "NO", notes])
     counts = [f"{bucket.replace('_', ' ')}#" for bucket in BUCKETS]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from streamproc.engine import RunReport
+from collections.abc import Iterator
+
+from streamproc.engine import RunReport, StreamReport
 from streamproc.errors import counted
 
 
@@ -10,19 +12,7 @@ def troubles(report: RunReport) -> list[str]:
     """One sentence for each thing that a person should know; empty after a run without a fault."""
     lines = [f"stream {s.name} failed: {s.error}" for s in report.streams if s.error]
     for stream in report.streams:
-        for plugin in stream.plugins:
-            failed = plugin.verdicts.get("failed", 0)
-            if plugin.off:
-                lines.append(f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}")
-            elif failed:
-                lines.append(f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}")
-        if lost := stream.ledger.total("undecodable"):
-            lines.append(f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing")
-        if stream.mended:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
-            lines.append(f"time stamps of {stream.name} were mended: {kinds}")
-        if not stream.repeatable:
-            lines.append(f"stream {stream.name}: a time-out struck, so another run may give other events")
+        lines += _of_stream(stream)
     for sink in report.sinks:
         if sink.undelivered:
             lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
@@ -41,4 +31,28 @@ def troubles(report: RunReport) -> list[str]:
     return lines
 
 
-__all__ = ["troubles"]
+def _of_stream(stream: StreamReport) -> Iterator[str]:
+    """What to know of one stream that needn't have failed."""
+    for plugin in stream.plugins:
+        failed = plugin.verdicts.get("failed", 0)
+        if plugin.off:
+            yield f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}"
+        elif failed:
+            yield f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}"
+    if lost := stream.ledger.total("undecodable"):
+        yield f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing"
+    if stream.mended:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
+        yield f"time stamps of {stream.name} were mended: {kinds}"
+    if stream.gaps and not stream.live:
+        yield f"time stamps of {stream.name} have {gaps(stream)}: it was recorded with a break, or pictures were lost"
+    if not stream.repeatable:
+        yield f"stream {stream.name}: a time-out struck, so another run may give other events"
+
+
+def gaps(stream: StreamReport) -> str:
+    """How many gaps the time stamps of a stream have, in words; empty where they have none."""
+    return f"{counted(stream.gaps, 'gap')} (the longest {stream.longest_gap_s:.2f} s)" if stream.gaps else ""
+
+
+__all__ = ["gaps", "troubles"]

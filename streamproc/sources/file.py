@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from streamproc.errors import counted, redact
+from streamproc.errors import SourceError, redact
 from streamproc.media import Decoder, Demuxer, Opening, fingerprint
 from streamproc.media.demux import utc_ns
+from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.options import Field, Options
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
@@ -43,8 +44,9 @@ class FileOptions(Options):
 class FileSource(VideoSource[FileOptions]):
     """Reads a recording from its beginning to its end, as fast as it is taken.
 
-    A damaged place costs the pictures up to the next keyframe, counted as `undecodable`; a file that is cut off ends
-    where it is cut, and the pictures that its index promises beyond count as `truncated`.
+    A damaged place costs the pictures up to the next keyframe, counted as `undecodable`, those that no packet is left
+    of excepted: they are a gap in the time stamps. A file that is cut off is read to where it is cut; the pictures that
+    it promises beyond count as `truncated`, and reading ends with `SourceError`.
     """
 
     _demuxer: Demuxer | None = None
@@ -69,15 +71,17 @@ class FileSource(VideoSource[FileOptions]):
 
     def packets(self) -> Iterator[Packet]:
         assert self._demuxer is not None, "open() comes first"
-        seen = 0
+        ending = Ending(self._demuxer.facts)
         for packet in self._demuxer.packets():
-            seen += 1
+            ending.see(packet)
             yield packet
-        promised = self._demuxer.facts.frames or 0
-        if seen < promised or self._demuxer.broken_off:
-            self._warn(f"it breaks off after {counted(seen, 'picture')}" + (f" of {promised}" if promised else ""))
-            for _ in range(promised - seen):
-                self._context.count("truncated")
+        for _ in range(ending.missing):
+            self._context.count("truncated")
+        if ending.missing or self._demuxer.broken_off:
+            raise SourceError(
+                f"{redact(self.options.path)} {ending.sentence}; what there is was processed: "
+                "get the whole recording if the rest matters"
+            )
 
     def decode(self, packet: Packet | None) -> Iterator[Shot]:
         assert self._decoder is not None, "open() comes first"

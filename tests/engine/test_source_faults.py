@@ -18,10 +18,12 @@ from streamproc.errors import StreamprocError
 from streamproc.exits import STREAM_FAILED
 from streamproc.frames import ArrayPicture
 from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.sources.file import FileOptions, FileSource
 from streamproc.testing import ListSink, make_frames, make_plan, plugin_plan
 from streamproc.testing.fakes import ListSinkOptions
 from tests.engine.plugins import HANG, ClipMean, Tell
 from tests.engine.running import closed, listed, run_engine
+from tests.videos import Recipe, cut_off, encode, read
 
 COUNT = 12
 
@@ -112,6 +114,26 @@ def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: 
     assert count(events, "odd") == (5 if place == "shot 5" else 0)
     assert report.streams[0].error
     assert "secret" not in report.streams[0].error
+    assert report.exit_code == STREAM_FAILED
+    assert closed(report)
+
+
+def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_holds_is_lost(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", Recipe(frames=60, b_frames=2, container={"movflags": "faststart"}))
+    left = read(FileSource(FileOptions(path=str(cut_off(path, at=0.6)))))
+    cut = replace(odd_stream(FileSource), source_options=FileOptions(path=str(path)))
+    good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
+    plan = Plan(streams=(cut, good), runtime=RuntimePlan(workers=2, state=tmp_path / "state"))
+    kept = listed()
+    report = run_engine(Engine(plan, extra=[kept]))
+    assert count(kept[1].events, "good") == 40
+    assert count(kept[1].events, "odd") == len(left.shots)
+    ends = [event for event in kept[1].events if event.type == "tell.end"]
+    assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.shots))}
+    assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.shots), 40]
+    assert report.streams[0].ledger.seen == 60
+    assert "of 60" in report.streams[0].error
+    assert report.streams[1].error == ""
     assert report.exit_code == STREAM_FAILED
     assert closed(report)
 

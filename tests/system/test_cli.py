@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.exits import BAD_CONFIG, INTERRUPTED, OK, PLUGIN_FAILED, STREAM_FAILED
 from tests.events import check_record
-from tests.videos import Recipe, encode
+from tests.videos import Recipe, cut_off, encode
 
 PLUGINS = '''
 """Plugins of the tests, found as module:Class beside the configuration."""
@@ -235,6 +235,24 @@ def test_wrong_usage_gets_a_sentence_and_code_2_before_anything_runs(folder: Pat
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "events.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_recording_that_breaks_off_is_told_by_the_exit_code(folder: Path, name: str) -> None:
+    recipe = Recipe(frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
+    cut_off(encode(folder / name, recipe), at=0.6)
+    ran = call(folder, "run", "job.yaml", "--set", f"streams.yard.source={name}")
+    assert ran.returncode == STREAM_FAILED
+    assert re.search(rf"stream yard failed: {name} breaks off after \d+ pictures", ran.stderr)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(folder: Path) -> None:
+    os.mkfifo(folder / "a.mp4")
+    probed = call(folder, "probe", "a.mp4")
+    ran = call(folder, "run", "job.yaml", "--set", "streams.yard.source=a.mp4")
+    assert (probed.returncode, ran.returncode) == (BAD_CONFIG, STREAM_FAILED)
+    for said in (probed.stderr, ran.stderr):
+        assert "a.mp4 is a pipe, expected a video file" in said
 
 
 def test_no_command_shows_all_commands(folder: Path) -> None:

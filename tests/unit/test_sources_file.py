@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -218,22 +220,88 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
             assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
 
 
-@pytest.mark.parametrize(("name", "at"), [("a.ts", 0.6), ("a.mkv", 0.6), ("a.avi", 0.7), ("a.h264", 0.5)])
-def test_a_file_that_is_cut_off_gives_what_is_left(tmp_path: Path, name: str, at: float) -> None:
-    found = read_file(cut_off(encode(tmp_path / name, Recipe(frames=60)), at=at))
+@pytest.mark.parametrize(
+    ("name", "at", "told"),
+    [
+        pytest.param("a.mp4", 0.6, "of 60", id="mp4"),
+        pytest.param("a.mkv", 0.6, "of 2.40 s", id="mkv"),
+        pytest.param("a.webm", 0.6, "of 2.40 s", id="webm"),
+        pytest.param("a.flv", 0.6, "of 2.40 s", id="flv"),
+        pytest.param("a.avi", 0.7, "of 60", id="avi"),
+        pytest.param("a.ts", 0.6, "", id="ts"),
+        pytest.param("a.h264", 0.5, "", id="raw"),
+    ],
+)
+def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
+    tmp_path: Path, name: str, at: float, told: str
+) -> None:
+    """What is missing behind the cut is known where the container says how much there should be."""
+    codec = {".webm": "libvpx", ".flv": "flv1"}.get(Path(name).suffix, "libx264")
+    recipe = Recipe(codec=codec, frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
+    found = read_file(cut_off(encode(tmp_path / name, recipe), at=at))
     assert 10 < len(found.shots) < 60
     assert found.numbers == list(range(len(found.shots)))
+    if told:
+        assert found.counts["truncated"] >= 60 - len(found.shots) - found.counts.get("undecodable", 0) - 1
+        assert sum(found.counts.values()) + len(found.shots) in (59, 60, 61)
+        assert "breaks off after" in found.error
+        assert told in found.error
+    else:
+        assert found.error == ""
+        assert "truncated" not in found.counts
 
 
-def test_pictures_that_the_index_promises_and_the_file_lacks_are_counted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = encode(tmp_path / "a.mp4", Recipe(frames=60, container={"movflags": "faststart"}))
-    with caplog.at_level(logging.WARNING):
-        found = read_file(cut_off(path, at=0.6))
-    assert 10 < len(found.shots) < 60
-    assert len(found.shots) + sum(found.counts.values()) == 60
-    assert "breaks off" in caplog.text
+def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictures(tmp_path: Path) -> None:
+    found = read_file(cut_off(encode(tmp_path / "a.mkv", Recipe(frames=100, audio=True)), at=0.5))
+    assert "of 4.00 s" in found.error
+    assert 98 <= len(found.shots) + sum(found.counts.values()) <= 102
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param("a.mkv", Recipe(audio=True, frames=3), id="sound goes on for longer"),
+        pytest.param("a.mkv", Recipe(b_frames=3), id="B-frames"),
+        pytest.param("a.mkv", Recipe(times_ns=[0, SECOND_NS, 3 * SECOND_NS, 9 * SECOND_NS], frames=4), id="slides"),
+        pytest.param("a.mkv", Recipe(times_ns=[k * SECOND_NS for k in range(5, 9)], frames=4), id="begins late"),
+        pytest.param("a.mkv", Recipe(rate=NTSC, frames=1), id="one picture"),
+        pytest.param("a.mkv", Recipe(rate=Fraction(1, 2), frames=6), id="slow"),
+        pytest.param("a.avi", Recipe(codec="mpeg4", times_ns=[k * 40_000_000 for k in (0, 1, 2, 10, 11, 30)], frames=6,
+                                     time_base=Fraction(1, 25)), id="avi with empty beats"),
+        pytest.param("a.avi", Recipe(b_frames=2), id="avi with B-frames"),
+        pytest.param("a.flv", Recipe(codec="flv1"), id="flv"),
+        pytest.param("a.mp4", Recipe(container={"movflags": "frag_keyframe+empty_moov"}), id="fragmented"),
+        pytest.param("a.m3u8", Recipe(container={"hls_time": "1", "hls_list_size": "0"}), id="hls"),
+    ],
+)  # fmt: skip
+def test_a_whole_file_is_never_said_to_break_off(tmp_path: Path, name: str, recipe: Recipe) -> None:
+    found = read_file(encode(tmp_path / name, recipe))
+    assert len(found.shots) == recipe.frames
+    assert (found.error, found.counts) == ("", {})
+
+
+def test_a_duration_left_from_a_longer_recording_is_not_believed(tmp_path: Path) -> None:
+    whole = bytearray(encode(tmp_path / "a.mkv", Recipe(frames=10)).read_bytes())
+    at = whole.index(b"00:00:00.400000000")
+    whole[at : at + 8] = b"00:07:00"
+    (tmp_path / "b.mkv").write_bytes(whole)
+    assert read_file(tmp_path / "b.mkv").error == ""
+
+
+@pytest.mark.real
+def test_no_clip_is_said_to_break_off(shared: Path) -> None:
+    from streamproc.media import Demuxer
+    from streamproc.media.ending import Ending
+
+    clips = [path for path in (shared / "media").iterdir() if path.suffix in (".mp4", ".gif", ".avi", ".mkv")]
+    for path in clips:
+        demuxer = Demuxer(str(path))
+        ending = Ending(demuxer.facts)
+        for packet in demuxer.packets():
+            ending.see(packet)
+        demuxer.close()
+        assert (ending.missing, demuxer.broken_off) == (0, False), path.name
+    assert clips
 
 
 def test_a_stream_that_begins_within_a_group_of_pictures_starts_at_its_first_keyframe(tmp_path: Path) -> None:
@@ -302,6 +370,19 @@ def test_what_is_no_video_is_refused_in_a_sentence(
     with pytest.raises(SourceError, match=words):
         read_file(tmp_path / name)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    """Opening a pipe that nobody writes into would wait for ever."""
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(SourceError, match="is a pipe, expected a video file"):
+        read_file(tmp_path / "a.mp4")
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind(str(tmp_path / "b.mp4"))
+        with pytest.raises(SourceError, match="is a socket"):
+            read_file(tmp_path / "b.mp4")
+    with pytest.raises(SourceError, match=r"is a device.*type: camera"):
+        read_file(Path("/dev/null"))
 
 
 def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None:

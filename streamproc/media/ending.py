@@ -1,0 +1,89 @@
+"""Whether a recording ends where its container says that it does. Arithmetic only."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from streamproc.errors import counted
+from streamproc.frames import SECOND_NS
+from streamproc.media.demux import Facts
+from streamproc.source import Packet
+
+_LEAST_NS = SECOND_NS // 2
+"""pictures that end less than this before the stated end are all there: the last one may be shown for longer"""
+
+_NOMINAL = 3
+"""... or less than this many nominal times between two pictures"""
+
+
+class Ending:
+    """Watches the packets of one recording go by, and says after the last one what is missing behind it.
+
+    A stated number of pictures is taken at its word; in AVI it counts the beats on which nothing new is shown as well,
+    so there the time that was reached counts. Where only a duration is stated, the pictures may end as long before it
+    as any two of them lie apart; those that are missing are reckoned by the rate of those that are there.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.seen = 0
+        """packets so far"""
+        self._first_ns: int | None = None
+        self._last_ns = 0
+        self._until_ns = 0
+        self._widest_ns = 0
+
+    def see(self, packet: Packet) -> None:
+        """Take note of a packet, in decoding order."""
+        self.seen += 1
+        if packet.pts_ns is None:
+            return
+        if self._first_ns is None:
+            self._first_ns = self._last_ns = packet.pts_ns
+        self._first_ns = min(self._first_ns, packet.pts_ns)
+        self._widest_ns = max(self._widest_ns, packet.pts_ns - self._last_ns)
+        self._last_ns = max(self._last_ns, packet.pts_ns)
+        self._until_ns = max(self._until_ns, packet.pts_ns + (packet.lasts_ns or self._nominal_ns))
+
+    @property
+    def missing(self) -> int:
+        """How many pictures should have come after the last one; 0 where the container doesn't say, or all came."""
+        promised = self._facts.frames
+        if promised is not None:
+            return max(0, promised - max(self.seen, self._beats))
+        short_ns = self._short_ns
+        if short_ns <= max(_LEAST_NS, _NOMINAL * self._nominal_ns, self._widest_ns):
+            return 0
+        return max(1, round(self.seen * Fraction(short_ns, max(1, self._reached_ns))))
+
+    @property
+    def sentence(self) -> str:
+        """Where it breaks off."""
+        seen = f"breaks off after {counted(self.seen, 'picture')}"
+        if self._facts.frames is not None:
+            return f"{seen} of {self._facts.frames}"
+        if self._facts.stated_ns is None or not self.missing:
+            return seen
+        return f"{seen}, at {self._reached_ns / SECOND_NS:.2f} of {self._facts.stated_ns / SECOND_NS:.2f} s"
+
+    @property
+    def _reached_ns(self) -> int:
+        """When the last picture ends; a container counts from 0, or from the first picture where that is earlier."""
+        return self._until_ns - min(0, self._first_ns or 0)
+
+    @property
+    def _short_ns(self) -> int:
+        stated_ns = self._facts.stated_ns
+        return 0 if stated_ns is None or self._first_ns is None else stated_ns - self._reached_ns
+
+    @property
+    def _beats(self) -> int:
+        rate = self._facts.rate
+        return 0 if self._facts.container != "avi" or not rate else round(self._reached_ns * rate / SECOND_NS)
+
+    @property
+    def _nominal_ns(self) -> int:
+        return round(SECOND_NS / self._facts.rate) if self._facts.rate else 0
+
+
+__all__ = ["Ending"]
