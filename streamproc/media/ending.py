@@ -50,7 +50,7 @@ class Ending:
         """How many pictures should have come after the last one; 0 where the container doesn't say, or all came."""
         promised = self._facts.frames
         if promised is not None:
-            return max(0, promised - max(self.seen, self._beats))
+            return 0 if self._is_trimmed else max(0, promised - max(self.seen, self._beats))
         short_ns = self._short_ns
         if short_ns <= max(_LEAST_NS, _NOMINAL * self._nominal_ns, self._widest_ns):
             return 0
@@ -75,6 +75,14 @@ class Ending:
     def _short_ns(self) -> int:
         stated_ns = self._facts.stated_ns
         return 0 if stated_ns is None or self._first_ns is None else stated_ns - self._reached_ns
+
+    @property
+    def _is_trimmed(self) -> bool:
+        """Whether the end that was reached is the one that MP4's edit list sets: pictures behind it aren't shown."""
+        facts = self._facts
+        if facts.container != "mov" or facts.duration_ns is None:
+            return False
+        return self._reached_ns >= facts.duration_ns - self._nominal_ns // 2
 
     @property
     def _beats(self) -> int:

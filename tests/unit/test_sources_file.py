@@ -288,6 +288,19 @@ def test_a_duration_left_from_a_longer_recording_is_not_believed(tmp_path: Path)
     assert read_file(tmp_path / "b.mkv").error == ""
 
 
+def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
+    """As telephones trim: the pictures behind the new end stay in the file, and aren't shown."""
+    path = encode(tmp_path / "trimmed.mp4", Recipe(frames=60, b_frames=2))
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"elst") + 12
+    shown = int.from_bytes(data[entry : entry + 4], "big")
+    data[entry : entry + 4] = (shown // 2).to_bytes(4, "big")
+    path.write_bytes(data)
+    found = read_file(path)
+    assert 0 < len(found.shots) < 60
+    assert (found.error, found.counts) == ("", {})
+
+
 @pytest.mark.real
 def test_no_clip_is_said_to_break_off(shared: Path) -> None:
     from streamproc.media import Demuxer
