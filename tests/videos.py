@@ -202,8 +202,8 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
     )
 
 
-def read(source: AnySource, limit: int | None = None) -> Reading:
-    """Open a source, take its pictures (at most `limit`), close it."""
+def read(source: AnySource, limit: int | None = None, *, breaks_off: bool = False) -> Reading:
+    """Open a source, take its pictures (at most `limit`), close it; where it may break off, keep what came before."""
     counts: Counter[str] = Counter()
     shots: list[Shot] = []
     error = ""
@@ -211,7 +211,7 @@ def read(source: AnySource, limit: int | None = None) -> Reading:
     try:
         shots.extend(islice(shots_of(source), limit))
     except SourceError as caught:
-        if not shots:
+        if not breaks_off or not shots:
             raise
         error = str(caught)
     finally:

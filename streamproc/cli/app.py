@@ -115,9 +115,11 @@ def demo(
 
 
 @app.command()
-def probe(source: Annotated[str, typer.Argument(help="a file or address")]) -> None:
-    """Say what a video holds: codec, size, rate, time stamps and their faults, keyframes, rotation."""
-    from streamproc.cli.listing import show_probe
+def probe(
+    source: Annotated[str, typer.Argument(help="a file, address, camera index or device, folder or pattern")],
+) -> None:
+    """Say what a source holds: codec, size, rate, time stamps and their faults, keyframes, rotation."""
+    from streamproc.cli.probing import show_probe
 
     show_probe(source)
 

@@ -1,18 +1,16 @@
-"""Commands that show things: what is installed, schemas, events, probes, repro bundles."""
+"""Commands that show things: what is installed, schemas, events, repro bundles."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from streamproc.cli.console import out, say, show, table
 from streamproc.errors import StreamprocError, UnknownNameError, counted, nearest, writing
-from streamproc.events import utc_text
 from streamproc.registry import Kind, Registry
 
 KINDS: tuple[Kind, ...] = ("plugin", "source", "sink")
@@ -62,44 +60,6 @@ def print_schema(what: str) -> None:
         out(json.dumps(config_schema(Registry()), indent=2))
     else:
         raise StreamprocError(f"there is no schema {what!r}{nearest(what, ['config', 'event'])}; it is config or event")
-
-
-def show_probe(source: str) -> None:
-    """Everything that can be known of a video before it is run."""
-    from streamproc.media import probe
-
-    found = probe(source)
-    facts = found.facts
-    width, height = facts.size
-    lines = {
-        "source": found.address,
-        "container": facts.container,
-        "codec": f"{facts.codec} {facts.pixel_format}" + (" with B-frames" if facts.has_b_frames else ""),
-        "size": f"{width}x{height}" + (f" (stored turned by {facts.rotation} degrees)" if facts.rotation else ""),
-        "nominal rate": _or_unknown(facts.rate, lambda rate: f"{float(rate):.3f} frames/s ({rate})"),
-        "measured rate": _or_unknown(found.measured_rate, lambda rate: f"{rate:.3f} frames/s")
-        + (", variable" if found.variable_rate else ""),
-        "duration": _or_unknown(facts.duration_ns, lambda ns: f"{ns / 1e9:.3f} s"),
-        "recorded": _or_unknown(facts.started_ns, utc_text),
-        "bytes": _or_unknown(found.file_bytes, lambda size: f"{size:,}"),
-        "bit rate": _or_unknown(found.bits_per_second, lambda rate: f"{rate / 1e6:.2f} Mbit/s"),
-        "keyframes": f"{found.keyframes}" + _or_nothing(found.keyframe_interval_s, ", at most {:.2f} s apart"),
-        "time stamps": f"{found.missing_pts} missing, {found.repeated_pts} repeated, {counted(found.gaps, 'gap')}"
-        + (f" (the longest {found.longest_gap_s:.2f} s)" if found.gaps else ""),
-        "damaged": counted(found.damaged, "packet") + ("" if found.readable else "; not one picture can be decoded"),
-        "sound": "yes (never read)" if facts.audio else "no",
-        "looked at": counted(found.scanned, "packet") + (", all there are" if found.complete else ""),
-    }
-    for name, text in lines.items():
-        out(f"{name + ':':15}{text}")
-
-
-def _or_unknown(value: Any, tell: Callable[[Any], str]) -> str:
-    return "not known" if value is None else tell(value)
-
-
-def _or_nothing(value: Any, form: str) -> str:
-    return "" if value is None else form.format(value)
 
 
 def show_events(database: Path, query: Any, *, as_json: bool, pictures: Path | None) -> None:
@@ -162,4 +122,4 @@ def show_replay(bundle: Path) -> int:
     return 0 if replay.same else 1
 
 
-__all__ = ["explain", "list_installed", "print_schema", "show_events", "show_probe", "show_replay"]
+__all__ = ["explain", "list_installed", "print_schema", "show_events", "show_replay"]

@@ -120,7 +120,7 @@ def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: 
 
 def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_holds_is_lost(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", Recipe(frames=60, b_frames=2, container={"movflags": "faststart"}))
-    left = read(FileSource(FileOptions(path=str(cut_off(path, at=0.6)))))
+    left = read(FileSource(FileOptions(path=str(cut_off(path, at=0.6)))), breaks_off=True)
     cut = replace(odd_stream(FileSource), source_options=FileOptions(path=str(path)))
     good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
     plan = Plan(streams=(cut, good), runtime=RuntimePlan(workers=2, state=tmp_path / "state"))

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamproc.exits import BAD_CONFIG, INTERRUPTED, OK, PLUGIN_FAILED, STREAM_FAILED
 from tests.events import check_record
-from tests.videos import Recipe, cut_off, encode
+from tests.videos import Recipe, cut_off, encode, numbered
 
 PLUGINS = '''
 """Plugins of the tests, found as module:Class beside the configuration."""
@@ -244,6 +245,24 @@ def test_a_recording_that_breaks_off_is_told_by_the_exit_code(folder: Path, name
     ran = call(folder, "run", "job.yaml", "--set", f"streams.yard.source={name}")
     assert ran.returncode == STREAM_FAILED
     assert re.search(rf"stream yard failed: {name} breaks off after \d+ pictures", ran.stderr)
+
+
+def test_probe_takes_folders_patterns_and_cameras_too(folder: Path) -> None:
+    (folder / "shots").mkdir()
+    for number in range(3):
+        assert cv2.imwrite(str(folder / "shots" / f"a{number}.png"), numbered(number, 64, 48))
+    assert cv2.imwrite(str(folder / "shots" / "b.jpg"), numbered(3, 32, 24))
+    (folder / "shots" / "c.jpg").write_bytes(b"no picture")
+    whole, some, camera = (call(folder, "probe", source) for source in ("shots", "shots/a*.png", "97"))
+    assert (whole.returncode, some.returncode, camera.returncode) == (OK, OK, BAD_CONFIG)
+    for said in (
+        "5 files in natural order, a0.png to c.jpg", "png 3, jpg 2", "64x48; 1 picture of another size",
+        "1 file that can't be read", "5 files, all there are",
+    ):  # fmt: skip
+        assert said in whole.stdout
+    assert re.search(r"size: +64x48\n", some.stdout)
+    assert "0 files that can't be read" in some.stdout
+    assert "camera /dev/video97 doesn't exist" in camera.stderr
 
 
 def test_a_pipe_in_place_of_a_file_is_refused_at_once(folder: Path) -> None:

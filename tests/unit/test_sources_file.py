@@ -29,7 +29,7 @@ NTSC = Fraction(30000, 1001)
 
 
 def read_file(path: Path, **options: Any) -> Reading:
-    return read(FileSource(FileOptions(path=str(path), **options)))
+    return read(FileSource(FileOptions(path=str(path), **options)), breaks_off=True)
 
 
 def beats(count: int, rate: Fraction | int) -> list[int]:

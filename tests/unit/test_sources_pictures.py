@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from streamproc.cli.probing import show_watched
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS
 from streamproc.sources.camera import CameraOptions, CameraSource
@@ -126,6 +127,14 @@ def test_a_video_file_is_no_camera(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", Recipe(frames=2))
     with pytest.raises(SourceError, match="type: file"):
         CameraSource(CameraOptions(device=str(path))).open(context())
+
+
+def test_probe_watches_a_camera_for_some_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    options = SyntheticOptions.model_validate({"duration": "60s", "width": 64, "height": 48, "rate": 4})
+    show_watched("camera 0", SyntheticSource(options))
+    said = capsys.readouterr().out
+    for words in ("camera 0\n", "64x48\n", "measured rate: 4.000 frames/s\n", "22 pictures in 5.2 s\n"):
+        assert words in said
 
 
 def test_an_rtsp_address_is_checked_without_telling_its_password() -> None:
