@@ -68,7 +68,8 @@ def _show_pictures(path: str) -> None:
     from streamproc.sources.images import ImagesOptions, find_pictures
 
     files = find_pictures(path)
-    read = [read_picture(file) for file in files[:_MOST_PICTURES]]
+    pictures = (read_picture(file) for file in files[:_MOST_PICTURES])  # one at a time in memory
+    read = [None if rgb is None else (rgb.shape[1], rgb.shape[0]) for rgb in pictures]
     rate = ImagesOptions(path=path).rate
     formats = Counter(file.suffix.lower().lstrip(".") or "no ending" for file in files)
     _tell(
@@ -76,11 +77,11 @@ def _show_pictures(path: str) -> None:
             "source": path,
             "container": f"{counted(len(files), 'file')} in natural order, {files[0].name} to {files[-1].name}",
             "codec": ", ".join(f"{ending} {count}" for ending, count in formats.most_common()),
-            "size": _sizes((rgb.shape[1], rgb.shape[0]) for rgb in read if rgb is not None),
+            "size": _sizes(size for size in read if size is not None),
             "nominal rate": f"{rate:.3f} frames/s unless the option `rate` says otherwise",
             "duration": f"{len(files) / rate:.3f} s at that rate",
             "bytes": f"{sum(file.stat().st_size for file in files):,}",
-            "damaged": f"{counted(sum(rgb is None for rgb in read), 'file')} that can't be read as a picture",
+            "damaged": f"{counted(read.count(None), 'file')} that can't be read as a picture",
             "looked at": counted(len(read), "file") + (", all there are" if len(read) == len(files) else ""),
         }
     )
