@@ -32,7 +32,7 @@ def _check_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
 
 def _check_points(points: tuple[Point, ...]) -> tuple[Point, ...]:
     if len(points) < 2:
-        raise ValueError(f"a line of fewer than 2 points goes nowhere, got {len(points)}")
+        raise ValueError(f"a line needs at least 2 points, got {len(points)}")
     if any(a == b for a, b in pairwise(points)):
         raise ValueError("two points that follow each other are the same; leave one of them out")
     return points
