@@ -59,12 +59,11 @@ def vision_server(given: VisionServer | None = None) -> Iterator[VisionServer]:
             for name, value in (more[0] if more else {}).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if state.trickle:
-                with contextlib.suppress(OSError):  # until nobody listens any more
-                    while not ended.wait(0.05):
-                        self.wfile.write(b" ")
-            self.wfile.write(data)
+            with contextlib.suppress(OSError):  # nobody may listen any more
+                self.end_headers()
+                while state.trickle and not ended.wait(0.05):
+                    self.wfile.write(b" ")
+                self.wfile.write(data)
 
         def log_message(self, *args: Any) -> None:
             del args
