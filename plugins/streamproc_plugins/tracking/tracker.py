@@ -125,7 +125,8 @@ class Tracker:
             if NONE not in owner:
                 break
             self._round(owner, seen, wanted, tracks, least)
-        self._find_again(owner, seen, sure, known & (self._table.seen_ns >= now_ns - settings.lone_s * _NS))
+        if NONE in owner:
+            self._find_again(owner, seen, sure, known & (self._table.seen_ns >= now_ns - settings.lone_s * _NS))
         return owner
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
