@@ -23,9 +23,6 @@ from streamproc.sources.kafka import KafkaOptions, KafkaSource
 from tests.servers.kafka import KafkaBroker
 from tests.system.test_kafka_sinks import CONTEXT, frame
 
-# now and then kafka-python lets go of a given-up consumer's connection without closing it
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
 TICKS = 120
 """how many times in a row a test sees nothing before it gives up: each is half a second"""
 
