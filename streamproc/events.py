@@ -92,13 +92,13 @@ class Event:
     def instant(cls, at: Frame | Clip, type: str, *, score: float | None = None, **data: Any) -> Event:  # noqa: A002
         """Something that happens at this frame (or over this clip): `data` are JSON values."""
         frame = at.last if isinstance(at, Clip) else at
-        start_ns = int(at.pts_ns[0]) if isinstance(at, Clip) else frame.pts_ns
+        start_ns, end_ns = (int(at.pts_ns[0]), int(at.pts_ns[-1])) if isinstance(at, Clip) else (frame.pts_ns,) * 2
         captured = None if frame.captured_ns is None else frame.captured_ns - (frame.pts_ns - start_ns)
         return cls(
             type=type,
             phase="instant",
             start_ns=start_ns,
-            end_ns=frame.pts_ns,
+            end_ns=end_ns,
             frame_index=frame.index,
             pts_ns=frame.pts_ns,
             captured_ns=captured,

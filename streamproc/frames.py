@@ -295,7 +295,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clip:
-    """T frames of a stream sampled at a regular beat of media time; its result belongs to its last frame."""
+    """T frames of a stream sampled at a regular beat of media time; its result belongs to the frame `last`."""
 
     stream: StreamInfo
     rgb: NDArray[np.uint8]
@@ -303,7 +303,7 @@ class Clip:
     pts_ns: NDArray[np.int64]
     """int64 (T,), media time of each picture"""
     last: Frame
-    """the frame that completed the clip"""
+    """the frame at which the clip is processed: the first behind its last picture that the stream's rate takes"""
     flow: NDArray[np.float32] | None = None
     """float32 (T, h, w, 2) in pixels of this grid, the first from the sampled frame before the clip"""
 

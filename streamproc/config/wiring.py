@@ -43,6 +43,9 @@ def wire(
             issues.append(
                 WiringIssue(plugin=plan.name, message=f"takes no input {name!r}{nearest(name, known)} (takes {known})")
             )
+        if plan.rate is not None and issubclass(plan.cls, ClipPlugin):
+            message = "`rate` has no effect on a plugin that orders clips; set `rate` and `stride` in its options"
+            issues.append(WiringIssue(plugin=plan.name, message=message))
         hiding = next((other.name for other in chain[:position] if Replacement in other.cls.gives), None)
         if hiding is not None and issubclass(plan.cls, ClipPlugin):
             message = f"its clips are cut from the source's own pictures, which {hiding} hides; put it before {hiding}"

@@ -22,6 +22,8 @@ from streamproc.plugin import AnyPlugin, ClipPlugin, ClipSpec, PluginContext, St
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True, eq=False)
 class Step:
@@ -50,6 +52,15 @@ class Step:
     @property
     def pure(self) -> bool:
         return not isinstance(self.plugin, StreamPlugin)
+
+    def cut(self, frame: Frame, on_rate: bool) -> CutClip | None:
+        """Sample a source frame for a clip plugin; return the clip that ends here, if one is due."""
+        assert self.cutter is not None
+        slow = self.cutter.pace.slow
+        clip = self.cutter.add(frame, on_rate)
+        if not slow and self.cutter.pace.slow:
+            log.warning("clips of plugin %s stream=%s: %s", self.name, frame.stream.name, self.cutter.pace.warning)
+        return clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +99,11 @@ class Chain:
         clips: dict[int, CutClip] = {}
         for step in self.steps:
             if step.cutter is not None:
-                clip = step.cutter.add(frame)
+                clip = step.cut(frame, on_rate)
                 if clip is None:
                     continue
                 clips[step.index] = clip
-            elif not (on_rate or step.required):
+            if not on_rate:
                 continue
             if all(needed in steps for needed in step.required) and (
                 step.beat is None or step.beat.takes(frame.pts_ns)

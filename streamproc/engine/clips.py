@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamproc.config.plan import FlowPlan
 from streamproc.engine.checkpoint import pack_image, unpack_image
 from streamproc.engine.flow import picture_flow
 from streamproc.engine.sampling import Beat
+from streamproc.errors import counted
 from streamproc.frames import SECOND_NS, Clip, Frame, Image, resize
 from streamproc.geometry import window_of
 from streamproc.plugin import ClipSpec
@@ -62,33 +64,95 @@ class CutClip:
         )
 
 
+class Pace:
+    """Time between the sampled pictures of a stream, against the time that a clip's rate asks for."""
+
+    def __init__(self, wanted_ns: int) -> None:
+        self.wanted_ns = wanted_ns
+        self.steps_ns: deque[int] = deque(maxlen=32)
+        self.clips = 0
+        self.slow = 0
+        """clips cut while the steps were more than 15 % longer than ordered, on average"""
+        self.slowest_ns = 0
+
+    def gap(self, step_ns: int) -> bool:
+        """Whether `step_ns` is a hole in time rather than a step that is usual for this stream; count it."""
+        usual_ns = median(self.steps_ns) if self.steps_ns else 0
+        self.steps_ns.append(step_ns)
+        return step_ns > 2.5 * max(self.wanted_ns, usual_ns)
+
+    def count(self) -> None:
+        """Count a clip."""
+        self.clips += 1
+        usual_ns = median(self.steps_ns) if self.steps_ns else 0
+        steps = [step for step in self.steps_ns if step <= 2.5 * max(self.wanted_ns, usual_ns)]
+        mean_ns = sum(steps) // max(1, len(steps))
+        if len(steps) > 2 and mean_ns > 1.15 * self.wanted_ns:
+            self.slow += 1
+            self.slowest_ns = max(self.slowest_ns, mean_ns)
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the clips so far, in a sentence; empty where nothing is."""
+        if not self.slow:
+            return ""
+        counts = f"{self.slow} of {counted(self.clips, 'clip')}"
+        apart = f"about {self.slowest_ns / 1e6:.0f} ms apart instead of {self.wanted_ns / 1e6:.0f} ms"
+        return (
+            f"{counts} have pictures {apart}: the stream has fewer frames per second than the clip's rate of "
+            f"{SECOND_NS / self.wanted_ns:g}, so the net sees motion too fast; "
+            "give the plugin a `rate` that the stream has"
+        )
+
+
 class ClipCutter:
     """Samples the source frames of one stream for one plugin.
 
-    A gap of more than two beats starts a new clip: a clip never spans a hole in time.
+    A gap of more than two beats starts a new clip: a clip never spans a hole in time. Where the source itself is slower
+    than the ordered rate, its own usual step takes the place of the beat, and `slow` counts the clips concerned.
     """
 
     def __init__(self, spec: ClipSpec, flow_plan: FlowPlan, nominal_ns: int | None) -> None:
-        self._spec = spec
+        self.spec = spec
+        self.pace = Pace(round(SECOND_NS / spec.rate))
         self._flow_plan = flow_plan
         beat = Beat.of(spec.rate, nominal_ns)
         assert beat is not None
         self._beat = beat
         self._samples: deque[Sample] = deque(maxlen=spec.frames)
         self._due_ns: int | None = None
+        self._ready = False
+        self.sampled = 0
 
-    def add(self, frame: Frame) -> CutClip | None:
-        """Take a source frame; the clip that it completes, if any."""
-        if not self._beat.takes(frame.pts_ns):
+    def add(self, frame: Frame, on_rate: bool = True) -> CutClip | None:
+        """Sample a source frame; return the clip that ends here, if one is due.
+
+        on_rate: whether the stream's rate takes this frame. A clip that is due at another one ends at the next that is
+            taken, so that every plugin behind sees its result.
+        """
+        if self._beat.takes(frame.pts_ns):
+            self._break_at_gap(frame.pts_ns)
+            self._samples.append(self._sample(frame))
+            self.sampled += 1
+            due = self._due_ns is None or frame.pts_ns >= self._due_ns - self._beat.slack_ns
+            self._ready = len(self._samples) == self.spec.frames and (self._ready or due)
+        if not (self._ready and on_rate):
             return None
-        self._break_at_gap(frame.pts_ns)
-        self._samples.append(self._sample(frame))
-        if len(self._samples) < self._spec.frames:
-            return None
-        if self._due_ns is not None and frame.pts_ns < self._due_ns - self._beat.slack_ns:
-            return None
-        self._due_ns = (frame.pts_ns if self._due_ns is None else self._next_due(frame.pts_ns)) + self._spec.stride_ns
-        return CutClip(tuple(self._samples), self._spec, self._flow_plan)
+        self._ready = False
+        self._due_ns = (frame.pts_ns if self._due_ns is None else self._next_due(frame.pts_ns)) + self.spec.stride_ns
+        self.pace.count()
+        return CutClip(tuple(self._samples), self.spec, self._flow_plan)
+
+    @property
+    def warning(self) -> str:
+        """Why the clips of a stream that has ended are not what was ordered; empty where they are."""
+        if self.pace.clips or not self.sampled:
+            return self.pace.warning
+        return (
+            f"no clip was complete: one takes {self.spec.frames} pictures at {self.spec.rate:g} per second, "
+            f"{self.spec.frames / self.spec.rate:.1f} s without a gap, and the stream has no such stretch; "
+            "take a net with shorter clips, or a higher `rate`"
+        )
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values from which `restore` goes on exactly, the sampled pictures among them."""
@@ -97,23 +161,27 @@ class ClipCutter:
         return {
             "beat_due_ns": self._beat.due_ns,
             "due_ns": self._due_ns,
+            "ready": self._ready,
+            "steps_ns": list(self.pace.steps_ns),
             "pts_ns": [sample.pts_ns for sample in samples],
             "rgb": [pack_image(sample.rgb) for sample in samples],
             "gray": [pack_image(sample.gray) for sample in samples if sample.gray is not None],
             "before": None if before is None else pack_image(before),
-            "region": list(self._spec.region) if self._spec.region else None,
+            "region": list(self.spec.region) if self.spec.region else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave, unless the plugin orders other clips now."""
         rgb = [unpack_image(kept) for kept in state["rgb"]]
         grays: list[Image | None] = [unpack_image(kept) for kept in state["gray"]] or [None] * len(rgb)
-        width, height = self._spec.size
-        fits = len(rgb) <= self._spec.frames and all(image.shape[:2] == (height, width) for image in rgb)
-        region = list(self._spec.region) if self._spec.region else None
-        if not fits or self._spec.flow is not bool(state["gray"]) or state.get("region") != region:
+        width, height = self.spec.size
+        fits = len(rgb) <= self.spec.frames and all(image.shape[:2] == (height, width) for image in rgb)
+        region = list(self.spec.region) if self.spec.region else None
+        if not fits or self.spec.flow is not bool(state["gray"]) or state.get("region") != region:
             return
         self._beat.due_ns, self._due_ns = state["beat_due_ns"], state["due_ns"]
+        self._ready = state.get("ready", False)
+        self.pace.steps_ns.extend(state.get("steps_ns", ()))
         before = None if state["before"] is None else unpack_image(state["before"])
         self._samples.clear()
         for image, gray, pts_ns in zip(rgb, grays, state["pts_ns"], strict=True):
@@ -123,20 +191,20 @@ class ClipCutter:
     def _next_due(self, pts_ns: int) -> int:
         assert self._due_ns is not None
         late = pts_ns - self._due_ns
-        return self._due_ns if late < self._spec.stride_ns else pts_ns
+        return self._due_ns if late < self.spec.stride_ns else pts_ns
 
     def _break_at_gap(self, pts_ns: int) -> None:
-        if self._samples and pts_ns - self._samples[-1].pts_ns > round(2.5 * SECOND_NS / self._spec.rate):
+        if self._samples and self.pace.gap(pts_ns - self._samples[-1].pts_ns):
             self._samples.clear()
-            self._due_ns = None
+            self._due_ns, self._ready = None, False
 
     def _sample(self, frame: Frame) -> Sample:
-        width, height = self._spec.size
+        width, height = self.spec.size
         before = self._samples[-1].gray if self._samples else None
-        if self._spec.region is None:
-            gray = frame.pixels.small_gray(width, height) if self._spec.flow else None
+        if self.spec.region is None:
+            gray = frame.pixels.small_gray(width, height) if self.spec.flow else None
             return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
-        left, top, right, bottom = window_of(self._spec.region, frame.width, frame.height)
+        left, top, right, bottom = window_of(self.spec.region, frame.width, frame.height)
         inside = np.s_[top:bottom, left:right]
-        gray = resize(frame.gray[inside], width, height) if self._spec.flow else None
+        gray = resize(frame.gray[inside], width, height) if self.spec.flow else None
         return Sample(rgb=resize(frame.rgb[inside], width, height), pts_ns=frame.pts_ns, before=before, gray=gray)

@@ -23,6 +23,8 @@ class PluginReport:
     """how often: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
     off: str = ""
     """why it was switched off"""
+    warning: str = ""
+    """what makes its answers doubtful though nothing failed"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from streamproc.events import Event
 from streamproc.exits import OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 from streamproc.models import ModelStore
 from streamproc.plugin import ClipPlugin
+from streamproc.report.troubles import troubles
 from streamproc.sinks.jsonl import JsonlSink
 from streamproc.testing import (
     Fault,
@@ -46,6 +47,7 @@ from tests.engine.plugins import (
     NanBoxes,
     Tell,
 )
+from tests.engine.running import listed, run_engine, with_stream
 
 
 @pytest.fixture(autouse=True)
@@ -262,6 +264,39 @@ def test_clip_plugins_get_clips_by_media_time_in_the_engine() -> None:
     assert run.events[0].data["levels"] == [0.0, 2.0, 4.0, 6.0]
     assert np.diff([event.end_ns for event in run.events]).tolist() == [400_000_000] * (len(run.events) - 1)
     assert issubclass(ClipMean, ClipPlugin)
+
+
+def test_a_clip_due_off_the_streams_rate_is_processed_at_a_frame_that_every_plugin_gets(tmp_path: Path) -> None:
+    frames = make_frames(150, info=make_info(rate=25))
+    plan = make_plan([plugin_plan(ClipMean), plugin_plan(Tell)], frames, state=tmp_path)
+    kept = listed()
+    report = run_engine(Engine(with_stream(plan, rate=3.0), extra=[kept]))
+    events = kept[1].events
+    taken = {event.frame_index for event in events if event.type == "tell.seen"}
+    clips = [event for event in events if event.type == "clip.seen"]
+    assert report.streams[0].ledger.total("processed") == len(taken) == 18
+    assert len(clips) >= 10
+    assert {event.frame_index for event in clips} <= taken
+    assert all(event.end_ns == event.data["pts_ns"][-1] <= event.pts_ns for event in clips)
+
+
+def test_clips_of_a_stream_that_is_too_slow_for_them_are_given_and_reported() -> None:
+    frames = make_frames(30, info=make_info(rate=3))
+    run = run_chain([plugin_plan(ClipMean)], frames)
+    assert len(run.events) == 22
+    (line,) = troubles(run.report)
+    assert line.startswith("plugin clipmean of test: 22 of 22 clips have pictures about 333 ms apart instead of 200 ms")
+
+
+def test_a_stream_too_short_for_a_clip_is_reported() -> None:
+    run = run_chain([plugin_plan(ClipMean)], make_frames(12, info=make_info(rate=25)))
+    (line,) = troubles(run.report)
+    assert "no clip was complete: one takes 4 pictures at 5 per second, 0.8 s without a gap" in line
+
+
+def test_a_rate_that_a_clip_plugin_would_ignore_is_refused() -> None:
+    with pytest.raises(ValueError, match="set `rate` and `stride` in its options"):
+        run_chain([plugin_plan(ClipMean, settings={"rate": 2})], make_frames(2))
 
 
 @pytest.mark.parametrize("wrong", [5, "text", {"a": 1}, [1, 2]], ids=["number", "text", "dict", "list of numbers"])

@@ -12,7 +12,7 @@ from streamproc.config.plan import FlowPlan
 from streamproc.engine.clips import ClipCutter
 from streamproc.engine.sampling import Beat
 from streamproc.plugin import ClipSpec
-from streamproc.testing import make_frame, make_info
+from streamproc.testing import make_frame, make_frames, make_info
 
 NTSC = Fraction(30000, 1001)
 
@@ -82,6 +82,40 @@ def test_clips_are_cut_by_media_time_with_their_stride() -> None:
     ends = np.array([clip[-1] for clip in clips])
     assert np.abs(np.diff(ends) - 500_000_000).max() <= 34_000_000
     assert len(clips) == 8
+
+
+def test_a_source_slower_than_the_clip_still_gives_clips_and_a_warning() -> None:
+    spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
+    for rate, warned in ((2, True), (6, True), (9.5, False), (15, False), (29.97, False)):
+        cutter = ClipCutter(spec, FlowPlan(), None)
+        clips = [cutter.add(frame) for frame in make_frames(60, info=make_info(width=32, height=24, rate=rate))]
+        assert len([clip for clip in clips if clip]) >= 3, rate
+        assert bool(cutter.warning) is warned, rate
+        assert not warned or f"about {1000 / rate:.0f} ms apart instead of 100 ms" in cutter.warning
+
+
+def test_a_stream_without_room_for_a_clip_ends_with_a_warning() -> None:
+    spec = ClipSpec(frames=16, rate=8, stride_ns=500_000_000, size=(16, 16))
+    cutter = ClipCutter(spec, FlowPlan(), None)
+    assert [cutter.add(frame) for frame in make_frames(45, info=make_info(rate=25))] == [None] * 45
+    assert "no clip was complete: one takes 16 pictures at 8 per second, 2.0 s without a gap" in cutter.warning
+
+
+def test_a_clip_ends_at_a_frame_that_the_streams_rate_takes() -> None:
+    spec = ClipSpec(frames=4, rate=8, stride_ns=500_000_000, size=(16, 16))
+    cutter, rate = ClipCutter(spec, FlowPlan(), 40_000_000), Beat.of(5, 40_000_000)
+    assert rate is not None
+    ends = []
+    for frame in make_frames(150, info=make_info(width=32, height=24, rate=25)):
+        on_rate = rate.takes(frame.pts_ns)
+        clip = cutter.add(frame, on_rate)
+        if clip is not None:
+            assert on_rate
+            pictures = clip.build(frame).pts_ns
+            assert 0 <= frame.pts_ns - pictures[-1] < 125_000_000
+            ends.append(frame.pts_ns)
+    assert len(ends) == 11
+    assert np.abs(np.diff(ends) - 500_000_000).max() <= 200_000_000
 
 
 def test_a_clip_never_spans_a_gap() -> None:
