@@ -97,6 +97,8 @@ class Source(Configurable[OptionsT], ABC):
     api: ClassVar[int] = 1
     resumable: ClassVar[bool] = False
     """whether its shots carry positions and `commit` keeps them"""
+    several: ClassVar[bool] = False
+    """whether it carries several streams, which it names while it runs"""
 
     @abstractmethod
     def open(self, context: SourceContext) -> InputInfo:

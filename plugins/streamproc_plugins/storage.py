@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -44,8 +45,15 @@ def folder_of(path: str, stream: str) -> Path:
 
 
 def file_name(stream: str) -> str:
-    """A stream's name as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "_", stream).lstrip(".") or "stream"
+    """A stream's name as part of a file's name: another one for every stream.
+
+    A name that can't stand in a path as it is (`cam/1`), or is too long, gets a hash of it at its end.
+    """
+    plain = re.sub(r"[^\w.-]+", "_", stream).lstrip(".").encode()[:150].decode(errors="ignore")
+    if plain == stream:
+        return plain
+    digest = hashlib.sha256(stream.encode(errors="surrogatepass")).hexdigest()
+    return f"{plain or 'stream'}-{digest[:8]}"
 
 
 __all__ = ["checked_folder", "file_name", "folder_of", "write_private"]

@@ -72,7 +72,7 @@ class ChainEntry(Section):
 class FlowSection(Section):
     """Optical flow, computed once a frame where some plugin wants it."""
 
-    method: FlowMethod = Field("dis", description="dis, farneback, lk; vectors is refused, see the documentation")
+    method: FlowMethod = Field("dis", description="dis (dense inverse search), farneback, or lk (sparse Lucas-Kanade)")
     preset: Literal["ultrafast", "fast", "medium"] = Field("fast", description="for dis: speed against accuracy")
     width: int = Field(320, ge=16, le=4096, description="width of the flow's grid in pixels")
 

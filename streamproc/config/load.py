@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +182,6 @@ class _Resolver:
         chain = self._chain(chain_keys, merged["chain"])
         self._check_sinks((*keys, "sinks"), merged["sinks"])
         flow = merged["flow"]
-        if flow.method == "vectors":
-            self._problem((*keys, "flow", "method"), "vectors is refused: they may point several frames back; use dis")
         if options is None or chain is None:
             return None
         return StreamPlan(
@@ -250,21 +248,22 @@ class _Resolver:
 
     def _check_shared_paths(self, sinks: Sequence[SinkPlan | None], streams: Sequence[StreamPlan | None]) -> None:
         """Two that write one file would destroy each other's work."""
-        written: list[tuple[Keys, str, Any]] = [
-            (("sinks", sink.name), f"sink {sink.name}", getattr(sink.options, "path", None)) for sink in sinks if sink
-        ]
-        for stream in filter(None, streams):
-            for entry in stream.chain:
-                owner = f"{entry.name} of stream {stream.name}"
-                paths = [getattr(entry.options, option, None) for option in entry.cls.writes]
-                written += [(("streams", stream.name, "chain"), owner, path) for path in paths]
         owners: dict[Path, str] = {}
-        for keys, owner, path in written:
-            if not isinstance(path, str | Path) or "{stream}" in str(path):
-                continue
-            other = owners.setdefault(Path(path).resolve(), owner)
+        for keys, owner, path in (*_sink_paths(sinks), *self._plugin_paths(streams)):
+            other = owners.setdefault(path.resolve(), owner)
             if other != owner:
                 self._problem(keys, f"{owner} writes {path}, and so does {other}; give each a path of its own")
+
+    def _plugin_paths(self, streams: Sequence[StreamPlan | None]) -> Iterator[tuple[Keys, str, Path]]:
+        for stream in filter(None, streams):
+            keys: Keys = ("streams", stream.name, "chain")
+            for entry in stream.chain:
+                owner = f"{entry.name} of stream {stream.name}"
+                for path in _paths(getattr(entry.options, option, None) for option in entry.cls.writes):
+                    if stream.source.several and "{stream}" not in path:
+                        message = f"the source carries several streams, and {entry.name} would write {path} for each"
+                        self._problem(keys, f"{message}; put {{stream}} into the path")
+                    yield keys, owner, Path(path.replace("{stream}", stream.name))
 
     def _check_unused_plugins(self) -> None:
         """Plugins that no chain uses are checked all the same."""
@@ -280,6 +279,17 @@ class _Resolver:
                 known = ", ".join(self._document.sinks) or "none"
                 close = nearest(name, self._document.sinks)
                 self._problem((*keys, index), f"no sink {name!r}{close} (under sinks: {known})")
+
+
+def _sink_paths(sinks: Sequence[SinkPlan | None]) -> Iterator[tuple[Keys, str, Path]]:
+    for sink in filter(None, sinks):
+        for path in _paths([getattr(sink.options, "path", None)]):
+            yield ("sinks", sink.name), f"sink {sink.name}", Path(path)
+
+
+def _paths(values: Iterable[Any]) -> Iterator[str]:
+    """Those option values that name a file."""
+    return (str(value) for value in values if isinstance(value, str | Path))
 
 
 __all__ = ["guess_source", "load", "load_text"]

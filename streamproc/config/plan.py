@@ -14,7 +14,7 @@ from streamproc.sink import AnySink
 from streamproc.source import AnySource
 
 OnError = Literal["skip", "disable", "stop"]
-FlowMethod = Literal["dis", "farneback", "lk", "vectors"]
+FlowMethod = Literal["dis", "farneback", "lk"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

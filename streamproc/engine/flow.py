@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.config.plan import FlowPlan
-from streamproc.errors import SourceError
 from streamproc.frames import Flow, Frame, Image
 
 _LK_CORNERS = 400
@@ -43,15 +42,6 @@ def picture_flow(plan: FlowPlan, before: Image, now: Image) -> tuple[NDArray[np.
     if plan.method == "farneback":
         return _farneback(before, now), None
     return lucas_kanade(before, now)
-
-
-def check_flow(plan: FlowPlan) -> None:
-    """Refuse a method that can't be trusted."""
-    if plan.method == "vectors":
-        raise SourceError(
-            "flow method 'vectors' is refused: the decoder's motion vectors may point more than one frame back, which "
-            "its interface doesn't tell; use dis, farneback or lk"
-        )
 
 
 def _dis(preset: str) -> Any:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
-from streamproc.engine.flow import check_flow
 from streamproc.engine.guard import describe
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
@@ -79,7 +78,6 @@ class SourceRun:
 
     def _read(self) -> None:
         try:
-            check_flow(self.plan.flow)
             self._read_until_end()
         except Abandoned:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import logging
 import os
 from contextlib import suppress
 from fractions import Fraction
@@ -23,8 +24,16 @@ if TYPE_CHECKING:
     from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
+log = logging.getLogger(__name__)
+
 _TICKS = 90_000
 """ticks a second of the file's clock: exact for 24, 25, 30 and 29.97 pictures a second, else within 6 microseconds"""
+
+_LONGEST_STEP = 1 << 30
+"""most ticks between two pictures, 3.3 hours: a step is a 32-bit number in an MP4 file"""
+
+_LONGEST_GAP = 7 * 24 * 3600 * _TICKS
+"""a gap that is longer is shortened: a time stamp that is out by years would give a file of millions of pictures"""
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
 
@@ -51,13 +60,16 @@ class VideoWriter:
         self._converter: VideoReformatter | None = None
         self._size = (0, 0)
         self._last_tick = -1
+        self._shift = 0
+        self._before: Image | None = None
         self._closed = False
 
     def write(self, rgb: Image, pts_ns: int) -> None:
         """Append a picture: uint8 (height, width, 3), the same size each time, at `pts_ns` >= 0 of media time.
 
         Odd sizes get one more row or column, the last one repeated. Times must increase; two within one tick of the
-        file's clock (11 microseconds) are put a tick apart.
+        file's clock (11 microseconds) are put a tick apart. Over a gap of hours the picture before it is repeated, as a
+        step in an MP4 file can't be that long; a gap of more than a week becomes one of a second, with a warning.
         """
         check_array("rgb", rgb, np.uint8, (None, None, 3))
         if self._closed:
@@ -69,11 +81,23 @@ class VideoWriter:
                 f"picture is {rgb.shape[1]}x{rgb.shape[0]}, expected {self._size[0]}x{self._size[1]} as the first one; "
                 "resize it, or write another file"
             )
-        tick = max(round(pts_ns * _TICKS / SECOND_NS), self._last_tick + 1)
-        if tick - self._last_tick > 1 << 31:
-            raise ValueError(f"picture at {pts_ns} ns comes more than 6 hours after the one before; start another file")
-        self._last_tick = tick
+        tick = max(round(pts_ns * _TICKS / SECOND_NS) - self._shift, self._last_tick + 1)
+        if self._before is not None:
+            tick = self._bridge(self._before, tick)
+        self._last_tick, self._before = tick, rgb
         self._encode(rgb, tick)
+
+    def _bridge(self, before: Image, tick: int) -> int:
+        """Fill a long gap up to `tick`; the tick of the picture behind it."""
+        if tick - self._last_tick > _LONGEST_GAP:
+            hours = (tick - self._last_tick) / _TICKS / 3600
+            log.warning("%s: a gap of %.0f hours between two pictures is shortened to a second", self.path, hours)
+            self._shift += tick - self._last_tick - _TICKS
+            return self._last_tick + _TICKS
+        while tick - self._last_tick > _LONGEST_STEP:
+            self._last_tick += _LONGEST_STEP
+            self._encode(before, self._last_tick)
+        return tick
 
     def close(self) -> None:
         """Finish the file and give it its name; may be called twice."""
@@ -153,6 +177,7 @@ class VideoWriter:
     def _let_go(self) -> None:
         """Close the container whatever state it is in, and remove what is left of the hidden file."""
         container, self._container, self._stream = self._container, None, None
+        self._before = None
         if container is not None:
             with suppress(load().FFmpegError, OSError):
                 container.close()

@@ -64,6 +64,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
     """
 
     resumable: ClassVar[bool] = True
+    several: ClassVar[bool] = True
     _poller: Poller | None = None
     _delivered: dict[str, int]
 

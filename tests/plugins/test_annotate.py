@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from streamproc import Caption, Classification, Event, Faces, Frame, FramePlugin, Options, Poses, Result, Segmentation
 from streamproc.frames import Image
+from streamproc.models import ModelStore
+from streamproc.plugin import PluginContext, Results
 from streamproc.testing import make_detections, make_frame, make_info, make_tracks, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.annotate import Annotate, AnnotateOptions
 from streamproc_plugins.annotate.layers import draw_lines, draw_poses
@@ -53,6 +56,20 @@ def test_the_video_has_the_sources_own_timing_and_is_called_after_the_stream(tmp
     times, pictures = read(path)
     assert times == pytest.approx(TIMES, abs=1e-4)
     assert pictures[0].shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize(
+    "names", [("cam/1", "cam_1", "cam 1"), (".", "..", "_"), ("x" * 400, "x" * 401), ("\udce4", "\udce5")]
+)
+def test_streams_of_any_name_write_a_file_each(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        plugin = Annotate(AnnotateOptions(path=str(tmp_path / "{stream}.mp4")))
+        info = make_info(name, width=64, height=48)
+        context = PluginContext(name="drawn", stream=info, models=ModelStore(), log=logging.getLogger(__name__))
+        plugin.open(context)
+        list(plugin.process(make_frame(info=info), Results()))
+        plugin.close()
+    assert len(list(tmp_path.glob("*.mp4"))) == len(names)
 
 
 def test_a_track_is_drawn_in_its_colour_at_its_place(tmp_path: Path) -> None:

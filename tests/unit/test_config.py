@@ -137,7 +137,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         ("version: 1\n", "'streams' is missing"),
         ("version: 1\nstreams: {}\n", "at least 1"),
         ("version: 1\nstreams: {a: {}}\n", "'source' is missing"),
-        ("version: 1\nstreams: {a: {source: x, flow: {method: vectors}}}\n", "vectors is refused"),
+        ("version: 1\nstreams: {a: {source: x, flow: {method: vectors}}}\n", "'dis', 'farneback' or 'lk'"),
         ("version: 1\nstreams: {a: {source: x, buffer: 5}}\n", "with its unit"),
     ],
 )
@@ -299,6 +299,20 @@ def test_two_that_would_write_one_file_are_refused() -> None:
     assert any("video of stream b writes out.mp4, and so does video of stream a" in line for line in told), told
     assert any("sink y writes" in line and "so does sink x" in line for line in told), told
     assert len(load_text(text.replace("out.mp4", "'{stream}.mp4'").replace("./o/", "./p/")).streams) == 2
+
+
+def test_one_chain_writes_no_file_twice_and_several_streams_of_one_source_share_none() -> None:
+    kafka = "{type: kafka, options: {servers: 'h:1', topic: t}}"
+    text = f"""
+version: 1
+streams: {{a: {{source: {kafka}, chain: [drawn, again]}}}}
+plugins:
+  drawn: {{type: annotate, options: {{path: "o/{{stream}}.mp4"}}}}
+  again: {{type: annotate, options: {{path: "o/{{stream}}.mp4"}}}}
+"""
+    assert any("again of stream a writes o/a.mp4, and so does drawn" in line for line in mistakes(text)), mistakes(text)
+    (line,) = mistakes(text.replace("[drawn, again]", "[drawn]").replace("o/{stream}.mp4", "o/a.mp4", 1))
+    assert "the source carries several streams, and drawn would write o/a.mp4 for each; put {stream} into" in line
 
 
 def test_a_stream_name_that_is_wrong_hides_no_other_mistake() -> None:

@@ -38,6 +38,21 @@ def test_a_file_may_begin_late(tmp_path: Path) -> None:
     assert read_file(tmp_path / "a.mp4").pts_ns == [50 * SECOND_NS, 51 * SECOND_NS, 52 * SECOND_NS]
 
 
+def test_a_gap_of_many_hours_is_bridged_and_one_of_years_is_shortened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hour = 3600 * SECOND_NS
+    times = [30 * hour, 30 * hour + SECOND_NS, 51 * hour, 51 * hour + SECOND_NS, 10**6 * hour, 10**6 * hour + SECOND_NS]
+    with VideoWriter(tmp_path / "a.mp4") as writer:
+        for number, pts_ns in enumerate(times):
+            writer.write(numbered(number), pts_ns)
+    found = read_file(tmp_path / "a.mp4")
+    at = dict(reversed(list(zip(found.numbers, found.pts_ns, strict=True))))
+    shortened = 51 * hour + 2 * SECOND_NS
+    assert [at[n] for n in range(6)] == pytest.approx([*times[:4], shortened, shortened + SECOND_NS], abs=6_000)
+    assert "a gap of 999949 hours between two pictures is shortened to a second" in caplog.text
+
+
 def test_odd_sizes_are_padded_and_colours_kept(tmp_path: Path) -> None:
     colour = (200, 30, 60)
     with VideoWriter(tmp_path / "a.mp4", crf=1) as writer:
