@@ -26,6 +26,8 @@ class Query:
     type: str = ""
     """`zone.entered`, or `zone` for all that start with `zone.`"""
     label: str = ""
+    zone: str = ""
+    """a zone or a line"""
     from_s: float | None = None
     """media seconds at which the event begins, at the earliest"""
     to_s: float | None = None
@@ -35,6 +37,7 @@ class Query:
     until: str = ""
     """before this UTC"""
     limit: int = 100
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +51,19 @@ class Found:
 
 
 def search(path: Path, query: Query) -> list[Found]:
-    """The events of database `path` that fit, by capture time, then stream and media time, at most `query.limit`.
+    """The events of database `path` that fit, the newest first, at most `query.limit`.
+
+    The order is that of capture time, then of arrival; events without a capture time, as of recordings, come last.
 
     Raises `SinkError` if there is no such database.
     """
     if not path.is_file():
         raise SinkError(f"{path}: no such file; name the database that a sqlite sink wrote")
     where, values = _conditions(query)
+    way = "ASC" if query.oldest_first else "DESC"
     statement = (
         f"SELECT number, body FROM events {where}"  # noqa: S608 - made of constants, values are bound
-        " ORDER BY captured IS NULL, captured, stream, start_s, number LIMIT ?"
+        f" ORDER BY captured IS NULL, captured {way}, number {way} LIMIT ?"
     )
     with translated(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
         check_format(db, path)
@@ -78,6 +84,10 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
         ("stream = ?", [query.stream] if query.stream else []),
         ("(type = ? OR substr(type, 1, length(?) + 1) = ? || '.')", [kind, kind, kind] if kind else []),
         ("label = ?", [query.label] if query.label else []),
+        (
+            "? IN (json_extract(body, '$.data.zone'), json_extract(body, '$.data.line'))",
+            [query.zone] if query.zone else [],
+        ),
         ("start_s >= ?", [] if query.from_s is None else [query.from_s]),
         ("start_s <= ?", [] if query.to_s is None else [query.to_s]),
         ("captured >= ?", [query.since] if query.since else []),

@@ -166,16 +166,19 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter an option
     stream: Annotated[str, typer.Option("--stream", help="of this stream")] = "",
     kind: Annotated[str, typer.Option("--type", help="type such as zone.entered, or its beginning")] = "",
     label: Annotated[str, typer.Option("--label", help="with this label")] = "",
+    zone: Annotated[str, typer.Option("--zone", help="of this zone or line")] = "",
     from_s: Annotated[float | None, typer.Option("--from", help="media seconds, at the earliest")] = None,
     to_s: Annotated[float | None, typer.Option("--to", help="media seconds, at the latest")] = None,
-    since: Annotated[str, typer.Option("--since", help="UTC, at the earliest")] = "",
-    until: Annotated[str, typer.Option("--until", help="UTC, before")] = "",
+    since: Annotated[str, typer.Option("--since", help="local time (or with an offset), at the earliest")] = "",
+    until: Annotated[str, typer.Option("--until", help="local time (or with an offset), before")] = "",
+    last: Annotated[str, typer.Option("--last", help="of the last 2h, 30min, 7d ...")] = "",
+    oldest: Annotated[bool, typer.Option("--oldest", help="the oldest first")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="at most so many")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="whole events, one JSON object a line")] = False,
     pictures: Annotated[Path | None, typer.Option("--pictures", help="write the thumbnails into this folder")] = None,
 ) -> None:
-    """Search the events that a sqlite sink wrote."""
-    from streamproc.cli.listing import show_events
+    """Search the events that a sqlite sink wrote; the newest come first, in local time."""
+    from streamproc.cli.searching import show_events
     from streamproc.eventstore import Query
 
     query = Query(
@@ -183,13 +186,15 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter an option
         stream=stream,
         type=kind,
         label=label,
+        zone=zone,
         from_s=from_s,
         to_s=to_s,
         since=since,
         until=until,
         limit=limit,
+        oldest_first=oldest,
     )
-    show_events(database, query, as_json=as_json, pictures=pictures)
+    show_events(database, query, last=last, as_json=as_json, pictures=pictures)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.exits import EXIT_CODES
 from streamproc.frames import SECOND_NS
+from streamproc.report.summary import summary
 from streamproc.report.troubles import gaps, troubles
 
 _COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
@@ -27,7 +28,6 @@ _MOST_ROWS = 8
 _LEFT = 190
 _WIDTH = 1000
 _MOST_PICTURES = 60
-_KNOWN = ("zone", "line", "direction", "count", "text")
 
 
 def prepare_report(path: Path) -> None:
@@ -160,7 +160,7 @@ def _mark(event: Event, span: float, y: float, height: float, colour: str) -> st
     start, end = _times(event, span)
     x = _LEFT + _WIDTH * start / span
     width = max(4.0, _WIDTH * (end - start) / span)
-    tip = f"{event.type} {clock(start)} - {clock(end)} {_what(event)}"
+    tip = f"{event.type} {clock(start)} - {clock(end)} {summary(event.data)}"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
         f"<title>{escape(tip)}</title></rect>"
@@ -185,9 +185,8 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
         if picture is None or event.phase in ("update", "end"):
             continue
         data = base64.b64encode(picture.data).decode()
-        caption = (
-            f"<b>{escape(event.type)}</b> {event.phase} {clock(event.pts_ns / SECOND_NS)}<br>{escape(_what(event))}"
-        )
+        when = f"{event.phase} {clock(event.pts_ns / SECOND_NS)}"
+        caption = f"<b>{escape(event.type)}</b> {when}<br>{escape(summary(event.data))}"
         cards.append(
             f'<figure><div class=shot><img loading="lazy" alt="{escape(event.type)}" '
             f'src="data:{picture.media_type};base64,{data}">{_box(event, sizes.get(event.stream, (0, 0)))}</div>'
@@ -211,25 +210,21 @@ def _box(event: Event, size: tuple[int, int]) -> str:
     )
 
 
-def _what(event: Event) -> str:
-    """What the event says of itself: who, the field's common words, then whatever else its plugin added."""
-    who = " ".join(f"{mark}{event.data[key]}" for key, mark in (("label", ""), ("track_id", "#")) if key in event.data)
-    known = [f"{key} {event.data[key]}" for key in _KNOWN if key in event.data]
-    own = [
-        f"{key} {round(value, 3):g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in event.data.items()
-        if key not in _KNOWN and key not in ("box", "label", "track_id") and isinstance(value, str | int | float)
-    ]
-    return ", ".join([*filter(None, [who]), *known, *own])
-
-
 def _event_table(events: Sequence[Event], total: int) -> str:
     rows = []
     heads = ("stream", "type", "phase", "from s#", "to s#", "score#", "what")
     for event in events:
         end = "" if event.end_ns is None else f"{event.end_ns / SECOND_NS:.3f}"
         score = "" if event.score is None else f"{event.score:.2f}"
-        cells = (event.stream, event.type, event.phase, f"{event.start_ns / SECOND_NS:.3f}", end, score, _what(event))
+        cells = (
+            event.stream,
+            event.type,
+            event.phase,
+            f"{event.start_ns / SECOND_NS:.3f}",
+            end,
+            score,
+            summary(event.data),
+        )
         rows.append(cells)
     note = f"<p>{total - len(events):,} more are not shown.</p>" if total > len(events) else ""
     if not rows:

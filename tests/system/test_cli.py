@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,12 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamproc import Event
 from streamproc.exits import BAD_CONFIG, INTERRUPTED, OK, PLUGIN_FAILED, STREAM_FAILED
+from streamproc.frames import SECOND_NS
+from streamproc.sink import SinkContext
+from streamproc.sinks.sqlite import SqliteOptions, SqliteSink
+from streamproc.testing import make_frame
 from tests.events import check_record
 from tests.videos import Recipe, cut_off, encode, numbered
 
@@ -422,7 +429,7 @@ def test_events_are_searched_in_a_database_and_their_pictures_written(folder: Pa
     call(folder, "run", "job.yaml", "--quiet", "--set", "streams.yard.sinks=[store, log]")
     as_json = call(folder, "events", "events.db", "--type", "image", "--from", "2", "--json", "--pictures", "shots")
     found = [json.loads(line) for line in as_json.stdout.splitlines()]
-    assert found == [record for record in records(folder / "events.jsonl") if record["data"]["start_s"] >= 2]
+    assert found[::-1] == [record for record in records(folder / "events.jsonl") if record["data"]["start_s"] >= 2]
     assert len(found) == 5
     assert {path.name.split("-")[0] for path in (folder / "shots").iterdir()} == {record["id"] for record in found}
     refused = call(folder, "events", "events.db", "--pictures", "job.yaml")
@@ -431,6 +438,31 @@ def test_events_are_searched_in_a_database_and_their_pictures_written(folder: Pa
     table = call(folder, "events", "events.db", "--limit", "3")
     assert table.stdout.count("image.dark") == 3
     assert call(folder, "events", "events.db", "--stream", "other").stdout.count("image.dark") == 0
+    recent = call(folder, "events", "events.db", "--last", "2h")
+    assert recent.stdout.count("image.dark") == 0
+    assert "events of recordings have no time of day" in recent.stderr
+    for wrong, words in (("2", "a duration with its unit"), ("9999999999d", "--last")):
+        refused = call(folder, "events", "events.db", "--last", wrong)
+        assert (refused.returncode, words in refused.stderr, "Traceback" in refused.stderr) == (BAD_CONFIG, True, False)
+
+
+def test_events_are_listed_newest_first_in_local_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    sink = SqliteSink(SqliteOptions(path=folder / "events.db"))
+    sink.open(SinkContext(name="store", log=logging.getLogger(__name__)))
+    noon = 1_777_000_000 * SECOND_NS  # 2026-04-24 03:06:40 UTC, 08:36:40 in Kolkata
+    for n, text in enumerate(("A dog sits.", "A person runs.")):
+        frame = replace(make_frame(index=n, pts_s=float(n)), captured_ns=noon + n * SECOND_NS)
+        sink.write([Event.instant(frame, "caption", text=text).stamped(frame.stream, "captions", 0)])
+    sink.close()
+    lines = [line for line in call(folder, "events", "events.db").stdout.splitlines() if " 2026-" in line]
+    assert [line.split()[:2] for line in lines] == [["2026-04-24", "08:36:41.0"], ["2026-04-24", "08:36:40.0"]]
+    assert lines[0].strip().endswith("A person runs.")
+    since = call(folder, "events", "events.db", "--since", "2026-04-24T08:36:41", "--json")
+    assert [json.loads(line)["data"]["text"] for line in since.stdout.splitlines()] == ["A person runs."]
+    oldest = call(folder, "events", "events.db", "--oldest", "--limit", "1")
+    assert "A dog sits." in oldest.stdout
+    assert "(the limit" in oldest.stderr
 
 
 def test_probe_says_what_a_video_holds(folder: Path) -> None:

@@ -258,8 +258,8 @@ def database(tmp_path: Path) -> Path:
     events = [
         made(1),
         replace(made(2, label="car"), attachments=(thumbnail,)),
-        made(3, type="line.crossed", direction="left"),
-        made(4, GATE, note="a man with a red suitcase"),
+        made(3, type="line.crossed", line="gate", direction="left"),
+        made(4, GATE, zone="north yard", note="a man with a red suitcase"),
         replace(made(5, GATE, type="zone.left"), captured_ns=None),
         made(6, GATE, type="zones.merged"),
     ]
@@ -270,15 +270,18 @@ def database(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("query", "seconds"),
     [
-        (Query(), [1, 2, 3, 4, 6, 5]),  # by capture time, those without it last
-        (Query(limit=2), [1, 2]),
-        (Query(stream="gate"), [4, 6, 5]),
-        (Query(type="zone.entered"), [1, 2, 4]),
-        (Query(type="zone"), [1, 2, 4, 5]),
-        (Query(type="zone.*"), [1, 2, 4, 5]),
+        (Query(), [6, 4, 3, 2, 1, 5]),  # the newest first, those without a capture time last
+        (Query(oldest_first=True), [1, 2, 3, 4, 6, 5]),
+        (Query(limit=2), [6, 4]),
+        (Query(stream="gate"), [6, 4, 5]),
+        (Query(type="zone.entered"), [4, 2, 1]),
+        (Query(type="zone"), [4, 2, 1, 5]),
+        (Query(type="zone.*"), [4, 2, 1, 5]),
         (Query(label="car"), [2]),
-        (Query(from_s=2, to_s=4), [2, 3, 4]),
-        (Query(since="2026-04-24T03:06:42", until="2026-04-24T03:06:44"), [2, 3]),
+        (Query(from_s=2, to_s=4), [4, 3, 2]),
+        (Query(zone="north yard"), [4]),
+        (Query(zone="gate"), [3]),
+        (Query(since="2026-04-24T03:06:42", until="2026-04-24T03:06:44"), [3, 2]),
         (Query(text="suitcase red"), [4]),
         (Query(text="suitc"), [4]),
         (Query(text="left", stream="dock"), [3]),
@@ -302,7 +305,7 @@ def test_a_repeated_event_is_kept_once(tmp_path: Path) -> None:
     sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
     write(sink, [made(1), made(2)])
     write(sink, [made(2), made(2), made(3)])
-    assert [found.record["id"] for found in search(tmp_path / "db", Query())] == [made(n).id for n in (1, 2, 3)]
+    assert [found.record["id"] for found in search(tmp_path / "db", Query())] == [made(n).id for n in (3, 2, 1)]
     assert len(search(tmp_path / "db", Query(text="person"))) == 3
 
 
