@@ -110,8 +110,7 @@ class StreamInfo:
 class PixelCache:
     """Each form of a picture, computed on first demand and kept; safe to share between threads.
 
-    Resized forms are made from the full RGB picture with `cv2.INTER_AREA` when they shrink and
-    `cv2.INTER_LINEAR` when they grow, so that everybody sees the same pixels.
+    Resized forms are made from the full RGB picture by `resize`, so that everybody sees the same pixels.
     """
 
     __slots__ = ("_forms", "_lock", "_picture")
@@ -199,12 +198,18 @@ class PixelCache:
         self._forms[form] = image
 
 
+AREA_FROM = 2.0
+"""from this factor on a picture shrinks by area; a bilinear filter skips pixels there"""
+
+
 def resize(image: Image, width: int, height: int) -> Image:
-    """`image` uint8 (h, w) or (h, w, c) at another size: area filter to shrink, bilinear to grow."""
+    """`image` uint8 (h, w) or (h, w, c) at another size: bilinear, and by area where a side shrinks to half or less."""
     import cv2
 
-    shrinks = width <= image.shape[1] and height <= image.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    if image.shape[:2] == (height, width):
+        return image
+    shrink = max(image.shape[1] / width, image.shape[0] / height)
+    method = cv2.INTER_AREA if shrink >= AREA_FROM else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
 
 

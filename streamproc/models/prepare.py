@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc.frames import Frame
+from streamproc.frames import AREA_FROM, Frame, resize
 from streamproc.models.entries import InputSpec
 
 Image = NDArray[np.uint8]
 
-_AREA_FROM = 2.0
 _CROP = 0.875
 
 
@@ -55,17 +54,6 @@ def fit_size(width: int, height: int, pixels: int, multiple: int) -> tuple[int, 
         shown = min(w / width, h / height)
         best = max(best, (shown, -w * h, h, w))
     return best[2], best[3]
-
-
-def resize(image: Image, width: int, height: int) -> Image:
-    """Another size: bilinear, and by area where a side shrinks to less than half (bilinear would skip pixels)."""
-    import cv2
-
-    if image.shape[:2] == (height, width):
-        return image
-    shrink = max(image.shape[1] / width, image.shape[0] / height)
-    method = cv2.INTER_AREA if shrink >= _AREA_FROM else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
 
 
 def letterbox(rgb: Image, hw: tuple[int, int], pad: int = 114) -> tuple[Image, Fit]:
@@ -135,7 +123,7 @@ def prepare_frame(frame: Frame, spec: InputSpec, hw: tuple[int, int] | None = No
     """As `prepare`, from a whole frame: one that gets half as large or less is shrunk as `Frame.reduced` does it."""
     hw = hw or spec.hw
     w, h, fit = _inside(*frame.size, hw)
-    if spec.resize != "letterbox" or spec.layout != "NCHW" or min(frame.width / w, frame.height / h) < _AREA_FROM:
+    if spec.resize != "letterbox" or spec.layout != "NCHW" or min(frame.width / w, frame.height / h) < AREA_FROM:
         return prepare(frame.rgb, spec, hw)
     return _planes(frame.reduced(w, h), spec, hw), fit
 

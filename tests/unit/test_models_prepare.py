@@ -126,3 +126,11 @@ def test_a_frame_lies_in_the_input_as_its_picture_does(
     from_array, fit_too = prepare(rgb, wanted)
     assert fit == fit_too
     assert np.array_equal(from_frame, from_array)
+
+
+def test_a_net_sees_the_pixels_that_frames_and_clips_are_resized_to() -> None:
+    rgb = np.random.default_rng(4).integers(0, 256, (90, 150, 3), dtype=np.uint8)
+    frame = make_frame(rgb=rgb)
+    for height, width in ((60, 100), (45, 75), (30, 50), (120, 200)):
+        prepared, _ = prepare(rgb, spec(height=height, width=width, layout="NHWC", colour="rgb", resize="stretch"))
+        assert np.array_equal(prepared[0], frame.resized(width, height))
