@@ -42,6 +42,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no s
 MetricsPort = Annotated[int | None, typer.Option("--metrics-port", min=0, max=65535, help="serve Prometheus metrics")]
 MetricsHost = Annotated[str, typer.Option("--metrics-host", help="address to serve metrics on")]
 Report = Annotated[Path | None, typer.Option("--report", help="write an HTML report of the run here")]
+ReportConfig = Annotated[bool, typer.Option("--report-config", help="with the configuration in the report")]
 
 
 def _version(wanted: bool) -> None:
@@ -69,6 +70,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     report: Report = None,
+    report_config: ReportConfig = False,
     log_format: Format = LogFormat.text,
     log_level: Level = LogLevel.warning,
     quiet: Quiet = False,
@@ -83,7 +85,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     address = None if metrics_port is None else (metrics_host, metrics_port)
     # log lines that a program reads aren't mixed with tables for people
     hushed = quiet or log_format is LogFormat.json
-    leave(run_plan(plan, RunSettings(report=report, metrics=address, quiet=hushed)))
+    leave(run_plan(plan, RunSettings(report=report, report_config=report_config, metrics=address, quiet=hushed)))
 
 
 @app.command()

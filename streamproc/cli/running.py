@@ -34,6 +34,8 @@ class RunSettings:
     """What the command line adds to a plan."""
 
     report: Path | None = None
+    report_config: bool = False
+    """whether the report shows the configuration"""
     metrics: tuple[str, int] | None = None
     """address and port of the Prometheus page"""
     quiet: bool = False
@@ -57,7 +59,7 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
         finally:
             stop_page()
     if settings.report:
-        write_report(settings.report, report, log.events, plan.source)
+        write_report(settings.report, report, log.events, plan.source if settings.report_config else None)
     if not settings.quiet:
         summarize(report)
     told = logger.warning if report.exit_code else logger.info

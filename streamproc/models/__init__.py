@@ -20,7 +20,6 @@ from streamproc.models.prepare import (
     letterbox,
     prepare,
     prepare_frame,
-    resize,
     stretch,
     to_input,
 )
@@ -55,7 +54,6 @@ __all__ = [
     "prepare",
     "prepare_frame",
     "pull",
-    "resize",
     "stretch",
     "to_input",
     "verify",

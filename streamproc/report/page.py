@@ -17,16 +17,12 @@ from typing import Any
 from streamproc.engine import BUCKETS, RunReport
 from streamproc.errors import StreamprocError
 from streamproc.events import Event
-from streamproc.exits import EXIT_CODES
+from streamproc.exits import EXIT_CODES, INTERRUPTED, OK
 from streamproc.frames import SECOND_NS
 from streamproc.report.summary import summary
+from streamproc.report.timeline import clock, timeline
 from streamproc.report.troubles import gaps, troubles
 
-_COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
-_BAR = 9
-_MOST_ROWS = 8
-_LEFT = 190
-_WIDTH = 1000
 _MOST_PICTURES = 60
 
 
@@ -42,25 +38,27 @@ def prepare_report(path: Path) -> None:
         ) from error
 
 
-def write_report(path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> None:
-    """Write the page of a run."""
+def write_report(
+    path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None
+) -> None:
+    """Write the page of a run; with its configuration, secrets taken out, where that is given."""
     path.write_text(render_report(report, events, config), encoding="utf-8")
 
 
-def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> str:
+def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None) -> str:
     """The page as HTML text."""
     here = files(__name__.rpartition(".")[0])
     style = (here / "report.css").read_text(encoding="utf-8")
     script = (here / "report.js").read_text(encoding="utf-8")
     sections = [
         _head(report),
-        _section("Timeline", _timeline(report, events)),
+        _section("Timeline", _first_only(report, events) + timeline(report, events)),
         _section("Pictures", _pictures(report, events)),
         _section("Events", _event_table(events, sum(report.events.values()))),
         _section("Ledger", _ledger(report)),
         _section("Plugins", _plugins(report)),
         _section("Sinks", _sinks(report)),
-        _section("Configuration", f"<pre>{escape(_yaml(config))}</pre>"),
+        _section("Configuration", f"<pre>{escape(_yaml(config))}</pre>" if config else ""),
     ]
     title = ", ".join(stream.name for stream in report.streams)
     return (
@@ -77,7 +75,8 @@ def _section(title: str, body: str) -> str:
 
 def _head(report: RunReport) -> str:
     code = report.exit_code
-    state = "ok" if code == 0 else "bad"
+    # a live run is ended by Ctrl-C or a service manager: that is no fault
+    state = "ok" if code == OK else "note" if code == INTERRUPTED else "bad"
     ledger = report.ledger
     media = sum(stream.media_s for stream in report.streams)
     facts = [
@@ -99,102 +98,31 @@ def _head(report: RunReport) -> str:
     )
 
 
-def _lanes(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
-    """Events by (stream, type); an episode is told by its last record."""
-    last: dict[tuple[str, str, str, str, str], Event] = {}
-    for event in events:
-        unique = event.id if event.phase == "instant" else ""
-        last[event.stream, event.type, event.plugin, event.episode, unique] = event
-    lanes: dict[tuple[str, str], list[Event]] = {}
-    for event in last.values():
-        lanes.setdefault((event.stream, event.type), []).append(event)
-    return dict(sorted(lanes.items()))
-
-
-def _timeline(report: RunReport, events: Sequence[Event]) -> str:
-    lanes = _lanes(events)
-    span = max([stream.media_s for stream in report.streams] + [e.pts_ns / SECOND_NS for e in events] + [1.0])
-    colours = {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(sorted({kind for _, kind in lanes}))}
-    several = len(report.streams) > 1
-    parts: list[str] = []
-    top = 0
-    for (stream, kind), told in lanes.items():
-        rows = _stacked(told, span)
-        height = max(18, _BAR * len(rows)) + 8
-        name = f"{stream}: {kind}" if several else kind
-        parts.append(f'<rect class=lane x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
-        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{escape(name)}</text>')
-        thick = (height - 8) / len(rows)
-        for row, bars in enumerate(rows):
-            parts += [_mark(event, span, top + 4 + row * thick, thick - 1, colours[kind]) for event in bars]
-        top += height
-    if not lanes:
-        return "<p>Nothing was told in this run.</p>"
-    start = f'<svg viewBox="0 0 {_LEFT + _WIDTH + 20} {top + 28}" role="img" aria-label="events over media time">'
-    return "".join([start, *_axis(span, top), *parts, "</svg>"])
-
-
-def _stacked(told: Sequence[Event], span: float) -> list[list[Event]]:
-    """Events of one lane in rows in which none covers another; what finds no room goes into the last."""
-    rows: list[list[Event]] = []
-    ends: list[float] = []
-    least = 4.0 * span / _WIDTH
-    for event in sorted(told, key=lambda event: event.start_ns):
-        start, end = _times(event, span)
-        row = next((row for row, until in enumerate(ends) if until <= start), len(rows))
-        if row == len(rows) and row < _MOST_ROWS:
-            rows.append([])
-            ends.append(0.0)
-        row = min(row, len(rows) - 1)
-        rows[row].append(event)
-        ends[row] = max(ends[row], end, start + least)
-    return rows
-
-
-def _times(event: Event, span: float) -> tuple[float, float]:
-    """From when to when an event goes, in media seconds; what never ended goes on to the end of the run."""
-    return event.start_ns / SECOND_NS, span if event.end_ns is None else event.end_ns / SECOND_NS
-
-
-def _mark(event: Event, span: float, y: float, height: float, colour: str) -> str:
-    start, end = _times(event, span)
-    x = _LEFT + _WIDTH * start / span
-    width = max(4.0, _WIDTH * (end - start) / span)
-    tip = f"{event.type} {clock(start)} - {clock(end)} {summary(event.data)}"
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
-        f"<title>{escape(tip)}</title></rect>"
-    )
-
-
-def _axis(span: float, y: int) -> list[str]:
-    step = next((s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200) if span / s <= 12), 14400)
-    parts = []
-    for k in range(int(span // step) + 1):
-        x = _LEFT + _WIDTH * k * step / span
-        parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{y + 4}" class=tick />')
-        parts.append(f'<text x="{x:.1f}" y="{y + 22}" text-anchor="middle" class=time>{clock(k * step)}</text>')
-    return parts
+def _first_only(report: RunReport, events: Sequence[Event]) -> str:
+    """A sentence where the run had more events than the page holds."""
+    total = sum(report.events.values())
+    if total <= len(events):
+        return ""
+    return f"<p>This page holds the first {len(events):,} of {total:,} events; a sink holds them all.</p>"
 
 
 def _pictures(report: RunReport, events: Sequence[Event]) -> str:
     sizes = {stream.name: stream.size for stream in report.streams}
     cards = []
-    for event in events:
-        picture = next((a for a in event.attachments if a.media_type.startswith("image/")), None)
-        if picture is None or event.phase in ("update", "end"):
-            continue
+    shown = [event for event in events if event.phase not in ("update", "end")]
+    found = [(event, a) for event in shown for a in event.attachments[:1] if a.media_type.startswith("image/")]
+    for event, picture in found[:_MOST_PICTURES]:
         data = base64.b64encode(picture.data).decode()
         when = f"{event.phase} {clock(event.pts_ns / SECOND_NS)}"
         caption = f"<b>{escape(event.type)}</b> {when}<br>{escape(summary(event.data))}"
         cards.append(
             f'<figure><div class=shot><img loading="lazy" alt="{escape(event.type)}" '
-            f'src="data:{picture.media_type};base64,{data}">{_box(event, sizes.get(event.stream, (0, 0)))}</div>'
+            f'src="data:{escape(picture.media_type)};base64,{data}">'
+            f"{_box(event, sizes.get(event.stream, (0, 0)))}</div>"
             f"<figcaption>{caption}</figcaption></figure>"
         )
-        if len(cards) == _MOST_PICTURES:
-            break
-    return f"<div class=pictures>{''.join(cards)}</div>" if cards else ""
+    more = f"<p>The first {_MOST_PICTURES} of {len(found):,} pictures.</p>" if len(found) > _MOST_PICTURES else ""
+    return f"{more}<div class=pictures>{''.join(cards)}</div>" if cards else ""
 
 
 def _box(event: Event, size: tuple[int, int]) -> str:
@@ -296,17 +224,4 @@ def _yaml(config: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, with tenths below ten minutes.
-
-    >>> clock(3723.4), clock(1.2)
-    ('1:02:03', '0:01.2')
-    """
-    tenths = round(10 * seconds)
-    whole, tenth = divmod(tenths, 10)
-    if whole >= 3600:
-        return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-    return f"{whole // 60}:{whole % 60:02d}" + (f".{tenth}" if whole < 600 else "")
-
-
-__all__ = ["clock", "prepare_report", "render_report", "write_report"]
+__all__ = ["prepare_report", "render_report", "write_report"]

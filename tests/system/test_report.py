@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +18,10 @@ import pytest
 
 from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results
 from streamproc.config import SinkPlan
-from streamproc.engine import Engine, RunReport
+from streamproc.engine import Engine, RunReport, StreamReport
+from streamproc.engine.ledger import LedgerPage
+from streamproc.events import Attachment
+from streamproc.frames import SECOND_NS
 from streamproc.report import EventLog, render_report
 from streamproc.testing import make_frame, make_info, make_plan, plugin_plan
 from tests.machine import NO_BROWSER
@@ -144,9 +151,71 @@ def test_a_run_without_events_has_a_page_too(tmp_path: Path) -> None:
     _, report, events = page_of(tmp_path, frames=1)
     empty = render_report(report, [], {})
     assert len(events) == 1
-    assert "Nothing was told in this run." in empty
+    assert "No events in this run." in empty
     assert "Events" not in Outline(empty).rows
     assert "1 more" in empty
+
+
+def live_report(**settings: Any) -> RunReport:
+    stream = StreamReport(name="gate", ledger=LedgerPage(seen=9, in_flight=0, buckets={}), media_s=7200.0, live=True)
+    return RunReport(streams=(stream,), sinks=(), wall_s=7200.0, cpu_s=9.0, **{"events": {}, **settings})
+
+
+def live_event(at_s: float, begun_s: float = 1_777_000_000.0) -> Event:
+    frame = make_frame(index=round(at_s), pts_s=at_s, info=INFO)
+    frame = replace(frame, captured_ns=round((begun_s + at_s) * SECOND_NS))
+    return Event.instant(frame, "line.crossed", line="door").stamped(make_info("gate"), "rules", 0)
+
+
+@pytest.fixture
+def kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("kolkata")
+def test_the_timeline_of_cameras_shows_the_time_of_day() -> None:
+    page = render_report(live_report(), [live_event(600), live_event(3900)], None)
+    # media time 0 is 2026-04-24 03:06:40 UTC, 08:36:40 in Kolkata
+    labels = re.findall(r"class=time>([^<]+)<", page)
+    assert labels[:3] == ["08:40", "08:50", "09:00"]
+    assert "<title>line.crossed 08:46 - 08:46 line door</title>" in page
+    recorded = replace(live_report(), streams=(replace(live_report().streams[0], live=False),))
+    assert re.findall(r"class=time>([^<]+)<", render_report(recorded, [live_event(600)], None))[0] == "0:00.0"
+
+
+@pytest.mark.parametrize("span_s", [0.2, 59, 3600, 86_400, 30 * 86_400, 1e9])
+def test_a_timeline_of_any_length_has_a_dozen_ticks_at_most(span_s: float) -> None:
+    for event, report in (
+        (live_event(span_s), live_report()),
+        (replace(live_event(span_s), captured_ns=None), live_report()),
+    ):
+        ticks = re.findall(r"class=time>([^<]+)<", render_report(report, [event], None))
+        assert 1 <= len(ticks) <= 13
+
+
+def test_a_run_that_was_interrupted_is_no_fault_and_its_configuration_is_shown_on_demand_only() -> None:
+    page = render_report(live_report(interrupted=True), [live_event(5)], None)
+    assert '<p class="note">exit code 130: stopped by SIGINT or SIGTERM' in page
+    assert "Configuration" not in Outline(page).rows
+    assert "<h2>Configuration</h2>" not in page
+    assert "<h2>Configuration</h2>" in render_report(live_report(), [], {"version": 1})
+
+
+def test_a_page_that_holds_the_first_events_only_says_so() -> None:
+    page = render_report(
+        live_report(events={("gate", "line.crossed"): 12_345}), [live_event(n) for n in range(3)], None
+    )
+    assert "This page holds the first 3 of 12,345 events; a sink holds them all." in page
+
+
+def test_a_media_type_can_not_break_out_of_its_attribute() -> None:
+    picture = Attachment(name="a", media_type='image/x"><script>alert(1)</script>', data=b"x")
+    page = render_report(live_report(), [replace(live_event(1), attachments=(picture,))], None)
+    assert Outline(page).tags.count("script") == 1
 
 
 def screenshot(page: str, folder: Path, *, dark: bool) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc.models import resize
+from streamproc.frames import resize
 
 U8 = NDArray[np.uint8]
 

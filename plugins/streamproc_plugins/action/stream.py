@@ -24,8 +24,9 @@ from streamproc import (
     TimeReason,
     seconds,
 )
+from streamproc.frames import resize
 from streamproc.geometry import window_of
-from streamproc.models import ModelStore, model_mistakes, resize
+from streamproc.models import ModelStore, model_mistakes
 from streamproc_plugins.action.carried import State, SteppingNet
 from streamproc_plugins.action.options import NetOptions, Region
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
