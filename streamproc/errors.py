@@ -156,6 +156,7 @@ _QUERY = re.compile(
 _SECRET_KEY = re.compile(
     r"(^|[_-])(passwords?|passwd|pwd|passphrase|secrets?|tokens?|api_?key|credentials?|private_key)$", re.IGNORECASE
 )
+_LONGEST_ERROR = 2_000
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 
 
@@ -187,6 +188,15 @@ def _redact_value(key: str, value: Any) -> Any:
     if isinstance(value, str) and value and _SECRET_KEY.search(key) and not _REFERENCE.fullmatch(value):
         return "***"
     return redact_values(value)
+
+
+def describe(error: BaseException) -> str:
+    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had."""
+    try:
+        text = str(error)[: 10 * _LONGEST_ERROR]
+    except BaseException:  # noqa: BLE001
+        text = "(its own text can't be had)"
+    return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
 
 
 def redact(text: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from streamproc.errors import PluginError, UnknownNameError, nearest
+from streamproc.errors import PluginError, UnknownNameError, describe, nearest
 
 if TYPE_CHECKING:
     from streamproc.plugin import AnyPlugin
@@ -73,6 +73,16 @@ class Registry:
 
         return check_plugin(self._load("plugin", name))
 
+    def trusts(self, module: str, named: Collection[str] = ()) -> bool:
+        """Whether a name from a file may cause this module's import.
+
+        True for streamproc itself, for the packages of entry points, and for modules that the user has `named`.
+        """
+        kinds: tuple[Kind, ...] = ("plugin", "source", "sink")
+        points = [point.module for kind in kinds for points in self._found(kind).values() for point in points]
+        packages = {"streamproc", *(point.partition(".")[0] for point in points)}
+        return module in named or module.partition(".")[0] in packages
+
     def _found(self, kind: Kind) -> Mapping[str, tuple[EntryPoint, ...]]:
         if kind not in self._points:
             found: dict[str, tuple[EntryPoint, ...]] = {}
@@ -104,9 +114,8 @@ class Registry:
         sys.path[:0] = added
         try:
             module = importlib.import_module(module_name)
-        except Exception as error:  # whatever a stranger's module raises must not stop the others
-            reason = f"{type(error).__name__}: {error}"
-            raise PluginError(f"{kind} {name!r}: importing {module_name} failed: {reason}") from error
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises must not stop the others
+            raise PluginError(f"{kind} {name!r}: importing {module_name} failed: {describe(error)}") from error
         finally:
             for folder in added:
                 sys.path.remove(folder)

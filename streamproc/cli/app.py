@@ -200,11 +200,16 @@ def events(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 @app.command()
-def repro(bundle: Annotated[Path, typer.Argument(help="a bundle that a failing plugin left")]) -> None:
+def repro(
+    bundle: Annotated[Path, typer.Argument(help="a bundle that a failing plugin left")],
+    modules: Annotated[
+        list[str] | None, typer.Option("--module", help="a module of yours that it may import, such as dark")
+    ] = None,
+) -> None:
     """Run the call again at which a plugin failed. Exit code 0: it fails in the same way; 1: it doesn't."""
     from streamproc.cli.listing import show_replay
 
-    raise typer.Exit(show_replay(bundle))
+    raise typer.Exit(show_replay(bundle, modules or ()))
 
 
 @models_app.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,14 @@ def print_schema(what: str) -> None:
         raise StreamprocError(f"there is no schema {what!r}{nearest(what, ['config', 'event'])}; it is config or event")
 
 
-def show_replay(bundle: Path) -> int:
-    """Run a repro bundle; the exit code."""
+def show_replay(bundle: Path, modules: Sequence[str]) -> int:
+    """Run a repro bundle, which may name these modules; the exit code."""
     from streamproc.engine import replay_bundle
     from streamproc.models import ModelStore
 
     if not bundle.is_file():
         raise StreamprocError(f"{bundle}: no such file; name a bundle that a failing plugin left in its state folder")
-    replay = replay_bundle(bundle, Registry(), ModelStore())
+    replay = replay_bundle(bundle, Registry(), ModelStore(), modules)
     out(f"plugin: {replay.plugin}")
     out(f"then:   {replay.then}")
     out(f"now:    {replay.now or 'no failure'}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from streamproc.errors import ConfigError, Issue, counted
 from streamproc.wording import got_in_words
 
 Keys = tuple[str | int, ...]
+
+_MOST_VALUES = 200_000
+"""values in a configuration; thirty cameras with everything set have a few thousand"""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -72,6 +76,7 @@ def read_text(
     if not isinstance(loaded, Mapping):
         got = got_in_words(_plain(loaded))
         raise ConfigError([Issue(message=f"holds {got}, expected keys such as version and streams", file=file)])
+    _check_size(loaded, file)
     _note_places(loaded, (), reading)
     plain: Any = _plain(loaded)
     for override in overrides:
@@ -103,8 +108,34 @@ def _load(text: str, file: Path, reading: Reading) -> Any:
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
         message = f"not valid YAML: {error.problem or error.context}"
         raise ConfigError([Issue(message=message, file=file, line=place[0], column=place[1])]) from error
-    except YAMLError as error:
-        raise ConfigError([Issue(message=f"not valid YAML: {error}", file=file)]) from error
+    except RecursionError as error:
+        raise ConfigError([Issue(message="not read: it is nested hundreds of levels deep", file=file)]) from error
+    except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # the parser itself stumbles over a merge of a mapping into itself, a number of thousands of digits ...
+        reason = str(error) if isinstance(error, YAMLError) else f"the parser stops at it ({str(error).split(';')[0]})"
+        raise ConfigError([Issue(message=f"not valid YAML: {reason}", file=file)]) from error
+
+
+def _check_size(loaded: Any, file: Path) -> None:
+    """Refuse what aliases make endless, or far larger than anybody writes (the "billion laughs")."""
+    try:
+        size = _size(loaded, {})
+    except RecursionError as error:
+        raise ConfigError([Issue(message="not read: it is nested hundreds of levels deep", file=file)]) from error
+    if size > _MOST_VALUES:
+        message = f"not read: its aliases (*name) make more than {_MOST_VALUES:,} values of it; write fewer of them"
+        raise ConfigError([Issue(message=message, file=file)])
+
+
+def _size(node: Any, sizes: dict[int, float]) -> float:
+    """How many values there are, those behind aliases counted each time; infinite where one holds itself."""
+    if not isinstance(node, Mapping | list | tuple | set):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = math.inf  # as long as it is being counted: whoever comes back here goes round in a circle
+        children = node.values() if isinstance(node, Mapping) else node
+        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
+    return sizes[id(node)]
 
 
 def _twice(node: Any, path: Keys, file: Path, seen: set[int]) -> Iterator[Issue]:
@@ -127,7 +158,7 @@ def _twice(node: Any, path: Keys, file: Path, seen: set[int]) -> Iterator[Issue]
 
 def _note_places(node: Any, path: Keys, reading: Reading) -> None:
     marks = getattr(node, "lc", None)
-    if marks is None:
+    if marks is None or marks.line is None:
         return
     reading.places.setdefault(path, (marks.line + 1, marks.col + 1))
     keyed = isinstance(node, Mapping)
@@ -148,6 +179,8 @@ def _plain(node: Any) -> Any:
     if isinstance(node, Mapping):
         return {key if isinstance(key, int) else str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    if isinstance(node, Set):
         return [_plain(value) for value in node]
     for kind in (bool, int, float, str):
         if isinstance(node, kind):
@@ -171,10 +204,18 @@ def _override(values: Any, override: str, reading: Reading) -> None:
         else:
             reading.issues.append(Issue(message=f"--set {dotted}: there is nothing of that name to set"))
             return
+    if not isinstance(target, dict | list):
+        holder = ".".join(map(str, keys[:-1]))
+        got = got_in_words(target)
+        reading.issues.append(
+            Issue(message=f"--set {dotted}: {holder} holds {got}, expected keys; set {holder} itself")
+        )
+        return
     if isinstance(target, list) and not (isinstance(keys[-1], int) and keys[-1] < len(target)):
         reading.issues.append(Issue(message=f"--set {dotted}: the list has {counted(len(target), 'entry', 'entries')}"))
         return
-    target[keys[-1]] = _plain(_load(text, Path(f"--set {dotted}"), reading))
+    last: Any = keys[-1]
+    target[last] = _plain(_load(text, Path(f"--set {dotted}"), reading))
     reading.overridden.add(keys)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from streamproc.config.reading import Keys, Reading
-from streamproc.errors import Issue, StreamprocError, nearest, redact, redact_values
+from streamproc.errors import Issue, StreamprocError, describe, nearest, redact, redact_values
 from streamproc.models import ModelStore
 from streamproc.options import Mistake, Options
 from streamproc.wording import got_in_words, in_words
@@ -67,9 +67,9 @@ def _found(cls: Any, options: Options, models: ModelStore, *, whole: bool) -> li
             found.append(Mistake(tuple(mistake.option), mistake.message, mistake.at_key))
     except StreamprocError as error:
         found.append(Mistake((), str(error)))
-    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's code may raise anything
         if whole:  # else it asked for what isn't known yet
-            failed = f"{cls.__name__}.check_options failed ({type(error).__name__}: {error})"
+            failed = f"{cls.__name__}.check_options failed ({describe(error)})"
             found.append(Mistake((), f"{failed}; it must tell mistakes, not raise"))
     return found
 

@@ -10,7 +10,7 @@ import json
 import platform
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
@@ -23,10 +23,10 @@ from streamproc.config.plan import PluginPlan
 from streamproc.engine.chain import Step
 from streamproc.engine.guard import Outcome, call, hung, stack_of
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import PluginError, redact_values
+from streamproc.errors import PluginError, StreamprocError, describe, redact_values
 from streamproc.frames import ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
 from streamproc.models import ModelStore
-from streamproc.plugin import ClipPlugin, FramePlugin, Output, PluginContext, Results, StreamPlugin
+from streamproc.plugin import ClipPlugin, Output, PluginContext, Results, StreamPlugin
 from streamproc.registry import Registry
 from streamproc.results import Result
 
@@ -83,35 +83,86 @@ class Replay:
         return bool(self.now) and self.now == self.then
 
 
-def replay_bundle(path: Path, registry: Registry, models: ModelStore) -> Replay:
-    """Run the failing call of a bundle again; `PluginError` says what is wrong with the bundle or the plugin."""
+def replay_bundle(path: Path, registry: Registry, models: ModelStore, modules: Collection[str] = ()) -> Replay:
+    """Run the failing call of a bundle again; `PluginError` says what is wrong with the bundle or the plugin.
+
+    modules: those that the bundle may name beside the installed packages with entry points. A bundle is somebody
+        else's file: nothing that it names is imported unless the user has it installed or named.
+    """
     try:
         with zipfile.ZipFile(path) as bundle:
             files = {name: bundle.read(name) for name in bundle.namelist()}
         facts = json.loads(files["bundle.json"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise PluginError(f"{path} is not a repro bundle: {error}") from error
-    cls = registry.plugin(facts["plugin"]["class"])
+        _check_modules(path, facts, files, registry, modules)
+        cls = registry.plugin(facts["plugin"]["class"])
+        call = _bundled_call(facts, files, cls)
+    except StreamprocError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{path} is not a whole repro bundle ({describe(error)}); take another copy of it") from error
+    return _replay(call, facts, models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bundled:
+    """The call in a bundle."""
+
+    cls: Any
+    plan: PluginPlan
+    frame: Frame
+    clip: Clip | None
+    past: Results
+    notes: tuple[str, ...]
+
+
+def _bundled_call(facts: Mapping[str, Any], files: Mapping[str, bytes], cls: Any) -> _Bundled:
+    options = cls.options_type.model_validate(facts["plugin"]["options"])
     info = StreamInfo(name=facts["stream"], identity=facts["identity"], width=facts["width"], height=facts["height"])
-    plugin: Any = cls(cls.options_type.model_validate(facts["plugin"]["options"]))
     frame = _frame(info, facts, files)
     notes = [
         f"{name} was {was}, is {_version(name)}" for name, was in facts["versions"].items() if was != _version(name)
     ]
+    return _Bundled(
+        cls=cls,
+        plan=PluginPlan(name=facts["plugin"]["name"], cls=cls, options=options),
+        frame=frame,
+        clip=_read_clip(frame, files["clip.npz"]) if issubclass(cls, ClipPlugin) else None,
+        past=Results(_past(files), {_kind(k): v for k, v in facts["inputs"].items()}),
+        notes=tuple(notes),
+    )
+
+
+def _check_modules(
+    path: Path, facts: Mapping[str, Any], files: Mapping[str, bytes], registry: Registry, named: Collection[str]
+) -> None:
+    """Raise `PluginError` where the bundle names a module that may not be imported for it."""
+    kinds = [name.removesuffix(".arrow").split("/", 2)[2] for name in files if name.startswith("past/")]
+    for name in (facts["plugin"]["class"], *facts["inputs"], *kinds):
+        module = str(name).partition(":")[0]
+        if not registry.trusts(module, named):
+            raise PluginError(
+                f"{path} names the module {module!r}, which belongs to no installed package with plugins; "
+                f"if you know it, name it: streamproc repro {path} --module {module}"
+            )
+
+
+def _replay(call: _Bundled, facts: Mapping[str, Any], models: ModelStore) -> Replay:
+    plugin: Any = call.cls(call.plan.options)
+    notes = [*call.notes]
     if isinstance(plugin, StreamPlugin):
         notes.append("the plugin keeps state: what it had seen before isn't in the bundle")
-    plan = PluginPlan(name=facts["plugin"]["name"], cls=cls, options=plugin.options)
-    context = PluginContext(name=plan.name, stream=info, models=models, log=_log())
+    context = PluginContext(name=call.plan.name, stream=call.frame.stream, models=models, log=_log())
     try:
         plugin.open(context)
-        past = Results(_past(files), {_kind(k): v for k, v in facts["inputs"].items()})
-        outcome = _call_again(facts, plugin, lambda: _again(plugin, frame, files, past))
+        outcome = _call_again(facts, plugin, lambda: plugin.process(call.clip or call.frame, call.past))
     except BaseException:
         plugin.close()
         raise
     if outcome.verdict != "hung":  # else it isn't free to be closed
         plugin.close()
-    return Replay(plugin=plan.name, then=facts["error"], now=outcome.error, trace=outcome.trace, notes=tuple(notes))
+    return Replay(
+        plugin=call.plan.name, then=facts["error"], now=outcome.error, trace=outcome.trace, notes=tuple(notes)
+    )
 
 
 def _call_again(facts: Mapping[str, Any], plugin: Any, function: Callable[[], Output | None]) -> Outcome:
@@ -130,19 +181,10 @@ def _call_again(facts: Mapping[str, Any], plugin: Any, function: Callable[[], Ou
     return done[0] if done else replace(hung(facts["timeout_s"]), trace=stack_of(thread.ident))
 
 
-def _again(plugin: Any, frame: Frame, files: Mapping[str, bytes], past: Results) -> Any:
-    if isinstance(plugin, ClipPlugin):
-        with np.load(io.BytesIO(files["clip.npz"]), allow_pickle=False) as arrays:
-            clip = Clip(
-                stream=frame.stream,
-                rgb=arrays["rgb"],
-                pts_ns=arrays["pts_ns"],
-                last=frame,
-                flow=arrays.get("flow"),
-            )
-        return plugin.process(clip, past)
-    assert isinstance(plugin, FramePlugin | StreamPlugin)
-    return plugin.process(frame, past)
+def _read_clip(last: Frame, data: bytes) -> Clip:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        flow = arrays.get("flow")
+        return Clip(stream=last.stream, rgb=arrays["rgb"], pts_ns=arrays["pts_ns"], last=last, flow=flow)
 
 
 def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamproc.engine.guard import describe
 from streamproc.engine.pool import Call, Watch
-from streamproc.errors import SinkBusy, SinkError, redact
+from streamproc.errors import SinkBusy, SinkError, describe, redact
 from streamproc.sink import AnySink, SinkContext
 
 log = logging.getLogger(__name__)

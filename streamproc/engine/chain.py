@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from streamproc.config.plan import PluginPlan, StreamPlan
 from streamproc.engine.clips import ClipCutter, CutClip
-from streamproc.engine.guard import Outcome, describe
+from streamproc.engine.guard import Outcome
 from streamproc.engine.sampling import Beat
-from streamproc.errors import PluginError, redact
+from streamproc.errors import PluginError, describe, redact
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram, Tally
 from streamproc.models import ModelStore

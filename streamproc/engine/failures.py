@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from streamproc.engine.bundle import write_bundle
 from streamproc.engine.chain import Health, Step
-from streamproc.engine.guard import Outcome, describe, hung
+from streamproc.engine.guard import Outcome, hung
 from streamproc.engine.services import Services
 from streamproc.engine.ticket import Ticket
+from streamproc.errors import describe
 from streamproc.frames import StreamInfo
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from streamproc.errors import MissingInput, PluginError, redact
+from streamproc.errors import MissingInput, PluginError, describe, redact
 from streamproc.events import Event
 from streamproc.plugin import AnyPlugin, Output
 from streamproc.results import Result
@@ -19,7 +19,6 @@ Verdict = Literal["ok", "failed", "missing", "off", "hung"]
 MOST_ITEMS = 10_000
 """results and events that one call may give: a generator without end must not eat the memory"""
 
-_LONGEST_ERROR = 2_000
 _LONGEST_TRACE = 20_000
 
 
@@ -60,15 +59,6 @@ def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], st
         trace = redact(traceback.format_exc()[-_LONGEST_TRACE:])
         return Outcome("failed", error=describe(error), trace=trace, seconds=time.perf_counter() - started)
     return Outcome("ok", results, events, seconds=time.perf_counter() - started)
-
-
-def describe(error: BaseException) -> str:
-    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had."""
-    try:
-        text = str(error)[: 10 * _LONGEST_ERROR]
-    except BaseException:  # noqa: BLE001
-        text = "(its own text can't be had)"
-    return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
 
 
 def stack_of(ident: int | None) -> str:

@@ -13,13 +13,12 @@ from typing import Any
 from streamproc.engine.chain import Due
 from streamproc.engine.checkpoint import CheckpointStore, Cut, pack_image, unpack_image
 from streamproc.engine.flow import flow_grid
-from streamproc.engine.guard import describe
 from streamproc.engine.pool import Call
 from streamproc.engine.sampling import Beat
 from streamproc.engine.services import Services
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket, end_ticket
-from streamproc.errors import StreamprocError
+from streamproc.errors import StreamprocError, describe
 from streamproc.events import Moment
 from streamproc.frames import Frame, Image, Picture, PixelCache, resize
 from streamproc.media.timeline import Timeline

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
-from streamproc.engine.guard import describe
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
 from streamproc.engine.pool import Abandoned, Call
 from streamproc.engine.stream import StreamRun
-from streamproc.errors import SourceError, SourceLost, StreamprocError, redact
+from streamproc.errors import SourceError, SourceLost, StreamprocError, describe, redact
 from streamproc.frames import StreamInfo
 from streamproc.media.timeline import Timeline
 from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from streamproc.engine.chain import Step
-from streamproc.engine.guard import Outcome, describe
+from streamproc.engine.guard import Outcome
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import StreamprocError
+from streamproc.errors import StreamprocError, describe
 from streamproc.frames import ArrayPicture, Flow, Frame, PixelCache
 from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
 from streamproc.replacement import Replacement

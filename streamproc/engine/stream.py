@@ -19,14 +19,14 @@ from streamproc.engine.admission import Credits
 from streamproc.engine.chain import Chain, Stage, Step, close_plugin
 from streamproc.engine.failures import Failures
 from streamproc.engine.flow import frame_flow
-from streamproc.engine.guard import MISSING, OFF, Outcome, call, describe
+from streamproc.engine.guard import MISSING, OFF, Outcome, call
 from streamproc.engine.ledger import Ledger
 from streamproc.engine.mailbox import GROUP, Mailbox
 from streamproc.engine.pool import Abandoned, Call, Lane
 from streamproc.engine.services import Services
 from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import PluginError
+from streamproc.errors import PluginError, describe
 from streamproc.events import Event, Moment
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram

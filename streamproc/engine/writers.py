@@ -13,10 +13,9 @@ from typing import Protocol
 
 from streamproc.config.plan import SinkPlan
 from streamproc.engine.calling import GuardedSink, Retry
-from streamproc.engine.guard import describe
 from streamproc.engine.outbox import Outbox, OutboxError
 from streamproc.engine.pool import Abandoned, Call, Watch
-from streamproc.errors import SinkBusy, SinkError
+from streamproc.errors import SinkBusy, SinkError, describe
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.metrics import Tally

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamproc.errors import SourceError, SourceLost, redact
@@ -18,6 +17,7 @@ from streamproc.media.decode import Decoder
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
 from streamproc.media.picture import turned_size
 from streamproc.media.timeline import DEFAULT_RATE
+from streamproc.paths import expand
 from streamproc.source import Packet
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Demuxer:
 def _open(address: str, opening: Opening) -> InputContainer:
     av = load()
     if not is_url(address):
-        check_file(Path(address).expanduser())
+        check_file(expand(address))
     timeout = (opening.open_timeout_s, opening.read_timeout_s)
     rate = {"framerate": str(opening.rate)} if opening.rate else {}
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
+from streamproc.paths import expand
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -28,7 +29,7 @@ def is_url(address: str) -> bool:
 
 def ffmpeg_name(address: str) -> str:
     """`address` as FFmpeg takes it: a path with a colon or a percent sign in it stays a path."""
-    return address if is_url(address) else f"file:{Path(address).expanduser()}"
+    return address if is_url(address) else f"file:{expand(address)}"
 
 
 def check_file(path: Path) -> None:

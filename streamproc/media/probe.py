@@ -15,6 +15,7 @@ from streamproc.frames import SECOND_NS
 from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.ffmpeg import is_url
 from streamproc.media.timeline import Timeline
+from streamproc.paths import expand
 from streamproc.source import Packet
 
 _STEADY = 0.1
@@ -77,7 +78,7 @@ def probe(address: Path | str, *, limit: int = 3000, opening: Opening | None = N
     demuxer = Demuxer(name, opening)
     try:
         packets = list(islice(_watched(demuxer.packets()), limit))
-        path = Path(name).expanduser()
+        path = expand(name)
         file_bytes = None if is_url(name) else path.stat().st_size
         return _report(redact(name), demuxer, packets, limit, file_bytes)
     finally:

@@ -21,8 +21,8 @@ PICTURE_SUFFIXES = frozenset(
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     """Sort key that counts runs of digits as numbers: img2 before img10."""
-    parts = re.findall(r"\d+|\D+", str(path))
-    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part.lower()) for part in parts)
+    parts = re.findall(r"([0-9]+)|([^0-9]+)", str(path))
+    return tuple((0, int(digits), digits) if digits else (1, 0, other.lower()) for digits, other in parts)
 
 
 def read_picture(path: Path) -> Image | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streamproc.errors import ChecksumError, ModelError
 from streamproc.models.entries import ModelEntry, ModelFile
+from streamproc.paths import expand
 
 _BLOCK = 1 << 20
 
@@ -20,14 +21,14 @@ _BLOCK = 1 << 20
 def mirror_folders() -> tuple[Path, ...]:
     """The folders named in `STREAMPROC_MODELS`, separated as in PATH."""
     listed = os.environ.get("STREAMPROC_MODELS", "")
-    return tuple(Path(part).expanduser() for part in listed.split(os.pathsep) if part)
+    return tuple(expand(part) for part in listed.split(os.pathsep) if part)
 
 
 def cache_folder() -> Path:
     """`STREAMPROC_CACHE`/models, else streamproc/models in the user's cache folder (XDG base directories)."""
     own = os.environ.get("STREAMPROC_CACHE")
     if own:
-        return Path(own).expanduser() / "models"
+        return expand(own) / "models"
     xdg = os.environ.get("XDG_CACHE_HOME")
     return (Path(xdg) if xdg else Path.home() / ".cache") / "streamproc" / "models"
 

@@ -15,6 +15,7 @@ from streamproc.models.entries import MANIFEST, ModelEntry, builtin, read_manife
 from streamproc.models.files import Checksums, cache_folder, find_file, mirror_folders
 from streamproc.models.net import Array, Net
 from streamproc.models.runtimes import Job, open_net
+from streamproc.paths import expand
 
 Place = Literal["folder", "mirror", "cache"]
 
@@ -85,7 +86,7 @@ class ModelStore:
         file that such a manifest or the built-in list knows. Raises `ModelNotFound` or `ModelError`.
         """
         if "/" in name or "\\" in name or name.startswith(".") or Path(name).suffix in _SUFFIXES:
-            return self._from_path(Path(name).expanduser())
+            return self._from_path(expand(name))
         if name in builtin():
             return Model(entry=builtin()[name])
         for folder in (*self.mirrors, self.cache):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -16,6 +15,7 @@ from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.options import Field, Options
+from streamproc.paths import expand
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
 
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
@@ -60,7 +60,7 @@ class FileSource(VideoSource[FileOptions]):
         self._decoder = self._demuxer.decoder(context.count, self._warn)
         facts = self._demuxer.facts
         return InputInfo(
-            identity=redact(path) if is_url(path) else fingerprint(Path(path).expanduser()),
+            identity=redact(path) if is_url(path) else fingerprint(expand(path)),
             live=False,
             rate=facts.rate,
             started_ns=self._started_ns(facts.started_ns),

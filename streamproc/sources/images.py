@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,6 +15,7 @@ from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, ArrayPicture, Image
 from streamproc.media.stills import PICTURE_SUFFIXES, natural, read_picture
 from streamproc.options import Field, Options
+from streamproc.paths import expand
 from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
 
 _WILD = re.compile(r"[*?[]")
@@ -83,7 +85,7 @@ class ImagesSource(PictureSource[ImagesOptions]):
 
 def find_pictures(path: str) -> tuple[Path, ...]:
     """The files of a folder or a pattern in natural order; `SourceError` where there are none."""
-    place = Path(path).expanduser()
+    place = expand(path)
     if place.is_dir():
         found = [file for file in place.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()]
         wanted = "a folder with pictures in it (JPEG, PNG, TIFF, WebP, ...)"
@@ -118,7 +120,7 @@ def _identity(files: tuple[Path, ...]) -> str:
     """Over names, sizes and the first and last picture's content, so that a moved folder keeps its ids."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        digest.update(b"%s\0%d\0" % (os.fsencode(file.name), file.stat().st_size))
     for file in (files[0], files[-1]):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return f"sha256:{digest.hexdigest()[:32]}"

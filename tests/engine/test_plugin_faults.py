@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from streamproc import (
     StreamPlugin,
 )
 from streamproc.engine import replay_bundle
+from streamproc.errors import PluginError
 from streamproc.exits import PLUGIN_FAILED, STREAM_FAILED
 from streamproc.frames import ArrayPicture, PixelCache
 from streamproc.models import ModelStore
@@ -304,12 +306,12 @@ def test_a_hang_leaves_a_bundle_that_shows_where_it_hangs(tmp_path: Path, plugin
         assert any(name.startswith("past/measure/") for name in files.namelist())
     assert facts["frame"] == 5
     assert "HANG.wait()" in facts["trace"]
-    replay = replay_bundle(bundle, Registry(), ModelStore())
+    replay = replay_bundle(bundle, Registry(), ModelStore(), ["tests.engine.plugins", __name__])
     assert replay.same
     assert replay.now == "did not come back within 0.2 s"
     assert "HANG.wait()" in replay.trace
     HANG.set()
-    assert replay_bundle(bundle, Registry(), ModelStore()).now == ""
+    assert replay_bundle(bundle, Registry(), ModelStore(), ["tests.engine.plugins", __name__]).now == ""
 
 
 class HangInPicture(ArrayPicture):
@@ -430,3 +432,60 @@ def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp
     assert verdicts["b"] == {"ok": 11, "failed": 4, "off": 45}
     assert verdicts["c"] == {"ok": 30, "failed": 6, "off": 24}
     assert verdicts["d"] == {"ok": 23, "failed": 2, "off": 35}
+
+
+def test_a_bundle_imports_nothing_that_is_neither_installed_nor_named(tmp_path: Path) -> None:
+    bundle = failed_bundle(tmp_path)
+    with pytest.raises(PluginError, match=r"names the module 'tests\.engine\.plugins', which belongs to no installed"):
+        replay_bundle(bundle, Registry(), ModelStore())
+    for name in ("os:system", "antigravity:x", "", ":"):
+        changed = rewritten(bundle, tmp_path / "changed.zip", "bundle.json", partial(renamed, name=name))
+        with pytest.raises(PluginError, match=r"belongs to no installed package|not a whole repro bundle"):
+            replay_bundle(changed, Registry(), ModelStore(), ["tests.engine.plugins"])
+
+
+@pytest.mark.parametrize("keep", [0, 10, 500])
+def test_a_bundle_that_was_cut_off_is_refused_with_a_sentence(tmp_path: Path, keep: int) -> None:
+    bundle = failed_bundle(tmp_path)
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(bundle.read_bytes()[:keep])
+    with pytest.raises(PluginError, match="not a whole repro bundle"):
+        replay_bundle(cut, Registry(), ModelStore(), ["tests.engine.plugins"])
+
+
+@pytest.mark.parametrize(
+    ("part", "data"),
+    [
+        ("bundle.json", b"[]"),
+        ("bundle.json", b"{}"),
+        ("bundle.json", b"not json"),
+        ("frame.png", b"no picture"),
+        ("past/measure/tests.engine.plugins:Level.arrow", b"no arrow"),
+    ],
+)
+def test_a_bundle_with_a_damaged_part_is_refused_with_a_sentence(tmp_path: Path, part: str, data: bytes) -> None:
+    changed = rewritten(failed_bundle(tmp_path), tmp_path / "changed.zip", part, lambda _: data)
+    with pytest.raises(PluginError, match="not a whole repro bundle"):
+        replay_bundle(changed, Registry(), ModelStore(), ["tests.engine.plugins"])
+
+
+def failed_bundle(folder: Path) -> Path:
+    """A bundle of a plugin that failed after another one had given a result."""
+    chain = [plugin_plan(Measure), plugin_plan(Fail, every=3)]
+    run_faulty(chain, make_frames(4), folder)
+    (bundle,) = (folder / "bundles").glob("*.zip")
+    return bundle
+
+
+def rewritten(bundle: Path, path: Path, part: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of a bundle in which one part is another."""
+    with zipfile.ZipFile(bundle) as before, zipfile.ZipFile(path, "w") as after:
+        assert part in before.namelist()
+        for name in before.namelist():
+            after.writestr(name, change(before.read(name)) if name == part else before.read(name))
+    return path
+
+
+def renamed(data: bytes, name: str) -> bytes:
+    facts = json.loads(data)
+    return json.dumps({**facts, "plugin": {**facts["plugin"], "class": name}}).encode()

@@ -315,7 +315,7 @@ def test_a_repro_bundle_shows_the_failure_again(tmp_path: Path) -> None:
     Engine(plan).run()
     (bundle,) = (tmp_path / "bundles").iterdir()
     assert "secret" not in bundle.read_bytes().decode("latin1")
-    replay = replay_bundle(bundle, Registry(), ModelStore())
+    replay = replay_bundle(bundle, Registry(), ModelStore(), ["tests.engine.plugins"])
     assert replay.same
     assert "on purpose" in replay.now
     assert "in process" in replay.trace

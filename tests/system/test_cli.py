@@ -307,12 +307,15 @@ def test_a_failing_plugin_leaves_a_bundle_that_shows_the_failure_until_it_is_men
     assert done.returncode == PLUGIN_FAILED
     assert "switched off" in done.stderr
     (bundle,) = (folder / ".streamproc" / "bundles").glob("*.zip")
-    again = call(folder, "repro", str(bundle))
+    refused = call(folder, "repro", str(bundle))
+    assert refused.returncode == BAD_CONFIG
+    assert f"if you know it, name it: streamproc repro {bundle} --module mine" in refused.stderr
+    again = call(folder, "repro", str(bundle), "--module", "mine")
     assert again.returncode == 0
     assert "frame 3 of rtsp://***@camera/ is too much" in again.stdout
     assert "topsecret" not in done.stderr + again.stdout + again.stderr
     (folder / "mine.py").write_text(PLUGINS.replace("frame.index == 3", "False"))
-    mended = call(folder, "repro", str(bundle))
+    mended = call(folder, "repro", str(bundle), "--module", "mine")
     assert mended.returncode == 1
     assert "no failure" in mended.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,59 @@ plugins:
     assert any("again of stream a writes o/a.mp4, and so does drawn" in line for line in mistakes(text)), mistakes(text)
     (line,) = mistakes(text.replace("[drawn, again]", "[drawn]").replace("o/{stream}.mp4", "o/a.mp4", 1))
     assert "the source carries several streams, and drawn would write o/a.mp4 for each; put {stream} into" in line
+
+
+BILLION = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BILLION, "its aliases (*name) make more than 200,000 values of it"),
+        ("version: 1\nx: &x {y: [*x]}\n", "unknown key 'x'"),
+        ("version: 1\nx: &x {<<: *x}\n", "not valid YAML"),
+        ("x: " + "[" * 3000 + "]" * 3000, "nested hundreds of levels deep"),
+        ("x: " + "{a: " * 600 + "1" + "}" * 600, "nested hundreds of levels deep"),
+        ("version: " + "9" * 5000, "not valid YAML"),
+        (
+            "version: 1\nstreams: {s: {source: {type: file, options: {path: !!set {a, b}}}}}\n",
+            "expected a text, got a list",
+        ),
+    ],
+    ids=["billion laughs", "circle", "merge", "deep list", "deep keys", "digits", "set"],
+)
+def test_a_file_that_is_made_to_break_its_reader_is_refused_with_a_sentence(text: str, words: str) -> None:
+    assert any(words in line for line in mistakes(text)), mistakes(text)
+
+
+def test_what_stands_under_a_name_cant_be_set_below_it(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("version: 1\nstreams: {a: {source: a.mp4}}\n")
+    with pytest.raises(ConfigError, match=r"streams\.a\.source holds 'a\.mp4', expected keys; set streams\.a\.source"):
+        load(tmp_path / "job.yaml", overrides=["streams.a.source.url=b.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.exit(0)", "importing ends failed: SystemExit: 0"),
+        ("class E(Exception):\n    def __str__(self): raise RuntimeError\nraise E()", "its own text can't be had"),
+        ("open('rtsp://me:hush@cam/')", "rtsp://***@cam/"),
+    ],
+)
+def test_a_module_that_cant_be_imported_is_a_mistake_of_the_configuration(
+    tmp_path: Path, code: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ends", raising=False)
+    (tmp_path / "ends.py").write_text(code)
+    (tmp_path / "job.yaml").write_text(
+        "version: 1\nstreams: {a: {source: {type: synthetic}, chain: [p]}}\nplugins: {p: {type: 'ends:P'}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "job.yaml")
+    assert words in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_stream_name_that_is_wrong_hides_no_other_mistake() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +40,24 @@ def test_pictures_come_in_natural_order_at_their_rate(tmp_path: Path) -> None:
     assert found.numbers == [1, 2, 10, 11, 100]
     assert found.pts_ns == [round(index * SECOND_NS / Fraction("29.97")) for index in range(5)]
     assert (found.info.frames, found.info.live, found.info.rate) == (5, False, Fraction("29.97"))
+
+
+def test_file_names_of_any_bytes_are_read(tmp_path: Path) -> None:
+    names = [b"caf\xe9.png", "1\u00b22.png".encode(), b"~nobody.png", b"a\n1.png"]
+    save(tmp_path / "a.png", 7)
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes((tmp_path / "a.png").read_bytes())
+    found = read_images(tmp_path)
+    assert found.numbers == [7] * 5
+    assert found.info.identity != read_images(tmp_path / "a*.png").info.identity
+
+
+def test_a_folder_may_be_called_like_a_user_who_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~nobody-here").mkdir()
+    save(tmp_path / "~nobody-here" / "a.png", 3)
+    assert read_images("~nobody-here").numbers == [3]
+    assert read_images("~nobody-here/*.png").numbers == [3]
 
 
 def test_a_pattern_chooses_and_goes_into_folders(tmp_path: Path) -> None:
