@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator
 
 ClientT = TypeVar("ClientT")
 
@@ -30,4 +32,16 @@ def connected(kind: Callable[..., ClientT], **settings: Any) -> ClientT:
         raise
 
 
-__all__ = ["connected"]
+def _checked(servers: str) -> str:
+    for server in servers.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not server.strip() or (colon and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+            wrong = f"{server.strip()!r} is no broker's address"
+            raise ValueError(f"{wrong}; expected host:port with a port from 1 to 65535, several separated by commas")
+    return servers
+
+
+Servers = Annotated[str, AfterValidator(_checked)]
+"""Addresses of brokers to start from: host:port, several separated by commas."""
+
+__all__ = ["Servers", "connected"]

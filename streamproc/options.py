@@ -49,7 +49,9 @@ Duration = Annotated[
 class Options(BaseModel):
     """Base class of options: frozen, unknown keys refused. Give each field limits and a description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -114,6 +114,24 @@ class Plugin(Configurable[OptionsT], ABC):
     gives: ClassVar[tuple[type[Result], ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
     """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
+
+    @classmethod
+    def labels_given(
+        cls, options: OptionsT, models: ModelStore, before: Collection[str] | None
+    ) -> Collection[str] | None:
+        """Labels that its detections can have, None where that isn't known; for the check of a configuration.
+
+        before: labels of the detections that it takes, None where they aren't known. Nothing may be loaded here.
+        """
+        return None
+
+    @classmethod
+    def labels_named(cls, options: OptionsT) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Labels that its options expect of the detections that it takes, each behind its place in the options.
+
+        One that no plugin before it can give is a mistake of the configuration.
+        """
+        return ()
 
     @classmethod
     def check_options(cls, options: OptionsT, models: ModelStore) -> Iterable[Mistake]:

@@ -91,10 +91,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
 @app.command()
 def check(config: ConfigFile, overrides: Overrides = None) -> None:
     """Check a configuration: every mistake at once, with its place. Opens nothing."""
-    from streamproc.cli.console import out
+    from streamproc.cli.console import out, say
     from streamproc.config import load
 
     plan = load(config, overrides=overrides or ())
+    for warning in plan.warnings:
+        say(f"warning: {warning}")
     for stream in plan.streams:
         chain = " -> ".join(entry.name for entry in stream.chain) or "no plugins"
         out(f"{stream.name}: {chain} -> {', '.join(stream.sinks) or 'no sinks'}")

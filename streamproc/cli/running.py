@@ -47,6 +47,8 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
     from streamproc.report import EventLog, prepare_report, write_report
 
     prepare_process()
+    for warning in plan.warnings:
+        logger.warning("%s", warning)
     if settings.report:
         prepare_report(settings.report)
     log = EventLog()

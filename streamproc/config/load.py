@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from streamproc.config.document import ChainEntry, Document, StreamDefaults, StreamSection, Used
+from streamproc.config.labels import label_mistakes
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.validating import Place, plugin_options, remove, validate
@@ -134,6 +135,7 @@ class _Resolver:
         self._check_unused_plugins()
         streams = [self._stream(name, section) for name, section in self._document.streams.items()]
         self._check_shared_paths(sinks, streams)
+        self._warn_of_what_leads_nowhere(streams)
         runtime = self._document.runtime
         settings: dict[str, Any] = {} if runtime.workers is None else {"workers": runtime.workers}
         return Plan(
@@ -148,10 +150,14 @@ class _Resolver:
                 **settings,
             ),
             source=redact_values(self._reading.written),
+            warnings=tuple(map(str, _sorted(self._reading.warnings))),
         )
 
     def _problem(self, keys: Keys, message: str) -> None:
         self._reading.issues.append(self._reading.issue(keys, message))
+
+    def _warn(self, keys: Keys, message: str) -> None:
+        self._reading.warnings.append(self._reading.issue(keys, message))
 
     def _class(self, kind: str, keys: Keys, name: str) -> Any:
         if (kind, name) not in self._classes:
@@ -218,6 +224,10 @@ class _Resolver:
         wired, issues = wire(plans, chosen)
         for issue in issues:
             self._problem(places[issue.plugin], f"{issue.plugin}: {issue.message}")
+        for plan, mistake in label_mistakes(wired, self._models):
+            entry = entries[cast(int, places[plan.name][-1])]
+            place = _place_of_options(places[plan.name], entry)
+            self._problem(place.of(mistake.option), mistake.message)
         return None if issues else wired
 
     def _plugin(self, here: Keys, entry: ChainEntry) -> PluginPlan | None:
@@ -231,9 +241,8 @@ class _Resolver:
         cls = self._class("plugin", keys, section.type)
         if cls is None:
             return None
-        own = ((*here, "options"), frozenset(entry.options))
         values = {**section.options, **entry.options}
-        options = plugin_options(cls, values, Place((*keys, "options"), own), self._reading, self._models)
+        options = plugin_options(cls, values, _place_of_options(here, entry), self._reading, self._models)
         if options is None:
             return None
         return PluginPlan(
@@ -265,6 +274,15 @@ class _Resolver:
                         self._problem(keys, f"{message}; put {{stream}} into the path")
                     yield keys, owner, Path(path.replace("{stream}", stream.name))
 
+    def _warn_of_what_leads_nowhere(self, streams: Sequence[StreamPlan | None]) -> None:
+        """What nobody can receive: events without a sink, sinks without a stream."""
+        for stream in filter(None, streams):
+            if not stream.sinks and not any(entry.cls.writes for entry in stream.chain):
+                self._warn(("streams", stream.name), "has no sinks: what it finds goes nowhere but a report (--report)")
+        used = {name for stream in filter(None, streams) for name in stream.sinks}
+        for name in self._document.sinks.keys() - used if None not in streams else ():
+            self._warn(("sinks", name), "no stream names this sink, so it gets nothing")
+
     def _check_unused_plugins(self) -> None:
         """Plugins that no chain uses are checked all the same."""
         used = {e.use for s in (*self._document.streams.values(), self._document.defaults) for e in s.chain}
@@ -279,6 +297,11 @@ class _Resolver:
                 known = ", ".join(self._document.sinks) or "none"
                 close = nearest(name, self._document.sinks)
                 self._problem((*keys, index), f"no sink {name!r}{close} (under sinks: {known})")
+
+
+def _place_of_options(here: Keys, entry: ChainEntry) -> Place:
+    """Where the options of a chain's entry stand: under `plugins`, but for those of the entry's own."""
+    return Place(("plugins", entry.use, "options"), ((*here, "options"), frozenset(entry.options)))
 
 
 def _sink_paths(sinks: Sequence[SinkPlan | None]) -> Iterator[tuple[Keys, str, Path]]:

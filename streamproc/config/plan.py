@@ -104,6 +104,8 @@ class Plan:
     runtime: RuntimePlan = field(default_factory=RuntimePlan)
     source: Mapping[str, Any] = field(default_factory=dict)
     """the configuration as it was written, secrets taken out, for reports and bundles"""
+    warnings: tuple[str, ...] = ()
+    """what can hardly be meant, in sentences"""
 
 
 __all__ = ["FlowMethod", "FlowPlan", "OnError", "Plan", "PluginPlan", "RuntimePlan", "SinkPlan", "StreamPlan"]

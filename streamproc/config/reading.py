@@ -37,6 +37,8 @@ class Reading:
     overridden: set[Keys] = field(default_factory=set)
     """what came from the command line"""
     issues: list[Issue] = field(default_factory=list)
+    warnings: list[Issue] = field(default_factory=list)
+    """what can hardly be meant, but can be run"""
 
     def issue(self, keys: Sequence[str | int], message: str, *, at_key: bool = False) -> Issue:
         """A mistake at this key: the nearest place that is known is named."""

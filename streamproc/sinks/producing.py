@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamproc.errors import SinkBusy, SinkError
-from streamproc.kafka_client import connected
+from streamproc.kafka_client import Servers, connected
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.sink import SinkContext
 
@@ -23,7 +23,7 @@ _END_LIMIT_S = 5.0
 class ProducerOptions(Options):
     """Options of the sinks that write to Kafka."""
 
-    servers: str = Field(min_length=1, description="brokers to start from, as host:port, several separated by commas")
+    servers: Servers = Field(description="brokers to start from, as host:port, several separated by commas")
     topic: str = Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$", description="the topic to write to")
     timeout: Duration = Field(
         seconds(10), ge=seconds(1), description="how long the broker may take to acknowledge before it counts as away"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streamproc.errors import SourceError
-from streamproc.kafka_client import connected
+from streamproc.kafka_client import Servers, connected
 from streamproc.media.wire import Label, Unreadable, read_label, read_picture
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
@@ -24,7 +24,7 @@ _LONGEST_NAME = 200
 class KafkaOptions(Options):
     """Options of the `kafka` source."""
 
-    servers: str = Field(min_length=1, description="brokers to start from, as host:port, several separated by commas")
+    servers: Servers = Field(description="brokers to start from, as host:port, several separated by commas")
     topic: str = Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$", description="the topic to read")
     group: str = Field("streamproc", min_length=1, description="consumer group: its members share the partitions")
     start: Literal["earliest", "latest"] = Field(

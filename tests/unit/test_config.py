@@ -302,6 +302,101 @@ def test_two_that_would_write_one_file_are_refused() -> None:
     assert len(load_text(text.replace("out.mp4", "'{stream}.mp4'").replace("./o/", "./p/")).streams) == 2
 
 
+CHAIN = """
+version: 1
+streams: {{a: {{source: {{type: synthetic}}, chain: [people, tracks, fence], sinks: [log]}}}}
+plugins:
+  people: {people}
+  tracks: {{type: tracking{follow}}}
+  fence: {{type: rules, options: {rules}}}
+sinks: {{log: {{type: jsonl, options: {{path: e.jsonl}}}}}}
+"""
+DETECTION = "{type: detection, options: {model: yolox-nano, labels: [person, car]}}"
+
+
+def line(labels: str = "[]") -> str:
+    return f"{{lines: {{l: {{labels: {labels}, points: [[0.1, 0.5], [0.9, 0.5]]}}}}}}"
+
+
+def left(label: str) -> str:
+    return f"{{left_objects: {{l: {{labels: [{label}]}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("people", "follow", "rules", "words"),
+    [
+        (DETECTION, "", line("[persn]"), "the label 'persn'; did you mean 'person'? (given: person, car)"),
+        (DETECTION, "", line("[persn]"), "plugins.fence.options.lines.l.labels.0: no plugin before it gives the label"),
+        (DETECTION, ", options: {labels: [person]}", line("[car]"), "(given: person)"),
+        (DETECTION, ", options: {labels: [bus]}", line(), "tracks.options.labels.0: no plugin"),
+        (DETECTION, "", left("backpack"), "left_objects.l.labels.0: no plugin before it gives"),
+        ("{type: motion}", "", line("[person]"), "gives the label 'person' (given: motion)"),
+        ("{type: motion, options: {label: it}}", "", left("it"), "left_objects.l.owners.0: no plugin before it"),
+    ],
+)
+def test_a_label_that_no_plugin_before_can_give_is_a_mistake(people: str, follow: str, rules: str, words: str) -> None:
+    found = mistakes(CHAIN.format(people=people, follow=follow, rules=rules))
+    assert len(found) == 1
+    assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("people", "label"),
+    [(DETECTION, "car"), ("{type: detection}", "bus"), ("{type: motion, options: {label: it}}", "it")],
+)
+def test_labels_that_can_come_are_right(people: str, label: str) -> None:
+    assert load_text(CHAIN.format(people=people, follow="", rules=line(f"[{label}]"))).warnings == ()
+
+
+def test_what_can_reach_nobody_is_a_warning() -> None:
+    text = "version: 1\nstreams: {a: {source: {type: synthetic}, sinks: []}}\nsinks: {log: {type: stdout}}\n"
+    assert load_text(text).warnings == (
+        "config:2:14: streams.a: has no sinks: what it finds goes nowhere but a report (--report)",
+        "config:3:14: sinks.log: no stream names this sink, so it gets nothing",
+    )
+
+
+@pytest.mark.parametrize("servers", ["host:0", "host:99999", "host:", ":9092", "a:1,,b:2", "host:port", "host:1\u00b2"])
+def test_an_address_of_a_broker_is_checked(servers: str) -> None:
+    text = (
+        "version: 1\nstreams: {a: {source: {type: kafka, options: {servers: '%s', topic: t}}, sinks: [k]}}\n"
+        "sinks: {k: {type: kafka, options: {servers: '%s', topic: t}}}\n"
+    )
+    assert (
+        sum("expected host:port with a port from 1 to 65535" in line for line in mistakes(text % (servers, servers)))
+        == 2
+    )
+    for right in ("host", "host:9092", "a:1, b:65535", "[::1]:9092"):
+        load_text(text % (right, right))
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_numbers_are_finite(number: str) -> None:
+    text = f"""
+version: 1
+defaults: {{rate: {number}}}
+streams: {{a: {{source: {{type: images, options: {{path: x, rate: {number}}}}}, rate: {number}, chain: [p]}}}}
+plugins: {{p: {{type: tracking, rate: {number}, options: {{new_score: {number}}}}}}}
+"""
+    assert sum("finite number" in line or "equal to" in line for line in mistakes(text)) == 5
+
+
+def test_a_polygon_that_crosses_itself_is_a_mistake_wherever_one_is_drawn() -> None:
+    bow, closed = "[[0, 0], [1, 1], [1, 0], [0, 1]]", "[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]"
+    text = """
+version: 1
+streams: {a: {source: {type: synthetic}}}
+plugins:
+  m: {type: motion, options: {masks: [SHAPE]}}
+  r: {type: rules, options: {zones: {z: {polygon: SHAPE}}}}
+  b: {type: blur, options: {zones: {z: SHAPE}}}
+"""
+    found = [line for line in mistakes(text.replace("SHAPE", bow)) if "the polygon crosses itself" in line]
+    assert len(found) == 3
+    assert "its edges [0.0, 0.0] to [1.0, 1.0] and [1.0, 0.0] to [0.0, 1.0] cross" in found[0]
+    load_text(text.replace("SHAPE", closed))
+
+
 def test_one_chain_writes_no_file_twice_and_several_streams_of_one_source_share_none() -> None:
     kafka = "{type: kafka, options: {servers: 'h:1', topic: t}}"
     text = f"""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
 from streamproc import Duration, Field, seconds
 from streamproc_plugins.annotate.video import EncodingOptions, checked_video_path
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Polygon = tuple[tuple[Fraction, Fraction], ...]
+from streamproc_plugins.drawn import Polygon
 
 
 class BlurOptions(EncodingOptions):
@@ -48,7 +46,4 @@ class BlurOptions(EncodingOptions):
     def _something(self) -> Self:
         if not self.faces and not self.labels and not self.zones:
             raise ValueError("nothing is to be covered; set faces, labels or zones, or leave blur out")
-        for name, polygon in self.zones.items():
-            if len(polygon) < 3:
-                raise ValueError(f"the zone {name!r} has {len(polygon)} corners, expected at least 3")
         return self

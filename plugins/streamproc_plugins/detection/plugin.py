@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,13 @@ class Detection(FramePlugin[DetectionOptions]):
         wrong = model_mistakes(models, options.model, fits=detector_input)
         named = ((("labels",), options.labels), (("scores",), options.scores))
         return wrong or label_mistakes(models.entry(options.model), named)
+
+    @classmethod
+    def labels_given(
+        cls, options: DetectionOptions, models: ModelStore, before: Collection[str] | None
+    ) -> Collection[str] | None:
+        """Those that are wanted, or all of the model."""
+        return options.labels or models.entry(options.model).label_names
 
     def open(self, context: PluginContext) -> None:
         """Find and load the net for the stream's size.

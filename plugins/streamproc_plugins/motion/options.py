@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AfterValidator
-
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.drawn import points_at_least
+from streamproc_plugins.drawn import Polygon
 from streamproc_plugins.motion.background import Settings
-
-Part = Annotated[float, Field(ge=0, le=1)]
-Point = tuple[Part, Part]
-
-
-def _check_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    if len(set(points)) < 3:
-        raise ValueError(f"a polygon of {len(set(points))} different points encloses nothing; give at least 3")
-    return points
-
-
-Polygon = Annotated[tuple[Point, ...], points_at_least(3), AfterValidator(_check_polygon)]
 
 
 class MotionOptions(Options):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamproc import Detections, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
 from streamproc.geometry import clip_boxes, in_polygon
+from streamproc.models import ModelStore
 from streamproc_plugins.motion.background import Background
 from streamproc_plugins.motion.options import MotionOptions
 
@@ -24,6 +25,13 @@ class Motion(StreamPlugin[MotionOptions]):
 
     pixels = True
     gives = (Detections,)
+
+    @classmethod
+    def labels_given(
+        cls, options: MotionOptions, models: ModelStore, before: Collection[str] | None
+    ) -> Collection[str] | None:
+        """The one label."""
+        return (options.label,)
 
     def open(self, context: PluginContext) -> None:
         """Lay out the small picture and the masks."""

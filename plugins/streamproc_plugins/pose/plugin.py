@@ -52,6 +52,12 @@ class Pose(FramePlugin[PoseOptions]):
         """The model must be one for the mode."""
         return model_mistakes(models, options.model_name, fits=lambda entry: pose_input(entry, options.mode))
 
+    @classmethod
+    def labels_named(cls, options: PoseOptions) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """The labels of boxes to look at, where the user names them."""
+        named = options.labels if "labels" in options.model_fields_set else ()
+        return ((("labels", index), label) for index, label in enumerate(named))
+
     def open(self, context: PluginContext) -> None:
         """Load the net.
 

@@ -6,28 +6,14 @@ import re
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-import numpy as np
 from pydantic import AfterValidator, ConfigDict, model_validator
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.drawn import points_at_least
+from streamproc_plugins.drawn import Point, Polygon, points_at_least
 
-Part = Annotated[float, Field(ge=0, le=1)]
-Point = tuple[Part, Part]
 Anchor = Literal["bottom", "centre", "top"]
 
 _NAME = re.compile(r"[^\s/][^/\n]{0,63}")
-_LEAST_AREA = 1e-5
-
-
-def _check_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    if len(set(points)) < 3:
-        raise ValueError(f"a polygon of {len(set(points))} different points encloses nothing; give at least 3")
-    x, y = np.array(points).T
-    # a polygon that crosses itself may have no net area, so each triangle with the first corner counts for itself
-    if np.abs((x - x[0]) * (np.roll(y, -1) - y[0]) - (np.roll(x, -1) - x[0]) * (y - y[0])).sum() < _LEAST_AREA:
-        raise ValueError("the polygon's points lie on one line, so it encloses nothing; move one of them")
-    return points
 
 
 def _check_points(points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -44,7 +30,6 @@ def _check_name(name: str) -> str:
     return name
 
 
-Polygon = Annotated[tuple[Point, ...], points_at_least(3), AfterValidator(_check_polygon)]
 Path = Annotated[tuple[Point, ...], points_at_least(2), AfterValidator(_check_points)]
 Arrow = Annotated[tuple[Point, Point], AfterValidator(_check_points)]
 Name = Annotated[str, AfterValidator(_check_name)]

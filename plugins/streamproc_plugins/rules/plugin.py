@@ -28,6 +28,15 @@ class Rules(StreamPlugin[RulesOptions]):
     needs = (Tracks,)
     gives = (RuleView,)
 
+    @classmethod
+    def labels_named(cls, options: RulesOptions) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """The labels of each rule, and the owners of things that may be left."""
+        for kind in ("zones", "lines", "stationary", "left_objects", "wrong_way", "speed"):
+            for name, rule in getattr(options, kind).items():
+                yield from (((kind, name, "labels", n), label) for n, label in enumerate(rule.labels))
+        for name, left in options.left_objects.items():
+            yield from ((("left_objects", name, "owners", n), label) for n, label in enumerate(left.owners))
+
     def open(self, context: PluginContext) -> None:
         """Lay the shapes over pictures of the stream's size."""
         options, size = self.options, context.stream.size

@@ -52,6 +52,12 @@ class Instances(FramePlugin[InstancesOptions]):
         """The model must be one for the mode."""
         return model_mistakes(models, options.model_name, fits=lambda entry: instances_input(entry, options.mode))
 
+    @classmethod
+    def labels_named(cls, options: InstancesOptions) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """The labels of boxes to look at, where the user names them."""
+        named = options.labels if "labels" in options.model_fields_set else ()
+        return ((("labels", index), label) for index, label in enumerate(named))
+
     def open(self, context: PluginContext) -> None:
         """Load the net.
 

@@ -26,6 +26,12 @@ class Appearance(FramePlugin[AppearanceOptions]):
         """The model must be one for re-identification."""
         return model_mistakes(models, options.model, fits=person_input)
 
+    @classmethod
+    def labels_named(cls, options: AppearanceOptions) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """The labels of boxes to look at, where the user names them."""
+        named = options.labels if "labels" in options.model_fields_set else ()
+        return ((("labels", index), label) for index, label in enumerate(named))
+
     def open(self, context: PluginContext) -> None:
         """Load the net."""
         self._net = context.models.load(self.options.model)

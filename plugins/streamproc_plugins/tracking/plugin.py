@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamproc import Detections, Flow, Frame, Output, Result, Results, StreamPlugin, TimeReason, Tracks
 from streamproc.events import Moment
+from streamproc.models import ModelStore
 from streamproc_plugins.shots.following import ShotWatch
 from streamproc_plugins.shots.results import Shot
 from streamproc_plugins.tracking.options import TrackingOptions
@@ -31,6 +32,18 @@ class Tracking(StreamPlugin[TrackingOptions]):
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings, Shot)
     gives: ClassVar[tuple[type[Result], ...]] = (Tracks,)
+
+    @classmethod
+    def labels_given(
+        cls, options: TrackingOptions, models: ModelStore, before: Collection[str] | None
+    ) -> Collection[str] | None:
+        """Those of the detections that it follows."""
+        return options.labels or before
+
+    @classmethod
+    def labels_named(cls, options: TrackingOptions) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """The labels that it follows."""
+        return ((("labels", index), label) for index, label in enumerate(options.labels))
 
     def __init__(self, options: TrackingOptions) -> None:
         super().__init__(options)
