@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 _UNITS_NS = {
     "ns": 1,
@@ -46,6 +47,11 @@ Duration = Annotated[
 """A time span: given with its unit (`2s`), read as an int of nanoseconds; give defaults as `seconds(2)`."""
 
 
+def is_duration(field: FieldInfo) -> bool:
+    """Whether a field of an options class is a `Duration`."""
+    return any(getattr(rule, "func", None) is parse_duration for rule in field.metadata)
+
+
 class Options(BaseModel):
     """Base class of options: frozen, unknown keys refused. Give each field limits and a description."""
 
@@ -73,17 +79,31 @@ class Configurable(Generic[OptionsT]):
     """Something with options: `class Dark(FramePlugin[DarkOptions])` says which."""
 
     options_type: ClassVar[type[Options]] = Options
+    wrong_options: ClassVar[type | None] = None
+    """a parameter of the class that isn't derived from `Options`"""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         for base in getattr(cls, "__orig_bases__", ()):
             for argument in get_args(base) if isinstance(get_origin(base), type) else ():
                 if isinstance(argument, type) and issubclass(argument, Options):
-                    cls.options_type = argument
+                    cls.options_type, cls.wrong_options = argument, None
+                elif isinstance(argument, type) and argument is not Any:
+                    cls.wrong_options = argument
 
     def __init__(self, options: OptionsT) -> None:
         """Keep the options; nothing heavy happens here."""
         self.options = options
 
 
-__all__ = ["Configurable", "Duration", "Field", "Mistake", "Options", "OptionsT", "parse_duration", "seconds"]
+__all__ = [
+    "Configurable",
+    "Duration",
+    "Field",
+    "Mistake",
+    "Options",
+    "OptionsT",
+    "is_duration",
+    "parse_duration",
+    "seconds",
+]

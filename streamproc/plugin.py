@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from streamproc.classes import check_members, class_name
 from streamproc.errors import MissingInput, PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 API = 1
 """the protocol that this version of streamproc speaks"""
+
+_LEAST_STRIDE_NS = 1_000_000
 
 ResultT = TypeVar("ResultT", bound="Result | Flow")
 
@@ -174,6 +177,11 @@ class ClipSpec:
     """the part of the picture that is wanted: left, top, right, bottom in fractions 0..1; None: all of it"""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stride_ns, int) or 0 < self.stride_ns < _LEAST_STRIDE_NS:
+            raise ValueError(
+                f"stride_ns is {self.stride_ns!r}, expected a whole number of nanoseconds, at least a millisecond; "
+                f"{self.stride_ns:g} seconds are seconds({self.stride_ns:g})"
+            )
         if self.frames < 1 or self.rate <= 0 or self.stride_ns <= 0 or min(self.size) < 1:
             raise ValueError(f"{self} can't be cut: frames, rate, stride and size must be positive")
         left, top, right, bottom = self.region or (0.0, 0.0, 1.0, 1.0)
@@ -225,7 +233,7 @@ AnyPlugin = FramePlugin[Any] | ClipPlugin[Any] | StreamPlugin[Any]
 
 def check_plugin(cls: type) -> type[AnyPlugin]:
     """`cls` if it is a plugin that this version can run, else `PluginError` that says why not."""
-    name = f"{cls.__module__}:{cls.__qualname__}" if isinstance(cls, type) else repr(cls)
+    name = class_name(cls) if isinstance(cls, type) else repr(cls)
     if not isinstance(cls, type) or not issubclass(cls, FramePlugin | ClipPlugin | StreamPlugin):
         raise PluginError(f"{name} is not a plugin: derive it from FramePlugin, ClipPlugin or StreamPlugin")
     if cls.api != API:
@@ -238,11 +246,19 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
     parameters = [p for p in inspect.signature(cls.process).parameters.values() if p.default is p.empty]
     if len(parameters) != 3:
         raise PluginError(f"{name}.process takes {len(parameters) - 1} arguments, expected (frame or clip, past)")
+    check_members(cls, ("process", "open", "close", "clip", "on_time", "flush", "state", "restore"))
     for role in ("needs", "uses", "gives"):
+        if not isinstance(getattr(cls, role), tuple):
+            raise PluginError(f"{name}.{role} is {getattr(cls, role)!r}, expected a tuple: {role} = (Detections,)")
         for kind in getattr(cls, role):
             allowed = (Result, Flow) if role != "gives" else (Result,)
             if not (isinstance(kind, type) and issubclass(kind, allowed)):
                 raise PluginError(f"{name}.{role} holds {kind!r}, expected result classes")
+            if "__init__" in vars(kind) and "__dataclass_fields__" not in vars(kind):
+                raise PluginError(
+                    f"{class_name(kind)} is a result without a declaration of its fields; write "
+                    "@dataclass(frozen=True, kw_only=True, eq=False) above it and fields in place of __init__"
+                )
     if Replacement in cls.gives and not issubclass(cls, StreamPlugin):
         raise PluginError(f"{name} gives Replacement, which only a StreamPlugin may; derive it from that")
     return cls

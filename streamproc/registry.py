@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from streamproc.classes import check_members, class_name
 from streamproc.errors import PluginError, UnknownNameError, describe, nearest
 
 if TYPE_CHECKING:
@@ -135,24 +136,25 @@ def _check_source(cls: type) -> type[AnySource]:
     from streamproc.source import PictureSource, VideoSource
 
     if not issubclass(cls, VideoSource | PictureSource):
-        raise PluginError(f"{cls.__qualname__} is not a source: derive it from VideoSource or PictureSource")
-    return _complete(cls)
+        raise PluginError(f"{class_name(cls)} is not a source: derive it from VideoSource or PictureSource")
+    return _complete(cls, ("open", "packets", "decode", "shots", "seek", "commit", "close"))
 
 
 def _check_sink(cls: type) -> type[AnySink]:
     from streamproc.sink import EventSink, FrameSink
 
     if not issubclass(cls, EventSink | FrameSink):
-        raise PluginError(f"{cls.__qualname__} is not a sink: derive it from EventSink or FrameSink")
-    return _complete(cls)
+        raise PluginError(f"{class_name(cls)} is not a sink: derive it from EventSink or FrameSink")
+    return _complete(cls, ("open", "write", "flush", "close"))
 
 
-def _complete(cls: type[ClassT]) -> type[ClassT]:
+def _complete(cls: type[ClassT], methods: Iterable[str]) -> type[ClassT]:
     if inspect.isabstract(cls):
         missing = ", ".join(
             name for name, value in inspect.getmembers(cls) if getattr(value, "__isabstractmethod__", False)
         )
-        raise PluginError(f"{cls.__qualname__} lacks {missing}: write it to make it complete")
+        raise PluginError(f"{class_name(cls)} lacks {missing}: write it to make it complete")
+    check_members(cls, methods)
     return cls
 
 

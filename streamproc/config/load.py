@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from streamproc.classes import construct, optionless
 from streamproc.config.document import ChainEntry, Document, StreamDefaults, StreamSection, Used
 from streamproc.config.labels import label_mistakes
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
@@ -169,9 +170,20 @@ class _Resolver:
         return self._classes[kind, name]
 
     def _options(self, cls: Any, keys: Keys, values: dict[str, Any]) -> Options | None:
+        if sentence := optionless(cls, values):
+            self._problem(keys, sentence)
+            return None
         options = validate(cls.options_type, values, Place(keys), self._reading)
         assert options is None or isinstance(options, Options)
-        return options
+        return options if options is None or self._constructs(cls, (*keys[:-1], "type"), options) else None
+
+    def _constructs(self, cls: Any, keys: Keys, options: Options) -> bool:
+        try:
+            construct(cls, options)
+        except PluginError as error:
+            self._problem(keys, redact(str(error)))
+            return False
+        return True
 
     def _sink(self, name: str, used: Used) -> SinkPlan | None:
         keys: Keys = ("sinks", name)
@@ -242,8 +254,11 @@ class _Resolver:
         if cls is None:
             return None
         values = {**section.options, **entry.options}
+        if sentence := optionless(cls, values):
+            self._problem((*keys, "options"), sentence)
+            return None
         options = plugin_options(cls, values, _place_of_options(here, entry), self._reading, self._models)
-        if options is None:
+        if options is None or not self._constructs(cls, (*keys, "type"), options):
             return None
         return PluginPlan(
             name=entry.use,
