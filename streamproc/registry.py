@@ -62,11 +62,11 @@ class Registry:
 
     def source(self, name: str) -> type[AnySource]:
         """The source class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
-        return _check_source(self._load("source", name))
+        return check_source(self._load("source", name))
 
     def sink(self, name: str) -> type[AnySink]:
         """The sink class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
-        return _check_sink(self._load("sink", name))
+        return check_sink(self._load("sink", name))
 
     def plugin(self, name: str) -> type[AnyPlugin]:
         """The plugin class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
@@ -132,7 +132,8 @@ def package_of(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
-def _check_source(cls: type) -> type[AnySource]:
+def check_source(cls: type) -> type[AnySource]:
+    """`cls` if it is a complete source, else `PluginError` that says why not."""
     from streamproc.source import PictureSource, VideoSource
 
     if not issubclass(cls, VideoSource | PictureSource):
@@ -140,7 +141,8 @@ def _check_source(cls: type) -> type[AnySource]:
     return _complete(cls, ("open", "packets", "decode", "shots", "seek", "commit", "close"))
 
 
-def _check_sink(cls: type) -> type[AnySink]:
+def check_sink(cls: type) -> type[AnySink]:
+    """`cls` if it is a complete sink, else `PluginError` that says why not."""
     from streamproc.sink import EventSink, FrameSink
 
     if not issubclass(cls, EventSink | FrameSink):
@@ -158,4 +160,4 @@ def _complete(cls: type[ClassT], methods: Iterable[str]) -> type[ClassT]:
     return cls
 
 
-__all__ = ["Kind", "Listing", "Registry", "package_of"]
+__all__ = ["Kind", "Listing", "Registry", "check_sink", "check_source", "package_of"]

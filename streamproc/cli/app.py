@@ -10,6 +10,7 @@ import typer
 from streamproc.cli import scoring
 from streamproc.cli.console import LogFormat, LogLevel
 from streamproc.cli.groups import ModelsGroup, OpenGroup, TrainGroup
+from streamproc.cli.scaffold import PackageKind, make_package
 
 app = typer.Typer(
     cls=OpenGroup,
@@ -144,6 +145,7 @@ def plugins(
         list[str] | None, typer.Argument(metavar="[NAME | new NAME]", help="explain one, or make one")
     ] = None,
     folder: Annotated[Path | None, typer.Option("--into", help="for new: the folder to make the package in")] = None,
+    kind: Annotated[PackageKind, typer.Option("--kind", help="for new: what the package holds")] = PackageKind.frame,
 ) -> None:
     """List what is installed; explain one plugin, source or sink; `new NAME` makes a tested package from a template."""
     from streamproc.cli.listing import explain, list_installed
@@ -152,9 +154,7 @@ def plugins(
         case []:
             list_installed()
         case ["new", name]:
-            from streamproc.cli.scaffold import make_package
-
-            make_package(name, folder)
+            make_package(name, folder, kind)
         case ["new"]:
             raise typer.BadParameter("new needs a name, such as: streamproc plugins new dark-picture")
         case [name]:

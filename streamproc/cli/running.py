@@ -15,6 +15,7 @@ from typing import Any
 
 from streamproc.cli.console import console, say, show, table
 from streamproc.cli.host import prepare_process
+from streamproc.cli.printing import prints_logged
 from streamproc.config import Plan, SinkPlan
 from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
 from streamproc.errors import counted
@@ -54,7 +55,7 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
     log = EventLog()
     extra = [(SinkPlan(name="(report)", cls=EventLog, options=log.options), log)] if settings.report else []
     engine = Engine(plan, models=settings.models, extra=extra)
-    with _Signals(engine.interrupt):
+    with _Signals(engine.interrupt), prints_logged():
         stop_page = _metrics_page(engine, settings.metrics)
         try:
             report = _watch(engine, settings.quiet)
@@ -189,8 +190,19 @@ def summarize(report: RunReport) -> None:
     show(table("stream", "time#", "seen#", *heads, "p95 latency s#", rows=rows))
     if report.events:
         show(table("stream", "event", "records#", rows=[(*key, count) for key, count in report.events.items()]))
+    if plugins := _plugin_rows(report):
+        show(table("stream", "plugin", "calls#", "mean ms#", "p95 ms#", rows=plugins))
     for line in troubles(report):
         say(line)
+
+
+def _plugin_rows(report: RunReport) -> list[tuple[str, ...]]:
+    return [
+        (stream.name, plugin.name, f"{plugin.calls:,}", f"{1000 * plugin.mean_s:.1f}", f"{1000 * plugin.p95_s:.1f}")
+        for stream in report.streams
+        for plugin in stream.plugins
+        if plugin.calls
+    ]
 
 
 __all__ = ["RunSettings", "leave", "run_plan", "summarize"]

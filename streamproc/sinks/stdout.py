@@ -48,11 +48,13 @@ class StdoutSink(EventSink[StdoutOptions]):
     def _out(self, text: str) -> None:
         if not self._read:
             return
-        if sys.stdout is None:  # the program was started without one
+        # during a run of the command line, `sys.stdout` logs what plugins print and holds the real one behind it
+        stdout = getattr(sys.stdout, "behind", sys.stdout)
+        if stdout is None:  # the program was started without one
             raise SinkError("there is no standard output to write to; open it, or use another sink")
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            stdout.write(text)
+            stdout.flush()
         except BrokenPipeError:
             self._read = False
         except (OSError, ValueError) as error:  # ValueError: it was closed

@@ -5,8 +5,27 @@
 """
 
 from streamproc.testing.contract import check_frame_plugin, check_plugin_contract, plugin_answers
+from streamproc.testing.endpoints import (
+    check_sink_contract,
+    check_source_contract,
+    make_events,
+    sink_context,
+    source_context,
+)
 from streamproc.testing.fakes import Fault, ListSink, ListSource, ManualClock
-from streamproc.testing.makers import make_clip, make_detections, make_frame, make_frames, make_info, make_tracks
+from streamproc.testing.makers import (
+    frames_of,
+    make_classification,
+    make_clip,
+    make_detections,
+    make_faces,
+    make_flow,
+    make_frame,
+    make_frames,
+    make_info,
+    make_poses,
+    make_tracks,
+)
 from streamproc.testing.runs import PluginRun, make_plan, plugin_plan, run_chain, run_plugin
 
 __all__ = [
@@ -17,15 +36,25 @@ __all__ = [
     "PluginRun",
     "check_frame_plugin",
     "check_plugin_contract",
+    "check_sink_contract",
+    "check_source_contract",
+    "frames_of",
+    "make_classification",
     "make_clip",
     "make_detections",
+    "make_events",
+    "make_faces",
+    "make_flow",
     "make_frame",
     "make_frames",
     "make_info",
     "make_plan",
+    "make_poses",
     "make_tracks",
     "plugin_answers",
     "plugin_plan",
     "run_chain",
     "run_plugin",
+    "sink_context",
+    "source_context",
 ]

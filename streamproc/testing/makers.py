@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc.frames import SECOND_NS, ArrayPicture, Clip, Frame, PixelCache, StreamInfo
-from streamproc.results import Detections, Tracks
+from streamproc.frames import SECOND_NS, ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
+from streamproc.results import Classification, Detections, Faces, Poses, Tracks
 
 Box = Sequence[float]
 
@@ -78,3 +79,65 @@ def make_tracks(
         velocity=np.zeros((count, 2), np.float32),
         age_ns=np.zeros(count, np.int64),
     )
+
+
+def make_classification(**scores: float) -> Classification:
+    """Labels with their scores, best first: `make_classification(walk=0.8, run=0.1)`."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    return Classification(
+        label=tuple(label for label, _ in ranked),
+        score=np.array([score for _, score in ranked], np.float32),
+        class_id=np.array([list(scores).index(label) for label, _ in ranked], np.int64),
+    )
+
+
+def make_poses(*boxes: Box, score: float = 0.9) -> Poses:
+    """Upright people, one in each box `left, top, right, bottom`, arms hanging down; every keypoint with this score."""
+    corners = np.array(boxes, np.float32).reshape(-1, 1, 4)
+    xy = corners[..., :2] + _UPRIGHT * (corners[..., 2:] - corners[..., :2])
+    keypoints = np.concatenate([xy, np.full((*xy.shape[:2], 1), score, np.float32)], axis=2)
+    return Poses(keypoints=keypoints.astype(np.float32), score=np.full(len(boxes), score, np.float32))
+
+
+def make_faces(*boxes: Box, score: float = 0.9, embeddings: NDArray[np.float32] | None = None) -> Faces:
+    """Faces that look ahead, one in each box; embeddings: float32 (N, D), brought to unit length."""
+    corners = np.array(boxes, np.float32).reshape(-1, 1, 4)
+    landmarks = corners[..., :2] + _FACE * (corners[..., 2:] - corners[..., :2])
+    unit = None if embeddings is None else embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return Faces(
+        xyxy=corners[:, 0],
+        score=np.full(len(boxes), score, np.float32),
+        landmarks=landmarks.astype(np.float32),
+        embeddings=None if unit is None else unit.astype(np.float32),
+    )
+
+
+def make_flow(right: float = 0.0, down: float = 0.0, *, width: int = 32, height: int = 24, dt_s: float = 0.1) -> Flow:
+    """Optical flow that is the same everywhere, in pixels of a grid as large as the picture."""
+    uv = np.full((height, width, 2), (right, down), np.float32)
+    return Flow(uv=uv, dt_ns=round(dt_s * SECOND_NS))
+
+
+def frames_of(clip: Clip) -> list[Frame]:
+    """The pictures of a clip as frames at their times, to give them to a plugin of another kind."""
+    height, width = clip.rgb.shape[1:3]
+    info = replace(clip.stream, width=width, height=height)
+    times = clip.pts_ns.tolist()
+    return [
+        make_frame(rgb=rgb, index=index, pts_s=pts_ns / SECOND_NS, info=info)
+        for index, (rgb, pts_ns) in enumerate(zip(clip.rgb, times, strict=True))
+    ]
+
+
+_FACE = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)], np.float32)
+"""right eye, left eye, nose, right and left corner of the mouth, in parts of the box"""
+
+_UPRIGHT = np.array(
+    [
+        (0.5, 0.08), (0.54, 0.06), (0.46, 0.06), (0.58, 0.08), (0.42, 0.08),  # nose, eyes, ears
+        (0.7, 0.2), (0.3, 0.2), (0.78, 0.35), (0.22, 0.35), (0.8, 0.5), (0.2, 0.5),  # shoulders, elbows, wrists
+        (0.62, 0.52), (0.38, 0.52), (0.62, 0.75), (0.38, 0.75), (0.62, 0.97), (0.38, 0.97),  # hips, knees, ankles
+    ],
+    np.float32,
+)  # fmt: skip
+"""COCO-17 keypoints in parts of the box"""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproc.cli.scaffold import make_package
+from streamproc.cli.scaffold import PackageKind, make_package
 from streamproc.errors import StreamprocError
 
 EXAMPLE = Path(__file__).parents[2] / "plugins" / "example"
@@ -36,6 +36,38 @@ def test_it_refuses_names_and_folders_that_would_go_wrong(tmp_path: Path) -> Non
         make_package("dark-scene", tmp_path)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A package of each kind, and the folder that they are installed in."""
+    root, site = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("site")
+    packages = [make_package(f"my-{kind}-thing", root / kind, kind) for kind in PackageKind]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    subprocess.run([*install, str(site), *map(str, packages)], check=True)
+    return root, site
+
+
+@pytest.mark.parametrize("kind", PackageKind)
+def test_a_package_of_each_kind_passes_its_own_tests_and_runs(kind: PackageKind, made: tuple[Path, Path]) -> None:
+    root, site = made
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    subprocess.run(tests, check=True, env=environment, cwd=root / kind)
+    run = [sys.executable, "-m", "streamproc", "run", "example.yaml", "--quiet"]
+    done = subprocess.run(run, check=False, env=environment, cwd=root / kind, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = (root / kind / "events.txt").read_text() if kind is PackageKind.sink else done.stdout
+    wanted = {PackageKind.source: "", PackageKind.sink: "motion"}
+    assert wanted.get(kind, f"my_{kind}_thing.seen") in written
+
+
+def test_the_text_of_a_package_is_about_its_own_name(made: tuple[Path, Path]) -> None:
+    for kind in PackageKind:
+        text = " ".join(contents(made[0] / kind).values())
+        assert "dark_picture" not in text
+        assert "image.dark" not in text
+        assert f"my_{kind}_thing" in text
+
+
 def test_it_is_found_checked_and_run_once_installed(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
@@ -45,4 +77,4 @@ def test_it_is_found_checked_and_run_once_installed(tmp_path: Path) -> None:
     subprocess.run(tests, check=True, env=environment, cwd=EXAMPLE)
     run = [sys.executable, "-m", "streamproc", "run", "example.yaml", "--quiet"]
     done = subprocess.run(run, check=True, env=environment, cwd=EXAMPLE, capture_output=True, text=True)
-    assert "image.dark" in done.stdout
+    assert "dark_picture.seen" in done.stdout

@@ -69,11 +69,32 @@ def test_a_job_runs_with_nothing_but_what_was_installed(installed: Path, tmp_pat
     (tmp_path / "job.yaml").write_text(JOB)
     run(installed / "streamproc", "check", "job.yaml", cwd=tmp_path)
     run(installed / "streamproc", "run", "job.yaml", "--report", "report.html", cwd=tmp_path)
-    assert (tmp_path / "events.jsonl").read_text().count("image.dark") == 10
-    assert "image.dark" in (tmp_path / "report.html").read_text()
+    assert (tmp_path / "events.jsonl").read_text().count("dark_picture.seen") == 10
+    assert "dark_picture.seen" in (tmp_path / "report.html").read_text()
     assert '"title": "streamproc event"' in run(installed / "streamproc", "schema", "event", cwd=tmp_path)
     assert "yolox-nano" in run(installed / "streamproc", "models", "list", cwd=tmp_path)
     run(installed / "streamproc", "plugins", "new", "my-own", cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def packages(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new package of each kind, made by the installed program and changed in nothing."""
+    root = tmp_path_factory.mktemp("packages")
+    for kind in ("frame", "clip", "stream", "source", "sink"):
+        run(installed / "streamproc", "plugins", "new", f"my-{kind}-thing", "--kind", kind, cwd=root)
+    return root
+
+
+def test_a_strict_type_checker_finds_nothing_in_a_new_package(installed: Path, packages: Path) -> None:
+    for package in sorted(packages.iterdir()):
+        where = ["--python-executable", str(installed / "python"), "--cache-dir", str(packages / ".mypy")]
+        run(sys.executable, "-m", "mypy", "--strict", *where, "src", "tests", cwd=package)
+
+
+def test_pyright_finds_nothing_in_a_new_package(installed: Path, packages: Path) -> None:
+    folders = sorted(packages.glob("my-*"))
+    found = run(sys.executable, "-m", "pyright", "--pythonpath", installed / "python", *folders, cwd=packages)
+    assert "0 errors" in found
 
 
 def test_all_that_is_installed_fits_together(installed: Path, tmp_path: Path) -> None:

@@ -320,6 +320,36 @@ def test_a_failing_plugin_leaves_a_bundle_that_shows_the_failure_until_it_is_men
     assert "no failure" in mended.stdout
 
 
+def test_what_a_plugin_prints_is_logged_and_never_among_the_events(folder: Path) -> None:
+    (folder / "talk.py").write_text(
+        PLUGINS.split("class DarkOptions", maxsplit=1)[0]
+        + """
+class Talk(FramePlugin[Options]):
+    def process(self, frame, past):
+        print("frame", frame.index, end="")
+        print("!", flush=True)
+        yield Event.instant(frame, "talk.seen")
+"""
+    )
+    job = """
+version: 1
+streams: {yard: {source: {type: synthetic, options: {duration: 400ms}}, chain: [talk], sinks: [screen]}}
+plugins: {talk: {type: "talk:Talk"}}
+sinks: {screen: {type: stdout, options: {format: json}}}
+runtime: {workers: 1}
+"""
+    (folder / "talk.yaml").write_text(job)
+    done = call(folder, "run", "talk.yaml", "--log-format", "json")
+    assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["talk.seen"] * 6
+    printed = {json.loads(line)["message"] for line in done.stderr.splitlines()}
+    assert {f"printed: frame {index}!" for index in range(6)} <= printed
+
+
+def test_the_summary_tells_what_each_plugin_takes(folder: Path) -> None:
+    done = call(folder, "run", "job.yaml")
+    assert re.search(r"yard +dark +\d+ +\d+\.\d +\d+\.\d", done.stderr)
+
+
 def test_passwords_in_addresses_are_in_no_output(folder: Path) -> None:
     address = "http://user:hush4711@127.0.0.1:1/live.mp4?token=hush4711"
     (folder / "job.yaml").write_text(

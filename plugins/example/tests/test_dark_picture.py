@@ -5,9 +5,9 @@ from streamproc import Registry
 from streamproc.testing import check_plugin_contract, make_frame, make_frames, run_plugin
 
 
-def test_a_dark_frame_is_told_and_a_bright_one_is_not() -> None:
+def test_a_dark_frame_gives_an_event_and_a_bright_one_does_not() -> None:
     run = run_plugin(DarkPicture, [make_frame(fill=10), make_frame(fill=200)], limit=40)
-    assert run.types == ["image.dark"]
+    assert run.types == ["dark_picture.seen"]
     assert run.events[0].data["level"] == 10
 
 

@@ -1,4 +1,4 @@
-"""Tell when the picture is too dark."""
+"""The `dark_picture` plugin: emits an event for every dark frame, until you write what it is really for."""
 
 from streamproc import Event, Field, Frame, FramePlugin, Options, Output, Results
 
@@ -10,10 +10,10 @@ class DarkPictureOptions(Options):
 
 
 class DarkPicture(FramePlugin[DarkPictureOptions]):
-    """Emits `image.dark` for every frame darker than `limit`."""
+    """Emits `dark_picture.seen` for every frame darker than `limit`."""
 
     def process(self, frame: Frame, past: Results) -> Output:
         """Events of this frame."""
         level = float(frame.gray.mean())
         if level < self.options.limit:
-            yield Event.instant(frame, "image.dark", score=1 - level / 255, level=level)
+            yield Event.instant(frame, "dark_picture.seen", score=1 - level / 255, level=level)

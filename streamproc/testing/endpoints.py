@@ -1,0 +1,172 @@
+"""What every source and sink must hold to, whoever wrote it: run these from your own tests."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+
+from streamproc.classes import construct
+from streamproc.errors import check_array
+from streamproc.events import Attachment, Event
+from streamproc.registry import check_sink, check_source
+from streamproc.sink import AnySink, EventSink, SinkContext
+from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
+from streamproc.testing.makers import make_frame, make_info
+
+_LEAST_SPAN_NS = 1_000_000
+_MOST = 50
+"""pictures that are looked at; a live source gives them without end"""
+
+
+def source_context(
+    *, stopping: Callable[[], bool] = lambda: False, count: Callable[[str], None] = lambda _: None
+) -> SourceContext:
+    """What a source gets from the engine when it is opened."""
+    return SourceContext(stream="test", log=logging.getLogger(__name__), stopping=stopping, count=count)
+
+
+def sink_context() -> SinkContext:
+    """What a sink gets from the engine when it is opened."""
+    return SinkContext(name="test", log=logging.getLogger(__name__))
+
+
+def make_events(count: int) -> list[Event]:
+    """Events as a sink gets them: with ids, at successive frames of one stream, in other scripts, with a picture."""
+    info = make_info("dock")
+    picture = Attachment(name="thumbnail", media_type="image/jpeg", data=b"\xff\xd8\xff\xd9")
+    made = []
+    for index in range(count):
+        score = None if index % 2 else 0.5
+        frame = make_frame(index=index, info=info)
+        event = Event.instant(frame, "test.seen", score=score, label="Zoë ☂", box=[1, 2, 3, 4])
+        made.append(replace(event.stamped(info, "test", 0), attachments=(picture,)))
+    return made
+
+
+def check_source_contract(cls: type[AnySource], **options: Any) -> None:
+    """Assert what the engine relies on, with these options, which must lead to something that can be read:
+
+    - it is a complete source, its options are described
+    - `open` gives an `InputInfo`; opened again, a recording has the same identity and gives the same pictures
+    - pictures are uint8 RGB arrays; times are whole nanoseconds, or None, and rise
+    - it stops soon once `stopping()` is true, and may be closed at any point and twice
+    """
+    check_source(cls)
+    _check_options(cls)
+    checked = cls.options_type.model_validate(options)
+    first_info, first = _read(cls, checked)
+    assert first, "it gave no picture; name options that lead to something that can be read"
+    for shot in first:
+        _check_shot(shot)
+    times = [shot.pts_ns for shot in first if shot.pts_ns is not None]
+    assert all(a < b for a, b in pairwise(times)), f"times must rise, got {times[:8]} ..."
+    span_ns = times[-1] - times[0] if times else 0
+    assert len(times) < 2 or span_ns >= _LEAST_SPAN_NS, f"{len(times)} pictures in {span_ns} ns: times are nanoseconds"
+    if not first_info.live:
+        again_info, again = _read(cls, checked)
+        assert first_info.identity == again_info.identity, "a recording opened again has another identity"
+        assert [_print_of(shot) for shot in first] == [_print_of(shot) for shot in again], "a second run differs"
+    _check_stop(cls, checked)
+
+
+def check_sink_contract(cls: type[AnySink], **options: Any) -> None:
+    """Assert what the engine relies on, with these options, which must lead to something that can be written:
+
+    - it is a complete sink, its options are described
+    - it takes events (or frames) in one batch and one by one, an empty batch, and the same ones once more
+    - it may be closed without a write, and opened again at the same place
+    """
+    check_sink(cls)
+    _check_options(cls)
+    checked = cls.options_type.model_validate(options)
+    events: Sequence[Any] = make_events(4)
+    items = events if issubclass(cls, EventSink) else [make_frame(fill=40 * n, index=n) for n in range(4)]
+    _written(cls, checked, [])
+    _written(cls, checked, [items[:3], [], items[3:], items])
+    _written(cls, checked, [items])
+
+
+def _check_options(cls: Any) -> None:
+    assert (cls.__doc__ or "").strip(), f"{cls.__name__} has no docstring; `streamproc plugins NAME` shows it"
+    missing = [name for name, field in cls.options_type.model_fields.items() if not field.description]
+    assert not missing, f"options without a description: {', '.join(missing)}"
+
+
+def _made(cls: Any, options: Any) -> Any:
+    return construct(cls, options) or cls(options)
+
+
+def _read(cls: Any, options: Any) -> tuple[InputInfo, list[Shot]]:
+    source = _made(cls, options)
+    counts: Counter[str] = Counter()
+    info = source.open(source_context(count=lambda reason: counts.update([reason])))
+    try:
+        assert isinstance(info, InputInfo), f"open gave {info!r}, expected an InputInfo"
+        assert info.identity, "open gave an empty identity, which event ids are made from"
+        return info, list(islice(_shots(source), _MOST))
+    finally:
+        source.close()
+        source.close()
+
+
+def _shots(source: AnySource) -> Iterator[Shot]:
+    """The pictures of an open source of either kind."""
+    if isinstance(source, VideoSource):
+        for packet in source.packets():
+            yield from source.decode(packet)
+        yield from source.decode(None)
+        return
+    for shot in source.shots():
+        if shot is not None:
+            assert isinstance(shot, Shot), f"shots gave {type(shot).__name__}, expected Shot(picture=..., pts_ns=...)"
+            yield shot
+
+
+def _check_shot(shot: Shot) -> None:
+    assert not isinstance(shot.picture, np.ndarray), "Shot.picture is an array; write ArrayPicture(rgb)"
+    size = (shot.picture.height, shot.picture.width)
+    check_array("rgb", shot.picture.to_rgb(), np.uint8, (*size, 3))
+    check_array("gray", shot.picture.to_gray(), np.uint8, size)
+    for name in ("pts_ns", "captured_ns"):
+        value = getattr(shot, name)
+        assert value is None or isinstance(value, int), f"{name} is {value!r}, expected whole nanoseconds or None"
+
+
+def _print_of(shot: Shot) -> tuple[int | None, bytes]:
+    return shot.pts_ns, shot.picture.to_rgb().tobytes()
+
+
+def _check_stop(cls: Any, options: Any) -> None:
+    """Once `stopping()` is true it ends within a few pictures, as the run can't end before."""
+    stopping = False
+    source = _made(cls, options)
+    source.open(source_context(stopping=lambda: stopping))
+    try:
+        shots = _shots(source)
+        next(shots)
+        stopping = True
+        left = sum(1 for _ in islice(shots, _MOST))
+        assert left < _MOST, f"it gave {_MOST} more pictures after stopping() was true; ask for it in the loop"
+    finally:
+        source.close()
+
+
+def _written(cls: Any, options: Any, batches: Sequence[Sequence[Any]]) -> None:
+    sink = _made(cls, options)
+    sink.open(sink_context())
+    try:
+        for batch in batches:
+            given = sink.write(batch)
+            assert given is None, f"write gave {given!r}, expected None: raise SinkError or SinkBusy where it fails"
+        sink.flush()
+    finally:
+        sink.close()
+
+
+__all__ = ["check_sink_contract", "check_source_contract", "make_events", "sink_context", "source_context"]
