@@ -50,7 +50,7 @@ def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, out
 
 def _fill(path: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-        bundle.writestr("bundle.json", json.dumps(_facts(info, step, ticket, outcome), indent=2))
+        bundle.writestr("bundle.json", json.dumps(redact_values(_facts(info, step, ticket, outcome)), indent=2))
         if ticket.frame is not None and not ticket.frame.pixels.busy:  # else a conversion hangs
             bundle.writestr("frame.png", _png(ticket.frame))
         if step.index in ticket.due.clips and ticket.frame is not None:
@@ -159,7 +159,7 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
         "plugin": {
             "name": step.name,
             "class": f"{cls.__module__}:{cls.__qualname__}",
-            "options": redact_values(json.loads(step.plan.options.model_dump_json())),
+            "options": json.loads(step.plan.options.model_dump_json()),
         },
         "inputs": {f"{kind.__module__}:{kind.__qualname__}": giver for kind, giver in step.plan.inputs.items()},
         "verdict": outcome.verdict,

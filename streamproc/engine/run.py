@@ -26,6 +26,7 @@ from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
+from streamproc.secrets import remember
 from streamproc.sink import EventSink
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Engine:
         self, plan: Plan, *, models: ModelStore | None = None, extra: Sequence[tuple[SinkPlan, EventSink[Any]]] = ()
     ) -> None:
         self.plan = plan
+        _remember_secrets(plan)
         self._stopping = threading.Event()
         self._finished = threading.Event()
         self._interrupted = False
@@ -244,6 +246,13 @@ class Engine:
         for kept in (self._outbox, self._store):
             if kept is not None:
                 kept.close()
+
+
+def _remember_secrets(plan: Plan) -> None:
+    """Whoever logs them: the passwords and tokens among the options of this plan are masked from now on."""
+    chains = [entry.options for stream in plan.streams for entry in stream.chain]
+    for options in (*chains, *(s.source_options for s in plan.streams), *(s.options for s in plan.sinks)):
+        remember(options.model_dump())
 
 
 def _stream_reports(source: SourceRun) -> list[StreamReport]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from streamproc.engine import BUCKETS, RunReport
-from streamproc.errors import StreamprocError
+from streamproc.errors import StreamprocError, redact
 from streamproc.events import Event
 from streamproc.exits import EXIT_CODES
 from streamproc.frames import SECOND_NS
@@ -43,8 +46,19 @@ def prepare_report(path: Path) -> None:
 
 
 def write_report(path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> None:
-    """Write the page of a run."""
-    path.write_text(render_report(report, events, config), encoding="utf-8")
+    """Write the page of a run, whole or not at all; raises `StreamprocError` where it can't be written."""
+    page = render_report(report, events, config).encode("utf-8", "backslashreplace")
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        half.write_bytes(page)
+        half.replace(path)
+    except OSError as error:
+        raise StreamprocError(
+            f"the report can't be written to {path} ({error.strerror}); free some room or choose another place"
+        ) from error
+    finally:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any]) -> str:
@@ -60,15 +74,20 @@ def render_report(report: RunReport, events: Sequence[Event], config: Mapping[st
         _section("Ledger", _ledger(report)),
         _section("Plugins", _plugins(report)),
         _section("Sinks", _sinks(report)),
-        _section("Configuration", f"<pre>{escape(_yaml(config))}</pre>"),
+        _section("Configuration", f"<pre>{_text(_yaml(config))}</pre>"),
     ]
     title = ", ".join(stream.name for stream in report.streams)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>streamproc: {escape(title)}</title><style>{style}</style></head><body><main>"
+        f"<title>streamproc: {_text(title)}</title><style>{style}</style></head><body><main>"
         f"{''.join(sections)}</main><script>{script}</script></body></html>\n"
     )
+
+
+def _text(value: object) -> str:
+    """Text from outside as HTML, secrets taken out."""
+    return escape(redact(str(value)))
 
 
 def _section(title: str, body: str) -> str:
@@ -89,11 +108,11 @@ def _head(report: RunReport) -> str:
         (f"{1000 * report.cpu_s / max(1, ledger.total('processed')):.1f} ms", "CPU per frame"),
     ]
     cards = "".join(f"<div class=card><b>{value}</b><span>{what}</span></div>" for value, what in facts)
-    names = escape(", ".join(stream.name for stream in report.streams))
-    wrong = "".join(f"<li>{escape(line)}</li>" for line in troubles(report))
+    names = _text(", ".join(stream.name for stream in report.streams))
+    wrong = "".join(f"<li>{_text(line)}</li>" for line in troubles(report))
     return (
         f"<header><h1>streamproc <span>{names}</span></h1>"
-        f'<p class="{state}">exit code {code}: {escape(EXIT_CODES[code])}</p>'
+        f'<p class="{state}">exit code {code}: {_text(EXIT_CODES[code])}</p>'
         + (f"<ul class=troubles>{wrong}</ul>" if wrong else "")
         + f"<div class=cards>{cards}</div></header>"
     )
@@ -123,7 +142,7 @@ def _timeline(report: RunReport, events: Sequence[Event]) -> str:
         height = max(18, _BAR * len(rows)) + 8
         name = f"{stream}: {kind}" if several else kind
         parts.append(f'<rect class=lane x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
-        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{_text(name)}</text>')
         thick = (height - 8) / len(rows)
         for row, bars in enumerate(rows):
             parts += [_mark(event, span, top + 4 + row * thick, thick - 1, colours[kind]) for event in bars]
@@ -163,12 +182,13 @@ def _mark(event: Event, span: float, y: float, height: float, colour: str) -> st
     tip = f"{event.type} {clock(start)} - {clock(end)} {_what(event)}"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
-        f"<title>{escape(tip)}</title></rect>"
+        f"<title>{_text(tip)}</title></rect>"
     )
 
 
 def _axis(span: float, y: int) -> list[str]:
-    step = next((s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200) if span / s <= 12), 14400)
+    step = next((s for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200) if span / s <= 12), 0)
+    step = step or 14400 * math.ceil(span / 12 / 14400)
     parts = []
     for k in range(int(span // step) + 1):
         x = _LEFT + _WIDTH * k * step / span
@@ -185,12 +205,10 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
         if picture is None or event.phase in ("update", "end"):
             continue
         data = base64.b64encode(picture.data).decode()
-        caption = (
-            f"<b>{escape(event.type)}</b> {event.phase} {clock(event.pts_ns / SECOND_NS)}<br>{escape(_what(event))}"
-        )
+        caption = f"<b>{_text(event.type)}</b> {event.phase} {clock(event.pts_ns / SECOND_NS)}<br>{_text(_what(event))}"
         cards.append(
-            f'<figure><div class=shot><img loading="lazy" alt="{escape(event.type)}" '
-            f'src="data:{picture.media_type};base64,{data}">{_box(event, sizes.get(event.stream, (0, 0)))}</div>'
+            f'<figure><div class=shot><img loading="lazy" alt="{_text(event.type)}" '
+            f'src="data:{_text(picture.media_type)};base64,{data}">{_box(event, sizes.get(event.stream, (0, 0)))}</div>'
             f"<figcaption>{caption}</figcaption></figure>"
         )
         if len(cards) == _MOST_PICTURES:
@@ -201,14 +219,18 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
 def _box(event: Event, size: tuple[int, int]) -> str:
     """The event's box as an element over its picture, in parts of the picture; empty where it has none."""
     box = event.data.get("box")
-    if not isinstance(box, list | tuple) or len(box) != 4 or not min(size):
+    if not isinstance(box, list | tuple) or len(box) != 4 or not min(size) or not all(map(_is_number, box)):
         return ""
-    sides = [min(1.0, max(0.0, float(side) / size[i % 2])) for i, side in enumerate(box)]
+    sides = [min(max(side, 0), size[i % 2]) / size[i % 2] for i, side in enumerate(box)]
     left, top, right, bottom = sides
     return (
         f'<i style="left:{left:.2%};top:{top:.2%};width:{max(0.0, right - left):.2%};'
         f'height:{max(0.0, bottom - top):.2%}"></i>'
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(min(max(value, -1), 1))
 
 
 def _what(event: Event) -> str:
@@ -282,9 +304,9 @@ def _sinks(report: RunReport) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:
     """A table; heads that end in `#` stand over numbers; the column `raw` holds HTML already."""
     side = [" class=n" if name.endswith("#") else "" for name in heads]
-    head = "".join(f"<th{side[i]}>{escape(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
+    head = "".join(f"<th{side[i]}>{_text(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
     body = "".join(
-        f"<tr>{''.join(f'<td{side[i]}>{cell if i == raw else escape(cell)}</td>' for i, cell in enumerate(row))}</tr>"
+        f"<tr>{''.join(f'<td{side[i]}>{cell if i == raw else _text(cell)}</td>' for i, cell in enumerate(row))}</tr>"
         for row in rows
     )
     name = f" id={identity}" if identity else ""
