@@ -46,12 +46,17 @@ def say(text: str) -> None:
     console().print(redact(text), markup=False)
 
 
+def logs_json() -> bool:
+    """Whether log lines are JSON."""
+    handlers = logging.getLogger("streamproc").handlers
+    return any(isinstance(handler.formatter, _JsonLines) for handler in handlers)
+
+
 def say_error(text: str) -> None:
     """A line that says what went wrong; a log record where log lines are JSON, so that whoever reads them sees it."""
     text = redact(text)
-    logger = logging.getLogger("streamproc")
-    if any(isinstance(handler.formatter, _JsonLines) for handler in logger.handlers):
-        logger.error(text)
+    if logs_json():
+        logging.getLogger("streamproc").error(text)
         return
     console().print(f"error: {text}", markup=False, style="red")
 
@@ -147,4 +152,15 @@ def show(made: Table, *, stdout: bool = False) -> None:
         console().print(made)
 
 
-__all__ = ["LogFormat", "LogLevel", "console", "out", "say", "say_error", "set_up_logging", "show", "table"]
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "console",
+    "logs_json",
+    "out",
+    "say",
+    "say_error",
+    "set_up_logging",
+    "show",
+    "table",
+]

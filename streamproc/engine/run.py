@@ -12,16 +12,17 @@ from typing import Any
 
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.engine.checkpoint import CheckpointStore
+from streamproc.engine.deadletters import DeadLetters
 from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
-from streamproc.engine.outbox import Outbox, OutboxError
+from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
 from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.services import Services
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer, outbox_key
+from streamproc.engine.writers import Writer
 from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
@@ -58,6 +59,7 @@ class Engine:
         self._stopped_at: float | None = None
         self._begun = False
         self._pool = Pool(plan.runtime.workers)
+        self._letters = DeadLetters(plan.runtime.state / "dead_letters.jsonl")
         self._events = Tally()
         self._started = (0.0, 0.0)
         self._writers = {p.name: Writer(p, p.cls(p.options), self) for p in plan.sinks}
@@ -132,6 +134,7 @@ class Engine:
             outbox_error=self._outbox_error,
             stranded=self._stranded,
             abandoned=tuple(self.watch.left),
+            dead_letters=str(self._letters.path),
         )
 
     def live_streams(self) -> list[StreamRun]:
@@ -159,7 +162,7 @@ class Engine:
 
     def _opening(self, what: str, abandon: Callable[[], None]) -> Call:
         runtime = self.plan.runtime
-        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9)
+        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9, opens=True)
 
     def outbox(self) -> Outbox:
         """The run's outbox, made on first use."""
@@ -171,6 +174,11 @@ class Engine:
     def outbox_exists(self) -> bool:
         """Whether there is an outbox already."""
         return self._outbox is not None or self._outbox_path().exists()
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Where records are set aside that a sink refuses."""
+        return self._letters
 
     def outbox_failed(self, error: OutboxError) -> None:
         """End the run: nothing is safe any more."""
@@ -311,6 +319,7 @@ def _sink_report(writer: Writer) -> SinkReport:
         delivered=writer.counts["events"] + writer.counts["frames"],
         retries=writer.counts["retries"],
         undelivered=writer.undelivered,
+        refused=writer.refused,
         trouble=writer.trouble,
     )
 

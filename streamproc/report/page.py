@@ -297,8 +297,11 @@ def _plugins(report: RunReport) -> str:
 
 
 def _sinks(report: RunReport) -> str:
-    rows = [[s.name, f"{s.delivered:,}", f"{s.retries:,}", f"{s.undelivered:,}", s.trouble] for s in report.sinks]
-    return _table(["sink", "delivered#", "retries#", "waiting#", "trouble"], rows) if rows else ""
+    rows = [
+        [s.name, *(f"{n:,}" for n in (s.delivered, s.retries, s.undelivered, s.refused)), s.trouble]
+        for s in report.sinks
+    ]
+    return _table(["sink", "delivered#", "retries#", "waiting#", "refused#", "trouble"], rows) if rows else ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:

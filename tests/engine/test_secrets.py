@@ -22,7 +22,7 @@ from streamproc.media.ffmpeg import explain
 from streamproc.registry import Registry
 from streamproc.secrets import address_mistake, forget, is_plain, remember
 from streamproc.source import SourceContext
-from streamproc.sources.file import FileSource
+from streamproc.sources.file import FileOptions, FileSource
 from streamproc.sources.rtsp import RtspOptions, RtspSource
 from streamproc.testing import make_frames, plugin_plan
 from tests.engine.leaky import Leaky
@@ -152,7 +152,7 @@ def test_no_error_of_a_source_shows_the_secret_of_its_address(form: str, refusin
         return  # never opened: FFmpeg would look for another host
     form = served(form, refusing)
     options = RtspOptions.model_construct(url=form, transport="tcp", open_timeout=10**9, read_timeout=10**9)
-    file_options = FileSource.options_type.model_construct(path=form)
+    file_options = FileOptions.model_construct(path=form)
     for source in (RtspSource(options), FileSource(file_options)):
         with pytest.raises(StreamprocError) as caught:
             source.open(context())
