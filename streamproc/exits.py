@@ -24,8 +24,8 @@ EXIT_CODES: Mapping[int, str] = {
     UNDELIVERED: "a sink did not take all its events; they wait in the outbox, or stand in dead_letters.jsonl",
     OUTBOX_FAILED: "the outbox could not be written, so the run was ended",
     INTERPRETER_STUCK: (
-        "a plugin held the interpreter lock and nothing else could run, so the run was ended where it stood; what no "
-        "sink had confirmed until then is lost unless it is in the outbox"
+        "a plugin held the interpreter lock and nothing else could run, so the run was ended; what was not delivered "
+        "by then may be missing"
     ),
     INTERRUPTED: "stopped by SIGINT or SIGTERM; what was found until then is delivered",
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.config.plan import Plan, SinkPlan
+from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.deadletters import DeadLetters
 from streamproc.engine.dispatch import Dispatcher
@@ -78,6 +79,7 @@ class Engine:
             raise StreamprocError("this engine has run already; make another one from the plan")
         self._begun = True
         self._started = (time.monotonic(), time.process_time())
+        remove_unfinished(self.plan.runtime.state / "bundles")
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
         guard.start()
         for writer in self._writers.values():

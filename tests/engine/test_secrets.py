@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from streamproc.config import load_text
+from streamproc.engine import replay_bundle
 from streamproc.errors import ConfigError, StreamprocError, redact, redact_values
 from streamproc.media.ffmpeg import explain
+from streamproc.models import ModelStore
 from streamproc.registry import Registry
 from streamproc.secrets import address_mistake, forget, is_plain, remember
 from streamproc.source import SourceContext
@@ -238,6 +240,9 @@ def test_a_bundle_names_the_options_that_it_masks(tmp_path: Path) -> None:
     text = b"".join(data for name, data in outputs(tmp_path / "bundles"))
     assert MARK.encode() not in text
     assert b'"password": "***"' in text
+    (bundle,) = (tmp_path / "bundles").iterdir()
+    replay = replay_bundle(bundle, Registry(), ModelStore())
+    assert "addresses, password had another value" in replay.notes[-1]
 
 
 def test_the_configuration_of_a_report_holds_references_and_no_secret() -> None:
