@@ -20,25 +20,26 @@ MASK = "***"
 _SHORTEST = 4
 """characters: a shorter value stands in too many texts by chance"""
 
+_LONG = 8
+"""characters: a value of so many is found within other words too"""
+
 _WORD = (
-    r"passwords?|passwd|passphrase|passcode|pass|pwd|pw|loginpas|secrets?|tokens?|jwt|bearer|credentials?|cookie|"
+    r"passwords?|passwd|passphrase|passcode|pass|pas|pwd|pw|secrets?|tokens?|jwt|bearer|credentials?|cookie|"
     r"auth|authorization|sig|signature|api_?keys?|access_?keys?|secret_?keys?|private_?keys?|account_?keys?|psk"
 )
-_KEY = re.compile(rf"(?:^|[_\W])(?:{_WORD})$")
+_KEY = re.compile(rf"(?:^|[_\W])(?:login|user|admin|my|auth|access|refresh|session|client|id)?(?:{_WORD})$")
 _COUNT = re.compile(r"^(?:max|min|most|least|num|n|count|number|total)_")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 
-_SCHEME = r"\b[a-zA-Z][a-zA-Z0-9+.-]*://"
-_USERINFO = re.compile(rf"(?P<scheme>{_SCHEME})(?:(?!://)[^\s'\"<>])*@")
+# every repetition that could start anywhere is bounded: these run over whatever a plugin says
+_SCHEME = r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://"
+_USERINFO = re.compile(rf"(?P<scheme>{_SCHEME})(?:(?!://)[^\s'\"<>]){{0,500}}@")
 # a password with a blank or a quote in it ends the address for most readers: look on up to the @ of the host
 _ODD_USERINFO = re.compile(rf"(?P<scheme>{_SCHEME})(?:(?!://)[^\n/@:]){{1,80}}:(?:(?!://)[^\n/]){{1,200}}@(?=[\w.\[])")
-_QUERY = re.compile(
-    rf"(?P<key>(?:^|[?&;,/\s_-]|%26|%3[fF])[\w.-]{{0,40}}?(?:(?<![a-zA-Z0-9])(?:{_WORD})|(?<=[?&;])key|"
-    rf"(?:login|user|my|auth|access|refresh|id|session|x)[_-]?(?:{_WORD})))=(?!=)['\"]?[^&;\s'\"<>]+",
-    re.IGNORECASE,
-)
-_BARE_LOGIN = re.compile(r"(?<![\w/.])(?P<user>[\w.+-]*[a-zA-Z][\w.+-]*):(?P<password>[^\s@'\"<>/,]{3,})@(?=[\w\[])")
+_BARE_LOGIN = re.compile(r"(?<![\w/.+-])(?P<user>[\w.+-]{1,64}):(?P<password>[^\s@'\"<>/,]{3,200})@(?=[\w\[])")
+_QUERY_KEY = re.compile(r"[\w.-]{1,60}$")
+_QUERY_VALUE = re.compile(r"['\"]?(?P<value>[^&;\s'\"<>=][^&;\s'\"<>]*)")
 _BEARER = re.compile(r"\b(?P<scheme>[Bb]earer)\s+[A-Za-z0-9._~+/=-]{8,}")
 
 
@@ -53,8 +54,8 @@ def redact(text: str) -> str:
         text = _ODD_USERINFO.sub(rf"\g<scheme>{MASK}@", _USERINFO.sub(rf"\g<scheme>{MASK}@", text))
     if "@" in text:  # an address without its scheme
         text = _BARE_LOGIN.sub(f"{MASK}@", text)
-    if "=" in text:
-        text = _QUERY.sub(rf"\g<key>={MASK}", text)
+    for start, end in reversed(list(_query_values(text))):
+        text = f"{text[:start]}{MASK}{text[end:]}"
     return _BEARER.sub(rf"\g<scheme> {MASK}", text)
 
 
@@ -174,6 +175,22 @@ def _ends_early(authority: str) -> bool:
     return re.search(r":(?!\d*$)", re.sub(r"^\[[^]]*\]", "", authority)) is not None
 
 
+def _query_values(text: str) -> Iterator[tuple[int, int]]:
+    """Where the values of secret keys stand in texts such as `?user=me&token=abc`."""
+    at = text.find("=")
+    while at >= 0:
+        key = _QUERY_KEY.search(text, max(0, at - 60), at)
+        value = _QUERY_VALUE.match(text, at + 1)
+        if (
+            key
+            and value
+            and (is_secret_key(key[0]) or (key[0] == "key" and text[key.start() - 1 : key.start()] in "?&;"))
+        ):
+            yield value.span("value")
+            at = value.end()
+        at = text.find("=", at + 1 if at < len(text) and text[at] == "=" else at)
+
+
 class _Known:
     """Values known to be secret; one expression finds them all, another those that aren't plain."""
 
@@ -197,7 +214,7 @@ class _Known:
 
     def mask(self, text: str, *, data: bool = False) -> str:
         search = self._search[data]
-        return text if search is None else search.sub(MASK, text)
+        return text if search is None else search.sub(_masked, text)
 
 
 _known = _Known()
@@ -218,14 +235,15 @@ def _forms(value: str) -> Iterator[str]:
 
 def _any_of(forms: set[str]) -> re.Pattern[str] | None:
     longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(_pattern, longest_first))) if longest_first else None
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
-def _pattern(form: str) -> str:
-    """A short value, a number or a word counts only where it stands for itself: 12345 isn't part of 1234567."""
-    if len(form) >= 8 and not form.isdigit():
-        return re.escape(form)
-    return rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])"
+def _masked(found: re.Match[str]) -> str:
+    """The mask; a short value or a number counts only where it stands for itself: 12345 isn't part of 1234567."""
+    form, text = found[0], found.string
+    beside = f"{text[max(0, found.start() - 1) : found.start()]} {text[found.end() : found.end() + 1]}"
+    whole = len(form) >= _LONG and not form.isdigit()
+    return MASK if whole or not any(c.isalnum() for c in beside) else form
 
 
 def _texts_with_secrets(node: Any, *, secret: bool = False) -> Iterator[str]:
@@ -259,8 +277,8 @@ def _of_address(address: str) -> Iterator[str]:
             yield password
         elif not is_plain(user):
             yield user
-    for found in _QUERY.finditer(rest):
-        value = found[0].partition("=")[2].strip("'\"")
+    for start, end in _query_values(rest):
+        value = rest[start:end]
         yield value
         yield re.split(r"_[a-z]+=", value)[0]  # cameras that write user=A_password=B_channel=1
 

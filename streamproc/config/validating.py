@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from streamproc.config.reading import Keys, Reading
-from streamproc.errors import Issue, StreamprocError, nearest, redact
+from streamproc.errors import Issue, StreamprocError, nearest
 from streamproc.models import ModelStore
 from streamproc.options import Mistake, Options
 from streamproc.secrets import MASK, is_secret_key
@@ -56,7 +56,7 @@ def plugin_options(
     if known is not None:
         for mistake in _found(cls, known, models, whole=options is not None):
             path = place.of(mistake.option)
-            reading.issues.append(reading.issue(path, redact(mistake.message), at_key=mistake.at_key))
+            reading.issues.append(reading.issue(path, mistake.message, at_key=mistake.at_key))
     return options
 
 

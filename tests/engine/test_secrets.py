@@ -297,3 +297,9 @@ def test_user_and_password_of_rtsp_may_hold_any_character() -> None:
     assert options.address == "rtsp://me%40site:p%40%2F%23%3F%20%271@cam:554/live"
     with pytest.raises(ValueError, match="leave one of the two out"):
         RtspOptions(url="rtsp://me:x@cam/live", user="me", password="x")
+
+
+@pytest.mark.parametrize("text", ["a-b_c." * 40_000, "a://" * 50_000 + "@", "a:b" * 60_000 + "@=://", "x=" * 80_000])
+def test_texts_that_are_made_to_be_slow_are_masked_like_any_other(text: str) -> None:
+    remember({"tokens": [f"{MARK}{n}" for n in range(50)]})
+    assert redact(f"{text} token={MARK} rtsp://me:{MARK}@cam/").endswith(" token=*** rtsp://***@cam/")
