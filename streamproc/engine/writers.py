@@ -303,7 +303,7 @@ class Writer:
                 self._flushed = max(self._flushed, upto)
         self._succeeded()
 
-    def _hand_over(self, items: Sequence[Event | Frame]) -> set[int]:
+    def _hand_over(self, items: Sequence[Event | Frame], *, flush: bool = False) -> set[int]:
         """Write these; one by one where they were refused together. The `id()` of those that were set aside."""
         if self._suspicious:
             refused = self._sieve.sift(items)
@@ -311,6 +311,8 @@ class Writer:
             return set(map(id, refused))
         try:
             self._guarded.write(items)
+            if flush:  # a network sink may hear of a refusal only now
+                self._guarded.flush()
         except SinkBusy:
             raise
         except SinkError:
@@ -333,8 +335,7 @@ class Writer:
         """Deliver what an earlier run couldn't, before anything new."""
         outbox = self._desk.outbox()
         while held := outbox.head(self._key, BATCH):
-            refused = self._hand_over([entry.event for entry in held])
-            self._guarded.flush()
+            refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
             self.counts.add("events", len(held) - len(refused))
         self._old_rows = False
@@ -380,8 +381,7 @@ class Writer:
         held = outbox.head(self._key, BATCH)
         if held:
             self._guarded.open()
-            refused = self._hand_over([entry.event for entry in held])
-            self._guarded.flush()
+            refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
             self.counts.add("events", len(held) - len(refused))
         done = upto if len(held) < BATCH else held[-1].serial - 1

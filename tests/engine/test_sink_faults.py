@@ -211,17 +211,30 @@ class Picky(Recorder):
         self.got.extend(event.data.get("seen") for event in events)
 
 
+class PickyLater(Picky):
+    """The same over a network: it hears of the refusal when it waits for what it wrote."""
+
+    network: ClassVar[bool] = True
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.waiting = [*getattr(self, "waiting", []), *events]
+
+    def flush(self) -> None:
+        written, self.waiting = self.waiting, []
+        super().write(written)
+
+
 def dead_letters(state: Path) -> list[dict[str, Any]]:
     path = state / "dead_letters.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize(("base", "network"), [(Picky, False), (Picky, True), (PickyLater, True)])
 @pytest.mark.parametrize("refuses", [{1}, {7}, {3, 4, 9}, {FRAMES}, {1, FRAMES}], ids=str)
 def test_an_event_that_a_sink_refuses_is_set_aside_and_the_others_are_delivered(
-    tmp_path: Path, network: bool, refuses: set[int]
+    tmp_path: Path, base: type[Any], network: bool, refuses: set[int]
 ) -> None:
-    picky = sink("picky", Picky, refuses=frozenset(refuses), network=network)
+    picky = sink("picky", base, refuses=frozenset(refuses), network=network)
     report = run(tmp_path, picky, good := sink("good"))
     # the event of `flush` tells of all frames, so it is refused together with that of the last one
     aside = {event["record"]["data"]["seen"] for event in dead_letters(tmp_path)}
