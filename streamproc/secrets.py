@@ -111,7 +111,7 @@ def forget() -> None:
 
 
 _PLAIN = re.compile(
-    r"[+-]?\d[\d_]{0,5}(?:\.\d+)?\s*[a-zA-Z%]{0,3}"  # numbers, durations, sizes
+    r"[+-]?\d[\d_]{0,5}(?:\.\d+)?\s*(?:[num]?s|min|h|d|B|[kKMG]i?B|%|px|fps)?"  # numbers, durations, sizes
     r"|[+-]?\d+\.\d+"
     r"|[A-Za-z]?[a-z]{0,11}"  # one word
     r"|(?:~|\.{1,2})?/[\w .{}/-]*"  # paths
@@ -129,7 +129,7 @@ def is_plain(value: str) -> bool:
 
     >>> [is_plain(text) for text in ("25", "10s", "true", "warehouse", "/var/out", "10.0.0.7:554", "broker:9092")]
     [True, True, True, True, True, True, True]
-    >>> [is_plain(text) for text in ("hunter2", "S3CR3T", "a-b-c", "TOPSECRET")]
+    >>> [is_plain(text) for text in ("hunter2", "S3CR3T", "12345ab", "TOPSECRET")]
     [False, False, False, False]
     """
     return len(value.strip()) < _SHORTEST or _PLAIN.fullmatch(value.strip()) is not None

@@ -112,7 +112,7 @@ class Sieve:
 def name_of(record: Event | Frame) -> str:
     """Which record it is, for a message."""
     if isinstance(record, Event):
-        return f"event {record.id} ({record.type} of stream {record.stream} at {record.pts_ns / 1e9:.3f} s)"
+        return f"event {record.id} ({record.type} of stream {record.stream} at frame {record.frame_index})"
     return f"frame {record.index} of stream {record.stream.name}"
 
 

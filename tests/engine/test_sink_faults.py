@@ -14,11 +14,13 @@ import pytest
 from streamproc import Event, Frame, Options
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.engine import Engine, RunReport
-from streamproc.engine.outbox import Outbox
+from streamproc.engine.outbox import Outbox, outbox_key
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
 from streamproc.report.troubles import troubles
 from streamproc.sink import EventSink, FrameSink, SinkContext
+from streamproc.sinks.appending import LinesOptions
+from streamproc.sinks.jsonl import JsonlSink
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import HANG, Tell
 from tests.engine.running import closed, run_engine
@@ -273,6 +275,21 @@ def test_an_event_that_an_earlier_run_left_and_the_sink_refuses_is_set_aside(tmp
     assert [event["record"]["data"]["seen"] for event in dead_letters(tmp_path)] == [2, 2]
     assert report.sinks[0].undelivered == waiting(tmp_path, "log") == 0
     assert set(notes(picky).got) == set(range(1, FRAMES + 1)) - {2}
+
+
+def test_an_event_that_an_older_version_let_through_leaves_the_outbox(tmp_path: Path) -> None:
+    (frame,) = make_frames(1)
+    absurd = replace(Event.instant(frame, "zone.entered"), start_ns=10**400, end_ns=None, phase="start")
+    log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "events.jsonl"))
+    box = Outbox(tmp_path / "outbox.sqlite")
+    box.add(outbox_key(log), [(1, absurd), (2, Event.instant(frame, "zone.left"))])
+    box.close()
+    report = run(tmp_path, log)
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert {line["type"] for line in lines} == {"zone.left", "tell.seen", "tell.end"}
+    assert [event["record"]["type"] for event in dead_letters(tmp_path)] == ["zone.entered"]
+    assert (report.sinks[0].refused, report.sinks[0].undelivered) == (1, 0)
+    assert waiting(tmp_path, "log") == 0
 
 
 def test_an_outbox_that_can_not_be_made_is_reported_for_a_network_sink(tmp_path: Path) -> None:
