@@ -62,9 +62,8 @@ class ConfigError(StreamprocError):
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(issues)
         count = len(self.issues)
-        super().__init__(
-            "\n".join([f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)])
-        )
+        lines = [f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)]
+        super().__init__(redact("\n".join(lines)))
 
 
 class UnknownNameError(StreamprocError):

@@ -109,6 +109,13 @@ def test_no_mistake_in_a_configuration_shows_an_address_with_its_secret(form: st
     assert MARK not in mistakes("${ADDRESS}", {"ADDRESS": form})
 
 
+@pytest.mark.parametrize("text", [f"'{FORMS[0]}'", f"[{FORMS[0]}]", f"{{a: {FORMS[0]}, a: &x *y}}", f"{FORMS[0]}: 1"])
+def test_a_file_that_is_no_configuration_is_not_quoted_with_its_secrets(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    assert MARK not in str(caught.value)
+
+
 @pytest.mark.parametrize("secret", [MARK, "geheim", "4711815", "a b", "true"])
 def test_what_came_from_the_environment_is_named_and_never_shown_at_a_wrong_place(secret: str) -> None:
     text = mistakes("${A_NAME}", {"A_NAME": secret})
