@@ -18,15 +18,20 @@ StreamprocError
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamproc import secrets
+
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
+
+
+redact = secrets.redact
+redact_values = secrets.redact_values
 
 
 class StreamprocError(Exception):
@@ -57,9 +62,8 @@ class ConfigError(StreamprocError):
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues = tuple(issues)
         count = len(self.issues)
-        super().__init__(
-            "\n".join([f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)])
-        )
+        lines = [f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)]
+        super().__init__(redact("\n".join(lines)))
 
 
 class UnknownNameError(StreamprocError):
@@ -148,16 +152,7 @@ def writing(place: Path) -> Iterator[None]:
         raise StreamprocError(f"{place} can't be written ({error.strerror}{at}); choose another place") from None
 
 
-_USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]*@")
-_QUERY = re.compile(
-    r"(?P<key>[?&;](?:password|passwd|pwd|token|access_token|key|api_?key|secret|auth|sig|signature)=)[^&;\s'\"]*",
-    re.IGNORECASE,
-)
-_SECRET_KEY = re.compile(
-    r"(^|[_-])(passwords?|passwd|pwd|passphrase|secrets?|tokens?|api_?key|credentials?|private_key)$", re.IGNORECASE
-)
 _LONGEST_ERROR = 2_000
-_REFERENCE = re.compile(r"\$\{[^}]*\}")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -169,27 +164,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def redact_values(node: Any) -> Any:
-    """JSON-like values with secrets taken out: in URLs, and under keys such as `password`.
-
-    A reference to the environment (`${NAME}`) stays: it is no secret.
-
-    >>> redact_values({"user": "me", "password": "abc", "url": "mqtt://me:abc@host"})
-    {'user': 'me', 'password': '***', 'url': 'mqtt://***@host'}
-    """
-    if isinstance(node, dict):
-        return {key: _redact_value(str(key), value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [redact_values(value) for value in node]
-    return redact(node) if isinstance(node, str) else node
-
-
-def _redact_value(key: str, value: Any) -> Any:
-    if isinstance(value, str) and value and _SECRET_KEY.search(key) and not _REFERENCE.fullmatch(value):
-        return "***"
-    return redact_values(value)
-
-
 def describe(error: BaseException) -> str:
     """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had."""
     try:
@@ -197,12 +171,3 @@ def describe(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001
         text = "(its own text can't be had)"
     return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
-
-
-def redact(text: str) -> str:
-    """`text` with user names, passwords and tokens in URLs replaced by `***`.
-
-    >>> redact("rtsp://user:pass@cam/live?token=abc")
-    'rtsp://***@cam/live?token=***'
-    """
-    return _QUERY.sub(r"\g<key>***", _USERINFO.sub(r"\g<scheme>***@", text))

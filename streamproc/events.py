@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from streamproc.frames import SECOND_NS, Clip, Frame, StreamInfo
+from streamproc.secrets import redact_known
 
 Phase = Literal["start", "update", "end", "instant"]
 PHASES: tuple[Phase, ...] = ("start", "update", "end", "instant")
@@ -25,10 +26,19 @@ DATA_SCHEMA = "urn:streamproc:event:1"
 RESERVED = frozenset({"stream", "plugin", "phase", "start_s", "end_s", "captured", "frame", "episode", "seq"})
 """keys of an event's `data` that streamproc fills in itself"""
 
+MOST_CHARACTERS = 200
+"""longest type of an event, and longest name of an attachment"""
+
+MOST_PICTURE_BYTES = 16 << 20
+"""most that the attachments of one event may hold together"""
+
 MOST_BYTES = 1_000_000
 """most that an event's own data may hold as JSON, pictures not counted"""
 
 _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*", re.IGNORECASE)
+_LATEST_NS = 2**63 - 1
 _DECIMALS = {"score": 4, "box": 1, "speed": 2}
 
 
@@ -149,6 +159,8 @@ class Event:
             frame_index=_whole("frame_index", index),
             pts_ns=_whole("pts_ns", pts_ns),
             captured_ns=None if self.captured_ns is None else _whole("captured_ns", self.captured_ns),
+            episode=_text("episode", self.episode),
+            subject=_text("subject", self.subject),
             score=None if self.score is None else float(self.score),
             stream=info.name,
             plugin=plugin,
@@ -227,24 +239,59 @@ def utc_text(time_ns: int) -> str:
 
 def _whole(name: str, value: Any) -> int:
     try:
-        return index_of(value)
+        number = index_of(value)
     except TypeError:
         raise TypeError(f"event {name} is {value!r}, expected a whole number") from None
+    if not -_LATEST_NS <= number <= _LATEST_NS:
+        raise ValueError(
+            f"event {name} lies outside of 64 bits, expected nanoseconds or an index; check the arithmetic"
+        )
+    return number
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"event {name} is a {type(value).__name__}, expected text")
+    return redact_known(value)
 
 
 def _check_writable(event: Event) -> None:
     """Raise `ValueError` for what would make a sink stumble later."""
-    texts = [event.subject, event.episode]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"event subject and episode are {texts}, expected text")
-    size = len(json.dumps([*texts, event.data], ensure_ascii=False).encode())
+    if len(event.type) > MOST_CHARACTERS:
+        raise ValueError(f"event type has {len(event.type):,} characters, expected at most {MOST_CHARACTERS}")
+    try:
+        size = len(json.dumps(event.to_json(), ensure_ascii=False).encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"event data holds the character {error.object[error.start : error.end]!r}, half of a pair that UTF-8 "
+            "can't carry; decode the text with errors='replace'"
+        ) from None
     if size > MOST_BYTES:
         raise ValueError(f"event data holds {size:,} bytes of JSON, expected at most {MOST_BYTES:,}; keep it elsewhere")
-    if event.captured_ns is not None:
-        utc_text(event.captured_ns)
-    for attachment in event.attachments:
+    _check_attachments(event.attachments)
+
+
+def _check_attachments(attachments: Any) -> None:
+    if not isinstance(attachments, tuple | list):
+        raise ValueError(f"event attachments are a {type(attachments).__name__}, expected a tuple of Attachment")
+    for attachment in attachments:
         if not isinstance(attachment, Attachment) or not isinstance(attachment.data, bytes):
             raise ValueError(f"event attachments hold a {type(attachment).__name__}, expected Attachment with bytes")
+        _check_form("name", attachment.name, _NAME, "letters, digits, '_', '-' and '.', such as 'thumbnail'")
+        _check_form("media type", attachment.media_type, _MEDIA_TYPE, "a type such as 'image/jpeg'")
+    names = [attachment.name for attachment in attachments]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two event attachments have one name ({', '.join(names)}); give each its own")
+    size = sum(len(attachment.data) for attachment in attachments)
+    if size > MOST_PICTURE_BYTES:
+        raise ValueError(
+            f"event attachments hold {size:,} bytes, expected at most {MOST_PICTURE_BYTES:,}; make them smaller"
+        )
+
+
+def _check_form(what: str, value: Any, form: re.Pattern[str], expected: str) -> None:
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS or not form.fullmatch(value):
+        raise ValueError(f"{what} of an event attachment is {repr(value)[:60]}, expected {expected}")
 
 
 def _seconds(time_ns: int) -> float:
@@ -263,7 +310,9 @@ def _json_value(value: Any, decimals: int) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"event data holds {value}, which JSON can't carry; leave it out or use None")
         return round(value, decimals)
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return redact_known(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Mapping):
         return {str(key): _json_value(item, _DECIMALS.get(str(key), decimals)) for key, item in value.items()}

@@ -175,11 +175,15 @@ class PixelCache:
                 self._keep(form, resize(gray, width, height))
             return self._forms[form]
 
-    def __getstate__(self) -> dict[str, Picture]:
-        """Pickling carries the picture only; its forms are made again, alike, where they are wanted."""
+    def carried(self) -> Picture:
+        """The picture from which all forms can be made again, alike, in another process."""
         with self._lock:
             picture = self._source()
-            return {"picture": picture if isinstance(picture, PlanarPicture) else ArrayPicture(self._get_rgb())}
+            return picture if isinstance(picture, PlanarPicture) else ArrayPicture(self._get_rgb())
+
+    def __getstate__(self) -> dict[str, Picture]:
+        """Pickling carries the picture only; its forms are made again, alike, where they are wanted."""
+        return {"picture": self.carried()}
 
     def __setstate__(self, state: dict[str, Picture]) -> None:
         self.__init__(state["picture"])  # type: ignore[misc]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from streamproc.secrets import forget
 from tests.machine import NO_SHARED, SHARED
 
 pytest_plugins = ("tests.skips", "tests.servers.kafka", "tests.servers.rtsp")
@@ -36,6 +37,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of whoever runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith("STREAMPROC_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_left() -> Iterator[None]:
+    """The passwords of one test's configuration mask nothing in the next."""
+    yield
+    forget()
 
 
 class _ErrorKeeper(logging.Handler):

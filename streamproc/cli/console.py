@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -42,14 +43,20 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """A line for people."""
-    console().print(text, markup=False)
+    console().print(redact(text), markup=False)
+
+
+def logs_json() -> bool:
+    """Whether log lines are JSON."""
+    handlers = logging.getLogger("streamproc").handlers
+    return any(isinstance(handler.formatter, _JsonLines) for handler in handlers)
 
 
 def say_error(text: str) -> None:
     """A line that says what went wrong; a log record where log lines are JSON, so that whoever reads them sees it."""
-    logger = logging.getLogger("streamproc")
-    if any(isinstance(handler.formatter, _JsonLines) for handler in logger.handlers):
-        logger.error(text)
+    text = redact(text)
+    if logs_json():
+        logging.getLogger("streamproc").error(text)
         return
     console().print(f"error: {text}", markup=False, style="red")
 
@@ -67,6 +74,13 @@ class _Redacting(logging.Filter):
         return True
 
 
+class _TextLines(logging.Formatter):
+    """Time, level and message; what an exception or a stack says comes without secrets too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 class _JsonLines(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message."""
 
@@ -80,6 +94,8 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
+        if record.stack_info:
+            line["stack"] = redact(record.stack_info)
         return json.dumps(line)
 
 
@@ -92,13 +108,24 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
     if form is LogFormat.json:
         handler.setFormatter(_JsonLines())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_TextLines("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     handler.addFilter(_Redacting())
     logger.addHandler(handler)
     logger.setLevel(level.upper())
+    if logging.lastResort is not None:  # what other loggers, such as a plugin's own, say at WARNING and above
+        logging.lastResort.setFormatter(_TextLines("%(message)s"))
+    threading.excepthook = _thread_failed
     # it logs every lost connection as an error; streamproc says itself what that means
     logging.getLogger("kafka").addHandler(logging.NullHandler())
     logging.getLogger("kafka").propagate = False
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread that a plugin or a library started ended by an exception: the interpreter would print it as it is."""
+    if failure.exc_type is not SystemExit:
+        name = failure.thread.name if failure.thread else "a thread"
+        what = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+        logging.getLogger("streamproc").error("%s ended by an exception", name, exc_info=what)  # type: ignore[arg-type]
 
 
 def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
@@ -111,7 +138,7 @@ def table(*columns: str, rows: Sequence[Sequence[Any]]) -> Table:
     for name in columns:
         made.add_column(name.removesuffix("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(Text(redact(str(cell))) for cell in row))
     return made
 
 
@@ -125,4 +152,15 @@ def show(made: Table, *, stdout: bool = False) -> None:
         console().print(made)
 
 
-__all__ = ["LogFormat", "LogLevel", "console", "out", "say", "say_error", "set_up_logging", "show", "table"]
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "console",
+    "logs_json",
+    "out",
+    "say",
+    "say_error",
+    "set_up_logging",
+    "show",
+    "table",
+]

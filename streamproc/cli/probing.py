@@ -12,6 +12,7 @@ from streamproc.config import guess_source
 from streamproc.errors import counted
 from streamproc.events import utc_text
 from streamproc.frames import SECOND_NS
+from streamproc.secrets import remember
 from streamproc.source import PictureSource, Shot, SourceContext
 
 _MOST_PICTURES = 300
@@ -23,6 +24,7 @@ _WATCH_NS = 5 * SECOND_NS
 
 def show_probe(source: str) -> None:
     """Everything that can be known of whatever `run` and `demo` take as a source, by the same short forms."""
+    remember({"source": source})
     guessed = guess_source(source)
     kind, options = guessed["type"], guessed["options"]
     if kind == "images":

@@ -8,17 +8,19 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from streamproc.cli.console import console, say, show, table
+from streamproc.cli.console import console, logs_json, say, show, table
 from streamproc.cli.host import prepare_process
 from streamproc.cli.printing import prints_logged
+from streamproc.cli.watchdog import Watchdog
 from streamproc.config import Plan, SinkPlan
 from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
-from streamproc.errors import counted
+from streamproc.errors import StreamprocError, counted
 from streamproc.exits import EXIT_CODES, INTERRUPTED
 from streamproc.models import ModelStore
 from streamproc.report.troubles import troubles
@@ -26,6 +28,8 @@ from streamproc.report.troubles import troubles
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
+_SHORTEST_LOCK_S = 10.0
+"""a library that is loaded from a slow disk, or a large garbage collection, holds the interpreter lock for seconds"""
 _PLAIN_LINE_EVERY = 50
 """looks between two progress lines where there is no terminal"""
 
@@ -49,32 +53,53 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
 
     prepare_process()
     for warning in plan.warnings:
-        logger.warning("%s", warning)
+        logger.info("%s", warning)  # `check` shows them; a run with --set often leaves something out on purpose
     if settings.report:
         prepare_report(settings.report)
     log = EventLog()
     extra = [(SinkPlan(name="(report)", cls=EventLog, options=log.options), log)] if settings.report else []
     engine = Engine(plan, models=settings.models, extra=extra)
-    with _Signals(engine.interrupt), prints_logged():
+    with _Signals(engine.interrupt), Watchdog(_lock_limit_s(plan), as_json=logs_json()) as watchdog, prints_logged():
+        engine.watch.on_opening = watchdog.opening
         stop_page = _metrics_page(engine, settings.metrics)
         try:
             report = _watch(engine, settings.quiet)
         finally:
             stop_page()
-    if settings.report:
-        write_report(settings.report, report, log.events, plan.source if settings.report_config else None)
     if not settings.quiet:
-        summarize(report)
+        _attempt("the summary can't be shown", lambda: summarize(report))
     told = logger.warning if report.exit_code else logger.info
     told("the run ended with exit code %d: %s", report.exit_code, EXIT_CODES[report.exit_code])
+    if settings.report:
+        place = settings.report
+        shown = plan.source if settings.report_config else None
+        _attempt(f"the report {place} is missing", lambda: write_report(place, report, log.events, shown))
     return report
+
+
+def _lock_limit_s(plan: Plan) -> float:
+    """How long the interpreter may be stuck: as long as the most impatient plugin may take for one call."""
+    limits = [entry.timeout_ns / 1e9 for stream in plan.streams for entry in stream.chain]
+    return max(_SHORTEST_LOCK_S, min(limits, default=60.0))
+
+
+def _attempt(failed: str, function: Callable[[], None]) -> None:
+    """Do what comes after a run; whatever goes wrong there is said and leaves the run's exit code alone."""
+    try:
+        function()
+    except StreamprocError as error:
+        logger.warning("%s: %s", failed, error)
+    except Exception as error:
+        logger.warning("%s: %s: %s; please report it", failed, type(error).__name__, error)
+        logger.debug("where that happened", exc_info=True)
 
 
 def leave(report: RunReport) -> None:
     """Leave the process by the run's exit code, also where threads are stuck in a plugin for good."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+        with suppress(OSError, ValueError):  # whoever read it may have gone
+            if stream is not None:
+                stream.flush()
     if report.abandoned_threads:
         os._exit(report.exit_code)
     sys.exit(report.exit_code)

@@ -16,7 +16,7 @@ from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, Sink
 from streamproc.config.reading import Keys, Reading, read, read_text
 from streamproc.config.validating import Place, plugin_options, remove, validate
 from streamproc.config.wiring import wire
-from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact, redact_values
+from streamproc.errors import ConfigError, Issue, PluginError, UnknownNameError, nearest, redact_values
 from streamproc.media.stills import PICTURE_SUFFIXES
 from streamproc.models import ModelStore
 from streamproc.options import Options
@@ -166,7 +166,7 @@ class _Resolver:
                 self._classes[kind, name] = getattr(self._registry, kind)(name)
             except (UnknownNameError, PluginError) as error:
                 self._classes[kind, name] = None
-                self._problem((*keys, "type"), redact(str(error)))
+                self._problem((*keys, "type"), str(error))
         return self._classes[kind, name]
 
     def _options(self, cls: Any, keys: Keys, values: dict[str, Any]) -> Options | None:
@@ -181,7 +181,7 @@ class _Resolver:
         try:
             construct(cls, options)
         except PluginError as error:
-            self._problem(keys, redact(str(error)))
+            self._problem(keys, str(error))
             return False
         return True
 

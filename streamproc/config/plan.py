@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from streamproc.cores import usable_cores
 from streamproc.options import Options
 from streamproc.plugin import AnyPlugin
 from streamproc.sink import AnySink
@@ -80,7 +80,7 @@ class SinkPlan:
 class RuntimePlan:
     """What concerns the whole run."""
 
-    workers: int = field(default_factory=lambda: max(1, len(os.sched_getaffinity(0))))
+    workers: int = field(default_factory=usable_cores)
     """threads for the pure plugins"""
     state: Path = Path(".streamproc")
     """folder for the outbox, checkpoints and repro bundles; made when something needs it"""

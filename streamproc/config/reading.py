@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.errors import ConfigError, Issue, counted
+from streamproc.secrets import redact, remember, remember_environment
 from streamproc.wording import got_in_words
 
 Keys = tuple[str | int, ...]
 
 _MOST_VALUES = 200_000
 """values in a configuration; thirty cameras with everything set have a few thousand"""
+_SHOWN_BY_CHANCE = 4
+"""characters: a shorter value of a variable may stand in a message by chance"""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -36,6 +39,8 @@ class Reading:
     """1-based line and column of each key"""
     overridden: set[Keys] = field(default_factory=set)
     """what came from the command line"""
+    filled: dict[Keys, dict[str, str]] = field(default_factory=dict)
+    """by place: the value of each environment variable that was filled in there, by its reference"""
     issues: list[Issue] = field(default_factory=list)
     warnings: list[Issue] = field(default_factory=list)
     """what can hardly be meant, but can be run"""
@@ -43,6 +48,7 @@ class Reading:
     def issue(self, keys: Sequence[str | int], message: str, *, at_key: bool = False) -> Issue:
         """A mistake at this key: the nearest place that is known is named."""
         path = tuple(keys)
+        message = redact(self._without_filled(path, message))
         where = ".".join(map(str, path))
         if any(path[: len(known)] == known for known in self.overridden):
             return Issue(message=message, where=f"--set {where}")
@@ -54,6 +60,16 @@ class Reading:
             path = path[:-1]
         line, column = place or (1, 1)
         return Issue(message=message, where=where, file=self.file, line=line, column=column)
+
+    def _without_filled(self, path: Keys, message: str) -> str:
+        """`message` with the references instead of what the environment filled in at this place."""
+        for place, values in self.filled.items():
+            if place[: len(path)] != path and path[: len(place)] != place:
+                continue
+            for reference, value in sorted(values.items(), key=lambda item: -len(item[1])):
+                for form in (repr(value), repr(value.strip()), value if len(value) >= _SHOWN_BY_CHANCE else ""):
+                    message = message.replace(form, reference) if form else message
+        return message
 
 
 def read(file: Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Reading:
@@ -85,6 +101,7 @@ def read_text(
         _override(plain, override, reading)
     reading.written = plain
     reading.values = _fill_in(plain, (), os.environ if environment is None else environment, reading)
+    remember(reading.values)
     return reading
 
 
@@ -231,11 +248,15 @@ def _fill_in(node: Any, path: Keys, environment: Mapping[str, str], reading: Rea
 
     def value_of(match: re.Match[str]) -> str:
         name, default = match.groups()
-        found = environment.get(name) or default
+        given = environment.get(name)
+        found = given or default
         if found is None:
             message = f"environment variable {name} isn't set; set it, or write ${{{name}:-default}}"
             reading.issues.append(reading.issue(path, message))
             return ""
+        if given:
+            reading.filled.setdefault(path, {})[f"${{{name}}}"] = given
+            remember_environment(given, before=node[: match.start()], after=node[match.end() :])
         return found
 
     return _VARIABLE.sub(value_of, node)

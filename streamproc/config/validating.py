@@ -11,9 +11,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from streamproc.config.reading import Keys, Reading
-from streamproc.errors import Issue, StreamprocError, describe, nearest, redact, redact_values
+from streamproc.errors import Issue, StreamprocError, describe, nearest
 from streamproc.models import ModelStore
 from streamproc.options import Mistake, Options
+from streamproc.secrets import MASK, is_secret_key
 from streamproc.wording import got_in_words, in_words
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -55,7 +56,7 @@ def plugin_options(
     if known is not None:
         for mistake in _found(cls, known, models, whole=options is not None):
             path = place.of(mistake.option)
-            reading.issues.append(reading.issue(path, redact(mistake.message), at_key=mistake.at_key))
+            reading.issues.append(reading.issue(path, mistake.message, at_key=mistake.at_key))
     return options
 
 
@@ -109,8 +110,8 @@ def _issue(model: type[BaseModel], mistake: Any, place: Place, reading: Reading)
         return reading.issue(path, f"{str(loc[-1])!r} is missing here")
     text, got = in_words(mistake, _annotation_at(model, loc)), got_in_words(mistake.get("input"))
     written = str(mistake.get("input"))
-    if redact_values({str(path[-1]): written}) != {str(path[-1]): written}:
-        text, got = redact(text.replace(written, "***")), ""
+    if any(is_secret_key(str(part)) for part in path):
+        text, got = text.replace(written, MASK), ""
     return reading.issue(path, text + (f", got {got}" if got and "got" not in text else ""))
 
 

@@ -1,34 +1,41 @@
 """Repro bundles: the input of a failing call, in a zip file that `streamproc repro` runs again.
 
-A bundle holds JSON, PNG, NPZ and Arrow, nothing that can run code.
+A bundle holds JSON, PNG, NPZ and Arrow, nothing that can run code. A decoder's picture is stored as its planes, so that
+every form of it (`rgb`, `gray`, `reduced`) has the same pixels when the call runs again.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import platform
 import threading
 import zipfile
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from streamproc.config.plan import PluginPlan
 from streamproc.engine.chain import Step
 from streamproc.engine.guard import Outcome, call, hung, stack_of
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, StreamprocError, describe, redact_values
-from streamproc.frames import ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
+from streamproc.frames import ArrayPicture, Clip, Flow, Frame, Picture, PixelCache, StreamInfo
+from streamproc.media.carried import pack_picture, unpack_picture
 from streamproc.models import ModelStore
 from streamproc.plugin import ClipPlugin, Output, PluginContext, Results, StreamPlugin
 from streamproc.registry import Registry
 from streamproc.results import Result
+from streamproc.secrets import MASK
 
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 
@@ -40,7 +47,7 @@ def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, out
     kind = blake2b(f"{made_by}\0{outcome.error}".encode(), digest_size=4)
     name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}-{kind.hexdigest()}.zip"
     path = folder / name
-    half = path.with_suffix(".part")
+    half = folder / f".{name}.{os.getpid()}.part"
     try:
         _fill(half, info, step, ticket, outcome)
         return half.replace(path)
@@ -48,11 +55,34 @@ def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, out
         half.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed runs were writing into this folder; call it before this process writes there."""
+    for half in folder.glob("*.part") if folder.is_dir() else ():
+        pid = half.name.removesuffix(".part").rpartition(".")[2]
+        if not (half.name.startswith(".") and pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
+            with suppress(OSError):
+                half.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's process
+        return True
+    return True
+
+
 def _fill(path: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-        bundle.writestr("bundle.json", json.dumps(_facts(info, step, ticket, outcome), indent=2))
+        bundle.writestr("bundle.json", json.dumps(redact_values(_facts(info, step, ticket, outcome)), indent=2))
         if ticket.frame is not None and not ticket.frame.pixels.busy:  # else a conversion hangs
-            bundle.writestr("frame.png", _png(ticket.frame))
+            planes = pack_picture(ticket.frame.pixels.carried())
+            if planes is None:
+                bundle.writestr("frame.png", _png(ticket.frame))
+            else:
+                bundle.writestr("frame.npz", _npz(**planes))
         if step.index in ticket.due.clips and ticket.frame is not None:
             bundle.writestr("clip.npz", _clip(ticket.due.clips[step.index].build(ticket.frame)))
         for (giver, kind), result in ticket.found.items():
@@ -116,12 +146,11 @@ class _Bundled:
 
 
 def _bundled_call(facts: Mapping[str, Any], files: Mapping[str, bytes], cls: Any) -> _Bundled:
-    options = cls.options_type.model_validate(facts["plugin"]["options"])
-    info = StreamInfo(name=facts["stream"], identity=facts["identity"], width=facts["width"], height=facts["height"])
-    frame = _frame(info, facts, files)
     notes = [
         f"{name} was {was}, is {_version(name)}" for name, was in facts["versions"].items() if was != _version(name)
     ]
+    options = _options(cls, facts["plugin"]["options"], notes)
+    frame = _frame(_info(facts), facts, files)
     return _Bundled(
         cls=cls,
         plan=PluginPlan(name=facts["plugin"]["name"], cls=cls, options=options),
@@ -165,6 +194,19 @@ def _replay(call: _Bundled, facts: Mapping[str, Any], models: ModelStore) -> Rep
     )
 
 
+def _options(cls: Any, values: Mapping[str, Any], notes: list[str]) -> Any:
+    """The plugin's options; a secret that the bundle masks stays masked, or has its default where that is no value."""
+    masked = sorted(key for key, value in values.items() if MASK in json.dumps(value))
+    if masked:
+        notes.append(f"the bundle holds no secrets: {', '.join(masked)} had another value")
+    for left_out in ((), masked):
+        try:
+            return cls.options_type.model_validate({k: v for k, v in values.items() if k not in left_out})
+        except ValidationError as error:
+            wrong = error
+    raise PluginError(f"the bundle's options don't fit {cls.__qualname__} any more: {wrong}") from wrong
+
+
 def _call_again(facts: Mapping[str, Any], plugin: Any, function: Callable[[], Output | None]) -> Outcome:
     """The guarded call; for what had hung on a thread of its own, given up after the same time, with its stack told."""
     done: list[Outcome] = []
@@ -195,13 +237,17 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
         "identity": info.identity,
         "width": info.width,
         "height": info.height,
+        "rate": None if info.rate is None else str(info.rate),
+        "live": info.live,
         "frame": ticket.moment.frame_index,
+        "captured_ns": ticket.moment.captured_ns,
+        "keyframe": ticket.frame is not None and ticket.frame.keyframe,
         "pts_ns": ticket.moment.pts_ns,
         "mark": ticket.mark,
         "plugin": {
             "name": step.name,
             "class": f"{cls.__module__}:{cls.__qualname__}",
-            "options": redact_values(json.loads(step.plan.options.model_dump_json())),
+            "options": json.loads(step.plan.options.model_dump_json()),
         },
         "inputs": {f"{kind.__module__}:{kind.__qualname__}": giver for kind, giver in step.plan.inputs.items()},
         "verdict": outcome.verdict,
@@ -214,16 +260,41 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
     }
 
 
+def _info(facts: Mapping[str, Any]) -> StreamInfo:
+    rate = facts.get("rate")
+    return StreamInfo(
+        name=facts["stream"],
+        identity=facts["identity"],
+        width=facts["width"],
+        height=facts["height"],
+        rate=None if rate is None else Fraction(rate),
+        live=facts.get("live", False),
+    )
+
+
 def _frame(info: StreamInfo, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Frame:
+    return Frame(
+        stream=info,
+        index=facts["frame"],
+        pts_ns=facts["pts_ns"],
+        pixels=PixelCache(_picture(info, files)),
+        captured_ns=facts.get("captured_ns"),
+        keyframe=facts.get("keyframe", False),
+    )
+
+
+def _picture(info: StreamInfo, files: Mapping[str, bytes]) -> Picture:
     import cv2
 
+    if "frame.npz" in files:
+        with np.load(io.BytesIO(files["frame.npz"]), allow_pickle=False) as arrays:
+            return unpack_picture(dict(arrays))
     if "frame.png" in files:
         bgr = cv2.imdecode(np.frombuffer(files["frame.png"], np.uint8), cv2.IMREAD_COLOR)
         rgb = np.ascontiguousarray(np.asarray(bgr, np.uint8)[..., ::-1])
     else:
         rgb = np.zeros((info.height, info.width, 3), np.uint8)
-    pixels = PixelCache(ArrayPicture(rgb))
-    return Frame(stream=info, index=facts["frame"], pts_ns=facts["pts_ns"], pixels=pixels)
+    return ArrayPicture(rgb)
 
 
 def _past(files: Mapping[str, bytes]) -> dict[tuple[str, type], Any]:
@@ -300,4 +371,4 @@ def _log() -> Any:
     return logging.getLogger("streamproc.repro")
 
 
-__all__ = ["Replay", "replay_bundle", "write_bundle"]
+__all__ = ["Replay", "remove_unfinished", "replay_bundle", "write_bundle"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamproc.engine.ledger import LedgerPage
 from streamproc.engine.run import Engine
-from streamproc.errors import StreamprocError
+from streamproc.errors import StreamprocError, redact
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -101,7 +101,7 @@ class EngineCollector:
 
 def _add_ledger(frames: Any, flying: Any, stream: str, page: LedgerPage) -> None:
     for (bucket, reason), count in page.buckets.items():
-        frames.add_metric([stream, bucket, reason], count)
+        frames.add_metric([stream, bucket, redact(reason)], count)
     flying.add_metric([stream], page.in_flight)
 
 

@@ -11,9 +11,11 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from streamproc.config.plan import SinkPlan
 from streamproc.errors import StreamprocError
 from streamproc.events import Attachment, Event
 
@@ -23,6 +25,11 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_by_sink ON outbox (sink, number);
 """
+
+
+def outbox_key(plan: SinkPlan) -> str:
+    """Under what a sink's events wait: name and options, so that another job's sink of that name isn't meant."""
+    return f"{plan.name}@{blake2b(plan.options.model_dump_json().encode(), digest_size=8).hexdigest()}"
 
 
 class OutboxError(StreamprocError):

@@ -37,6 +37,8 @@ class Call:
     """called once by the watch when the call takes too long"""
     hurry_s: float | None = None
     """how long it may take from then on once the run is being stopped; None: stopping changes nothing"""
+    opens: bool = False
+    """whether it opens a plugin"""
     started: float = 0.0
 
     def overdue(self, now: float, stopped: float | None) -> bool:
@@ -54,6 +56,8 @@ class Watch:
         self._calls: dict[int, Call] = {}
         self.left: list[str] = []
         """what the threads are stuck in that were given up for good"""
+        self.on_opening: Callable[[bool], None] = lambda _: None
+        """called with whether any plugin is being opened, when that changes"""
         self.stack = ""
         """where the call stands that is being abandoned, as a traceback shows it"""
 
@@ -62,11 +66,17 @@ class Watch:
         call.started = time.monotonic()
         with self._lock:
             self._calls[threading.get_ident()] = call
+        if call.opens:
+            self.on_opening(True)
 
     def leave(self) -> bool:
         """The current thread's call has come back; False if it was given up: the thread must end without a trace."""
         with self._lock:
-            return self._calls.pop(threading.get_ident(), None) is not None
+            call = self._calls.pop(threading.get_ident(), None)
+            opening = any(other.opens for other in self._calls.values())
+        if call is not None and call.opens:
+            self.on_opening(opening)
+        return call is not None
 
     def run(self, call: Call, function: Callable[[], T]) -> T:
         """Call `function` under watch; raises `Abandoned` when it comes back too late."""

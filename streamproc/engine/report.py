@@ -63,6 +63,8 @@ class SinkReport:
     delivered: int
     retries: int
     undelivered: int
+    refused: int = 0
+    """records that it refused; they are set aside in the run's `dead_letters`"""
     trouble: str = ""
 
 
@@ -82,6 +84,8 @@ class RunReport:
     outbox_error: str = ""
     stranded: Mapping[str, int] = field(default_factory=dict)
     """by sink name: events of earlier runs that wait for a sink that this run hasn't, or has with other options"""
+    dead_letters: str = ""
+    """the file of records that sinks refused"""
     abandoned: tuple[str, ...] = ()
     """what the threads are stuck in that were given up: a plugin, a source, a sink"""
 
@@ -95,7 +99,7 @@ class RunReport:
         """See `streamproc.exits`."""
         if self.outbox_error:
             return OUTBOX_FAILED
-        if any(sink.undelivered or sink.trouble for sink in self.sinks):
+        if any(sink.undelivered or sink.refused or sink.trouble for sink in self.sinks):
             return UNDELIVERED
         if self.stopped or any(plugin.off for stream in self.streams for plugin in stream.plugins):
             return PLUGIN_FAILED

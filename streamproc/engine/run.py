@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.config.plan import Plan, SinkPlan
+from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
+from streamproc.engine.deadletters import DeadLetters
 from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
-from streamproc.engine.outbox import Outbox, OutboxError
+from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
 from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.services import Services
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer, outbox_key
+from streamproc.engine.writers import Writer
 from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
+from streamproc.secrets import remember
 from streamproc.sink import EventSink
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,7 @@ class Engine:
         self, plan: Plan, *, models: ModelStore | None = None, extra: Sequence[tuple[SinkPlan, EventSink[Any]]] = ()
     ) -> None:
         self.plan = plan
+        _remember_secrets(plan)
         self._stopping = threading.Event()
         self._finished = threading.Event()
         self._interrupted = False
@@ -56,6 +60,7 @@ class Engine:
         self._stopped_at: float | None = None
         self._begun = False
         self._pool = Pool(plan.runtime.workers)
+        self._letters = DeadLetters(plan.runtime.state / "dead_letters.jsonl")
         self._events = Tally()
         self._started = (0.0, 0.0)
         self._writers = {p.name: Writer(p, p.cls(p.options), self) for p in plan.sinks}
@@ -74,6 +79,7 @@ class Engine:
             raise StreamprocError("this engine has run already; make another one from the plan")
         self._begun = True
         self._started = (time.monotonic(), time.process_time())
+        remove_unfinished(self.plan.runtime.state / "bundles")
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
         guard.start()
         for writer in self._writers.values():
@@ -130,6 +136,7 @@ class Engine:
             outbox_error=self._outbox_error,
             stranded=self._stranded,
             abandoned=tuple(self.watch.left),
+            dead_letters=str(self._letters.path),
         )
 
     def live_streams(self) -> list[StreamRun]:
@@ -157,7 +164,7 @@ class Engine:
 
     def _opening(self, what: str, abandon: Callable[[], None]) -> Call:
         runtime = self.plan.runtime
-        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9)
+        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9, opens=True)
 
     def outbox(self) -> Outbox:
         """The run's outbox, made on first use."""
@@ -169,6 +176,11 @@ class Engine:
     def outbox_exists(self) -> bool:
         """Whether there is an outbox already."""
         return self._outbox is not None or self._outbox_path().exists()
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Where records are set aside that a sink refuses."""
+        return self._letters
 
     def outbox_failed(self, error: OutboxError) -> None:
         """End the run: nothing is safe any more."""
@@ -246,6 +258,13 @@ class Engine:
                 kept.close()
 
 
+def _remember_secrets(plan: Plan) -> None:
+    """Whoever logs them: the passwords and tokens among the options of this plan are masked from now on."""
+    chains = [entry.options for stream in plan.streams for entry in stream.chain]
+    for options in (*chains, *(s.source_options for s in plan.streams), *(s.options for s in plan.sinks)):
+        remember(options.model_dump())
+
+
 def _stream_reports(source: SourceRun) -> list[StreamReport]:
     """One for each stream that has shown up, and one for the source itself where it counted something of its own."""
     found = [_stream_report(source, run) for run in list(source.streams.values())]
@@ -303,6 +322,7 @@ def _sink_report(writer: Writer) -> SinkReport:
         delivered=writer.counts["events"] + writer.counts["frames"],
         retries=writer.counts["retries"],
         undelivered=writer.undelivered,
+        refused=writer.refused,
         trouble=writer.trouble,
     )
 

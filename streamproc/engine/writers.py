@@ -8,12 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol
 
 from streamproc.config.plan import SinkPlan
 from streamproc.engine.calling import GuardedSink, Retry
-from streamproc.engine.outbox import Outbox, OutboxError
+from streamproc.engine.deadletters import DeadLetters, Sieve
+from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
 from streamproc.engine.pool import Abandoned, Call, Watch
 from streamproc.errors import SinkBusy, SinkError, describe
 from streamproc.events import Event
@@ -69,10 +69,10 @@ class Desk(Protocol):
         """Nothing is safe any more."""
         ...
 
-
-def outbox_key(plan: SinkPlan) -> str:
-    """Under what a sink's events wait: name and options, so that another job's sink of that name isn't meant."""
-    return f"{plan.name}@{blake2b(plan.options.model_dump_json().encode(), digest_size=8).hexdigest()}"
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Where records are set aside that a sink refuses."""
+        ...
 
 
 class Writer:
@@ -95,6 +95,8 @@ class Writer:
         self._desk = desk
         self._stows = sink.network and isinstance(sink, EventSink)
         self._guarded = GuardedSink(plan.name, sink, desk.watch, desk.guarded(f"sink {plan.name}", self._hung))
+        self._sieve = Sieve(plan.name, self._guarded, desk.dead_letters)
+        self._suspicious = False  # a batch was refused: one record of it may be at fault
         self._wake = threading.Condition()
         self._inbox: deque[_Entry] = deque()
         self._batch: list[_Entry] = []
@@ -120,6 +122,11 @@ class Writer:
     def wants_pictures(self) -> bool:
         """Whether events should carry a thumbnail."""
         return isinstance(self.sink, EventSink) and self.sink.pictures
+
+    @property
+    def refused(self) -> int:
+        """Records that the sink refused: they are set aside as dead letters."""
+        return self._sieve.total
 
     @property
     def backlog(self) -> int:
@@ -225,7 +232,7 @@ class Writer:
                 self._wake.wait(self._pause())
             if self._closing and self._retry.tries and not self._dead:
                 self._wake.wait(min(self._retry.left_s, max(0.0, self._deadline - time.monotonic())))
-            if not self._retry.tries or self._stows or self._dead:
+            if not self._retry.tries or self._stows or self._dead or self._suspicious:
                 taken = [self._inbox.popleft() for _ in range(min(BATCH - len(self._batch), len(self._inbox)))]
                 self._weight -= sum(entry.weight for entry in taken)
                 self._batch += taken
@@ -295,9 +302,28 @@ class Writer:
                 self._flushed = max(self._flushed, upto)
         self._succeeded()
 
+    def _hand_over(self, items: Sequence[Event | Frame], *, flush: bool = False) -> set[int]:
+        """Write these; one by one where they were refused together. The `id()` of those that were set aside."""
+        if self._suspicious:
+            refused = self._sieve.sift(items)
+            self._suspicious = False
+            return set(map(id, refused))
+        try:
+            self._guarded.write(items)
+            if flush:  # a network sink may hear of a refusal only now
+                self._guarded.flush()
+        except SinkBusy:
+            raise
+        except SinkError:
+            self._suspicious = True
+            raise
+        self._sieve.note_taken(items[-1])
+        return set()
+
     def _write_batch(self) -> None:
-        self._guarded.write([entry.item for entry in self._batch])
-        batch, self._batch = self._batch, []
+        refused = self._hand_over([entry.item for entry in self._batch])
+        self._release([entry for entry in self._batch if id(entry.item) in refused])
+        batch, self._batch = [entry for entry in self._batch if id(entry.item) not in refused], []
         events = [_Entry(entry.serial, entry.item) for entry in batch if isinstance(entry.item, Event)]
         self._unflushed += events
         self._unflushed_frames += len(batch) - len(events)
@@ -308,10 +334,9 @@ class Writer:
         """Deliver what an earlier run couldn't, before anything new."""
         outbox = self._desk.outbox()
         while held := outbox.head(self._key, BATCH):
-            self._guarded.write([entry.event for entry in held])
-            self._guarded.flush()
+            refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
-            self.counts.add("events", len(held))
+            self.counts.add("events", len(held) - len(refused))
         self._old_rows = False
 
     def _bury(self) -> None:
@@ -355,10 +380,9 @@ class Writer:
         held = outbox.head(self._key, BATCH)
         if held:
             self._guarded.open()
-            self._guarded.write([entry.event for entry in held])
-            self._guarded.flush()
+            refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
-            self.counts.add("events", len(held))
+            self.counts.add("events", len(held) - len(refused))
         done = upto if len(held) < BATCH else held[-1].serial - 1
         self._dirty = len(held) == BATCH
         with self._wake:

@@ -34,22 +34,23 @@ def ffmpeg_name(address: str) -> str:
 
 def check_file(path: Path) -> None:
     """Raise `SourceError` unless this is a file with something in it that may be read."""
+    name = redact(str(path))  # an address whose scheme was forgotten is taken for a path
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder, expected a video file; for a folder of pictures use `type: images`")
+            raise SourceError(f"{name} is a folder, expected a video file; for a folder of pictures use `type: images`")
         if not path.exists():
-            raise SourceError(f"{path} doesn't exist (looked in {Path.cwd()}); check the path")
+            raise SourceError(f"{name} doesn't exist (looked in {Path.cwd()}); check the path")
         if not path.is_file():
             raise SourceError(
-                f"{path} is {_kind(path)}, expected a video file; write what comes out of it to a file first, or for a "
+                f"{name} is {_kind(path)}, expected a video file; write what comes out of it to a file first, or for a "
                 "camera use `type: camera`"
             )
         if path.stat().st_size == 0:
-            raise SourceError(f"{path} is empty (0 bytes), expected a video; it may still be being written")
+            raise SourceError(f"{name} is empty (0 bytes), expected a video; it may still be being written")
         with path.open("rb"):
             pass
     except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror or error}; check its permissions") from None
+        raise SourceError(f"{name} can't be read: {error.strerror or error}; check its permissions") from None
 
 
 def _kind(path: Path) -> str:

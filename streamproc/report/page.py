@@ -7,9 +7,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.exits import EXIT_CODES, INTERRUPTED, OK
 from streamproc.frames import SECOND_NS
-from streamproc.report.summary import summary
+from streamproc.report.summary import summary, text
 from streamproc.report.timeline import clock, timeline
 from streamproc.report.troubles import gaps, troubles
 
@@ -41,8 +43,22 @@ def prepare_report(path: Path) -> None:
 def write_report(
     path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page of a run; with its configuration, secrets taken out, where that is given."""
-    path.write_text(render_report(report, events, config), encoding="utf-8")
+    """Write the page of a run, whole or not at all; with its configuration where that is given.
+
+    Raises `StreamprocError` where it can't be written.
+    """
+    page = render_report(report, events, config).encode("utf-8", "backslashreplace")
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        half.write_bytes(page)
+        half.replace(path)
+    except OSError as error:
+        raise StreamprocError(
+            f"the report can't be written to {path} ({error.strerror}); free some room or choose another place"
+        ) from error
+    finally:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None) -> str:
@@ -58,13 +74,13 @@ def render_report(report: RunReport, events: Sequence[Event], config: Mapping[st
         _section("Ledger", _ledger(report)),
         _section("Plugins", _plugins(report)),
         _section("Sinks", _sinks(report)),
-        _section("Configuration", f"<pre>{escape(_yaml(config))}</pre>" if config else ""),
+        _section("Configuration", f"<pre>{text(_yaml(config))}</pre>" if config else ""),
     ]
     title = ", ".join(stream.name for stream in report.streams)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>streamproc: {escape(title)}</title><style>{style}</style></head><body><main>"
+        f"<title>streamproc: {text(title)}</title><style>{style}</style></head><body><main>"
         f"{''.join(sections)}</main><script>{script}</script></body></html>\n"
     )
 
@@ -88,11 +104,11 @@ def _head(report: RunReport) -> str:
         (f"{1000 * report.cpu_s / max(1, ledger.total('processed')):.1f} ms", "CPU per frame"),
     ]
     cards = "".join(f"<div class=card><b>{value}</b><span>{what}</span></div>" for value, what in facts)
-    names = escape(", ".join(stream.name for stream in report.streams))
-    wrong = "".join(f"<li>{escape(line)}</li>" for line in troubles(report))
+    names = text(", ".join(stream.name for stream in report.streams))
+    wrong = "".join(f"<li>{text(line)}</li>" for line in troubles(report))
     return (
         f"<header><h1>streamproc <span>{names}</span></h1>"
-        f'<p class="{state}">exit code {code}: {escape(EXIT_CODES[code])}</p>'
+        f'<p class="{state}">exit code {code}: {text(EXIT_CODES[code])}</p>'
         + (f"<ul class=troubles>{wrong}</ul>" if wrong else "")
         + f"<div class=cards>{cards}</div></header>"
     )
@@ -114,10 +130,10 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
     for event, picture in found[:_MOST_PICTURES]:
         data = base64.b64encode(picture.data).decode()
         when = f"{event.phase} {clock(event.pts_ns / SECOND_NS)}"
-        caption = f"<b>{escape(event.type)}</b> {when}<br>{escape(summary(event.data))}"
+        caption = f"<b>{text(event.type)}</b> {when}<br>{text(summary(event.data))}"
         cards.append(
-            f'<figure><div class=shot><img loading="lazy" alt="{escape(event.type)}" '
-            f'src="data:{escape(picture.media_type)};base64,{data}">'
+            f'<figure><div class=shot><img loading="lazy" alt="{text(event.type)}" '
+            f'src="data:{text(picture.media_type)};base64,{data}">'
             f"{_box(event, sizes.get(event.stream, (0, 0)))}</div>"
             f"<figcaption>{caption}</figcaption></figure>"
         )
@@ -128,14 +144,18 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
 def _box(event: Event, size: tuple[int, int]) -> str:
     """The event's box as an element over its picture, in parts of the picture; empty where it has none."""
     box = event.data.get("box")
-    if not isinstance(box, list | tuple) or len(box) != 4 or not min(size):
+    if not isinstance(box, list | tuple) or len(box) != 4 or not min(size) or not all(map(_is_number, box)):
         return ""
-    sides = [min(1.0, max(0.0, float(side) / size[i % 2])) for i, side in enumerate(box)]
+    sides = [min(max(side, 0), size[i % 2]) / size[i % 2] for i, side in enumerate(box)]
     left, top, right, bottom = sides
     return (
         f'<i style="left:{left:.2%};top:{top:.2%};width:{max(0.0, right - left):.2%};'
         f'height:{max(0.0, bottom - top):.2%}"></i>'
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(min(max(value, -1), 1))
 
 
 def _event_table(events: Sequence[Event], total: int) -> str:
@@ -198,16 +218,19 @@ def _plugins(report: RunReport) -> str:
 
 
 def _sinks(report: RunReport) -> str:
-    rows = [[s.name, f"{s.delivered:,}", f"{s.retries:,}", f"{s.undelivered:,}", s.trouble] for s in report.sinks]
-    return _table(["sink", "delivered#", "retries#", "waiting#", "trouble"], rows) if rows else ""
+    rows = [
+        [s.name, *(f"{n:,}" for n in (s.delivered, s.retries, s.undelivered, s.refused)), s.trouble]
+        for s in report.sinks
+    ]
+    return _table(["sink", "delivered#", "retries#", "waiting#", "refused#", "trouble"], rows) if rows else ""
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:
     """A table; heads that end in `#` stand over numbers; the column `raw` holds HTML already."""
     side = [" class=n" if name.endswith("#") else "" for name in heads]
-    head = "".join(f"<th{side[i]}>{escape(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
+    head = "".join(f"<th{side[i]}>{text(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
     body = "".join(
-        f"<tr>{''.join(f'<td{side[i]}>{cell if i == raw else escape(cell)}</td>' for i, cell in enumerate(row))}</tr>"
+        f"<tr>{''.join(f'<td{side[i]}>{cell if i == raw else text(cell)}</td>' for i, cell in enumerate(row))}</tr>"
         for row in rows
     )
     name = f" id={identity}" if identity else ""

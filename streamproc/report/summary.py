@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
+
+from streamproc.errors import redact
 
 _ENVELOPE = frozenset({"stream", "plugin", "phase", "episode", "start_s", "end_s", "captured", "frame", "score"})
 _FIRST = ("zone", "line", "rule", "direction", "count")
@@ -21,18 +24,23 @@ def summary(data: Mapping[str, Any]) -> str:
     who = " ".join(
         f"{mark}{data[key]}" for key, mark in (("label", ""), ("name", ""), ("track_id", "#")) if key in data
     )
-    text = str(data.get("text", ""))
+    said = str(data.get("text", ""))
     first = [f"{key} {data[key]}" for key in _FIRST if key in data]
     own = [
         f"{key} {_short(value)}"
         for key, value in data.items()
         if key not in _SHOWN_APART and key not in _ENVELOPE and isinstance(value, str | int | float)
     ]
-    return ", ".join([*filter(None, (who, text)), *first, *own])
+    return ", ".join([*filter(None, (who, said)), *first, *own])
 
 
 def _short(value: str | int | float) -> str:
     return f"{round(value, 3):g}" if isinstance(value, float) else str(value)
 
 
-__all__ = ["summary"]
+def text(value: object) -> str:
+    """Text from outside as HTML, secrets taken out."""
+    return escape(redact(str(value)))
+
+
+__all__ = ["summary", "text"]

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 
 from streamproc.engine import RunReport
 from streamproc.events import Event
 from streamproc.frames import SECOND_NS
-from streamproc.report.summary import summary
+from streamproc.report.summary import summary, text
 
 _COLOURS = ("#2f6fde", "#d9822b", "#1f9d61", "#b8405e", "#7a4fd0", "#0f9bb0", "#8a7a16", "#5c6b7a")
 _BAR = 9
@@ -88,7 +87,7 @@ def timeline(report: RunReport, events: Sequence[Event]) -> str:
         height = max(18, _BAR * len(rows)) + 8
         name = f"{stream}: {kind}" if several else kind
         parts.append(f'<rect class=lane x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
-        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{text(name)}</text>')
         thick = (height - 8) / len(rows)
         for row, bars in enumerate(rows):
             parts += [_mark(event, axis, top + 4 + row * thick, thick - 1, colours[kind]) for event in bars]
@@ -134,7 +133,7 @@ def _mark(event: Event, axis: Axis, y: float, height: float, colour: str) -> str
     tip = f"{event.type} {axis.label(start)} - {axis.label(end)} {summary(event.data)}"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
-        f"<title>{escape(tip)}</title></rect>"
+        f"<title>{text(tip)}</title></rect>"
     )
 
 

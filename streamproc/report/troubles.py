@@ -18,6 +18,11 @@ def troubles(report: RunReport) -> list[str]:
             lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
+        if sink.refused:
+            lines.append(
+                f"sink {sink.name} refused {counted(sink.refused, 'record')}, set aside with the reason in "
+                f"{report.dead_letters}; the others were delivered"
+            )
     lines += [
         f"{counted(count, 'event')} of earlier runs {'waits' if count == 1 else 'wait'} in the outbox for another sink "
         f"{name!r} (one with other options, or no such sink here); run with that one again to deliver them"

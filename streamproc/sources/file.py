@@ -16,6 +16,7 @@ from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.options import Field, Options
 from streamproc.paths import expand
+from streamproc.secrets import address_mistake
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
 
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
@@ -25,10 +26,16 @@ def _with_zone(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def _encoded(path: str) -> str:
+    if is_url(path) and (mistake := address_mistake(path)):
+        raise ValueError(mistake)
+    return path
+
+
 class FileOptions(Options):
     """Options of the `file` source."""
 
-    path: str = Field(
+    path: Annotated[str, AfterValidator(_encoded)] = Field(
         min_length=1, description="a video file in any format that FFmpeg reads, or an http(s) address (HLS too)"
     )
     started: Literal["metadata", "unknown"] | Annotated[datetime, AfterValidator(_with_zone)] = Field(

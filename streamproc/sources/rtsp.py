@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from streamproc.errors import redact
 from streamproc.media import Decoder, Demuxer, Opening
 from streamproc.options import Duration, Field, Options, seconds
+from streamproc.secrets import address_mistake, with_login
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
 
 _BUFFER_BYTES = str(4 << 20)
@@ -20,6 +22,8 @@ _BUFFER_BYTES = str(4 << 20)
 def _rtsp(url: str) -> str:
     if not url.startswith(("rtsp://", "rtsps://")):
         raise ValueError(f"expected an address such as rtsp://host:554/stream, got {redact(url)!r}")
+    if mistake := address_mistake(url):
+        raise ValueError(mistake)
     return url
 
 
@@ -27,7 +31,11 @@ class RtspOptions(Options):
     """Options of the `rtsp` source."""
 
     url: Annotated[str, AfterValidator(_rtsp)] = Field(
-        description="rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH; take the password from the environment: ${NAME}"
+        description="rtsp://HOST[:PORT]/PATH; a login in it (USER:PASSWORD@) must be percent-encoded"
+    )
+    user: str = Field("", description="user name, as the camera has it")
+    password: str = Field(
+        "", description="password, as the camera has it, whatever characters it holds; write it as ${NAME}"
     )
     transport: Literal["tcp", "udp"] = Field("tcp", description="tcp loses nothing; udp is for networks that need it")
     open_timeout: Duration = Field(seconds(10), gt=0, description="longest wait for the connection and its first data")
@@ -35,6 +43,20 @@ class RtspOptions(Options):
     low_delay: bool = Field(
         False, description="start with less probing and no reordering of packets; the nominal rate may stay unknown"
     )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> RtspOptions:
+        login = "@" in re.split(r"[/?#]", self.url.partition("://")[2], maxsplit=1)[0]
+        if login and (self.user or self.password):
+            raise ValueError("url holds a login, and so do user and password; leave one of the two out")
+        if self.password and not self.user:
+            raise ValueError("password is given without user; name the user too")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The address with user name and password in it, percent-encoded."""
+        return with_login(self.url, self.user, self.password)
 
 
 class RtspSource(VideoSource[RtspOptions]):
@@ -53,7 +75,7 @@ class RtspSource(VideoSource[RtspOptions]):
             read_timeout_s=self.options.read_timeout / 1e9,
             options=self._ffmpeg_options(),
         )
-        self._demuxer = Demuxer(self.options.url, opening)
+        self._demuxer = Demuxer(self.options.address, opening)
         self._decoder = self._demuxer.decoder(context.count, self._warn)
         self._decoder.size = self._size
         identity = f"{redact(self.options.url)} {time.time_ns()}"

@@ -14,11 +14,13 @@ import pytest
 from streamproc import Event, Frame, Options
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.engine import Engine, RunReport
-from streamproc.engine.outbox import Outbox
+from streamproc.engine.outbox import Outbox, outbox_key
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
 from streamproc.report.troubles import troubles
 from streamproc.sink import EventSink, FrameSink, SinkContext
+from streamproc.sinks.appending import LinesOptions
+from streamproc.sinks.jsonl import JsonlSink
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import HANG, Tell
 from tests.engine.running import closed, run_engine
@@ -197,6 +199,97 @@ def test_a_frame_sink_given_up_lets_the_frames_go(tmp_path: Path, wrong: Any) ->
     assert len(notes(good).got) == 61
     assert report.exit_code == UNDELIVERED
     assert closed(report)
+
+
+class Picky(Recorder):
+    """Refuses a batch that holds one of these events, as a file format that can't express them would."""
+
+    refuses: ClassVar[frozenset[int]] = frozenset()
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.note("write")
+        if any(event.data.get("seen") in self.refuses for event in events):
+            raise ValueError("no column for this")
+        self.got.extend(event.data.get("seen") for event in events)
+
+
+class PickyLater(Picky):
+    """The same over a network: it hears of the refusal when it waits for what it wrote."""
+
+    network: ClassVar[bool] = True
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.waiting = [*getattr(self, "waiting", []), *events]
+
+    def flush(self) -> None:
+        written, self.waiting = self.waiting, []
+        super().write(written)
+
+
+def dead_letters(state: Path) -> list[dict[str, Any]]:
+    path = state / "dead_letters.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize(("base", "network"), [(Picky, False), (Picky, True), (PickyLater, True)])
+@pytest.mark.parametrize("refuses", [{1}, {7}, {3, 4, 9}, {FRAMES}, {1, FRAMES}], ids=str)
+def test_an_event_that_a_sink_refuses_is_set_aside_and_the_others_are_delivered(
+    tmp_path: Path, base: type[Any], network: bool, refuses: set[int]
+) -> None:
+    picky = sink("picky", base, refuses=frozenset(refuses), network=network)
+    report = run(tmp_path, picky, good := sink("good"))
+    # the event of `flush` tells of all frames, so it is refused together with that of the last one
+    aside = {event["record"]["data"]["seen"] for event in dead_letters(tmp_path)}
+    assert aside == refuses
+    assert set(notes(picky).got) == set(range(1, FRAMES + 1)) - refuses
+    (found, _) = report.sinks
+    assert found.refused == len(dead_letters(tmp_path))
+    assert found.delivered + found.refused == EVENTS
+    assert (found.undelivered, found.trouble) == (0, "")
+    assert waiting(tmp_path, "picky") == 0
+    assert len(notes(good).got) == EVENTS
+    assert report.exit_code == UNDELIVERED
+    assert "refused" in troubles(report)[0]
+    assert "no column for this" in dead_letters(tmp_path)[0]["reason"]
+
+
+def test_a_sink_that_breaks_for_good_refuses_nothing(tmp_path: Path) -> None:
+    """What comes after the moment at which a disk breaks isn't the events' fault: it waits for a later run."""
+
+    def write(self: Any, events: Sequence[Event]) -> None:
+        if len(self.got) + len(events) > 5:
+            raise SinkError("the disk is broken")
+        self.got.extend(event.id for event in events)
+
+    report = run(tmp_path, sink("log", write=write))
+    assert dead_letters(tmp_path) == []
+    assert report.sinks[0].refused == 0
+    assert report.sinks[0].undelivered == EVENTS - report.sinks[0].delivered
+    assert waiting(tmp_path, "log") == report.sinks[0].undelivered
+
+
+def test_an_event_that_an_earlier_run_left_and_the_sink_refuses_is_set_aside(tmp_path: Path) -> None:
+    run(tmp_path, sink("log", at="write"))
+    picky = sink("log", Picky, refuses=frozenset({2}))
+    report = run(tmp_path, picky)
+    assert [event["record"]["data"]["seen"] for event in dead_letters(tmp_path)] == [2, 2]
+    assert report.sinks[0].undelivered == waiting(tmp_path, "log") == 0
+    assert set(notes(picky).got) == set(range(1, FRAMES + 1)) - {2}
+
+
+def test_an_event_that_an_older_version_let_through_leaves_the_outbox(tmp_path: Path) -> None:
+    (frame,) = make_frames(1)
+    absurd = replace(Event.instant(frame, "zone.entered"), start_ns=10**400, end_ns=None, phase="start")
+    log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "events.jsonl"))
+    box = Outbox(tmp_path / "outbox.sqlite")
+    box.add(outbox_key(log), [(1, absurd), (2, Event.instant(frame, "zone.left"))])
+    box.close()
+    report = run(tmp_path, log)
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert {line["type"] for line in lines} == {"zone.left", "tell.seen", "tell.end"}
+    assert [event["record"]["type"] for event in dead_letters(tmp_path)] == ["zone.entered"]
+    assert (report.sinks[0].refused, report.sinks[0].undelivered) == (1, 0)
+    assert waiting(tmp_path, "log") == 0
 
 
 def test_an_outbox_that_can_not_be_made_is_reported_for_a_network_sink(tmp_path: Path) -> None:

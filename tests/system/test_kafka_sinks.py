@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from streamproc import FramePlugin, Options, Output, Results
+from streamproc.config.plan import SinkPlan
+from streamproc.engine import Engine
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.events import Event
 from streamproc.frames import ArrayPicture, Frame, PixelCache, StreamInfo
@@ -18,6 +23,7 @@ from streamproc.sink import SinkContext
 from streamproc.sinks.frames import FramesOptions, FramesSink
 from streamproc.sinks.kafka import KafkaSink
 from streamproc.sinks.producing import ProducerOptions
+from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.servers.kafka import KafkaBroker
 
 CONTEXT = SinkContext(name="out", log=logging.getLogger("tests.kafka"))
@@ -118,6 +124,28 @@ def test_a_message_the_broker_never_takes_is_an_error(kafka: KafkaBroker) -> Non
     deliver(sink, made(2))
     sink.close()
     assert len(records(kafka, topic)) == 1
+
+
+class Long(FramePlugin[Options]):
+    """Emits an event a frame; the one of frame 2 is longer than the topic takes."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "long.seen", n=frame.index, note="x" * (10_000 if frame.index == 2 else 1))
+
+
+def test_a_run_sets_aside_the_message_that_the_broker_never_takes(kafka: KafkaBroker, tmp_path: Path) -> None:
+    topic = kafka.topic(max_message_bytes="2000")
+    options = ProducerOptions(servers=kafka.bootstrap, topic=topic)
+    plan = make_plan([plugin_plan(Long)], make_frames(6), state=tmp_path)
+    plan = replace(plan, streams=(replace(plan.streams[0], sinks=("out",)),))
+    report = Engine(replace(plan, sinks=(SinkPlan(name="out", cls=KafkaSink, options=options),))).run()
+    arrived = [json.loads(record.value)["data"]["n"] for record in records(kafka, topic)]
+    assert sorted(set(arrived)) == [0, 1, 3, 4, 5]
+    (sink,) = report.sinks
+    assert (sink.delivered, sink.refused, sink.undelivered) == (5, 1, 0)
+    (line,) = (tmp_path / "dead_letters.jsonl").read_text().splitlines()
+    assert json.loads(line)["record"]["data"]["n"] == 2
+    assert "MessageSizeTooLarge" in json.loads(line)["reason"]
 
 
 @pytest.mark.parametrize(("encoding", "tolerance"), [("raw", 0), ("png", 0), ("jpeg", 25)])

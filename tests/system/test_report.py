@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -216,6 +219,51 @@ def test_a_media_type_can_not_break_out_of_its_attribute() -> None:
     picture = Attachment(name="a", media_type='image/x"><script>alert(1)</script>', data=b"x")
     page = render_report(live_report(), [replace(live_event(1), attachments=(picture,))], None)
     assert Outline(page).tags.count("script") == 1
+
+
+ODD_BOXES: list[Any] = [
+    ["a", "b", "c", "d"],
+    [None, 1, 2, 3],
+    [10**400, 1, 2, 3],
+    [float("nan"), 1, 2, 3],
+    [[1], 2, 3, 4],
+]
+
+
+@pytest.mark.parametrize("box", ODD_BOXES, ids=lambda box: str(box)[:20])
+def test_a_strange_box_or_media_type_spoils_no_page(tmp_path: Path, box: Any) -> None:
+    _, report, _ = page_of(tmp_path, frames=1)
+    picture = Attachment(name="odd", media_type='image/png" onerror="alert(1)', data=b"x")
+    event = replace(Event.instant(make_frame(info=INFO), "box.seen", box=box), attachments=(picture,), stream="yard")
+    page = render_report(report, [event], {})
+    (image,) = [line for line in re.findall("<img [^>]*>", page) if "base64" in line]
+    assert image.count('"') == 6
+    assert "box.seen" in Outline(page).rows["Events"][1]
+
+
+def test_a_time_far_away_makes_no_endless_page(tmp_path: Path) -> None:
+    _, report, _ = page_of(tmp_path, frames=1)
+    event = replace(Event.instant(make_frame(info=INFO), "box.seen"), start_ns=0, end_ns=2**63 - 1, pts_ns=2**63 - 1)
+    assert len(render_report(report, [event], {})) < 100_000
+
+
+def test_a_report_for_which_there_is_no_room_leaves_summary_and_exit_code_alone(tmp_path: Path) -> None:
+    job = {
+        "version": 1,
+        "streams": {"yard": {"source": {"type": "synthetic", "options": {"duration": "1s"}}, "chain": [], "sinks": []}},
+    }
+    (tmp_path / "job.yaml").write_text(json.dumps(job))
+    # no file may have more than a few kilobytes: what a full disk is to a page of twenty
+    limited = f"ulimit -f 4 && exec {shlex.quote(sys.executable)} -m streamproc run job.yaml --report report.html"
+    done = subprocess.run(
+        ["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0
+    assert "processed" in done.stderr
+    assert "the report report.html is missing" in done.stderr
+    assert "free some room" in done.stderr
+    assert (tmp_path / "report.html").read_text() == ""
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 def screenshot(page: str, folder: Path, *, dark: bool) -> np.ndarray:

@@ -78,6 +78,14 @@ def test_a_login_is_used_and_never_told(rtsp: Serve, capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("digest", [False, True])
+def test_user_and_password_as_options_may_hold_any_character(rtsp: Serve, digest: bool) -> None:
+    login = Login(user="me", password="p@/#?: '1%", digest=digest)
+    server = rtsp(Pattern(name="cam"), login=login)
+    camera = source(server.url("cam", login=False), user=login.user, password=login.password)
+    assert len(read(camera, limit=2).shots) == 2
+
+
 def test_an_unknown_stream_may_appear_later(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     with pytest.raises(SourceLost, match="doesn't know this stream"):

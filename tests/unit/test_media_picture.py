@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from streamproc.frames import PixelCache
 from streamproc.media import AvPicture
+from streamproc.media.carried import pack_picture, unpack_picture
 from streamproc.sources.file import FileOptions, FileSource
 from tests.videos import Recipe, encode, read
 
@@ -168,11 +170,32 @@ def test_reduced_grows_nothing_and_turns_with_the_picture() -> None:
     assert np.array_equal(turned.reduced(24, 32), turned.resized(24, 32))
 
 
+def carried(pixels: PixelCache) -> AvPicture:
+    """The picture out of a file of plain arrays."""
+    arrays = pack_picture(pixels.carried())
+    assert arrays is not None
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
+        return unpack_picture(dict(loaded))
+
+
+def test_arrays_that_are_no_picture_are_refused() -> None:
+    arrays = pack_picture(noisy((32, 24)))
+    assert arrays is not None
+    about = np.frombuffer(b'[["no such format", 32, 24, 5, 1], 0, [32, 24]]', np.uint8)
+    for broken in ({}, {**arrays, "plane0": arrays["plane0"][:3]}, {**arrays, "about": about}):
+        with pytest.raises(ValueError):
+            unpack_picture(broken)
+
+
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "nv12", "yuv420p10le", "p010le", "gray", "rgb24"])
 @pytest.mark.parametrize("rotation", [0, 90])
-def test_another_process_sees_the_same_pixels(pixels: str, rotation: int) -> None:
+@pytest.mark.parametrize("way", ["pickle", "arrays"])
+def test_another_process_sees_the_same_pixels(pixels: str, rotation: int, way: str) -> None:
     here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, rotation))
-    there = pickle.loads(pickle.dumps(here))
+    there = pickle.loads(pickle.dumps(here)) if way == "pickle" else PixelCache(carried(here))
     for form in ("rgb", "bgr", "gray"):
         assert np.array_equal(getattr(there, form)(), getattr(here, form)())
     assert np.array_equal(there.reduced(100, 75), here.reduced(100, 75))

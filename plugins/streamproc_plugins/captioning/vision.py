@@ -31,6 +31,8 @@ from streamproc import (
     Tracks,
     seconds,
 )
+from streamproc.errors import redact
+from streamproc.secrets import address_mistake
 from streamproc_plugins.captioning.asking import Address, Asker
 from streamproc_plugins.captioning.pictures import hidden
 from streamproc_plugins.captioning.plugin import TYPE
@@ -68,7 +70,9 @@ class VisionLanguageOptions(Options):
     @classmethod
     def _check_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r} is no HTTP address; expected one such as http://localhost:8000/v1")
+            raise ValueError(f"{redact(url)!r} is no HTTP address; expected one such as http://localhost:8000/v1")
+        if mistake := address_mistake(url):
+            raise ValueError(mistake)
         return url
 
 

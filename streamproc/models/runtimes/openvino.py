@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from streamproc.cores import usable_cores
 from streamproc.errors import ModelError
 from streamproc.models.entries import ModelEntry
 from streamproc.models.net import Array, Net, Tensor
@@ -47,7 +47,7 @@ def _tensors(ports: list[Any]) -> tuple[Tensor, ...]:
 def load(job: Job) -> Net:
     """The model compiled for the CPU: one stream per core, each call on `job.threads` threads, in float32."""
     ov = _library(job.entry)
-    streams = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    streams = usable_cores()
     settings = {
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": streams * job.threads,

@@ -1,0 +1,128 @@
+"""Dead letters: records that a sink refuses, set aside with the reason, so that the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from streamproc.engine.calling import GuardedSink
+from streamproc.errors import SinkBusy, SinkError, redact
+from streamproc.events import Event
+from streamproc.frames import Frame
+
+log = logging.getLogger(__name__)
+
+_MOST_FAILURES = 16
+"""records refused in a row, with none taken, after which the sink itself counts as broken"""
+
+
+class DeadLetters:
+    """A file of JSON lines, shared by all sinks of a run; made when the first record is set aside."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def add(self, sink: str, record: Event | Frame, reason: str) -> None:
+        """Keep one record, durable on return; raises `SinkError` where the file can't be written."""
+        line = {
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "sink": sink,
+            "reason": reason,
+            "record": _as_json(record),
+        }
+        data = (json.dumps(line) + "\n").encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock, self.path.open("ab") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SinkError(
+                f"it refuses {name_of(record)} ({reason}), and {self.path} can't be written: {error.strerror}; "
+                "free the disk or set runtime.state"
+            ) from error
+
+
+class Sieve:
+    """Hands a batch that was refused to one sink record by record, and sets aside what is refused alone.
+
+    A record counts as refused when it fails twice and the sink takes another one in between: a sink that takes nothing
+    is broken, and raises as before.
+    """
+
+    def __init__(self, name: str, sink: GuardedSink, letters: DeadLetters) -> None:
+        self._name = name
+        self._sink = sink
+        self._letters = letters
+        self._good: Event | Frame | None = None
+        self.total = 0
+        """records set aside"""
+
+    def note_taken(self, record: Event | Frame) -> None:
+        """The sink has taken this one."""
+        self._good = record
+
+    def sift(self, records: Sequence[Event | Frame]) -> list[Event | Frame]:
+        """Write and flush each record; those that were refused. Raises `SinkError` where the sink is broken."""
+        refused: list[tuple[Event | Frame, SinkError]] = []
+        pending: list[tuple[Event | Frame, SinkError]] = []
+        for record in records:
+            error = self._try(record)
+            if error is None:
+                self._good = record
+                refused, pending = [*refused, *pending], []
+            else:
+                pending.append((record, error))
+                if len(pending) == _MOST_FAILURES and not refused:
+                    break
+        if pending and (self._good is None or self._try(self._good) is not None):
+            raise pending[-1][1]  # nothing shows that the sink takes anything now
+        refused += pending
+        # each gets another try now that the sink is known to work: it may have failed for a moment
+        still = [(record, again) for record, _ in refused if (again := self._try(record)) is not None]
+        for record, error in still:
+            self._set_aside(record, redact(str(error)))
+        return [record for record, _ in still]
+
+    def _try(self, record: Event | Frame) -> SinkError | None:
+        try:
+            self._sink.write([record])
+            self._sink.flush()
+        except SinkBusy:
+            raise
+        except SinkError as error:
+            return error
+        return None
+
+    def _set_aside(self, record: Event | Frame, reason: str) -> None:
+        self._letters.add(self._name, record, reason)
+        self.total += 1
+        place = self._letters.path
+        log.warning("sink %s refuses %s: %s; it is set aside in %s", self._name, name_of(record), reason, place)
+
+
+def name_of(record: Event | Frame) -> str:
+    """Which record it is, for a message."""
+    if isinstance(record, Event):
+        return f"event {record.id} ({record.type} of stream {record.stream} at frame {record.frame_index})"
+    return f"frame {record.index} of stream {record.stream.name}"
+
+
+def _as_json(record: Event | Frame) -> Any:
+    if isinstance(record, Event):
+        try:
+            return record.to_json()
+        except Exception as error:  # noqa: BLE001 - one that an earlier version let through
+            return {"id": record.id, "type": record.type, "trouble": f"{type(error).__name__}: {error}"}
+    return {"stream": record.stream.name, "frame": record.index, "pts_ns": record.pts_ns}
+
+
+__all__ = ["DeadLetters", "Sieve", "name_of"]
