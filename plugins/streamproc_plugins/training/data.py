@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import StreamprocError
+from streamproc.folders import files_below
 from streamproc.media.stills import PICTURE_SUFFIXES, natural
 
 Side = Literal["", "training", "validation"]
@@ -134,7 +135,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[Sample]:
     label = folder.name
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and p.name[0] != "."]
+    files = [p for p in files_below(folder) if p.suffix.lower() in suffixes and p.name[0] != "."]
     files.sort(key=natural)
     groups = groups_of([path.relative_to(folder) for path in files], grouping)
     return [

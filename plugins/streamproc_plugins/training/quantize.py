@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import ModelError
+from streamproc.folders import files_below
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError
 from streamproc_plugins.training.export import model_name, prepare_folder, save_entry, save_report
@@ -209,7 +210,7 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
 
     if not data.exists():
         raise TrainingError(f"{data} does not exist, expected a folder of pictures or a clip")
-    files = [data] if data.is_file() else sorted((p for p in data.rglob("*") if p.is_file()), key=natural)
+    files = [data] if data.is_file() else sorted(files_below(data), key=natural)
     stills = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
     clips = [path for path in files if path.suffix.lower() in CLIP_SUFFIXES]
     if stills and spec.layout != "NDHWC":
