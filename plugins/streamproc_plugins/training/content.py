@@ -126,9 +126,9 @@ def _file_keys(paths: Sequence[Path]) -> list[object]:
         if path.is_file():
             by_size[path.stat().st_size].add(path)
     keys: dict[Path, object] = {}
-    for own in by_size.values():
+    for size, own in by_size.items():
         for path in own:
-            keys[path] = path if len(own) == 1 else _digest(path)
+            keys[path] = path if len(own) == 1 or not size else _digest(path)
     return [keys.get(path, path) for path in real]
 
 
