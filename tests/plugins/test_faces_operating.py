@@ -20,14 +20,15 @@ from streamproc_plugins.faces import (
     FacesOverTime,
     FaceTracks,
 )
-from streamproc_plugins.faces.clustering import chinese_whispers, joined, told_apart
+from streamproc_plugins.faces.clustering import joined, told_apart
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.heap import group_heap
 from streamproc_plugins.faces.operating import (
     UNDECLARED,
     chance_per_person,
     cross_scores,
     gallery_threshold,
-    mean_threshold,
+    people_spread,
     threshold_for,
 )
 from tests.plugins.faces import make_face_tracks, make_faces, person
@@ -120,15 +121,40 @@ def test_cross_scores_are_those_of_the_most_alike_look() -> None:
 
 @pytest.mark.parametrize("alike", [0.0, 0.33, 0.6])
 def test_a_hundred_people_on_photos_are_a_hundred_groups(alike: float) -> None:
-    photos = crowd(100, alike, 0).reshape(-1, 120)
+    photos = crowd(100, alike, 0).reshape(-1, 120).astype(np.float32)
     owner = np.repeat(np.arange(100), LOOKS)
     names = [str(n) for n in range(len(photos))]
-    label = chinese_whispers(photos, threshold_for(UNDECLARED, len(photos) - 1, SHARE))
-    label = joined(label, photos, names, lambda parts, n: mean_threshold(UNDECLARED, max(n - 1, 1), SHARE, parts))
+    label = group_heap(photos, names, UNDECLARED, SHARE).label
     score = bcubed(label.tolist(), owner.tolist())
     assert score.precision >= 0.98
     assert score.recall >= 0.94
     assert 98 <= len(set(label.tolist())) <= 120
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.6])
+def test_a_hundred_people_who_come_back_are_about_a_hundred_ids(alike: float) -> None:
+    """Four appearances of each, in any order."""
+    people, rng = crowd(100, alike, 0), np.random.default_rng(0)
+    visits = rng.permutation([(person, look) for person in range(100) for look in range(LOOKS)])
+    past = [
+        [make_face_tracks({n: [10, 10, 50, 50]}, [people[who, look]], looks=3, age_s=0)]
+        for n, (who, look) in enumerate(visits, start=1)
+    ]
+    run = run_plugin(FaceClustering, make_frames(len(past), info=INFO), past=past)
+    ids = [str(found.cluster) for found in run.all(FaceClusters)]
+    score = bcubed(ids, visits[:, 0].tolist())
+    assert score.precision >= 0.98
+    assert score.recall >= 0.9
+    assert 95 <= len(set(ids)) <= 125
+
+
+def test_people_show_how_alike_they_are_though_some_are_counted_twice() -> None:
+    seen = crowd(120, 0.0, 2).astype(np.float32)
+    assert people_spread(seen[:19, 0], UNDECLARED) == UNDECLARED
+    spread = people_spread(seen[:, 0], UNDECLARED)
+    assert (spread.mean, spread.sd) == pytest.approx((0.02, 0.115), abs=0.01)
+    twice = people_spread(np.concatenate([seen[:, 0], seen[:20, 1]]), UNDECLARED)
+    assert (twice.mean, twice.sd) == pytest.approx((spread.mean, spread.sd), abs=0.005)
 
 
 def test_faces_of_one_photo_are_parted_and_never_joined() -> None:

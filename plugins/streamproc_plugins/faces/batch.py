@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,14 @@ from streamproc.folders import files_below
 from streamproc.models import ModelStore, ScoreSpread
 from streamproc_plugins.faces import pages
 from streamproc_plugins.faces.alignment import align
-from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, joined, kmeans, told_apart
+from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, told_apart
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.heap import group_heap
 from streamproc_plugins.faces.operating import (
     chance_per_person,
-    mean_threshold,
     spread_between,
     tail_quantile,
-    threshold_for,
 )
 from streamproc_plugins.faces.people import CAPTURED_NS, People, open_folder
 from streamproc_plugins.faces.verification import Curve, cosine_of
@@ -262,17 +261,13 @@ def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpr
     """A group number for each face, int64 (N,); says which cosine it took, and what it had to part."""
     vectors = np.array([face.embedding for face in faces])
     photos = [face.photo for face in faces]
-    follows = job.method == "whispers" and job.cosine is None
-    if follows:
-        least = threshold_for(strangers, len(faces) - 1, job.strangers_joined)
-        job = replace(job, cosine=least)
-        say(f"faces of cosine {least:.3f} or more are joined ({counted(len(faces), 'face')}; --cosine sets another)")
-    label, parted = told_apart(grouped(vectors, job), photos, vectors)
-    if follows:
-        share = job.strangers_joined
-        label = joined(
-            label, vectors, photos, lambda parts, groups: mean_threshold(strangers, max(groups - 1, 1), share, parts)
-        )
+    if job.method == "whispers" and job.cosine is None:
+        heap = group_heap(vectors, photos, strangers, job.strangers_joined)
+        label, parted = heap.label, heap.parted
+        found = counted(len(faces), "face")
+        say(f"faces of cosine {heap.cosine:.3f} or more are joined ({found}; --cosine sets another)")
+    else:
+        label, parted = told_apart(grouped(vectors, job), photos, vectors)
     if parted:
         say(
             f"{counted(parted, 'face')} looked like another one on the same photo; two faces on a photo are two "

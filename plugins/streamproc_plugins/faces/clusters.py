@@ -231,7 +231,12 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
 
     def _least(self, part: float) -> Callable[[int], float]:
         """The threshold for so many people at a part of `strangers_joined`."""
-        return lambda people: threshold_for(self._strangers, people, part * self.options.strangers_joined)
+
+        def least(count: int) -> float:
+            spread = self._strangers if self._people is None else self._people.spread(self._strangers)
+            return threshold_for(spread, count, part * self.options.strangers_joined)
+
+        return least
 
     @staticmethod
     def _time_of(frame: Frame) -> int:

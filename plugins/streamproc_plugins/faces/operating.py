@@ -26,6 +26,9 @@ UNDECLARED = ScoreSpread(mean=0.045, sd=0.13)
 HIGHEST = 0.95
 """no threshold is higher: photos of one person are seldom more alike"""
 
+LEAST_PEOPLE = 20
+"""so many unknown people say something of how alike people are"""
+
 _NORMAL = NormalDist()
 _BELIEF = 150
 """pairs of people that the declaration is worth"""
@@ -106,6 +109,23 @@ def spread_between(vectors: F32, owner: NDArray[np.int64]) -> tuple[ScoreSpread,
     return ScoreSpread(mean=float(scores.mean()), sd=float(max(scores.std(), 1e-6))), scores
 
 
+def people_spread(vectors: F32, declared: ScoreSpread) -> ScoreSpread:
+    """How alike people are of whom nobody knows who is who, from one unit vector each (P, D).
+
+    The median and the quantiles 0.84 and 0.95 say it: a person counted twice, a few times, hardly moves them. Weighted
+    by pairs of people against the declaration; below `LEAST_PEOPLE` that stands alone.
+    """
+    if len(vectors) < LEAST_PEOPLE:
+        return declared
+    values = np.asarray(vectors, np.float64)
+    middle, high, higher = np.quantile((values @ values.T)[np.triu_indices(len(values), 1)], [0.5, 0.84, 0.95])
+    sd = max((high - middle) / _NORMAL.inv_cdf(0.84), (higher - middle) / _NORMAL.inv_cdf(0.95))
+    pairs = len(values) * (len(values) - 1) / 2
+    weight = pairs / (pairs + _BELIEF)
+    variance = (1 - weight) * declared.sd**2 + weight * sd**2
+    return ScoreSpread(mean=float((1 - weight) * declared.mean + weight * middle), sd=float(np.sqrt(variance)))
+
+
 def declared_strangers(models: ModelStore, name: str) -> ScoreSpread:
     """What the model's manifest says of strangers; `UNDECLARED` where it says nothing or isn't known here."""
     try:
@@ -130,12 +150,14 @@ def _bounded(value: Any) -> float:
 
 __all__ = [
     "HIGHEST",
+    "LEAST_PEOPLE",
     "UNDECLARED",
     "chance_per_person",
     "cross_scores",
     "declared_strangers",
     "gallery_threshold",
     "mean_threshold",
+    "people_spread",
     "spread_between",
     "spread_of",
     "tail_quantile",

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.models import ScoreSpread
+from streamproc_plugins.faces.operating import LEAST_PEOPLE, people_spread
 from streamproc_plugins.faces.visits import Pair
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.storage import write_private
@@ -27,6 +29,9 @@ GROWTH = 3
 """a track adds another vector when it has so many times the good looks it had at the last one"""
 MEMORY_MOST = 2000
 """vectors kept where there is no folder: they travel in the state"""
+_GROWN = 1.25
+_MEASURED = 2000
+"""people of whom it is measured how alike they are, the newest"""
 _COMPANY = 1000
 """the newest tracks whose company is remembered while they aren't anybody"""
 FILE = "people.json"
@@ -73,6 +78,8 @@ class People:
         self._here: set[int] = set()
         self._company: dict[int, set[int]] = {}
         """ids that were in a frame with a track that isn't anybody yet"""
+        self._measured_at = 0
+        self._measured: ScoreSpread | None = None
         self._saved = (1, 0)
         if folder is not None and (folder / FILE).is_file():
             self._load(folder / FILE)
@@ -126,7 +133,7 @@ class People:
 
     def _least(self, least: Least) -> float:
         """A threshold for as many people as there are now."""
-        return least if isinstance(least, float) else least(max(min(self._next - 1, len(self.index)), 1))
+        return least if isinstance(least, float) else least(self._count())
 
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
         """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
@@ -178,6 +185,21 @@ class People:
             if person not in others:
                 return person, score
         return None, -1.0
+
+    def spread(self, declared: ScoreSpread) -> ScoreSpread:
+        """How alike the people are that are known, measured anew when there are a quarter more than the last time."""
+        count = self._count()
+        if count >= max(LEAST_PEOPLE, _GROWN * self._measured_at):
+            firsts: dict[int, F32] = {}
+            for item, vectors, _ in self._rows():
+                firsts.setdefault(self.now(item), vectors[0])
+            found = people_spread(np.array([*firsts.values()][-_MEASURED:], np.float32), declared)
+            self._measured_at, self._measured = count, found
+        return self._measured or declared
+
+    def _count(self) -> int:
+        """How many people there are, about: those whose vectors have expired count until there are fewer vectors."""
+        return max(min(self._next - 1 - len(self._same), len(self.index)), 1)
 
     def _add(self, person: int, template: F32, time_ns: int) -> None:
         if self._folder is not None and (self._next, len(self._same)) != self._saved:
@@ -257,6 +279,8 @@ class People:
             "tracks": [[track_id, asdict(known)] for track_id, known in self._tracks.items()],
             "company": [[track_id, sorted(ids)] for track_id, ids in self._company.items() if ids],
         }
+        if self._measured is not None:
+            kept["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
         if self._folder is not None:
             self.index.flush()
             return {**kept, "rows": self.index.rows}
@@ -275,6 +299,10 @@ class People:
         self._next = state["next"]
         self._same = dict(state["same"])
         self._tracks = {track_id: Assigned(**known) for track_id, known in state["tracks"]}
+        self._measured_at, self._measured = 0, None
+        if "measured" in state:
+            self._measured_at, mean, sd = state["measured"]
+            self._measured = ScoreSpread(mean=mean, sd=sd)
         self._company = {track_id: set(ids) for track_id, ids in state.get("company", ())}
         if self._folder is not None:
             self.index.truncate(state["rows"])
