@@ -67,7 +67,7 @@ def _check_parts(truth: Any) -> None:
     if not isinstance(truth, dict) or not {"images", "annotations", "categories"} <= set(truth):
         got = ", ".join(map(str, truth)) if isinstance(truth, dict) else type(truth).__name__
         raise ValueError(f"the truth has {got or 'nothing'}, expected COCO's images, annotations and categories")
-    for part, keys in (("images", ("id",)), ("categories", ("id", "name")), ("annotations", ())):
+    for part, keys in (("images", ("id",)), ("categories", ("id",)), ("annotations", ())):
         rows = truth[part]
         if not isinstance(rows, list) or not all(isinstance(r, dict) and r.keys() >= {*keys} for r in rows):
             wanted = f" with {' and '.join(keys)}" if keys else ""
@@ -93,7 +93,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _names(rows: Sequence[Row], numbers: Mapping[Any, int]) -> dict[int, str]:
-    names = {row["id"]: str(row["name"]) for row in rows}
+    names = {row["id"]: str(row.get("name", row["id"])) for row in rows}
     shared = {name for name in names.values() if list(names.values()).count(name) > 1}
     return {numbers[key]: f"{name} ({key})" if name in shared else name for key, name in names.items()}
 
@@ -101,13 +101,14 @@ def _names(rows: Sequence[Row], numbers: Mapping[Any, int]) -> dict[int, str]:
 def _annotations(
     notes: Sequence[Row], pictures: Mapping[Any, int], categories: Mapping[Any, int], kind: Kind
 ) -> tuple[list[Row], int]:
-    """The annotations with ids from 1 and the keys that other tools leave out; how many are of no picture listed."""
+    """The annotations with ids from 1 and the keys that other tools leave out; how many are of nothing listed."""
     rows: list[Row] = []
     strays = 0
     for place, item in enumerate(notes):
         name = f"annotation {place} of the truth"
         _check_keys(name, item, ("image_id", PART[kind], "category_id"))
-        if _is_id(item["image_id"]) and item["image_id"] not in pictures:
+        known = zip((item["image_id"], item["category_id"]), (pictures, categories), strict=True)
+        if any(_is_id(value) and value not in numbers for value, numbers in known):
             strays += 1
             continue
         _check_ids(name, item, pictures, categories)
@@ -117,7 +118,9 @@ def _annotations(
             "category_id": categories[item["category_id"]],
         })  # fmt: skip
     if not rows:
-        raise ValueError("no annotation of the truth is of a picture in its `images`, so there is nothing to score")
+        raise ValueError(
+            "no annotation is of a picture and a category that the truth lists, so there is nothing to score"
+        )
     return rows, strays
 
 
@@ -171,7 +174,7 @@ def _check_ids(name: str, item: Row, pictures: Mapping[Any, int], categories: Ma
 
 
 def _check_geometry(name: str, item: Row, kind: Kind) -> None:
-    for key in ("bbox", "keypoints"):
+    for key in {"bbox": ("bbox",), "segm": (), "keypoints": ("bbox", "keypoints")}[kind]:
         values = item.get(key, ())
         if key == PART[kind] and values is None:
             raise ValueError(f"{name} has {key} null, expected a list of numbers")
@@ -209,7 +212,7 @@ def _check_found_mask(name: str, mask: Any) -> None:
 
 def _notes(strays: int, answers: Sequence[Row], sizes: Mapping[int, Row], kind: Kind) -> Iterable[str]:
     if strays:
-        yield f"{strays} annotations are of pictures that `images` doesn't list; they aren't scored"
+        yield f"{strays} annotations are of pictures or categories that the truth doesn't list; they aren't scored"
     if kind == "segm":
         other = sum(
             list(row["segmentation"]["size"]) != [picture.get("height"), picture.get("width")]

@@ -132,13 +132,25 @@ def test_what_is_left_out_is_said_in_a_note() -> None:
     del known["images"][1]
     report = evaluate(known, [found(bbox=BOX)], "bbox")
     assert report.figures["AP"] == pytest.approx(1)
-    assert report.notes == ("1 annotations are of pictures that `images` doesn't list; they aren't scored",)
+    assert report.notes == (
+        "1 annotations are of pictures or categories that the truth doesn't list; they aren't scored",
+    )
     assert "note: 1 annotations" in report.table()
     known = truth()
     known["annotations"][0]["segmentation"] = mask()
     report = evaluate(known, [found(segmentation=mask(height=80))], "segm")
     assert report.figures["AP"] == pytest.approx(0)
     assert report.notes == ("1 results have masks of another size than their picture; they match nothing",)
+
+
+def test_categories_without_a_name_go_by_their_id_and_unlisted_ones_are_left_out() -> None:
+    known = truth(2)
+    known["categories"] = [{"id": 1}]
+    known["annotations"][1]["category_id"] = 9
+    report = evaluate(known, [found(bbox=BOX)], "bbox")
+    assert report.classes == {"1": pytest.approx(1)}
+    assert report.objects == 1
+    assert "1 annotations are of pictures or categories" in report.notes[0]
 
 
 def test_the_area_of_a_mask_is_measured_where_it_is_missing() -> None:
