@@ -410,6 +410,14 @@ def test_a_picture_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> 
         grouped_by_content(read_folder(tmp_path))
 
 
+def test_nearly_the_same_on_both_sides_of_a_given_split_is_told(tmp_path: Path) -> None:
+    save(tmp_path, {"train/cat/1.png": scene(1), "train/dog/2.png": scene(2), "val/cat/1.jpg": scene(1),
+                    "val/dog/4.png": scene(4)})  # fmt: skip
+    data, notes = grouped_by_content(read_folder(tmp_path))
+    assert "1 pair of nearly the same are on two sides of the split that the data give" in notes[0]
+    assert len(split(data, 0.2).validation) == 2
+
+
 def test_parts_of_one_recording_that_overlap_stay_together_under_any_name(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"one recording")
     (tmp_path / "b.mp4").write_bytes(b"one recording")

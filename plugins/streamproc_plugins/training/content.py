@@ -48,35 +48,58 @@ def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     split that the data give.
     """
     found = find_alike(data.samples)
-    _refuse(data.samples, found.copies)
-    groups = _joined(data.samples, (*found.copies, *found.near))
-    samples = tuple(replace(sample, group=group) for sample, group in zip(data.samples, groups, strict=True))
-    notes = []
-    if count := len({index for pair in (*found.copies, *found.near) for index in pair}):
-        notes.append(f"{counted(count, 'sample')} show the same as others, or nearly; they stay on one side")
-    torn = [(a, b) for a, b in found.near if data.samples[a].label != data.samples[b].label]
-    if torn:
+    _refuse_labels(data.samples, found.copies)
+    samples, notes = regrouped(data.samples, found)
+    if torn := [(a, b) for a, b in found.near if data.samples[a].label != data.samples[b].label]:
         one, other = (data.samples[index] for index in torn[0])
-        notes.append(
+        notes = (
+            *notes,
             f"{counted(len(torn), 'pair')} of nearly the same picture have two labels, such as {one.path} "
-            f"({one.label}) and {other.path} ({other.label}); look at them"
+            f"({one.label}) and {other.path} ({other.label}); look at them",
         )
-    return replace(data, samples=samples), tuple(notes)
+    return replace(data, samples=samples), notes
 
 
-def _refuse(samples: Sequence[Sample], copies: Sequence[Pair]) -> None:
+def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """The same samples, those that are alike in one group, and what there is to say of it.
+
+    Raises `TrainingError` for copies on both sides of a split that the samples give; what is nearly the same there is
+    told only.
+    """
+    apart = [(a, b) for a, b in found.near if _sides(samples, (a, b))]
+    if both := [pair for pair in found.copies if _sides(samples, pair)]:
+        one, other = (samples[index] for index in both[0])
+        raise TrainingError(
+            f"{one.path} and {other.path} are the same, but on two sides of the split, as are {len(both) - 1} more "
+            "pairs; the scores would be too good, so delete one of each"
+        )
+    pairs = [*found.copies, *(pair for pair in found.near if not _sides(samples, pair))]
+    groups = _joined(samples, pairs)
+    notes = []
+    if count := len({index for pair in pairs for index in pair}):
+        notes.append(f"{counted(count, 'sample')} show the same as others, or nearly; they stay on one side")
+    if apart:
+        one, other = (samples[index] for index in apart[0])
+        notes.append(
+            f"{counted(len(apart), 'pair')} of nearly the same are on two sides of the split that the data give, such "
+            f"as {one.path} and {other.path}; the scores will be too good"
+        )
+    return tuple(replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)), tuple(notes)
+
+
+def _sides(samples: Sequence[Sample], pair: Pair) -> bool:
+    """Whether the samples themselves stand on two sides."""
+    one, other = (samples[index].side or "training" for index in pair)
+    return one != other
+
+
+def _refuse_labels(samples: Sequence[Sample], copies: Sequence[Pair]) -> None:
     pairs = [(samples[a], samples[b]) for a, b in copies]
     if torn := [(a, b) for a, b in pairs if a.label != b.label]:
         one, other = torn[0]
         raise TrainingError(
             f"{one.path} ({one.label}) and {other.path} ({other.label}) are the same under two labels, as are "
             f"{len(torn) - 1} more pairs; keep each under one label"
-        )
-    if both := [(a, b) for a, b in pairs if (a.side or "training") != (b.side or "training")]:
-        one, other = both[0]
-        raise TrainingError(
-            f"{one.path} and {other.path} are the same, but on two sides of the split, as are {len(both) - 1} more "
-            "pairs; the scores would be too good, so delete one of each"
         )
 
 
@@ -174,4 +197,4 @@ def _joined(samples: Sequence[Sample], pairs: Iterable[Pair]) -> list[str]:
     return [root(sample.group) for sample in samples]
 
 
-__all__ = ["Likeness", "find_alike", "grouped_by_content"]
+__all__ = ["Likeness", "find_alike", "grouped_by_content", "regrouped"]
