@@ -291,8 +291,8 @@ def test_the_pairs_command_scores_a_csv(nets: str, people: Path, tmp_path: Path)
         ("first,second\nred/0.png,away.png\n", "1 photo of .* can't be found in .*, such as away.png"),
         ("first,second,same\nred/0.png,red/1.png,perhaps\n", ":2: 'perhaps' doesn't say whether both are one person"),
         ("first,second\nred/0.png\n", ":2: expected two paths, got 'red/0.png'"),
-        ("first,second\n", "has no pairs below its header"),
-        ("first\n", "has no header of two columns"),
+        ("first,second\n", "has no pairs; give a row of two paths"),
+        ("first\n", "has no two columns"),
     ],
 )
 def test_a_table_of_pairs_that_is_wrong_is_refused(nets: str, people: Path, rows: str, told: str) -> None:
@@ -300,6 +300,14 @@ def test_a_table_of_pairs_that_is_wrong_is_refused(nets: str, people: Path, rows
     table.write_text(rows)
     done = CliRunner().invoke(app, ["pairs", str(table), "--embedding", nets])
     assert re.search(told, str(done.exception))
+
+
+def test_a_table_of_pairs_needs_no_header(nets: str, people: Path) -> None:
+    table = people / "pairs.csv"
+    table.write_text("red/0.png,red/1.png,1\nred/0.png,green/0.png,0\n")
+    words = ["pairs", str(table), "--embedding", nets, "--cosine", "0.9", "--json"]
+    figures = json.loads(CliRunner().invoke(app, words).output)
+    assert (figures["pairs"][0]["same"], figures["accuracy"], len(figures["pairs"])) == (1, 1, 2)
 
 
 def test_a_pair_without_a_face_is_named(

@@ -132,7 +132,7 @@ def threshold(
 @app.command()
 def pairs(  # noqa: PLR0913, PLR0917 - one parameter an option
     table: Annotated[
-        Path, typer.Argument(help="CSV with a header: two columns of photos, perhaps a third, same (1, 0)")
+        Path, typer.Argument(help="CSV with two columns of photos, perhaps a third: same (1 or 0) (1, 0)")
     ],
     embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
     photos: Annotated[

@@ -31,12 +31,12 @@ from streamproc_plugins.faces.operating import (
     spread_between,
     tail_quantile,
 )
+from streamproc_plugins.faces.pairs import PICTURES
 from streamproc_plugins.faces.people import CAPTURED_NS, People, open_folder
 from streamproc_plugins.faces.verification import Curve, cosine_of
 from streamproc_plugins.faces.verification import find_threshold as curve_of
 from streamproc_plugins.storage import write_private
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 METHODS = ("whispers", "hdbscan", "kmeans")
 DEFAULT_EMBEDDING = "sface"
 Advised = dict[str, dict[str, float]]

@@ -23,6 +23,7 @@ from streamproc_plugins.storage import write_private
 
 F32 = NDArray[np.float32]
 
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 _TRUTHS = frozenset({"same", "label", "is_same", "issame", "target", "match"})
 _YES = frozenset({"1", "1.0", "true", "yes", "same", "genuine", "y", "t"})
 _NO = frozenset({"0", "0.0", "-1", "false", "no", "different", "impostor", "n", "f"})
@@ -65,20 +66,24 @@ class PairJob:
 
 
 def read_pairs(path: Path) -> list[PairRow]:
-    """The rows of a CSV with a header: two columns of paths, and a third (`same`, `label`) that may be missing.
+    """The rows of a CSV: two columns of paths, and where there is one a column that says whether both are one person.
 
+    With a header that column is called `same` or `label`, without one it is the third.
     Raises `PluginError` that names the line.
     """
     try:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise PluginError(f"{path} can't be read ({error.strerror}); give a CSV of pairs of photos") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise PluginError(f"{path} can't be read as CSV in UTF-8: {error}; give rows of two paths") from None
     if not rows or len(rows[0]) < 2:
-        raise PluginError(f"{path} has no header of two columns or more, expected first,second or first,second,same")
+        raise PluginError(f"{path} has no two columns, expected first,second or first,second,same")
     head = [name.strip().lower() for name in rows[0]]
-    known = [place for place, name in enumerate(head) if place > 1 and name in _TRUTHS]
+    bare = all(Path(name).suffix in PICTURES for name in head[:2])
+    known = [2] if bare else [place for place, name in enumerate(head) if place > 1 and name in _TRUTHS]
     found = []
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(rows if bare else rows[1:], start=1 if bare else 2):
         if not any(cell.strip() for cell in row):
             continue
         if len(row) < 2 or not row[0].strip() or not row[1].strip():
@@ -87,7 +92,7 @@ def read_pairs(path: Path) -> list[PairRow]:
         same = _truth(truth, f"{path}:{number}")
         found.append(PairRow(first=row[0].strip(), second=row[1].strip(), same=same))
     if not found:
-        raise PluginError(f"{path} has no pairs below its header; give a row of two paths for each")
+        raise PluginError(f"{path} has no pairs; give a row of two paths for each")
     return found
 
 

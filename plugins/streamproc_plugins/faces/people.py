@@ -30,7 +30,7 @@ GROWTH = 3
 MEMORY_MOST = 2000
 """vectors kept where there is no folder: they travel in the state"""
 _GROWN = 1.25
-_MEASURED = 2000
+_MEASURED = 500
 """people of whom it is measured how alike they are, the newest"""
 _COMPANY = 1000
 """the newest tracks whose company is remembered while they aren't anybody"""
@@ -191,9 +191,9 @@ class People:
         count = self._count()
         if count >= max(LEAST_PEOPLE, _GROWN * self._measured_at):
             firsts: dict[int, F32] = {}
-            for item, vectors, _ in self._rows():
-                firsts.setdefault(self.now(item), vectors[0])
-            found = people_spread(np.array([*firsts.values()][-_MEASURED:], np.float32), declared)
+            for item in self.index.known_ids()[-_MEASURED:]:
+                firsts.setdefault(self.now(item), self.index.vectors_of(item)[0][0])
+            found = people_spread(np.array([*firsts.values()], np.float32), declared)
             self._measured_at, self._measured = count, found
         return self._measured or declared
 
