@@ -353,13 +353,18 @@ class Faces(Result):
     """float32 (N, D), unit length; zeros for faces that were too poor to tell whose they are"""
     cluster: tuple[str, ...] | None = None
     """N names or cluster ids, empty where unknown"""
+    refused: tuple[str, ...] | None = None
+    """N reasons why a face got no embedding, empty where it has one"""
+    strangers: tuple[float, float] | None = None
+    """mean and standard deviation of the cosine between faces of two people, as the embedding's model declares them"""
 
     def __post_init__(self) -> None:
         _check_boxes("Faces", self.xyxy)
         count = len(self.xyxy)
         _check_scores("Faces", self.score, count)
         check_array("Faces.landmarks", self.landmarks, np.float32, (count, 5, 2))
-        _check_rows("Faces", count, {"embeddings": self.embeddings, "cluster": self.cluster})
+        columns = {"embeddings": self.embeddings, "cluster": self.cluster, "refused": self.refused}
+        _check_rows("Faces", count, columns)
         _freeze(self, ("xyxy", "score", "landmarks", "embeddings"))
 
 

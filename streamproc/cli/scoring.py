@@ -57,13 +57,14 @@ def _one_of(found: Path | None, computed: object, option: str) -> None:
 def tracking(
     truth: Annotated[Path, typer.Argument(help="gt.txt, or a folder of sequences with gt.txt")],
     tracks: Annotated[Path, typer.Argument(help="tracks in MOTChallenge form, or a folder NAME.txt")],
+    subset: Annotated[bool, typer.Option("--subset", help="leave out sequences without a file of tracks")] = False,
     as_json: Json = False,
 ) -> None:
     """IDF1, MOTA, HOTA and the rest over tracks in MOTChallenge form."""
     from streamproc.evaluation.mot import evaluate, find_pairs, read_mot
 
     def score() -> _Report:
-        pairs = find_pairs(truth, tracks)
+        pairs = find_pairs(truth, tracks, subset=subset)
         return evaluate({name: (read_mot(gt), read_mot(found)) for name, (gt, found) in pairs.items()})
 
     _show(score, as_json)
@@ -164,12 +165,13 @@ def faces(
 def caption(
     truth: Annotated[Path, typer.Argument(help="references in COCO's caption JSON")],
     found: Annotated[Path, typer.Argument(help="a list of image_id and caption, as COCO's results")],
+    subset: Annotated[bool, typer.Option("--subset", help="leave out pictures without a caption")] = False,
     as_json: Json = False,
 ) -> None:
     """BLEU-1 to BLEU-4 and CIDEr-D of captions."""
     from streamproc.evaluation.captions import evaluate, read_found, read_references
 
-    _show(lambda: evaluate(read_references(truth), read_found(found)), as_json)
+    _show(lambda: evaluate(read_references(truth), read_found(found), subset=subset), as_json)
 
 
 @app.command()

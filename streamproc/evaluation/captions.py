@@ -2,20 +2,20 @@
 
 BLEU: Papineni et al., ACL 2002, over the whole corpus, with the nearest reference's length. CIDEr-D: Vedantam et al.,
 CVPR 2015, as COCO's server reports it under the name CIDEr: n-grams to 4, document frequencies from the references,
-clipped counts, a Gaussian penalty for the length (sigma 6), times 10. Words are lower-cased and freed of punctuation,
-as COCO's tokeniser does it; there is no stemming.
+clipped counts, a Gaussian penalty for the length (sigma 6), times 10. Words are those of COCO's tokeniser; there is no
+stemming.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamproc.evaluation.penn import tokens
 from streamproc.evaluation.tables import figures, read_json, to_json
 
 ORDER = 4
@@ -24,8 +24,8 @@ SIGMA = 6.0
 
 Grams = Counter[tuple[str, ...]]
 
-_CLITIC = re.compile(r"(?<=[a-z])(n't|'(?:s|m|d|re|ve|ll))\b")
-_WORD = re.compile(r"n't|'(?:s|m|d|re|ve|ll)\b|[^\W_]+(?:[-.][^\W_]+)*")
+_TINY, _SMALL = 1e-15, 1e-9
+"""what pycocoevalcap adds to counts, so that a missing n-gram leaves a little of the product"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class CaptionReport:
     cider: float
     """CIDEr-D, 0..10"""
     captions: int
+    uncaptioned: int = 0
+    """pictures with references but no caption, which aren't scored"""
 
     def table(self) -> str:
         """One line a figure."""
@@ -48,27 +50,38 @@ class CaptionReport:
 
     def _figures(self) -> dict[str, float | int]:
         bleu = {f"BLEU-{n}": value for n, value in enumerate(self.bleu, start=1)}
-        return {**bleu, "CIDEr": self.cider, "captions": self.captions}
+        counts = {"captions": self.captions} | ({"without a caption": self.uncaptioned} if self.uncaptioned else {})
+        return {**bleu, "CIDEr": self.cider, **counts}
 
 
 def words(sentence: str) -> list[str]:
-    """Lower-case words without punctuation; clitics stand alone ("man's" is two words), as in the Penn Treebank."""
-    return _WORD.findall(_CLITIC.sub(r" \1", sentence.lower()))
+    """Lower-case words as COCO's tokeniser splits them; clitics stand alone ("man's" is two words)."""
+    return tokens(sentence)
 
 
-def evaluate(references: Mapping[Any, Sequence[str]], found: Mapping[Any, str]) -> CaptionReport:
+def evaluate(
+    references: Mapping[Any, Sequence[str]], found: Mapping[Any, str], *, subset: bool = False
+) -> CaptionReport:
     """Score one caption for each picture against its references.
 
-    Raises `ValueError` where a caption has no reference, or there is no caption.
+    subset: leave out pictures that have references but no caption, instead of refusing them.
+
+    Raises `ValueError` where a caption has no reference, a picture no caption, or there is no caption at all.
     """
     if not found:
         raise ValueError("there are no captions, so there is nothing to score")
     if strange := [key for key in found if not references.get(key)]:
         raise ValueError(f"the picture {strange[0]!r} has a caption but no reference; do the files belong together?")
+    missing = [key for key in references if key not in found]
+    if missing and not subset:
+        raise ValueError(
+            f"{len(missing)} of {len(references)} pictures with references have no caption, such as {missing[0]!r}; "
+            "add their captions, or score only the pictures that have one (--subset)"
+        )
     said = {key: words(text) for key, text in found.items()}
     known = {key: [words(text) for text in references[key]] for key in found}
     pairs = [(said[key], known[key]) for key in found]
-    return CaptionReport(bleu=bleu(pairs), cider=cider(pairs), captions=len(pairs))
+    return CaptionReport(bleu=bleu(pairs), cider=cider(pairs), captions=len(pairs), uncaptioned=len(missing))
 
 
 def read_references(path: Path) -> dict[Any, list[str]]:
@@ -90,13 +103,22 @@ def read_found(path: Path) -> dict[Any, str]:
     content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(f"{path} is {type(content).__name__}, expected a list of image_id and caption")
-    return dict(_rows(path, content))
+    found: dict[Any, str] = {}
+    for key, text in _rows(path, content):
+        if key in found:
+            raise ValueError(f"{path} has several captions for the picture {key!r}, expected one; leave one of them")
+        found[key] = text
+    return found
 
 
 def _rows(path: Path, items: Sequence[Any]) -> Iterator[tuple[Any, str]]:
     for number, item in enumerate(items):
         if not isinstance(item, dict) or not isinstance(item.get("caption"), str) or "image_id" not in item:
             raise ValueError(f"{path}: item {number} has no image_id or no caption")
+        if not isinstance(item["image_id"], str | int | float):
+            raise ValueError(
+                f"{path}: item {number} has the image_id {item['image_id']!r}, expected a number or a text"
+            )
         yield item["image_id"], item["caption"]
 
 
@@ -114,10 +136,11 @@ def bleu(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> tupl
                 most |= ngrams(reference, n)
             right[n - 1] += (grams & most).total()
             asked[n - 1] += grams.total()
-    brevity = 1.0 if length >= wanted else math.exp(1 - wanted / length) if length else 0.0
+    ratio = (length + _TINY) / (wanted + _SMALL)
+    brevity = 1.0 if ratio >= 1 else math.exp(1 - 1 / ratio) if length else 0.0
     scores, product = [], 1.0
     for n, (good, of) in enumerate(zip(right, asked, strict=True), start=1):
-        product *= good / of if of else 0.0
+        product *= (good + _TINY) / (of + _SMALL)
         scores.append(brevity * product ** (1 / n))
     return tuple(scores)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.evaluation.tables import cell, columns, to_json
+from streamproc.folders import files_below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ def read_labels(path: Path) -> dict[str, list[str]]:
     of its subfolders as the labels of the files in them. Raises `ValueError` naming the line that is wrong.
     """
     if path.is_dir():
-        files = sorted(file for file in path.glob("*/**/*") if file.is_file() and file.name[0] != ".")
+        files = sorted(file for file in files_below(path) if file.parent != path and file.name[0] != ".")
         return {file.relative_to(path).as_posix(): [file.relative_to(path).parts[0]] for file in files}
     try:
         with path.open(encoding="utf-8-sig", newline="") as source:

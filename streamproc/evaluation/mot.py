@@ -131,6 +131,10 @@ def read_mot(path: str | Path) -> MotBoxes:
             )
         # MOT15 has world coordinates in the columns that are class and visibility from MOT16 on
         class_id = values[7] if 8 <= len(values) < _COLUMNS else -1.0
+        if not np.isfinite(values[:7]).all():
+            raise ValueError(f"{path}:{number}: {line.strip()!r} has values that are not finite; expected numbers")
+        if any(value != int(value) for value in values[:2]):
+            raise ValueError(f"{path}:{number}: frame {values[0]:g}, id {values[1]:g}; expected whole numbers")
         rows.append([*values[:7], class_id])
     return _boxes(np.array(rows, np.float64).reshape(-1, 8))
 
@@ -147,27 +151,32 @@ def write_mot(path: str | Path, boxes: MotBoxes) -> None:
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
-def find_pairs(truth: str | Path, tracks: str | Path) -> dict[str, tuple[Path, Path]]:
+def find_pairs(truth: str | Path, tracks: str | Path, *, subset: bool = False) -> dict[str, tuple[Path, Path]]:
     """Files that belong together: name of the sequence -> (ground truth, tracks).
 
     truth: a file, or a folder with `NAME/gt.txt` or, as published, `NAME/gt/gt.txt`. tracks: a file, or a folder with
-    `NAME.txt`. Sequences without tracks are left out.
+    `NAME.txt`. subset: leave out sequences that have no file of tracks, instead of refusing them.
 
     Raises:
-        FileNotFoundError: nothing belongs together.
+        FileNotFoundError: a sequence has no tracks, or nothing belongs together.
     """
     truth, tracks = Path(truth), Path(tracks)
     if truth.is_file() and tracks.is_file():
         return {tracks.stem: (truth, tracks)}
-    found = {}
-    for known in sorted([*truth.glob("*/gt.txt"), *truth.glob("*/gt/gt.txt")]):
-        name = known.relative_to(truth).parts[0]
-        if (tracks / f"{name}.txt").is_file():
-            found[name] = (known, tracks / f"{name}.txt")
+    known = {path.relative_to(truth).parts[0]: path for path in [*truth.glob("*/gt/gt.txt"), *truth.glob("*/gt.txt")]}
+    found = {
+        name: (known[name], tracks / f"{name}.txt") for name in sorted(known) if (tracks / f"{name}.txt").is_file()
+    }
     if not found:
         raise FileNotFoundError(
             f"no sequence of {truth} has tracks in {tracks}; expected NAME/gt.txt or NAME/gt/gt.txt there and NAME.txt "
             "here, or one file each"
+        )
+    missing = sorted(known.keys() - found.keys())
+    if missing and not subset:
+        raise FileNotFoundError(
+            f"{tracks} has no tracks for {', '.join(missing)}, of which {truth} knows the truth; write "
+            f"{missing[0]}.txt (empty where nothing was tracked), or score only those that have tracks (--subset)"
         )
     return found
 
@@ -182,8 +191,11 @@ def evaluate(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]], protocol: Protocol 
 
     Raises:
         ImportError: py-motmetrics or TrackEval is missing; tells how to install them.
-        ValueError: no box of the truth counts, so there is nothing to score against.
+        ValueError: no box of the truth counts, so there is nothing to score against; or an id stands twice in a frame.
     """
+    for name, (truth, tracks) in pairs.items():
+        _check(f"the truth of {name}", truth)
+        _check(f"the tracks of {name}", tracks)
     prepared = {name: prepare(truth, tracks, protocol) for name, (truth, tracks) in pairs.items()}
     if not any(len(truth) for truth, _ in prepared.values()):
         raise ValueError(f"the truth of {', '.join(pairs)} holds no box that counts, so nothing can be scored")
@@ -191,6 +203,24 @@ def evaluate(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]], protocol: Protocol 
     hota = _hota(prepared)
     names = [*prepared, "OVERALL"] if len(prepared) != 1 else list(prepared)
     return MotReport(rows=tuple(_score(name, clear[name], hota[name]) for name in names))
+
+
+def _check(what: str, boxes: MotBoxes) -> None:
+    """Refuse what TrackEval refuses: frames before the first, ids that stand twice in a frame."""
+    if len(boxes) and boxes.frame[0] < 1:
+        raise ValueError(f"{what}: the first frame is {boxes.frame[0]}; MOTChallenge counts frames from 1")
+    rows, counts = np.unique(np.column_stack([boxes.frame, boxes.track_id]), axis=0, return_counts=True)
+    twice = np.flatnonzero(counts > 1)
+    if not len(twice):
+        return
+    frame, track_id = rows[twice[0]].tolist()
+    reason = (
+        "they look like detections; give tracks" if track_id < 0 else "each object of a frame needs an id of its own"
+    )
+    raise ValueError(
+        f"{what}: the id {track_id} stands {counts[twice[0]]} times in frame {frame} (and so in {len(twice) - 1} more "
+        f"places); {reason}"
+    )
 
 
 def prepare(truth: MotBoxes, tracks: MotBoxes, protocol: Protocol = "auto") -> tuple[MotBoxes, MotBoxes]:

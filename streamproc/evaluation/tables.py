@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any:
     """The values of a JSON file; `ValueError` names the place that isn't JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 

@@ -9,7 +9,16 @@ Importing this loads none of those libraries.
 
 from streamproc.models.checks import label_mistakes, model_mistakes
 from streamproc.models.download import Progress, no_progress
-from streamproc.models.entries import InputSpec, ModelEntry, ModelFile, builtin, label_ids, label_list, label_lists
+from streamproc.models.entries import (
+    InputSpec,
+    ModelEntry,
+    ModelFile,
+    ScoreSpread,
+    builtin,
+    label_ids,
+    label_list,
+    label_lists,
+)
 from streamproc.models.files import cache_folder, mirror_folders
 from streamproc.models.manage import ModelStatus, Verdict, add, list_models, pull, verify
 from streamproc.models.net import Net, Tensor
@@ -35,6 +44,7 @@ __all__ = [
     "ModelStore",
     "Net",
     "Progress",
+    "ScoreSpread",
     "Tensor",
     "Verdict",
     "add",

@@ -74,6 +74,13 @@ class InputSpec(_Part):
         return self.mean == (0.0, 0.0, 0.0) and self.scale == (1.0, 1.0, 1.0)
 
 
+class ScoreSpread(_Part):
+    """Cosines between pictures of two different people, taken for normally distributed."""
+
+    mean: float = Field(gt=-1, lt=1, description="of the cosines")
+    sd: float = Field(gt=0, lt=1, description="their standard deviation")
+
+
 class ModelEntry(_Part):
     """A model: its files, what goes in, what comes out, under which licence."""
 
@@ -88,6 +95,9 @@ class ModelEntry(_Part):
     )
     min_score: float | None = Field(
         default=None, ge=0, le=1, description="score below which its answers are mostly wrong"
+    )
+    strangers: ScoreSpread | None = Field(
+        default=None, description="of embeddings: how alike pictures of two different people are"
     )
     edits: tuple[Edit, ...] = Field(default=(), description="changes made in memory when the model is loaded")
     licence: str = "unknown"

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +65,24 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+_TICK_NS = 20_000_000
+"""file systems tell times of change in steps of a few milliseconds"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     size: int
-    mtime_ns: int
+    stamp: str
     sha256: str
 
 
+def _stamp(stat: os.stat_result) -> str:
+    """What changes with a file's content: whoever keeps size and time of change still changes its inode's."""
+    return f"{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_dev}:{stat.st_ino}"
+
+
 class Checksums:
-    """Checksums of files, each computed once and kept for as long as path, size and time of change stay the same.
+    """Checksums of files, each computed once and kept for as long as path, size, inode and its times stay the same.
 
     They are kept in a file as well, so that the next process needn't read 100 MB again.
     """
@@ -88,12 +98,15 @@ class Checksums:
         stat = path.stat()
         with self._lock:
             known = self._remembered().get(str(path))
-        if not fresh and known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+        if not fresh and known is not None and (known.size, known.stamp) == (stat.st_size, _stamp(stat)):
             return known.sha256
-        found = _Seen(stat.st_size, stat.st_mtime_ns, sha256_of(path))
+        # a change in the same tick of the file system's clock would leave the stamp as it is
+        time.sleep(max(0.0, min(_TICK_NS, stat.st_ctime_ns + _TICK_NS - time.time_ns()) / 1e9))
+        found = _Seen(stat.st_size, _stamp(stat), sha256_of(path))
         with self._lock:
-            self._remembered()[str(path)] = found
-            self._keep()
+            if _stamp(path.stat()) == found.stamp:
+                self._remembered()[str(path)] = found
+                self._keep()
         return found.sha256
 
     def check(self, path: Path, entry: ModelEntry, file: ModelFile, *, fresh: bool = False) -> None:
@@ -111,13 +124,13 @@ class Checksums:
         if self._seen is None:
             try:
                 rows = json.loads(self._path.read_bytes())
-                self._seen = {path: _Seen(int(row[0]), int(row[1]), str(row[2])) for path, row in rows.items()}
+                self._seen = {path: _Seen(int(row[0]), str(row[1]), str(row[2])) for path, row in rows.items()}
             except (OSError, ValueError, TypeError, LookupError, AttributeError):
                 self._seen = {}  # only a memory of work done: without it the files are read again
         return self._seen
 
     def _keep(self) -> None:
-        rows = {path: [seen.size, seen.mtime_ns, seen.sha256] for path, seen in self._remembered().items()}
+        rows = {path: [seen.size, seen.stamp, seen.sha256] for path, seen in self._remembered().items()}
         with contextlib.suppress(OSError):  # a read-only cache: the checksum is computed again next time
             write_atomically(self._path, json.dumps(rows, indent=0, sort_keys=True).encode())
 

@@ -119,6 +119,20 @@ def test_attention_says_where_it_looks_and_sums_to_one_in_each_picture(tmp_path:
     assert len(run.all(Classification)[0].label) == CLASSES
 
 
+def test_a_saved_attention_net_says_where_it_looks_once_it_is_loaded(tmp_path: Path) -> None:
+    """Keras numbers unnamed operations anew in each process: those added must not take a number of the file's."""
+    import keras
+
+    from streamproc_plugins.action.nets.attention import with_map
+
+    build("attention", frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1).save(tmp_path / "net.keras")
+    keras.utils.clear_session()
+    model = with_map(keras.models.load_model(tmp_path / "net.keras", compile=False))
+    run = run_plugin(Action, [make_clip(T, width=WIDE, height=HIGH)], model=saved(model, tmp_path / "looking"))
+    (shown,) = run.all(AttentionMap)
+    assert shown.weights.sum(axis=(1, 2)) == pytest.approx(np.ones(T), abs=1e-4)
+
+
 # --- nets that go on frame by frame
 
 

@@ -17,6 +17,7 @@ from streamproc.frames import Image
 from streamproc.models import ModelStore
 from streamproc.plugin import PluginContext, Results
 from streamproc.testing import make_detections, make_frame, make_info, make_tracks, plugin_plan, run_chain, run_plugin
+from streamproc_plugins.action import AttentionMap
 from streamproc_plugins.annotate import Annotate, AnnotateOptions
 from streamproc_plugins.annotate.layers import draw_lines, draw_poses
 from streamproc_plugins.annotate.paint import Canvas, colour_of
@@ -281,6 +282,18 @@ def test_what_a_slow_classifier_said_stays_until_it_is_too_old(tmp_path: Path) -
     run_chain([plugin_plan(Seldom), plugin_plan(Annotate, **options)], frames())
     marks = [changed(picture)[:30].any() for picture in read(tmp_path / "v.mp4")[1]]
     assert marks == [True, True, True, True, False, False]
+
+
+def test_where_a_net_looked_is_drawn_within_its_region(tmp_path: Path) -> None:
+    """A grid of two rows and four columns over the right half; the net looked at the lower row's last region."""
+    weights = np.full((3, 2, 4), 0.02, np.float32)
+    weights[-1, 1, 3] = 0.9
+    looked = AttentionMap(weights=weights, region=(0.5, 0.0, 1.0, 1.0))
+    marks = changed(drawn(tmp_path, [looked], draw=["attention"]))
+    assert marks[190:235, 290:318].mean() > 0.9
+    assert not marks[:, :230].any()
+    assert not marks[:90].any()
+    assert not changed(drawn(tmp_path, [looked], draw=["boxes"])).any()
 
 
 def test_the_video_can_be_smaller_and_of_odd_size(tmp_path: Path) -> None:

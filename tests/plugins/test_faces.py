@@ -173,6 +173,28 @@ def test_another_person_in_the_same_place_is_another_track() -> None:
     assert [track.looks.tolist() for track in tracks] == [[1], [2], [3], [4]] * 2
 
 
+def test_two_people_who_change_places_are_not_taken_for_each_other() -> None:
+    """They are a little alike, as people may be: a cosine of 0.4, above `min_cosine`."""
+    other = np.asarray(0.4 * person(0) + np.sqrt(1 - 0.4**2) * person(1), np.float32)
+    left, right = [10, 10, 50, 50], [60, 10, 100, 50]
+    past = [make_faces(left, right, embeddings=[person(0), other]) for _ in range(4)]
+    past += [make_faces(left, right, embeddings=[other, person(0)]) for _ in range(4)]
+    tracks = followed(past)
+    before, after = tracks[3].track_id.tolist(), tracks[4].track_id.tolist()
+    assert not set(before) & set(after)
+    assert tracks[-1].track_id.tolist() == after
+    assert tracks[-1].templates is not None
+    assert tracks[-1].templates[0] @ other == pytest.approx(1, abs=1e-5)
+
+
+def test_a_poor_look_beside_somebody_else_stays_with_its_track() -> None:
+    poor = np.asarray(0.2 * person(0) + np.sqrt(1 - 0.2**2) * person(2), np.float32)
+    left, right = [10, 10, 50, 50], [60, 10, 100, 50]
+    past = [make_faces(left, right, embeddings=[person(0), person(1)]) for _ in range(4)]
+    past += [make_faces(left, right, embeddings=[poor, person(1)])]
+    assert [found.track_id.tolist() for found in followed(past)] == [[1, 2]] * 5
+
+
 def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
     frames = make_frames(8, info=INFO)
     # the cut at 400 ms is told of at 600 ms; the face that came with the new shot keeps its track

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -239,3 +240,84 @@ def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_
     assert "x can't be written (File exists)" in str(page.exception)
     (tmp_path / "empty").mkdir()
     assert "holds no pictures" in said(str(tmp_path / "empty"))
+
+
+def test_linked_folders_are_looked_into(nets: str, people: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("red", "green"):
+        (linked / name).symlink_to(people / name, target_is_directory=True)
+    (linked / "green" / "round").symlink_to(linked, target_is_directory=True)
+    words = [str(linked), "--embedding", nets]
+    assert "8 faces of 2 people" in CliRunner().invoke(app, ["threshold", *words]).output
+    done = CliRunner().invoke(app, ["cluster", *words, "--main-only", "--out", str(tmp_path / "o"), "--cosine", "0.9"])
+    assert "8 faces in 2 groups" in done.output
+
+
+def test_two_faces_on_one_photo_are_two_people(nets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamproc_plugins.faces import enrolment
+
+    monkeypatch.setattr(enrolment, "DETECTOR", detector(tmp_path / "two", 64, 64, (2, 2), (5, 5)))
+    photo(tmp_path / "photos" / "red.png", (200, 30, 30))
+    words = ["cluster", str(tmp_path / "photos"), "--embedding", nets, "--out", str(tmp_path / "o"), "--cosine", "0.5"]
+    done = CliRunner().invoke(app, words)
+    assert "1 face looked like another one on the same photo" in done.output
+    assert "2 faces in 2 groups" in done.output
+
+
+def test_the_pairs_command_scores_a_csv(nets: str, people: Path, tmp_path: Path) -> None:
+    table, out = people / "pairs.csv", tmp_path / "scores.csv"
+    dark = people / "dark.png"
+    cv2.imwrite(str(dark), np.zeros((8, 8, 3), np.uint8))
+    table.write_text(
+        "first,second,same\nred/0.png,red/1.png,1\nred/0.png,green/0.png,0\nblue/2.png,blue/3.png,1\n"
+        "green/1.png,blue/1.png,0\n"
+    )
+    words = ["pairs", str(table), "--embedding", nets, "--cosine", "0.9"]
+    done = CliRunner().invoke(app, [*words, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert (figures["accuracy"], figures["strangers matched"], figures["people missed"]) == (1, 0, 0)
+    assert [pair["verdict"] for pair in figures["pairs"]] == ["same", "different"] * 2
+    lines = out.read_text().splitlines()
+    assert lines[0] == "first,second,same,cosine,distance,verdict,problem"
+    assert lines[1].startswith("red/0.png,red/1.png,1,0.9")
+    assert lines[1].endswith(",same,")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("first,second\nred/0.png,away.png\n", "1 photo of .* can't be found in .*, such as away.png"),
+        ("first,second,same\nred/0.png,red/1.png,perhaps\n", ":2: 'perhaps' doesn't say whether both are one person"),
+        ("first,second\nred/0.png\n", ":2: expected two paths, got 'red/0.png'"),
+        ("first,second\n", "has no pairs; give a row of two paths"),
+        ("first\n", "has no two columns"),
+    ],
+)
+def test_a_table_of_pairs_that_is_wrong_is_refused(nets: str, people: Path, rows: str, told: str) -> None:
+    table = people / "pairs.csv"
+    table.write_text(rows)
+    done = CliRunner().invoke(app, ["pairs", str(table), "--embedding", nets])
+    assert re.search(told, str(done.exception))
+
+
+def test_a_table_of_pairs_needs_no_header(nets: str, people: Path) -> None:
+    table = people / "pairs.csv"
+    table.write_text("red/0.png,red/1.png,1\nred/0.png,green/0.png,0\n")
+    words = ["pairs", str(table), "--embedding", nets, "--cosine", "0.9", "--json"]
+    figures = json.loads(CliRunner().invoke(app, words).output)
+    assert (figures["pairs"][0]["same"], figures["accuracy"], len(figures["pairs"])) == (1, 1, 2)
+
+
+def test_a_pair_without_a_face_is_named(
+    nets: str, people: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from streamproc_plugins.faces import enrolment
+
+    monkeypatch.setattr(enrolment, "DETECTOR", detector(tmp_path / "none", 64, 64))
+    table = people / "pairs.csv"
+    table.write_text("first,second\nred/0.png,red/1.png\n")
+    figures = json.loads(CliRunner().invoke(app, ["pairs", str(table), "--embedding", nets, "--json"]).output)
+    assert figures["without a face"] == 1
+    assert figures["pairs"][0]["problem"] == "no face on 0.png"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamproc import Event, Faces
 from streamproc.evaluation.bcubed import bcubed
-from streamproc.models import ModelStore
+from streamproc.models import ModelStore, ScoreSpread
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.blur.anonymise import anonymise, grown
 from streamproc_plugins.faces import FaceFinder
@@ -22,6 +22,7 @@ from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmean
 from streamproc_plugins.faces.detectors import open_detector
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.operating import gallery_threshold
 from streamproc_plugins.faces.options import FacesOptions
 from streamproc_plugins.faces.verification import cosine_of, find_threshold
 from tests.plugins.real import run_text
@@ -146,6 +147,10 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
     clusters = {subject for subject, _, _ in spans(events, "face.seen")}
     assert clusters
     assert all(first >= 20 for _, first, _ in spans(events, "face.seen"))
+    # the close profile of shot 2 is somebody whom nobody can be told by
+    refused = [event for event in events if event.type == "face.seen" and event.data.get("reason")]
+    assert any(event.data["reason"].startswith("turned away") for event in refused)
+    assert {event.data["cluster"] for event in refused} == {""}
     slower = text.replace(str(tmp_path / "people"), str(tmp_path / "p2")).replace("chain:", "rate: 10\n    chain:")
     seldom = spans(run_text(slower, tmp_path / "s2", shared / "models"), "face.recognised")
     assert [name for name, _, _ in seldom] == ["Miranda", "Lacamoire", "Miranda"]
@@ -174,3 +179,26 @@ def test_photos_without_a_good_face_are_refused(shared: Path, store: ModelStore)
 
     with pytest.raises(PluginError, match="shows no face"):
         photographer.enrol(cat, NO_DEMANDS, "cat.bmp")
+
+
+@pytest.mark.parametrize(("people", "photos", "least_known"), [(5, 1, 0.93), (9, 1, 0.91), (9, 3, 0.97)])
+def test_strangers_of_lfw10x10_are_not_named_by_default(
+    lfw: Callable[[str], Embedded], people: int, photos: int, least_known: float
+) -> None:
+    """Galleries of some of the ten people: the others are strangers, with all of their photos."""
+    vectors, listed = lfw("mobileface")
+    names, rng = np.array(listed), np.random.default_rng(0)
+    strangers, known = [], []
+    for _ in range(60):
+        enrolled = rng.permutation(np.unique(names))[:people]
+        rows = np.stack([rng.permutation(np.flatnonzero(names == name))[:photos] for name in enrolled])
+        owner = np.repeat(np.arange(people), photos)
+        least = gallery_threshold(vectors[rows.ravel()], owner, ScoreSpread(mean=0.045, sd=0.13), 0.01)
+        best = (vectors[rows] @ vectors.T).max(axis=1)
+        probe = np.isin(names, enrolled)
+        strangers.append((best[:, ~probe].max(axis=0) >= least).mean())
+        probe[rows.ravel()] = False
+        right = (enrolled[best.argmax(axis=0)] == names) & (best.max(axis=0) >= least)
+        known.append(right[probe].mean())
+    assert np.mean(strangers) <= 0.01
+    assert np.mean(known) >= least_known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from streamproc.media.stills import natural
 from streamproc_plugins.training.advice import advise, diagnose
 from streamproc_plugins.training.augment import Augmentation, vary
 from streamproc_plugins.training.batches import Feed, class_weights
+from streamproc_plugins.training.content import grouped_by_content
 from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, groups_of, read_folder, read_segments
 from streamproc_plugins.training.lists import read_captions, read_lists
 from streamproc_plugins.training.loading import ADVICE, Cache, clip_loader
@@ -343,3 +345,110 @@ def test_the_gap_between_the_sides_is_named() -> None:
     assert diagnose(0.99, 0.7).startswith("overfitting")
     assert diagnose(0.6, 0.6).startswith("underfitting")
     assert "agree" in diagnose(0.95, 0.93)
+
+
+def scene(seed: int) -> NDArray[np.uint8]:
+    """Smooth random colours, uint8 (96, 128, 3)."""
+    cells = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(cells, (128, 96), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def save(folder: Path, pictures: dict[str, NDArray[np.uint8]]) -> Path:
+    for name, rgb in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), rgb)
+    return folder
+
+
+def sides(folder: Path, seed: int) -> list[set[str]]:
+    """Which scenes (the letter in the name) are on each side of a split."""
+    data, _ = grouped_by_content(read_folder(folder))
+    made = split(data, 0.3, seed)
+    return [{data.samples[i].path.stem.rpartition("-")[2] for i in side} for side in (made.training, made.validation)]
+
+
+def test_copies_of_a_picture_stay_on_one_side_whatever_their_names(tmp_path: Path) -> None:
+    """Ten scenes: each as PNG, under another name, as a JPEG, and at half the size."""
+    for n in range(10):
+        rgb, kind, who = scene(n), "ab"[n % 2], "abcdefghij"[n]
+        save(tmp_path, {
+            f"{kind}/x{who}-{who}.png": rgb, f"{kind}/copy of {who}-{who}.png": rgb, f"{kind}/z{who}-{who}.jpg": rgb,
+            f"{kind}/small{who}-{who}.png": np.asarray(cv2.resize(rgb, (64, 48), None, 0, 0, 3), np.uint8),
+        })  # fmt: skip
+    for seed in range(5):
+        training, validation = sides(tmp_path, seed)
+        assert not training & validation
+        assert len(training | validation) == 10
+    _, notes = grouped_by_content(read_folder(tmp_path))
+    assert notes == ("40 samples show the same as others, or nearly; they stay on one side",)
+
+
+def test_pictures_that_differ_by_a_small_thing_are_not_taken_for_copies(tmp_path: Path) -> None:
+    """A camera that stands still: something of a tenth of the width is there or isn't."""
+    empty = scene(1)
+    there = empty.copy()
+    there[40:52, 60:73] = (255, 255, 255)
+    save(tmp_path, {"empty/1.png": empty, "there/1.png": there})
+    data, notes = grouped_by_content(read_folder(tmp_path))
+    assert len({sample.group for sample in data.samples}) == 2
+    assert notes == ()
+
+
+def test_one_picture_under_two_labels_is_refused_and_nearly_the_same_is_told(tmp_path: Path) -> None:
+    save(tmp_path / "same", {"cat/1.png": scene(1), "dog/7.png": scene(1), "dog/2.png": scene(2)})
+    with pytest.raises(TrainingError, match=r"cat/1.png \(cat\) and .*dog/7.png \(dog\) are the same under two labels"):
+        grouped_by_content(read_folder(tmp_path / "same"))
+    save(tmp_path / "near", {"cat/1.png": scene(1), "dog/1.jpg": scene(1), "dog/2.png": scene(2)})
+    _, notes = grouped_by_content(read_folder(tmp_path / "near"))
+    assert "1 pair of nearly the same picture have two labels" in notes[1]
+
+
+def test_a_picture_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> None:
+    save(tmp_path, {"train/cat/1.png": scene(1), "train/dog/2.png": scene(2), "val/cat/3.png": scene(1),
+                    "val/dog/4.png": scene(4)})  # fmt: skip
+    with pytest.raises(TrainingError, match=r"are the same, but on two sides of the split"):
+        grouped_by_content(read_folder(tmp_path))
+
+
+def test_nearly_the_same_on_both_sides_of_a_given_split_is_told(tmp_path: Path) -> None:
+    save(tmp_path, {"train/cat/1.png": scene(1), "train/dog/2.png": scene(2), "val/cat/1.jpg": scene(1),
+                    "val/dog/4.png": scene(4)})  # fmt: skip
+    data, notes = grouped_by_content(read_folder(tmp_path))
+    assert "1 pair of nearly the same are on two sides of the split that the data give" in notes[0]
+    assert len(split(data, 0.2).validation) == 2
+
+
+def test_parts_of_one_recording_that_overlap_stay_together_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"one recording")
+    (tmp_path / "b.mp4").write_bytes(b"one recording")
+    (tmp_path / "c.mp4").write_bytes(b"not recording")
+    table = tmp_path / "parts.csv"
+    table.write_text("path,label,start_s,end_s\na.mp4,wave,0,2\nb.mp4,still,1,3\nb.mp4,wave,5,6\nc.mp4,wave,0,2\n")
+    data, _ = grouped_by_content(read_segments(table))
+    assert [sample.group for sample in data.samples] == ["a.mp4", "a.mp4", "a.mp4", "c.mp4"]
+    table.write_text("path,label,start_s,end_s\na.mp4,wave,0,2\nb.mp4,still,0,2\n")
+    with pytest.raises(TrainingError, match="are the same under two labels"):
+        grouped_by_content(read_segments(table))
+
+
+def test_labels_are_compared_in_one_form(tmp_path: Path) -> None:
+    touch(tmp_path, "caf\u00e9/1.jpg", "cafe\u0301/2.jpg", " bar /3.jpg", "bar/4.jpg", "old  town/5.jpg")
+    assert read_folder(tmp_path).labels == ("bar", "caf\u00e9", "old town")
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\nbar/4.jpg,caf\u00e9\nbar/4.jpg,cafe\u0301 \nold  town/5.jpg,bar\n", encoding="utf-8")
+    assert read_segments(table).labels == ("bar", "caf\u00e9")
+
+
+def test_a_class_without_a_file_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "owl/notes.txt")
+    with pytest.raises(TrainingError, match=r"the class 'owl' is empty: .*owl holds no file such as"):
+        read_folder(tmp_path)
+
+
+def test_classes_behind_links_are_read(tmp_path: Path) -> None:
+    touch(tmp_path / "store", "a/1.jpg", "a/more/2.jpg", "b/3.jpg")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cat").symlink_to(tmp_path / "store" / "a")
+    (tmp_path / "data" / "dog").mkdir()
+    (tmp_path / "data" / "dog" / "far").symlink_to(tmp_path / "store" / "b")
+    assert read_folder(tmp_path / "data").counts.tolist() == [2, 1]

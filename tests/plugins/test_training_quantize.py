@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from streamproc import Detections
 from streamproc.cli import app
 from streamproc.errors import StreamprocError
+from streamproc.media.stills import require_picture
 from streamproc.models import ModelStore, add
+from streamproc.testing import make_frame, run_plugin
+from streamproc_plugins.detection import Detection
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.quantize import evenly, quantize
 from tests.nets import answering_net, brightness_classes, model_folder
@@ -195,3 +199,21 @@ def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data" / "b" / "1.avi").write_bytes(b"")
     with pytest.raises(StreamprocError, match="one group only"):
         call("train", "action", "--data", tmp_path / "data", "--out", tmp_path / "clips", "--net", "c3d")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("to", "most_size"), [("dynamic", 0.35), ("int8", 0.4)])
+def test_the_default_detector_is_quantised_with_its_edits_and_still_sees(
+    shared: Path, tmp_path: Path, to: Any, most_size: float
+) -> None:
+    """YOLOX-nano is changed as it is loaded; the new file holds the changes and takes any size of input still."""
+    store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
+    report = quantize("yolox-nano", to, tmp_path / "small", store=store, data=shared / "models/pictures", samples=8)
+    assert report.size_ratio <= most_size
+    assert json.loads((tmp_path / "small" / "model.json").read_text())["edits"] == ["onnx_input_size"]
+    rgb = require_picture(shared / "models/pictures/squat.bmp")
+    for size in ("auto", [416, 416]):
+        run = run_plugin(Detection, [make_frame(rgb=rgb)], model=str(tmp_path / "small"), input_size=size)
+        (found,) = run.all(Detections)
+        assert found.label[0] == "person"
+        assert np.abs(found.xyxy[0] - [104, 136, 366, 590]).max() < 20

@@ -113,3 +113,36 @@ def test_tracking_goes_by_its_old_name_too(tmp_path: Path) -> None:
     told = call("tracking", tmp_path / "gt.txt", tmp_path / "gt.txt")
     assert "IDF1" in told
     assert told == call("mot", tmp_path / "gt.txt", tmp_path / "gt.txt")
+
+
+def test_a_sequence_without_tracks_is_refused_and_left_out_where_asked(tmp_path: Path) -> None:
+    row = "1,1,10,10,20,20,1,-1,-1,-1\n"
+    for name in ("one", "two"):
+        (tmp_path / "truth" / name).mkdir(parents=True)
+        (tmp_path / "truth" / name / "gt.txt").write_text(row)
+    (tmp_path / "tracks").mkdir()
+    (tmp_path / "tracks" / "one.txt").write_text(row)
+    with pytest.raises(StreamprocError, match=r"no tracks for two, .* write two.txt"):
+        call("tracking", tmp_path / "truth", tmp_path / "tracks")
+    assert "one" in call("tracking", tmp_path / "truth", tmp_path / "tracks", "--subset")
+    (tmp_path / "tracks" / "two.txt").write_text("")
+    rows = json.loads(call("tracking", tmp_path / "truth", tmp_path / "tracks", "--json"))
+    assert {row["name"]: row["recall"] for row in rows} == {"one": 1, "two": 0, "OVERALL": 0.5}
+
+
+def test_captions_of_a_part_of_the_pictures_are_scored_where_asked(tmp_path: Path) -> None:
+    notes = [{"image_id": n, "caption": f"a red car and {n} dogs"} for n in (1, 2)]
+    (tmp_path / "t.json").write_text(json.dumps({"annotations": notes}))
+    (tmp_path / "f.json").write_text(json.dumps(notes[:1]))
+    with pytest.raises(StreamprocError, match="1 of 2 pictures with references have no caption, such as 2"):
+        call("caption", tmp_path / "t.json", tmp_path / "f.json")
+    assert re.search(r"without a caption +1\n", call("caption", tmp_path / "t.json", tmp_path / "f.json", "--subset"))
+
+
+def test_people_behind_links_are_the_truth_of_clusters(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "1.jpg").touch()
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "ada").symlink_to(tmp_path / "store")
+    (tmp_path / "found.csv").write_text("path,label\nada/1.jpg,c1\n")
+    assert json.loads(call("faces", tmp_path / "people", tmp_path / "found.csv", "--json"))["BCubed recall"] == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+import pycocotools.mask
 import pytest
 
 from streamproc.evaluation.coco import evaluate
@@ -74,3 +76,136 @@ def test_a_truth_of_another_form_is_refused() -> None:
         evaluate([], [], "bbox")
     with pytest.raises(ValueError, match="no annotations"):
         evaluate(truth() | {"annotations": []}, [], "bbox")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[0, 1, 2], [1, 1, 1], [7, None, 7], ["x1", "x2", "x3"], [2**60 + 1, 2**60 + 2, 2**60 + 3], [-1, 0, "a"]],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["bbox", "keypoints", "segm"])
+def test_perfect_results_score_one_whatever_the_ids_of_annotations(ids: list[Any], kind: Any) -> None:
+    known, answers = truth(3), []
+    for row, number in zip(known["annotations"], ids, strict=True):
+        row |= {"id": number, "segmentation": [[10.0, 20.0, 110.0, 20.0, 110.0, 70.0, 10.0, 70.0]]}
+        parts: dict[str, Any] = {"bbox": BOX, "keypoints": POINTS, "segmentation": mask()}
+        key = "segmentation" if kind == "segm" else kind
+        answers.append(found(image=row["image_id"], **{key: parts[key]}))
+    assert evaluate(known, answers, kind).figures["AP"] == pytest.approx(1)
+
+
+def mask(height: int = 100) -> dict[str, Any]:
+    """The mask of `BOX` as compressed RLE."""
+    pixels = np.zeros((height, 200), np.uint8, order="F")
+    pixels[20:70, 10:110] = 1
+    encoded = pycocotools.mask.encode(pixels)
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+
+
+@pytest.mark.parametrize(("pictures", "categories"), [(["b.jpg", "a.jpg"], ["dog", "cat"]), ([0, "a"], [0, "one"])])
+def test_pictures_and_categories_may_be_named_by_texts(pictures: list[Any], categories: list[Any]) -> None:
+    notes = [
+        {"id": n, "image_id": picture, "category_id": category, "bbox": BOX}
+        for n, (picture, category) in enumerate(zip(pictures, categories, strict=True))
+    ]
+    known = {
+        "images": [{"id": name} for name in pictures],
+        "categories": [{"id": name, "name": f"a {name}"} for name in categories],
+        "annotations": notes,
+    }
+    answers = [{**note, "score": 0.9} for note in notes]
+    report = evaluate(known, answers, "bbox")
+    assert report.figures["AP"] == pytest.approx(1)
+    assert set(report.classes) == {f"a {name}" for name in categories}
+
+
+def test_categories_of_one_name_are_told_apart() -> None:
+    known = truth(2)
+    known["categories"].append({"id": 2, "name": "person"})
+    known["annotations"][1]["category_id"] = 2
+    report = evaluate(known, [found(bbox=BOX)], "bbox")
+    assert report.classes == {"person (1)": pytest.approx(1), "person (2)": pytest.approx(0)}
+
+
+def test_what_is_left_out_is_said_in_a_note() -> None:
+    known = truth(2)
+    del known["images"][1]
+    report = evaluate(known, [found(bbox=BOX)], "bbox")
+    assert report.figures["AP"] == pytest.approx(1)
+    assert report.notes == (
+        "1 annotations are of pictures or categories that the truth doesn't list; they aren't scored",
+    )
+    assert "note: 1 annotations" in report.table()
+    known = truth()
+    known["annotations"][0]["segmentation"] = mask()
+    report = evaluate(known, [found(segmentation=mask(height=80))], "segm")
+    assert report.figures["AP"] == pytest.approx(0)
+    assert report.notes == ("1 results have masks of another size than their picture; they match nothing",)
+
+
+def test_categories_without_a_name_go_by_their_id_and_unlisted_ones_are_left_out() -> None:
+    known = truth(2)
+    known["categories"] = [{"id": 1}]
+    known["annotations"][1]["category_id"] = 9
+    report = evaluate(known, [found(bbox=BOX)], "bbox")
+    assert report.classes == {"1": pytest.approx(1)}
+    assert report.objects == 1
+    assert "1 annotations are of pictures or categories" in report.notes[0]
+
+
+def test_the_area_of_a_mask_is_measured_where_it_is_missing() -> None:
+    known = truth()
+    row = known["annotations"][0]
+    del row["area"], row["bbox"]
+    row["segmentation"] = mask()
+    figures = evaluate(known, [found(segmentation=mask())], "segm").figures
+    assert figures["AP medium"] == pytest.approx(1)  # 5,000 square pixels
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "result", "told"),
+    [
+        ("segm", {"segmentation": []}, {}, r"annotation 0 of the truth has the segmentation \[\]"),
+        ("segm", {"segmentation": None}, {}, "annotation 0 of the truth has the segmentation None"),
+        ("segm", {}, {"segmentation": [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]}, "result 0 .* expected compressed RLE"),
+        ("bbox", {"iscrowd": None}, {}, "iscrowd None, expected 0 or 1"),
+        ("bbox", {"area": None}, {}, "area None, expected square pixels"),
+        ("bbox", {"bbox": None}, {}, "bbox null"),
+        ("bbox", {}, {"bbox": ["10", "20", "100", "50"]}, "result 0 has values in bbox that are no numbers"),
+        ("bbox", {}, {"score": "high"}, "score 'high'"),
+        ("bbox", {}, {"image_id": "0"}, "picture '0', which the truth doesn't have; an id there is 0"),
+        ("bbox", {}, {"image_id": [0]}, r"picture \[0\]"),
+        ("keypoints", {"keypoints": POINTS[:39]}, {}, "annotation 0 of the truth has 13 keypoints, expected 17"),
+        ("keypoints", {}, {"keypoints": POINTS[:39]}, "result 0 has 13 keypoints, expected 17"),
+    ],
+)
+def test_what_pycocotools_refuses_is_refused_with_a_sentence(
+    kind: Any, change: dict[str, Any], result: dict[str, Any], told: str
+) -> None:
+    known = truth()
+    known["annotations"][0] |= {"segmentation": mask()} | change
+    answer = found(bbox=BOX, keypoints=POINTS, segmentation=mask()) | result
+    with pytest.raises(ValueError, match=told):
+        evaluate(known, [answer], kind)
+
+
+def test_annotations_without_what_their_kind_needs_are_refused() -> None:
+    known = truth()
+    del known["annotations"][0]["bbox"]
+    with pytest.raises(ValueError, match="annotation 0 of the truth has no bbox"):
+        evaluate(known, [found(keypoints=POINTS)], "keypoints")
+    known = truth()
+    known["images"] = [{"id": 0}]
+    known["annotations"][0]["segmentation"] = [[10, 20, 110, 20, 110, 70]]
+    with pytest.raises(ValueError, match="no height and width"):
+        evaluate(known, [found(segmentation=mask())], "segm")
+    answers = [found(keypoints=POINTS, bbox=BOX), found(keypoints=POINTS)]
+    with pytest.raises(ValueError, match="result 1 has no bbox, which result 0 has"):
+        evaluate(truth(), answers, "keypoints")
+
+
+def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
+    known = truth()
+    known["annotations"][0]["segmentation"] = {"size": [100, 200], "counts": {}}
+    with pytest.raises(ValueError, match="pycocotools refuses these annotations or results: "):
+        evaluate(known, [found(segmentation=mask())], "segm")

@@ -79,7 +79,15 @@ def test_rows_may_come_in_any_order_and_are_read_back_as_written(tmp_path: Path)
     assert set(back.score.tolist()) == {0.5}
 
 
-@pytest.mark.parametrize(("text", "message"), [("1,2,3\n", "3 columns"), ("1,1,a,2,3,4,5\n", "'a'")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,3\n", "3 columns"),
+        ("1,1,a,2,3,4,5\n", "'a'"),
+        ("1,1,nan,2,3,4,5\n", "not finite"),
+        ("1,1.5,0,2,3,4,5\n", "whole numbers"),
+    ],
+)
 def test_a_broken_row_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.txt"
     path.write_text("1,1,0,0,5,5,1\n" + text)
@@ -92,11 +100,29 @@ def test_truth_and_tracks_are_paired_by_name(tmp_path: Path) -> None:
         (tmp_path / place).mkdir(parents=True)
     for place in ("truth/one/gt.txt", "truth/two/gt/gt.txt", "truth/three/gt.txt", "tracks/one.txt", "tracks/two.txt"):
         write_mot(tmp_path / place, boxes([(1, 1, 0)]))
-    pairs = find_pairs(tmp_path / "truth", tmp_path / "tracks")
+    with pytest.raises(FileNotFoundError, match="no tracks for three"):
+        find_pairs(tmp_path / "truth", tmp_path / "tracks")
+    pairs = find_pairs(tmp_path / "truth", tmp_path / "tracks", subset=True)
     assert {name: path.name for name, (_, path) in pairs.items()} == {"one": "one.txt", "two": "two.txt"}
     assert list(find_pairs(tmp_path / "truth/one/gt.txt", tmp_path / "tracks/two.txt")) == ["two"]
     with pytest.raises(FileNotFoundError, match="no sequence"):
         find_pairs(tmp_path / "tracks", tmp_path / "truth")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([(1, 9, 0), (1, 9, 40), (2, 9, 0)], "the id 9 stands 2 times in frame 1.*needs an id of its own"),
+        ([(1, -1, 0), (1, -1, 40)], "look like detections"),
+        ([(0, 1, 0), (1, 1, 0)], "the first frame is 0; MOTChallenge counts frames from 1"),
+    ],
+)
+def test_what_trackeval_refuses_is_refused(rows: list[tuple[int, int, float]], told: str) -> None:
+    good, bad = boxes([(1, 1, 0), (1, 2, 40), (2, 1, 0)]), boxes(rows)
+    with pytest.raises(ValueError, match=f"the tracks of a: .*{told}"):
+        evaluate({"a": (good, bad)})
+    with pytest.raises(ValueError, match=f"the truth of a: .*{told}"):
+        evaluate({"a": (bad, good)})
 
 
 def test_a_sequence_without_tracks_is_scored() -> None:

@@ -145,6 +145,23 @@ def test_a_checksum_is_computed_once_and_again_after_a_change(tmp_path: Path) ->
         ModelStore(mirrors=(), cache=cache).load(str(folder))
 
 
+@pytest.mark.parametrize("way", ["in place", "by a rename"])
+def test_a_file_replaced_with_size_and_time_kept_is_read_again(tmp_path: Path, way: str) -> None:
+    content = doubling_net()
+    file = {"name": "net.onnx", "sha256": hashlib.sha256(content).hexdigest()}
+    folder = model_folder(tmp_path / "mine", content, files=[file])
+    path, cache = folder / "net.onnx", tmp_path / "cache"
+    ModelStore(mirrors=(), cache=cache).load(str(folder))
+    before = path.stat()
+    other = path if way == "in place" else folder / "other"
+    other.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(ChecksumError, match="expected " + file["sha256"]):
+        ModelStore(mirrors=(), cache=cache).load(str(folder))
+
+
 def test_two_threads_load_a_model_once(store: ModelStore, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "mine", doubling_net())
     nets: list[object] = []

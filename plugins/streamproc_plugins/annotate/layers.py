@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from streamproc import Classification, Detections, Faces, Poses, Segmentation, Tracks
+from streamproc_plugins.action.results import AttentionMap
 from streamproc_plugins.annotate.paint import INK, PAPER, Canvas, Colour, Spot, colour_of, colour_of_name
 from streamproc_plugins.rules import RuleView
 
@@ -20,6 +21,9 @@ _ZONE: Colour = (80, 200, 255)
 _BUSY: Colour = (255, 170, 60)
 _LINE: Colour = (255, 224, 90)
 _SURE = 0.3
+_LOOKED: Colour = (255, 120, 20)
+_LOOKED_SHARE = 0.6
+"""of the colour where a net looked most"""
 
 
 def draw_zones(canvas: Canvas, view: RuleView) -> None:
@@ -108,6 +112,24 @@ def draw_segmentation(canvas: Canvas, found: Segmentation) -> None:
     grid = cv2.resize(found.class_map, (canvas.width, canvas.height), interpolation=cv2.INTER_NEAREST)
     mixed = cv2.addWeighted(canvas.rgb, 0.55, table[grid], 0.45, 0)
     cv2.copyTo(mixed, (grid > 0).astype(np.uint8), canvas.rgb)
+
+
+def draw_attention(canvas: Canvas, found: AttentionMap) -> None:
+    """Where a net looked in the last picture of its clip: warmer where the weight is further above the mean."""
+    import cv2
+
+    weights = found.weights[-1].astype(np.float32)
+    spread = float(weights.max() - weights.mean())
+    if spread <= 0:
+        return
+    sides = np.array([canvas.width, canvas.height] * 2)
+    left, top, right, bottom = np.clip(np.rint(np.array(found.region) * sides), 0, sides).astype(int).tolist()
+    if right <= left or bottom <= top:
+        return
+    warm = np.clip((weights - weights.mean()) / spread, 0, 1)
+    share = cv2.resize(warm, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)[..., None] * _LOOKED_SHARE
+    part = canvas.rgb[top:bottom, left:right]
+    part[:] = np.rint(part * (1 - share) + np.array(_LOOKED, np.float32) * share).astype(np.uint8)
 
 
 def draw_masks(canvas: Canvas, found: Detections) -> None:

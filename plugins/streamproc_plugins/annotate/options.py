@@ -10,10 +10,12 @@ from streamproc import Duration, Field, seconds
 from streamproc_plugins.annotate.video import EncodingOptions, checked_video_path
 
 Layer = Literal[
-    "segmentation", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock"
-]
+    "segmentation", "attention", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events",
+    "clock",
+]  # fmt: skip
 LAYERS: tuple[Layer, ...] = (
-    "segmentation", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events", "clock",
+    "segmentation", "attention", "masks", "zones", "lines", "trails", "boxes", "poses", "faces", "captions", "events",
+    "clock",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from streamproc import (
     Tracks,
 )
 from streamproc.media import VideoWriter
+from streamproc_plugins.action.results import AttentionMap
 from streamproc_plugins.annotate import layers
 from streamproc_plugins.annotate.options import AnnotateOptions
 from streamproc_plugins.annotate.paint import INK, Canvas, Colour, Image, Spot, colour_of, colour_of_name
@@ -50,6 +51,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         self._trails: dict[int, list[tuple[int, Spot]]] = {}
         self._news: list[tuple[int, str, Colour]] = []
         self._classes: dict[str, tuple[int, Classification]] = {}
+        self._looked: dict[str, tuple[int, AttentionMap]] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """Draw one frame and write it."""
@@ -105,6 +107,9 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             # that of the last plugin only, as with poses
             for segmentation in list(past.all(Segmentation).values())[-1:]:
                 layers.draw_segmentation(canvas, segmentation)
+        if "attention" in self._layers:
+            for _, looked in self._looked.values():
+                layers.draw_attention(canvas, looked)
         if "masks" in self._layers:
             for found in past.all(Detections).values():
                 layers.draw_masks(canvas, found)
@@ -143,6 +148,8 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         # a classifier that looks at fewer frames than are drawn would flicker
         self._classes |= {name: (now_ns, found) for name, found in past.all(Classification).items()}
         self._classes = {n: said for n, said in self._classes.items() if now_ns - said[0] <= options.event_for}
+        self._looked |= {name: (now_ns, found) for name, found in past.all(AttentionMap).items()}
+        self._looked = {n: seen for n, seen in self._looked.items() if now_ns - seen[0] <= options.event_for}
         self._news = [item for item in self._news if now_ns - item[0] <= options.event_for]
         told = [e for e in past.events if e.phase in ("start", "instant") and not self._stands_as_caption(e)]
         self._news += [(now_ns, headline(e), _colour(e)) for e in told]

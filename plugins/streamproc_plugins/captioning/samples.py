@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streamproc.errors import counted
 from streamproc.media.stills import PICTURE_SUFFIXES
+from streamproc_plugins.training.content import find_alike, regrouped
 from streamproc_plugins.training.data import Sample, TrainingError, read_rows
 from streamproc_plugins.training.lists import read_captions
 
@@ -46,6 +47,16 @@ def read_told(path: Path, pictures: Path | None = None) -> tuple[Told, ...]:
         Told(sample=replace(rows[0], label=place), sentences=tuple(row.label for row in rows))
         for place, rows in found.items()
     )
+
+
+def grouped_told(told: Sequence[Told]) -> tuple[tuple[Told, ...], tuple[str, ...]]:
+    """The same, clips and pictures that show the same in one group; and what there is to say of it.
+
+    Raises `TrainingError` for copies on both sides of a split that the data give.
+    """
+    samples = [item.sample for item in told]
+    grouped, notes = regrouped(samples, find_alike(samples))
+    return tuple(replace(item, sample=sample) for item, sample in zip(told, grouped, strict=True)), notes
 
 
 def are_pictures(told: Sequence[Told]) -> bool:
@@ -97,4 +108,4 @@ def references(told: Sequence[Told]) -> Mapping[str, Sequence[str]]:
     return {item.sample.label: item.sentences for item in told}
 
 
-__all__ = ["Told", "are_pictures", "read_told", "references", "split_told"]
+__all__ = ["Told", "are_pictures", "grouped_told", "read_told", "references", "split_told"]

@@ -16,7 +16,7 @@ from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.captioning.decoder import Weights, caption, log_softmax
 from streamproc_plugins.captioning.net_plugin import DECODE
 from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
-from streamproc_plugins.captioning.samples import Told, are_pictures, references, split_told
+from streamproc_plugins.captioning.samples import Told, are_pictures, grouped_told, references, split_told
 from streamproc_plugins.captioning.vocabulary import PAD, Vocabulary
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Batch, Feed
@@ -118,6 +118,9 @@ def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Tell
     settings.course.check()
     check_width(settings.width)
     prepare_folder(settings.out)
+    told, notes = grouped_told(told)
+    for note in notes:
+        teller.say(note)
     training, validation = split_told(told, settings.course.validation, settings.course.seed)
     vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
     stills = are_pictures(told)

@@ -130,6 +130,52 @@ def threshold(
 
 
 @app.command()
+def pairs(  # noqa: PLR0913, PLR0917 - one parameter an option
+    table: Annotated[
+        Path, typer.Argument(help="CSV with two columns of photos, perhaps a third: same (1 or 0) (1, 0)")
+    ],
+    embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="folder that the paths start from (default: that of the CSV)")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="write the pairs with their scores as CSV here")] = None,
+    strangers_matched: Annotated[
+        str, typer.Option("--strangers-matched", help="share of pairs of two people that may be taken for one")
+    ] = "0.1%",
+    least_cosine: Annotated[
+        float | None, typer.Option("--cosine", help="threshold (default: by --strangers-matched)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, with every pair")] = False,
+) -> None:
+    """Score pairs of photos: how alike are the faces, and are they one person's?"""
+    from streamproc_plugins.faces.batch import say
+    from streamproc_plugins.faces.pairs import PairJob, score_pairs
+
+    job = PairJob(
+        pairs=table,
+        photos=photos,
+        out=out,
+        strangers_matched=_share(strangers_matched),
+        threshold=least_cosine,
+        as_json=as_json,
+    )
+    say(score_pairs(job, embedding))
+
+
+def _share(text: str) -> float:
+    """A percentage or fraction as a fraction."""
+    from streamproc_plugins.faces.options import parse_share
+
+    try:
+        value = float(parse_share(text))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 0.5:
+        raise typer.BadParameter(f"{text!r} is no share of strangers, expected more than 0 and at most 50%, such as 1%")
+    return value
+
+
+@app.command()
 def cluster(  # noqa: PLR0913, PLR0917 - one parameter an option
     folder: Annotated[Path, typer.Argument(help="folder of photos, perhaps with folders in it")],
     out: Annotated[Path, typer.Option("--out", help="folder for groups.json and the contact sheet")] = Path(
@@ -137,8 +183,14 @@ def cluster(  # noqa: PLR0913, PLR0917 - one parameter an option
     ),
     method: Annotated[str, typer.Option("--method", help="whispers, hdbscan or kmeans")] = "whispers",
     least_cosine: Annotated[
-        float, typer.Option("--cosine", help="whispers: faces more alike than this are joined")
-    ] = 0.35,
+        float | None,
+        typer.Option(
+            "--cosine", help="whispers: faces more alike than this are joined (default: by --strangers-joined)"
+        ),
+    ] = None,
+    strangers_joined: Annotated[
+        str, typer.Option("--strangers-joined", help="share of faces that may be joined with a stranger's")
+    ] = "1%",
     main_only: Annotated[
         bool, typer.Option("--main-only", help="of each photo only the face nearest its middle")
     ] = False,
@@ -149,7 +201,15 @@ def cluster(  # noqa: PLR0913, PLR0917 - one parameter an option
     from streamproc_plugins.faces.batch import GroupJob, group_photos
 
     group_photos(
-        GroupJob(folder=folder, out=out, method=method, cosine=least_cosine, people=people, main_only=main_only),
+        GroupJob(
+            folder=folder,
+            out=out,
+            method=method,
+            cosine=least_cosine,
+            strangers_joined=_share(strangers_joined),
+            people=people,
+            main_only=main_only,
+        ),
         embedding,
     )
 

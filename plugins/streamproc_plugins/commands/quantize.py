@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from streamproc_plugins.training.quantize import QuantizationReport
 
 
+_ALIKE = 0.98
+"""cosine of the answers before and after, below which the table says so"""
+
+
 class Target(StrEnum):
     """What the numbers become."""
 
@@ -54,7 +58,8 @@ def _table(report: QuantizationReport, out: Path) -> str:
         ("largest difference", f"{report.most_difference:.4g}"),
         ("spread of the outputs", f"{report.spread:.4g}"),
     ]
-    told = f"measured on {report.inputs} inputs ({report.measured_on})"
+    doubt = "\nthe answers differ much from those before: score both on labelled data before you use the new one"
+    told = f"measured on {report.inputs} inputs ({report.measured_on}){doubt if report.cosine < _ALIKE else ''}"
     return "\n".join([
         columns(("model", "MB", "ms"), rows), "",
         columns(("answers", "value"), figures), "",

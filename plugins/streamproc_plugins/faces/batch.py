@@ -18,20 +18,31 @@ from streamproc import PluginError
 from streamproc.errors import counted, writing
 from streamproc.evaluation.bcubed import bcubed
 from streamproc.events import utc_text
-from streamproc.models import ModelStore
+from streamproc.folders import files_below
+from streamproc.models import ModelStore, ScoreSpread
 from streamproc_plugins.faces import pages
 from streamproc_plugins.faces.alignment import align
-from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
+from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, told_apart
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
+from streamproc_plugins.faces.heap import group_heap
+from streamproc_plugins.faces.operating import (
+    chance_per_person,
+    spread_between,
+    tail_quantile,
+)
+from streamproc_plugins.faces.pairs import PICTURES
 from streamproc_plugins.faces.people import CAPTURED_NS, People, open_folder
 from streamproc_plugins.faces.verification import Curve, cosine_of
 from streamproc_plugins.faces.verification import find_threshold as curve_of
 from streamproc_plugins.storage import write_private
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 METHODS = ("whispers", "hdbscan", "kmeans")
 DEFAULT_EMBEDDING = "sface"
+Advised = dict[str, dict[str, float]]
+"""cosine by share of strangers and size of the gallery"""
+GALLERIES = (10, 100, 1000)
+"""sizes that the threshold command advises for"""
 
 
 def say(text: str) -> None:
@@ -111,7 +122,7 @@ def pictures_in(folder: Path) -> list[Path]:
     """All picture files below a folder, by name. Raises `PluginError` where there is none."""
     if not folder.is_dir():
         raise PluginError(f"{folder} is {'a file' if folder.exists() else 'not there'}; name a folder of photos")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    found = sorted(path for path in files_below(folder) if path.suffix.lower() in PICTURES)
     if not found:
         raise PluginError(f"{folder} holds no pictures ({', '.join(sorted(PICTURES))}); name a folder of photos")
     return found
@@ -148,21 +159,42 @@ def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: 
     found = list(faces_in(folder, photos, Photographer(ModelStore(), embedding), main_only=True))
     people = [str(Path(face.photo).parent) for face in found]
     missing = len(photos) - len(found)
+    vectors = np.array([face.embedding for face in found])
     try:
-        curve = curve_of(np.array([face.embedding for face in found]), people)
+        curve = curve_of(vectors, people)
     except ValueError as error:
         raise PluginError(f"{folder}: {error}") from None
     pictured = counted(len(set(people)), "person", "people")
     if page is not None:
         with writing(page):
             write_private(page, pages.curve_page(curve, f"{counted(len(found), 'photo')} of {pictured}").encode())
+    spread, advised = _advice(vectors, people)
     if as_json:
-        say(json.dumps(_curve_values(curve)))
+        say(json.dumps({**_curve_values(curve), "strangers": spread, "advised": advised}))
         return
     say(f"{counted(len(found), 'face')} of {pictured}, {counted(missing, 'photo')} without a face")
     say(f"{counted(curve.same, 'pair')} of one person, {curve.different} of two")
     for title, row in (("accuracy", curve.best), ("balanced accuracy", curve.best_balanced)):
         say(f"best {title} {getattr(curve, title.split()[0])[row]:.3f}: {_row(curve, row)}")
+    say(f"strangers: mean cosine {spread['mean']:.3f}, standard deviation {spread['sd']:.3f}")
+    for share, rows in advised.items():
+        steps = ", ".join(f"{cosine:.3f} for {count}" for count, cosine in rows.items())
+        say(f"cosine for {share} of strangers named, by people in the gallery: {steps}")
+
+
+def _advice(vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[dict[str, float], Advised]:
+    """How alike strangers are, and thresholds for galleries of several sizes, from the tail of this set."""
+    owner = np.unique(np.array(people), return_inverse=True)[1].astype(np.int64)
+    count = int(owner.max()) + 1
+    spread, scores = spread_between(vectors, owner)
+    pairs = max(count * (count - 1) // 2, 12)
+    advised = {
+        f"{100 * share:g}%": {
+            str(size): round(tail_quantile(scores, pairs, chance_per_person(share, size)), 3) for size in GALLERIES
+        }
+        for share in (0.01, 0.001)
+    }
+    return {"mean": round(spread.mean, 4), "sd": round(spread.sd, 4)}, advised
 
 
 def _row(curve: Curve, row: int) -> str:
@@ -186,7 +218,9 @@ class GroupJob:
     folder: Path
     out: Path
     method: str
-    cosine: float
+    cosine: float | None
+    """least cosine of faces that whispers joins; None: it follows `strangers_joined` and the number of faces"""
+    strangers_joined: float
     people: int | None
     main_only: bool = False
 
@@ -200,10 +234,11 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     photos = pictures_in(job.folder)
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    faces = list(faces_in(job.folder, photos, Photographer(ModelStore(), embedding), main_only=job.main_only))
+    photographer = Photographer(ModelStore(), embedding)
+    faces = list(faces_in(job.folder, photos, photographer, main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
-    label = grouped(np.array([face.embedding for face in faces]), job)
+    label = told_people(faces, job, photographer.embed.strangers)
     groups = [[face for face, own in zip(faces, label, strict=True) if own == n] for n in range(int(label.max()) + 1)]
     groups.sort(key=len, reverse=True)
     listed = [
@@ -222,11 +257,30 @@ def group_photos(job: GroupJob, embedding: str) -> None:
         say(f"against the folders: BCubed precision {score.precision:.3f}, recall {score.recall:.3f}, F {score.f1:.3f}")
 
 
+def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
+    """A group number for each face, int64 (N,); says which cosine it took, and what it had to part."""
+    vectors = np.array([face.embedding for face in faces])
+    photos = [face.photo for face in faces]
+    if job.method == "whispers" and job.cosine is None:
+        heap = group_heap(vectors, photos, strangers, job.strangers_joined)
+        label, parted = heap.label, heap.parted
+        found = counted(len(faces), "face")
+        say(f"faces of cosine {heap.cosine:.3f} or more are joined ({found}; --cosine sets another)")
+    else:
+        label, parted = told_apart(grouped(vectors, job), photos, vectors)
+    if parted:
+        say(
+            f"{counted(parted, 'face')} looked like another one on the same photo; two faces on a photo are two "
+            "people, so they are in different groups"
+        )
+    return label
+
+
 def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
     """A group number for each vector by the job's method; `PluginError` where it can't be done."""
     try:
         if job.method == "kmeans":
             return kmeans(vectors, job.people or 1)
-        return hdbscan(vectors) if job.method == "hdbscan" else chinese_whispers(vectors, job.cosine)
+        return hdbscan(vectors) if job.method == "hdbscan" else chinese_whispers(vectors, job.cosine or 0)
     except (ValueError, ImportError) as error:
         raise PluginError(str(error)) from None

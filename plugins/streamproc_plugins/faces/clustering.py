@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
+F64 = NDArray[np.float64]
 
 _CANDIDATES = 4
 
@@ -108,6 +110,71 @@ def _lloyd(values: NDArray[np.float64], centres: NDArray[np.float64], rounds: in
         sizes = np.bincount(label, minlength=len(centres))[:, None]
         centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
     return label, float(far.sum())
+
+
+def told_apart(label: Labels, photos: Sequence[str], vectors: NDArray[Any]) -> tuple[Labels, int]:
+    """The same groups, but no group with two faces of one photo, and how many faces had to leave.
+
+    label: int64 (N,). photos: of each face. vectors: (N, D), unit length. The face that is most alike to the rest of
+    the group stays, the others get groups of their own (a cannot-link constraint: Wagstaff et al., ICML 2001).
+    """
+    values = np.asarray(vectors, np.float64)
+    out = np.array(label, np.int64)
+    places: dict[tuple[int, str], list[int]] = {}
+    for row, (group, photo) in enumerate(zip(out.tolist(), photos, strict=True)):
+        places.setdefault((group, photo), []).append(row)
+    parted = 0
+    for (group, _), rows in places.items():
+        if len(rows) < 2:
+            continue
+        others = np.setdiff1d(np.flatnonzero(label == group), rows)
+        likeness = (values[rows] @ values[others].T).mean(axis=1) if len(others) else np.zeros(len(rows))
+        for place in np.argsort(-likeness, kind="stable")[1:]:
+            out[rows[int(place)]] = out.max() + 1
+            parted += 1
+    return renumbered(out), parted
+
+
+def joined(label: Labels, vectors: NDArray[Any], photos: Sequence[str], least: Callable[[F64, int], F64]) -> Labels:
+    """Groups joined while the mean cosine between two of them is high enough (average linkage: Sokal, Michener 1958).
+
+    label: int64 (N,), as `renumbered` gives it. vectors: (N, D), unit length. photos: of each face; groups that share
+    one are never joined. least: the mean cosine needed, from the mean of 1/size of both groups (any shape) and the
+    number of groups.
+    """
+    values, out = np.asarray(vectors, np.float64), np.array(label, np.int64)
+    count = int(out.max(initial=-1)) + 1
+    sums, sizes = np.zeros((count, values.shape[1])), np.bincount(out, minlength=count).astype(np.float64)
+    np.add.at(sums, out, values)
+    apart = _share_a_photo(out, photos, count) | np.eye(count, dtype=np.bool_)
+    within = sums @ sums.T
+    alive = np.ones(count, np.bool_)
+    while True:
+        parts = (1 / sizes[:, None] + 1 / sizes[None]) / 2
+        excess = within / np.outer(sizes, sizes) - least(parts, int(alive.sum()))
+        excess[apart | ~alive[:, None] | ~alive[None]] = -np.inf
+        one, other = divmod(int(excess.argmax()), max(count, 1)) if count else (0, 0)
+        if not count or excess[one, other] < 0:
+            return renumbered(out)
+        within[one] += within[other]
+        within[:, one] += within[:, other]
+        sizes[one] += sizes[other]
+        apart[one] |= apart[other]
+        apart[:, one] |= apart[:, other]
+        alive[other] = False
+        out[out == other] = one
+
+
+def _share_a_photo(label: Labels, photos: Sequence[str], count: int) -> NDArray[np.bool_]:
+    """Which groups have faces of one photo, bool (count, count)."""
+    found = np.zeros((count, count), np.bool_)
+    groups: dict[str, list[int]] = {}
+    for group, photo in zip(label.tolist(), photos, strict=True):
+        groups.setdefault(photo, []).append(group)
+    for own in groups.values():
+        if len(own) > 1:
+            found[np.ix_(own, own)] = True
+    return found
 
 
 def renumbered(label: NDArray[Any]) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,12 @@ from streamproc import (
     TimeReason,
     seconds,
 )
+from streamproc_plugins.faces.operating import UNDECLARED, spread_of, threshold_for
+from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.people import People
+from streamproc_plugins.faces.refusals import Refusals, see_refused, visit_key
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, events_of
+from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, conflict_event, events_of
 from streamproc_plugins.storage import checked_folder, folder_of
 
 _STATE = 1
@@ -41,15 +44,32 @@ class FaceClustersOptions(Options):
     folder: str | None = Field(
         None, description="folder that ids are kept in over runs; left out: in memory. {stream} is the stream's name"
     )
-    threshold: float = Field(
-        0.4, gt=0, lt=1, description="least cosine at which a face is that of somebody seen before"
+    strangers_joined: Share = Field(
+        0.01, description="share of new people who may be taken for somebody seen before; sets both thresholds"
     )
-    merge_threshold: float = Field(
-        0.5, gt=0, lt=1, description="least cosine at which two people turn out to be one, once they are seen better"
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="least cosine at which a face is that of somebody seen before; by default it follows "
+        "`strangers_joined` and the number of people",
+    )
+    merge_threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="least cosine at which two people turn out to be one, once they are seen better; by default for a "
+        "tenth of `strangers_joined`",
     )
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
     hold: Duration = Field(
         seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its id so long"
+    )
+    refused_after: Duration = Field(
+        seconds(1),
+        ge=0,
+        description="a face that is too poor for an embedding for so long is told with the reason; one that goes "
+        "before is told when it has gone",
     )
     absent_after: Duration = Field(seconds(2), ge=0, description="who is away no longer goes on in the same event")
     expire_after: Duration = Field(
@@ -68,6 +88,9 @@ class FaceClustersOptions(Options):
 class FaceClustering(StreamPlugin[FaceClustersOptions]):
     """Gives unknown people ids that stay: `face.seen` once an appearance, `face.merged` where two were one.
 
+    A face that is too poor for an embedding gives `face.seen` without an id and with the reason. `face.conflict` says
+    that two faces in view are like one person.
+
     Gives `FaceClusters`. Where `face_names` stands before, people with a name keep it and get no id. The same input
     gives the same ids, if the folder held the same before.
     """
@@ -84,6 +107,8 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         self._people: People | None = None
         self._kept: Mapping[str, Any] | None = None
         self._visits = Visits(self.options.absent_after)
+        self._refusals = Refusals(self.options.min_looks, self.options.refused_after, self.options.absent_after)
+        self._strangers = UNDECLARED
         self._expired_ns: int | None = None
         self._utc_offset_ns: int | None = None
 
@@ -92,23 +117,27 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
         faces, named = past[FaceTracks], past.get(NamedFaces)
         names = ("",) * len(faces.xyxy) if named is None or named.cluster is None else named.cluster
-        told, events = self._visits.lose(frame.pts_ns), []
+        told, events = self._lose(frame.pts_ns), []
         labels = list(names)
-        for row in self._meeting(faces, [row for row, name in enumerate(names) if not name]):
+        for row in self._meeting(frame.pts_ns, faces, [row for row, name in enumerate(names) if not name]):
             labels[row], begun, merges = self._attend(frame, faces, row)
             told += begun
             events += merges
+        if self._people is not None:
+            self._people.remember_company(faces.track_id.tolist())
+        told = [*self._refuse(frame, faces, labels), *told]
+        events += self._conflicts(frame)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         self._clean(frame)
         return [with_names(FaceClusters, faces, labels), *events, *self._events(told, Moment.of(frame), boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Who wasn't seen for too long has gone."""
-        return list(self._events(self._visits.lose(moment.pts_ns), moment, {}))
+        return list(self._events(self._lose(moment.pts_ns), moment, {}))
 
     def flush(self, moment: Moment) -> Output:
         """Everybody has gone."""
-        return list(self._events(self._visits.finish(), moment, {}))
+        return list(self._events([*self._refusals.lose(None), *self._visits.finish()], moment, {}))
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -116,20 +145,42 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if people is not None:
             people.close()
 
-    def _meeting(self, faces: FaceTracks, rows: list[int]) -> list[int]:
+    def _lose(self, now_ns: int) -> list[Told]:
+        return [*self._refusals.lose(now_ns), *self._visits.lose(now_ns)]
+
+    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[Told]:
+        """What there is to tell of faces that are too poor to be anybody, and that they are somebody by now."""
+        told: list[Told] = []
+        nobody = []
+        for row, label in enumerate(labels):
+            track_id = int(faces.track_id[row])
+            if label or (self._people is not None and self._people.person_of(track_id) is not None):
+                self._refusals.drop(track_id)
+                told += self._visits.end(visit_key(track_id))
+            else:
+                nobody.append(row)
+        return told + see_refused(self._visits, self._refusals.see(frame.pts_ns, frame.index, faces, nobody))
+
+    def _conflicts(self, frame: Frame) -> list[Event]:
+        found = {} if self._people is None else {(person, pair.other): pair for person, pair in self._people.conflicts}
+        return [conflict_event(frame, {"cluster": label_of(person)}, pair) for (person, _), pair in found.items()]
+
+    def _meeting(self, now_ns: int, faces: FaceTracks, rows: list[int]) -> list[int]:
         """The rows in the order in which they are attended to: who is known, then the new ones, the most alike first.
 
         Two faces in one frame are two people, so whoever comes first has the id (a cannot-link constraint: Wagstaff et
         al., Constrained K-means Clustering, ICML 2001).
         """
-        people = self._people
-        if people is None or faces.templates is None:
+        if faces.templates is None or not len(faces.xyxy):
             return rows
-        people.meet(faces.track_id.tolist())  # also those with a name: nobody else is who they were before
+        self._strangers = spread_of(faces.strangers)
+        people = self._opened(faces.templates.shape[1])
+        # also those with a name: nobody else is who they were before
+        people.meet(faces.track_id.tolist(), now_ns)
         new = [row for row in rows if people.person_of(int(faces.track_id[row])) is None and self._sure(faces, row)]
         if len(new) < 2:
             return [*(row for row in rows if row not in new), *new]
-        likeness = {row: people.likeness(faces.templates[row]) for row in new}
+        likeness = {row: people.likeness(faces.templates[row], int(faces.track_id[row])) for row in new}
         return [*(row for row in rows if row not in new), *sorted(new, key=lambda row: (-likeness[row], row))]
 
     def _sure(self, faces: FaceTracks, row: int) -> bool:
@@ -165,13 +216,27 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
     def _opened(self, dim: int) -> People:
         if self._people is None:
             options = self.options
-            self._people = People(self._folder, dim, options.threshold, options.merge_threshold)
+            self._people = People(
+                self._folder,
+                dim,
+                self._least(1) if options.threshold is None else options.threshold,
+                self._least(0.1) if options.merge_threshold is None else options.merge_threshold,
+            )
             if self._kept is not None:
                 self._people.restore(self._kept)
                 self._kept = None
         if self._people.index.dim != dim:
             raise PluginError(f"the faces have embeddings of {dim} values, those before had {self._people.index.dim}")
         return self._people
+
+    def _least(self, part: float) -> Callable[[int], float]:
+        """The threshold for so many people at a part of `strangers_joined`."""
+
+        def least(count: int) -> float:
+            spread = self._strangers if self._people is None else self._people.spread(self._strangers)
+            return threshold_for(spread, count, part * self.options.strangers_joined)
+
+        return least
 
     @staticmethod
     def _time_of(frame: Frame) -> int:
@@ -199,6 +264,8 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
             "people": people,
             "dim": None if self._people is None else self._people.index.dim,
             "visits": self._visits.state(),
+            "refusals": self._refusals.state(),
+            "strangers": [self._strangers.mean, self._strangers.sd],
             "expired_ns": self._expired_ns,
             "utc_offset_ns": self._utc_offset_ns,
         }
@@ -213,6 +280,9 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if state["dim"] is not None:
             self._opened(state["dim"])
         self._visits.restore(state["visits"])
+        self._refusals.restore(state.get("refusals", []))
+        if "strangers" in state:
+            self._strangers = spread_of((state["strangers"][0], state["strangers"][1]))
         self._expired_ns, self._utc_offset_ns = state["expired_ns"], state["utc_offset_ns"]
 
 

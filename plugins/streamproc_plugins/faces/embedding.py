@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamproc import ModelError
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
 from streamproc_plugins.faces.alignment import SIDE
+from streamproc_plugins.faces.operating import UNDECLARED
 
 F32 = NDArray[np.float32]
 
@@ -42,6 +43,7 @@ class Embedder:
     def __init__(self, models: ModelStore, name: str, threads: int = 1) -> None:
         entry = models.entry(name)
         self._spec = embedding_input(entry)
+        self.strangers = entry.strangers or UNDECLARED
         self._net: Net = models.load(name, threads=threads)
         self._net.expect(entry.decode, {"#0": (1, None)})
         width = self._net.outputs[0].shape[1]

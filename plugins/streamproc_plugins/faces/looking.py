@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,21 +37,40 @@ class Looker:
         found = self._detect(rgb)
         size = (found.xyxy[:, 2:] - found.xyxy[:, :2]).min(axis=1, initial=np.inf)
         found = found.rows(np.flatnonzero(size >= self.options.min_size)[: self.options.max_items])
-        return Faces(xyxy=found.xyxy, score=found.score, landmarks=found.landmarks, embeddings=self._embed(rgb, found))
-
-    def _embed(self, rgb: NDArray[np.uint8], found: Found) -> NDArray[np.float32] | None:
+        plain = Faces(xyxy=found.xyxy, score=found.score, landmarks=found.landmarks)
         if self.embedder is None:
-            return None
-        values = np.zeros((len(found), self.embedder.width), np.float32)
-        rows = np.flatnonzero(self.good(found))
-        faces = [align(rgb, found.landmarks[row]) for row in rows]
-        sharp = np.array([sharpness(face) >= self.options.quality.min_sharpness for face in faces], np.bool_)
-        if sharp.any():
-            values[rows[sharp]] = self.embedder([face for face, is_sharp in zip(faces, sharp, strict=True) if is_sharp])
-        return values
+            return plain
+        embeddings, refused = self._embed(rgb, found, self.embedder)
+        spread = self.embedder.strangers
+        return replace(plain, embeddings=embeddings, refused=tuple(refused), strangers=(spread.mean, spread.sd))
 
-    def good(self, found: Found) -> NDArray[np.bool_]:
-        """Which faces are large, sure and frontal enough, bool (N,)."""
+    def _embed(self, rgb: NDArray[np.uint8], found: Found, embedder: Embedder) -> tuple[NDArray[np.float32], list[str]]:
+        """Embeddings (N, D), zeros for poor faces, and what is wrong with those."""
+        refused = self.faults(found)
+        good: dict[int, NDArray[np.uint8]] = {}
+        for row in [row for row, fault in enumerate(refused) if not fault]:
+            face = align(rgb, found.landmarks[row])
+            refused[row] = _fault("blurred", sharpness(face), self.options.quality.min_sharpness)
+            if not refused[row]:
+                good[row] = face
+        values = np.zeros((len(found), embedder.width), np.float32)
+        if good:
+            values[list(good)] = embedder(list(good.values()))
+        return values, refused
+
+    def faults(self, found: Found) -> list[str]:
+        """What is wrong with each face before it is cut out: too small, unsure or turned away; empty where nothing."""
         quality = self.options.quality
-        good = (eye_distance(found.landmarks) >= quality.min_eyes) & (found.score >= quality.min_score)
-        return np.asarray(good & (frontalness(found.landmarks) >= quality.min_frontal))
+        measured = (
+            ("too small, pixels between the eyes", eye_distance(found.landmarks), quality.min_eyes),
+            ("an unsure detection, score", found.score, quality.min_score),
+            ("turned away, frontalness", frontalness(found.landmarks), quality.min_frontal),
+        )
+        return [
+            next((fault for name, got, least in measured if (fault := _fault(name, float(got[row]), least))), "")
+            for row in range(len(found))
+        ]
+
+
+def _fault(name: str, got: float, least: float) -> str:
+    return "" if got >= least else f"{name} {got:.2f} where {least:g} is wanted"

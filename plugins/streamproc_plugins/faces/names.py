@@ -23,8 +23,10 @@ from streamproc import (
 )
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
+from streamproc_plugins.faces.operating import declared_strangers, gallery_threshold
+from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Told, Words, events_of
+from streamproc_plugins.faces.visits import Told, Words, conflict_event, events_of
 
 _STATE = 1
 
@@ -33,8 +35,15 @@ class FaceNamesOptions(Options):
     """Whom to look for, and how sure it must be; all times are media time."""
 
     gallery: str = Field("gallery.db", min_length=1, description="file that `streamproc faces add` wrote")
-    threshold: float = Field(
-        0.35, gt=0, lt=1, description="least cosine to a person; `streamproc faces threshold` finds what suits a net"
+    strangers_named: Share = Field(
+        0.01, description="share of strangers who may get somebody's name, such as 1%; sets `threshold`"
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="least cosine to a person; by default it follows `strangers_named`, the gallery's size and how "
+        "alike its people are",
     )
     margin: float = Field(0.05, ge=0, lt=1, description="how much more like that person than like the next one")
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
@@ -52,6 +61,7 @@ class FaceNamesOptions(Options):
 class FaceNames(StreamPlugin[FaceNamesOptions]):
     """Recognises people of a gallery: `face.recognised` and `face.unknown`, one event with start and end an appearance.
 
+    `face.conflict` says that two faces in view are like one person; the name stands on the surer one.
     A track is compared by the mean of all its good faces. Gives `NamedFaces`. The gallery is read when the
     stream opens.
     """
@@ -63,10 +73,20 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         """Read the gallery. Raises `PluginError` where there is none."""
         options = self.options
         self._known = Gallery(Path(options.gallery)).known()
+        threshold = options.threshold
+        if threshold is None:
+            spread = declared_strangers(context.models, self._known.model)
+            threshold = gallery_threshold(self._known.vectors, self._known.owner, spread, options.strangers_named)
+            context.log.info(
+                "threshold %.3f for %d people and %.2g%% of strangers named",
+                threshold,
+                len(self._known.names),
+                100 * options.strangers_named,
+            )
         self._naming = Naming(
             self._known.names,
             NamingSettings(
-                threshold=options.threshold,
+                threshold=threshold,
                 margin=options.margin,
                 looks=options.min_looks,
                 hold_ns=options.hold,
@@ -83,7 +103,8 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         names, told = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
         named = with_names(NamedFaces, faces, names)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
-        return [named, *self._events(told, Moment.of(frame), boxes)]
+        conflicts = [conflict_event(frame, {"name": name}, pair) for name, pair in self._naming.conflicts]
+        return [named, *conflicts, *self._events(told, Moment.of(frame), boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Who wasn't seen for too long has gone."""

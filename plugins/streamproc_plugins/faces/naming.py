@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc_plugins.faces.visits import Told, Visit, Visits
+from streamproc_plugins.faces.visits import Pair, Told, Visit, Visits
 
 F32 = NDArray[np.float32]
 
@@ -47,11 +47,14 @@ class Naming:
         self._visits = Visits(settings.absent_ns)
         self._named: dict[int, str] = {}
         self._seen_ns: dict[int, int] = {}
+        self._told: set[tuple[str, int]] = set()
+        self.conflicts: list[tuple[str, Pair]] = []
+        """of the last frame: names that two faces in view are like, each once for a track that doesn't get it"""
 
     def see(self, now_ns: int, index: int, faces: Sequence[Seen]) -> tuple[list[str], list[Told]]:
         """The name of each face (empty: not known), and what there is to tell. index: of the frame, to name visits."""
         told = self.lose(now_ns)
-        names = self._assign(faces)
+        names = self._assign(now_ns, faces)
         for face, name in zip(faces, names, strict=True):
             self._seen_ns[face.track_id] = now_ns
             told += self._attend(now_ns, index, face, name)
@@ -62,14 +65,22 @@ class Naming:
         for track_id in [t for t, at in self._seen_ns.items() if now_ns - at > self._settings.absent_ns]:
             del self._seen_ns[track_id]
             self._named.pop(track_id, None)
+            self._told = {(name, other) for name, other in self._told if other != track_id}
         return self._visits.lose(now_ns)
 
     def finish(self) -> list[Told]:
         """Everybody's visit ends where they were last seen."""
         return self._visits.finish()
 
-    def _assign(self, faces: Sequence[Seen]) -> list[str]:
-        """Names, each at most once: the surest first. Who was named keeps the name unless another is sure."""
+    def _assign(self, now_ns: int, faces: Sequence[Seen]) -> list[str]:
+        """Names, each at most once: the surest first. Who was named keeps the name unless another is sure.
+
+        A track that was in view together with the holder of a name doesn't get it while the holder turns away.
+        """
+        self.conflicts = []
+        here = {face.track_id for face in faces}
+        away = {name: t for t, name in self._named.items() if t not in here and t in self._seen_ns}
+        holders: dict[str, int] = {}
         wishes = []
         for row, face in enumerate(faces):
             place = self._best(face, self._named.get(face.track_id))
@@ -77,10 +88,24 @@ class Naming:
                 wishes.append((-float(face.scores[place]), row, self._names[place]))
         names = [""] * len(faces)
         for _, row, name in sorted(wishes):
-            if name not in names:
-                names[row] = name
-                self._named[faces[row].track_id] = name
+            face = faces[row]
+            elsewhere = away.get(name)
+            if elsewhere is not None and self._seen_ns[elsewhere] >= now_ns - face.age_ns:
+                holders.setdefault(name, elsewhere)
+            if name in holders:
+                self._clash(name, holders[name], face)
+                continue
+            holders[name] = face.track_id
+            names[row] = name
+            self._named = {t: known for t, known in self._named.items() if known != name}
+            self._named[face.track_id] = name
         return names
+
+    def _clash(self, name: str, kept: int, face: Seen) -> None:
+        if (name, face.track_id) not in self._told:
+            self._told.add((name, face.track_id))
+            score = float(face.scores[self._names.index(name)])
+            self.conflicts.append((name, Pair(kept=kept, other=face.track_id, score=score)))
 
     def _best(self, face: Seen, before: str | None) -> int | None:
         held = face.unsure_ns <= self._settings.hold_ns
@@ -119,6 +144,7 @@ class Naming:
             "visits": self._visits.state(),
             "named": [[track_id, name] for track_id, name in self._named.items()],
             "seen": [[track_id, at] for track_id, at in self._seen_ns.items()],
+            "told": [list(pair) for pair in sorted(self._told)],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -126,3 +152,4 @@ class Naming:
         self._visits.restore(state["visits"])
         self._named = {track_id: name for track_id, name in state["named"] if name in self._names}
         self._seen_ns = dict(state["seen"])
+        self._told = {(name, track_id) for name, track_id in state.get("told", ())}

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
 
 from streamproc import Field, Options
 
 Score = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, le=4096)]
+
+
+_PERCENT = r"^\s*\d+(\.\d+)?\s*%\s*$"
+
+
+def parse_share(value: Any) -> Any:
+    """The fraction that a text such as `1%` stands for; anything else as it is."""
+    return float(value.strip().rstrip("%")) / 100 if isinstance(value, str) and re.match(_PERCENT, value) else value
+
+
+Share = Annotated[
+    float,
+    Field(gt=0, le=0.5),
+    BeforeValidator(parse_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}, {"pattern": _PERCENT, "type": "string"}]}
+    ),
+]
+"""A part of the whole: a percentage (`1%`) or a fraction (0.01)."""
 
 
 class QualityOptions(Options):
@@ -52,4 +74,4 @@ class FacesOptions(Options):
     threads: int = Field(default=1, ge=1, le=64, description="threads that one call of a net may use")
 
 
-__all__ = ["FacesOptions", "QualityOptions", "Score", "Side"]
+__all__ = ["FacesOptions", "QualityOptions", "Score", "Share", "Side", "parse_share"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.models import ScoreSpread
+from streamproc_plugins.faces.operating import LEAST_PEOPLE, people_spread
+from streamproc_plugins.faces.visits import Pair
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.storage import write_private
 from streamproc_plugins.vectors import VectorIndex
 
 F32 = NDArray[np.float32]
 
+Least = float | Callable[[int], float]
+"""a cosine, or one that follows from the number of people"""
+
 NEIGHBOURS = 20
 GROWTH = 3
 """a track adds another vector when it has so many times the good looks it had at the last one"""
 MEMORY_MOST = 2000
 """vectors kept where there is no folder: they travel in the state"""
+_GROWN = 1.25
+_MEASURED = 500
+"""people of whom it is measured how alike they are, the newest"""
+_COMPANY = 1000
+"""the newest tracks whose company is remembered while they aren't anybody"""
 FILE = "people.json"
 CAPTURED_NS = 10 * 365 * 86400 * 10**9
 """a vector's time is that of capture (UTC) from here on, ten years after 1970; less is media time: no time of capture
@@ -54,15 +65,21 @@ class Merged:
 class People:
     """The index of unknown people and which track is whom. An id is given once and never again."""
 
-    def __init__(self, folder: Path | None, dim: int, threshold: float, merge_threshold: float) -> None:
+    def __init__(self, folder: Path | None, dim: int, threshold: Least, merge_threshold: Least) -> None:
         """Open or make the folder; raises `PluginError` where it is in use or of another net."""
         self._threshold, self._merge_threshold = threshold, merge_threshold
+        self.conflicts: list[tuple[int, Pair]] = []
+        """of the last frame: ids that two faces in view are like"""
         self._folder = folder
         self.index = VectorIndex(folder, dim)
         self._next = 1
         self._same: dict[int, int] = {}
         self._tracks: dict[int, Assigned] = {}
         self._here: set[int] = set()
+        self._company: dict[int, set[int]] = {}
+        """ids that were in a frame with a track that isn't anybody yet"""
+        self._measured_at = 0
+        self._measured: ScoreSpread | None = None
         self._saved = (1, 0)
         if folder is not None and (folder / FILE).is_file():
             self._load(folder / FILE)
@@ -82,18 +99,41 @@ class People:
             person = self._same[person]
         return person
 
-    def meet(self, tracks: Collection[int]) -> None:
+    def meet(self, tracks: Collection[int], now_ns: int | None = None) -> None:
         """These tracks are in one frame, so they are different people: of two with one id the less sure loses it."""
+        self.conflicts = []
         self._here = here = set()
+        holders: dict[int, int] = {}
         for track_id in sorted(self._tracks.keys() & set(tracks), key=lambda t: (-self._tracks[t].score, t)):
-            person = self.now(self._tracks[track_id].person)
+            track = self._tracks[track_id]
+            person = self.now(track.person)
             if person in here:
+                self.conflicts.append((person, Pair(kept=holders[person], other=track_id, score=track.score)))
                 del self._tracks[track_id]
+            elif now_ns is not None:
+                track.seen_ns = now_ns
+            holders.setdefault(person, track_id)
             here.add(person)
 
-    def likeness(self, template: F32) -> float:
-        """Cosine with the most alike of those who aren't in the frame yet; -1 where there is none."""
-        return self._nearest(template, self._here)[1]
+    def remember_company(self, tracks: Collection[int]) -> None:
+        """Those of the frame's tracks that aren't anybody yet are none of the people in it, later neither."""
+        for track_id in set(tracks) - self._tracks.keys():
+            self._company.setdefault(track_id, set()).update(self._here)
+
+    def likeness(self, template: F32, track_id: int) -> float:
+        """Cosine with the most alike of those who were in no frame with this track; -1 where there is none."""
+        return self._nearest(template, self._others(track_id))[1]
+
+    def _others(self, track_id: int) -> set[int]:
+        """Who is in the frame, or was in one with a track that isn't anybody yet."""
+        return self._here.union(self.now(person) for person in self._company.get(track_id, ()))
+
+    def _holder(self, person: int) -> int:
+        return max((t for t, track in self._tracks.items() if self.now(track.person) == person), default=0)
+
+    def _least(self, least: Least) -> float:
+        """A threshold for as many people as there are now."""
+        return least if isinstance(least, float) else least(self._count())
 
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
         """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
@@ -105,11 +145,18 @@ class People:
         """
         known = self._tracks.get(track_id)
         if known is None:
-            person, score = self._nearest(template, self._here)
-            if person is None or score < self._threshold:
+            barred, least = self._others(track_id), self._least(self._threshold)
+            person, score = self._nearest(template, barred)
+            twin, twin_score = self._nearest(template, ())
+            if twin in barred and twin_score >= max(least, score):
+                assert twin is not None
+                self.conflicts.append((twin, Pair(kept=self._holder(twin), other=track_id, score=twin_score)))
+            if person is None or score < least:
                 person, score = self._next, 1.0
                 self._next += 1
-            self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score)
+            beside = sorted(barred - {person})
+            self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score, beside=beside)
+            self._company.pop(track_id, None)
             self._here.add(person)
             self._add(person, template, time_ns)
             return None
@@ -122,7 +169,7 @@ class People:
         known.looks = looks
         other, score = self._nearest(template, {own, *known.beside})
         merged = None
-        if other is not None and score >= self._merge_threshold:
+        if other is not None and score >= self._least(self._merge_threshold):
             merged = Merged(kept=min(own, other), gone=max(own, other), score=score)
             self._same[merged.gone] = own = merged.kept
             self._here = {self.now(person) for person in self._here}
@@ -139,6 +186,21 @@ class People:
                 return person, score
         return None, -1.0
 
+    def spread(self, declared: ScoreSpread) -> ScoreSpread:
+        """How alike the people are that are known, measured anew when there are a quarter more than the last time."""
+        count = self._count()
+        if count >= max(LEAST_PEOPLE, _GROWN * self._measured_at):
+            firsts: dict[int, F32] = {}
+            for item in self.index.known_ids()[-_MEASURED:]:
+                firsts.setdefault(self.now(item), self.index.vectors_of(item)[0][0])
+            found = people_spread(np.array([*firsts.values()], np.float32), declared)
+            self._measured_at, self._measured = count, found
+        return self._measured or declared
+
+    def _count(self) -> int:
+        """How many people there are, about: those whose vectors have expired count until there are fewer vectors."""
+        return max(min(self._next - 1 - len(self._same), len(self.index)), 1)
+
     def _add(self, person: int, template: F32, time_ns: int) -> None:
         if self._folder is not None and (self._next, len(self._same)) != self._saved:
             self._save(self._folder / FILE)  # before the vector: an id that stands in the index is never given again
@@ -151,6 +213,8 @@ class People:
     def forget_tracks(self, before_ns: int) -> None:
         """Let go of tracks that were last seen before a media time."""
         self._tracks = {t: known for t, known in self._tracks.items() if known.seen_ns >= before_ns}
+        newest = max([*self._tracks, *self._company], default=0)
+        self._company = {t: ids for t, ids in self._company.items() if t > newest - _COMPANY}
 
     def expire(self, before_ns: int) -> int:
         """Forget vectors captured before a time, on disk too; how many. Those without a time of capture stay."""
@@ -213,7 +277,10 @@ class People:
             "next": self._next,
             "same": [list(pair) for pair in self._same.items()],
             "tracks": [[track_id, asdict(known)] for track_id, known in self._tracks.items()],
+            "company": [[track_id, sorted(ids)] for track_id, ids in self._company.items() if ids],
         }
+        if self._measured is not None:
+            kept["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
         if self._folder is not None:
             self.index.flush()
             return {**kept, "rows": self.index.rows}
@@ -232,6 +299,11 @@ class People:
         self._next = state["next"]
         self._same = dict(state["same"])
         self._tracks = {track_id: Assigned(**known) for track_id, known in state["tracks"]}
+        self._measured_at, self._measured = 0, None
+        if "measured" in state:
+            self._measured_at, mean, sd = state["measured"]
+            self._measured = ScoreSpread(mean=mean, sd=sd)
+        self._company = {track_id: set(ids) for track_id, ids in state.get("company", ())}
         if self._folder is not None:
             self.index.truncate(state["rows"])
             self._save(self._folder / FILE)

@@ -18,6 +18,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 
+_RIVAL = 0.3
+"""a face that is so much more like another track, or a track that is so much more like another face, isn't a match"""
 _TREMBLE = 0.15
 """how far a box jumps without a movement, in widths"""
 
@@ -130,7 +132,11 @@ class FaceTracker:
         templates = np.stack([_fitted(track.template, faces.embeddings.shape[1]) for track in self._tracks])
         has_none = np.logical_not(templates.any(axis=1)), np.logical_not(faces.embeddings.any(axis=1))
         unknown = np.logical_or.outer(*has_none)
-        return np.asarray(unknown | (templates @ faces.embeddings.T >= self._settings.least_cosine))
+        cosine = np.where(unknown, -1.0, templates @ faces.embeddings.T)
+        # two people who cross: each is more like the other's new place than like the own one
+        rival = np.maximum(_best_other(cosine), _best_other(cosine.T).T)
+        alike = (cosine >= self._settings.least_cosine) & (rival - cosine <= _RIVAL)
+        return np.asarray(unknown | alike)
 
     def _begin(self, now_ns: int, faces: Faces, row: int) -> FaceTrack:
         width = 0 if faces.embeddings is None else faces.embeddings.shape[1]
@@ -179,6 +185,14 @@ def _written(track: FaceTrack) -> dict[str, Any]:
 
 def _read(state: Mapping[str, Any]) -> FaceTrack:
     return FaceTrack(**{**state, **{name: unpack(state[name]) for name in _ARRAYS}})
+
+
+def _best_other(values: NDArray[Any]) -> NDArray[Any]:
+    """For each entry of (R, C) the largest of the others in its row; -1 where it is alone."""
+    if values.shape[1] < 2:
+        return np.full(values.shape, -1.0)
+    second, first = np.partition(values, -2, axis=1)[:, -2:].T
+    return np.asarray(np.where(values == first[:, None], second[:, None], first[:, None]))
 
 
 def _fitted(template: F32, width: int) -> F32:

@@ -92,6 +92,8 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
             landmarks=landmarks,
             embeddings=wide,
             cluster=faces.cluster,
+            refused=faces.refused,
+            strangers=faces.strangers,
             track_id=np.array([track.track_id for track in tracks], np.int64),
             age_ns=np.array([frame.pts_ns - track.start_ns for track in tracks], np.int64),
             looks=np.array([track.looks for track in tracks], np.int64),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streamproc import Event, Moment
+from streamproc import Event, Frame, Moment
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class Visit:
     """highest cosine so far"""
     track_id: int
     """the face track seen last"""
+    reason: str = ""
+    """why nobody can be told by this face"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,23 @@ class Visits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two face tracks in view that are like one person."""
+
+    kept: int
+    """the one that is taken for this person"""
+    other: int
+    score: float
+    """cosine of the other one with this person"""
+
+
+def conflict_event(frame: Frame, who: Mapping[str, Any], pair: Pair) -> Event:
+    """The event that says so."""
+    score = float(np.clip(pair.score, 0, 1))
+    return Event.instant(frame, "face.conflict", score=score, **who, track_id=pair.kept, other_track_id=pair.other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
     """How visits become events."""
 
@@ -89,6 +108,8 @@ def events_of(
     for item in told:
         visit, ended = item.visit, item.phase == "end"
         data: dict[str, Any] = {"track_id": visit.track_id, **words.data_of(visit)}
+        if visit.reason:
+            data["reason"] = visit.reason
         if ended:
             data["duration_s"] = (visit.seen_ns - visit.start_ns) / 1e9
         elif visit.track_id in boxes:

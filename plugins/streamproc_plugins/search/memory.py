@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.folders import files_below
 from streamproc_plugins.storage import write_private
 from streamproc_plugins.vectors import VectorIndex
 
@@ -233,7 +234,7 @@ class Memory:
 
 def memories(folder: Path) -> list[Memory]:
     """All memories in a folder and below, to be read; `PluginError` where there is none."""
-    places = sorted(path.parent for path in folder.rglob(FILE)) if folder.is_dir() else []
+    places = sorted(path.parent for path in files_below(folder) if path.name == FILE)
     if not places:
         raise PluginError(f"{folder} holds no memory; name the folder that `remember` writes")
     opened: list[Memory] = []

@@ -19,6 +19,10 @@ Inputs = Sequence[NDArray[Any]]
 
 _PER_CHANNEL = 13
 """operator set from which on ONNX has a scale for each channel"""
+_LEAST_WEIGHTS = 64
+"""smaller kernels save nothing"""
+_ROWS_OPS = ("MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization")
+"""what ONNX Runtime quantises dynamically, but for convolutions"""
 _ONNX_OPS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool",
     "Mul", "Relu", "Resize", "Sigmoid",
@@ -79,9 +83,15 @@ def to_onnx(path: Path, to: To, inputs: Inputs) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
         try:
-            quantization.quant_pre_process(str(path), str(source), skip_symbolic_shape=True)
+            quantization.quant_pre_process(str(_raised(path, Path(folder))), str(source), skip_symbolic_shape=True)
             if to == "dynamic":
-                quantization.quantize_dynamic(str(source), str(target), weight_type=quantization.QuantType.QUInt8)
+                _small_kernels(source)
+                quantization.quantize_dynamic(
+                    str(source),
+                    str(target),
+                    op_types_to_quantize=list(_ROWS_OPS),
+                    weight_type=quantization.QuantType.QUInt8,
+                )
             else:
                 quantization.quantize_static(
                     str(source),
@@ -95,6 +105,53 @@ def to_onnx(path: Path, to: To, inputs: Inputs) -> bytes:
         except Exception as error:  # likewise
             raise TrainingError(f"{path.name} can't be turned into {to}: {_first_line(error)}") from error
         return target.read_bytes()
+
+
+def _small_kernels(path: Path) -> None:
+    """Write the kernels of convolutions with 8 bits and a scale for each channel; the net computes in float32.
+
+    ONNX Runtime's own dynamic convolution has one scale for all channels, in which separable nets such as YOLOX-nano
+    lose their answers. Nets below operator set 13 have no scale for each channel and stay as they are.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    kernels = {node.input[1] for node in graph.node if node.op_type == "Conv" and node.input[1] in stored}
+    if _opset(path) < _PER_CHANNEL:
+        return
+    made = []
+    for name in sorted(kernels):
+        weights = numpy_helper.to_array(stored[name])
+        if weights.dtype != np.float32 or weights.size < _LEAST_WEIGHTS:
+            continue
+        scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(axis=1), 1e-12).astype(np.float32) / 127
+        small = np.round(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
+        graph.initializer.remove(stored[name])
+        graph.initializer.append(numpy_helper.from_array(small, f"{name}_int8"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
+        made.append(helper.make_node("DequantizeLinear", [f"{name}_int8", f"{name}_scale"], [name], axis=0))
+    nodes = [*made, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, str(path))
+
+
+def _raised(path: Path, folder: Path) -> Path:
+    """The net in the operator set that has a scale for each channel, where it can be converted; else as it is."""
+    import onnx
+    from onnx import version_converter
+
+    if _opset(path) >= _PER_CHANNEL:
+        return path
+    try:
+        raised = version_converter.convert_version(onnx.load(str(path)), _PER_CHANNEL)
+    except Exception:  # noqa: BLE001 - the converter has no class of its own for what it doesn't know
+        return path
+    onnx.save(raised, str(folder / "raised.onnx"))
+    return folder / "raised.onnx"
 
 
 def _first_line(error: Exception) -> str:

@@ -18,6 +18,7 @@ from streamproc_plugins.training.advice import diagnose
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.charts import confusion_picture, curves, save_png
+from streamproc_plugins.training.content import grouped_by_content
 from streamproc_plugins.training.data import Dataset, TrainingError
 from streamproc_plugins.training.export import CURVES, Target, save_keras, save_report
 from streamproc_plugins.training.fit import Epoch, FitSettings, History, Watch, compile_net, cross_entropy, fit
@@ -78,8 +79,11 @@ class Outcome:
 
 
 def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Split:
-    """Split, and tell how."""
+    """Split so that nothing that shows the same is on both sides, and tell how."""
     settings.check()
+    data, notes = grouped_by_content(data)
+    for note in notes:
+        teller.say(note)
     made = split(data, settings.validation, settings.seed)
     groups = len({sample.group for sample in data.samples})
     teller.say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import StreamprocError
+from streamproc.folders import files_below
 from streamproc.media.stills import PICTURE_SUFFIXES, natural
 
 Side = Literal["", "training", "validation"]
@@ -52,6 +54,11 @@ _NUMBER = re.compile(r"(?:[-_ .]+(?:frame|img|clip|f|c)?[-_ .]*)?\d+$", re.IGNOR
 
 _NAMES = 5
 """with fewer different names a name is likely to be the camera's (IMG_0001), not the recording's"""
+
+
+def clean_label(text: str) -> str:
+    """A label in composed form (Unicode NFC) with single blanks: `caf\u0065\u0301 ` and `caf\u00e9` are one class."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 class TrainingError(StreamprocError):
@@ -119,12 +126,21 @@ def read_folder(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES, group
     sided = "training" in parts and "" not in parts
     roots: Mapping[Side, Path] = parts if sided else {"": folder}
     found: list[Sample] = []
+    empty: list[Path] = []
     for side, root in roots.items():
         for own in _folders(root):
-            found += _class_samples(own, side, suffixes, grouping)
+            samples = _class_samples(own, side, suffixes, grouping)
+            found += samples
+            empty += [] if samples else [own]
     if not found:
         kinds = ", ".join(sorted(suffixes)[:6])
         raise TrainingError(f"{folder} holds no subfolder per class with files such as {kinds} in it")
+    filled = {sample.label for sample in found}
+    if lost := [own for own in empty if clean_label(own.name) not in filled]:
+        raise TrainingError(
+            f"the class {lost[0].name!r} is empty: {lost[0]} holds no file such as {', '.join(sorted(suffixes)[:6])}; "
+            "add some, or delete the folder"
+        )
     return Dataset(samples=tuple(found), labels=tuple(sorted({sample.label for sample in found})))
 
 
@@ -133,12 +149,12 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[Sample]:
-    label = folder.name
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file() and p.name[0] != "."]
+    label = clean_label(folder.name)
+    files = [p for p in files_below(folder) if p.suffix.lower() in suffixes and p.name[0] != "."]
     files.sort(key=natural)
     groups = groups_of([path.relative_to(folder) for path in files], grouping)
     return [
-        Sample(path=path, label=label, group=f"{label}/{group}", side=side)
+        Sample(path=path, label=label, group=f"{folder.name}/{group}", side=side)
         for path, group in zip(files, groups, strict=True)
     ]
 
@@ -207,7 +223,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
 
 
 def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
-    name, label, side = row.get("path", ""), row.get(column, ""), row.get("side", "")
+    name, label, side = row.get("path", ""), clean_label(row.get(column, "")), row.get("side", "")
     if not name or not label:
         raise ValueError(f"no path or no {column}")
     if side and side.lower() not in _SIDES:
@@ -244,6 +260,7 @@ __all__ = [
     "Sample",
     "Side",
     "TrainingError",
+    "clean_label",
     "groups_of",
     "read_folder",
     "read_rows",

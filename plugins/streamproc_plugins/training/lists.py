@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, groups_of
+from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, clean_label, groups_of
 
 _HMDB_NAME = re.compile(r"(?P<label>.+)_test_split(?P<number>\d)\.txt$")
 _HMDB_SIDES: dict[str, Side] = {"1": "training", "2": "validation"}
@@ -69,7 +69,7 @@ def _hmdb(videos: Path, lists: Path, number: int) -> list[Sample]:
 
 
 def _sample(path: Path, label: str, group: str, side: Any) -> Sample:
-    return Sample(path=path, label=label, group=group, side=side)
+    return Sample(path=path, label=clean_label(label), group=group, side=side)
 
 
 def _checked(samples: list[Sample], videos: Path) -> Dataset:

@@ -6,6 +6,7 @@ Nets of Keras and TensorFlow become LiteRT files, ONNX files stay ONNX.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import ModelError
+from streamproc.folders import files_below
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
+from streamproc.models.entries import Edit
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError
 from streamproc_plugins.training.export import model_name, prepare_folder, save_entry, save_report
 from streamproc_plugins.training.loading import fitted, sampled
@@ -96,7 +99,7 @@ def quantize(
     content, runtime, suffix = _converted(entry, files[entry.files[0].name], to, inputs)
     made = entry.model_copy(
         update={
-            "name": model_name(f"{entry.name}-{to}"), "runtime": runtime, "edits": (),
+            "name": model_name(f"{entry.name}-{to}"), "runtime": runtime, "edits": _left(entry),
             "note": f"{entry.name} in {to}", "source": f"{entry.source or entry.name}, quantised with streamproc",
         }
     )  # fmt: skip
@@ -128,15 +131,29 @@ def _converted(entry: ModelEntry, path: Path, to: To, inputs: Inputs) -> tuple[b
     """The new file's content, its runtime and ending."""
     from streamproc_plugins.training import converters
 
-    if entry.edits:
-        raise TrainingError(
-            f"{entry.name} is changed when it is loaded ({', '.join(entry.edits)}); it can't be quantised"
-        )
     if entry.runtime in ("keras", "savedmodel"):
         return converters.to_litert(path, entry, to, inputs), "litert", ".tflite"
     if entry.runtime == "onnx":
-        return converters.to_onnx(path, to, inputs), "onnx", ".onnx"
+        return _from_onnx(entry, path, to, inputs), "onnx", ".onnx"
     raise TrainingError(f"{entry.name} is a net for {entry.runtime}, expected keras, savedmodel or onnx")
+
+
+def _from_onnx(entry: ModelEntry, path: Path, to: To, inputs: Inputs) -> bytes:
+    """The file as it is loaded, with its edits, quantised: patterns that edits look for are gone afterwards."""
+    from streamproc.models.runtimes.onnx import edited
+    from streamproc_plugins.training import converters
+
+    if not entry.edits:
+        return converters.to_onnx(path, to, inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / path.name
+        source.write_bytes(edited(entry, path.read_bytes()))
+        return converters.to_onnx(source, to, inputs)
+
+
+def _left(entry: ModelEntry) -> tuple[Edit, ...]:
+    """The edits that the new file still needs: those that follow the size of the input."""
+    return tuple(name for name in entry.edits if name == "onnx_input_size")
 
 
 def _nets(store: ModelStore, model: str, out: Path) -> tuple[Net, Net]:
@@ -209,7 +226,7 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
 
     if not data.exists():
         raise TrainingError(f"{data} does not exist, expected a folder of pictures or a clip")
-    files = [data] if data.is_file() else sorted((p for p in data.rglob("*") if p.is_file()), key=natural)
+    files = [data] if data.is_file() else sorted(files_below(data), key=natural)
     stills = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
     clips = [path for path in files if path.suffix.lower() in CLIP_SUFFIXES]
     if stills and spec.layout != "NDHWC":

@@ -76,10 +76,14 @@ def load(job: Job) -> Net:
 
 
 def _content(job: Job) -> bytes:
-    model = job.main.read_bytes()
+    return edited(job.entry, job.main.read_bytes(), job.input_hw)
+
+
+def edited(entry: ModelEntry, model: bytes, input_hw: tuple[int, int] | None = None) -> bytes:
+    """An ONNX model with the edits of its entry, for an input (height, width) other than its own where it allows it."""
     for name, change in _CHANGES.items():
-        if name in job.entry.edits:
+        if name in entry.edits:
             model = change(model)
-    if "onnx_input_size" in job.entry.edits and job.entry.input is not None:
-        model = edits.set_input_size(model, *(job.input_hw or job.entry.input.hw))
+    if "onnx_input_size" in entry.edits and entry.input is not None:
+        model = edits.set_input_size(model, *(input_hw or entry.input.hw))
     return model

@@ -52,7 +52,10 @@ def with_map(model: Any) -> Any:
 
     _, frames, height, width, _ = model.get_layer("regions").input.shape
     weights = [model.get_layer(f"attend{t}").output for t in range(frames)]
-    seen = keras.layers.Reshape((frames, height, width), name="attention_map")(keras.ops.stack(weights, axis=1))
+    # layers with names of their own: Keras numbers unnamed operations anew in each process, and would give one twice
+    joined = keras.layers.Concatenate(axis=2, name="attention_join")(weights) if frames > 1 else weights[0]
+    turned = keras.layers.Permute((2, 1), name="attention_turn")(joined)
+    seen = keras.layers.Reshape((frames, height, width), name="attention_map")(turned)
     return keras.Model(model.inputs, [model.outputs[0], seen], name=model.name)
 
 

@@ -1,0 +1,107 @@
+"""Faces that nobody can be told by: followed all the same, with the reason why they got no embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streamproc_plugins.faces.results import FaceTracks
+from streamproc_plugins.faces.visits import Told, Visit, Visits
+
+
+@dataclass(slots=True, kw_only=True)
+class Refused:
+    """A face track that was refused so far."""
+
+    start_ns: int
+    seen_ns: int
+    looks: int
+    """faces of it that the quality gate refused"""
+    reason: str
+    """why, of the last of them"""
+    score: float
+    """of the detection"""
+    index: int
+    """of the frame in which it was refused first"""
+    told: bool = False
+
+
+class Refusals:
+    """The refused face tracks of one stream; a track that turns out good enough is dropped."""
+
+    def __init__(self, least_looks: int, after_ns: int, absent_ns: int) -> None:
+        """least_looks: faces of a track before it counts. after_ns: age at which a visit starts while it is there."""
+        self._least, self._after_ns, self._absent_ns = least_looks, after_ns, absent_ns
+        self._tracks: dict[int, Refused] = {}
+
+    def see(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, Visit]:
+        """Visits by track of the rows that nobody is known in, where they were refused for long enough."""
+        if faces.refused is None:
+            return {}
+        found: dict[int, Visit] = {}
+        for row in rows:
+            track_id, reason = int(faces.track_id[row]), faces.refused[row]
+            track = self._tracks.get(track_id)
+            if track is None and not reason:
+                continue
+            if track is None:
+                start_ns, score = now_ns - int(faces.age_ns[row]), float(faces.score[row])
+                track = self._tracks[track_id] = Refused(
+                    start_ns=start_ns, seen_ns=now_ns, looks=0, reason=reason, score=score, index=index
+                )
+            track.seen_ns = now_ns
+            if reason:
+                track.looks, track.reason = track.looks + 1, reason
+            if track.looks >= self._least and now_ns - track.start_ns >= self._after_ns:
+                track.told = True
+                found[track_id] = _visit(track_id, track)
+        return found
+
+    def drop(self, track_id: int) -> None:
+        """The track is somebody now."""
+        self._tracks.pop(track_id, None)
+
+    def lose(self, now_ns: int | None) -> list[Told]:
+        """Whole visits of tracks that went before they were told; all of them where `now_ns` is None."""
+        gone = [t for t, track in self._tracks.items() if now_ns is None or now_ns - track.seen_ns > self._absent_ns]
+        told: list[Told] = []
+        for track_id in gone:
+            track = self._tracks.pop(track_id)
+            if not track.told and track.looks >= self._least:
+                visit = _visit(track_id, track)
+                told += [Told(phase="start", visit=visit), Told(phase="end", visit=visit)]
+        return told
+
+    def state(self) -> list[Any]:
+        """JSON values for `restore`."""
+        return [[track_id, asdict(track)] for track_id, track in self._tracks.items()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from `state`."""
+        self._tracks = {int(track_id): Refused(**track) for track_id, track in state}
+
+
+def _visit(track_id: int, track: Refused) -> Visit:
+    return Visit(
+        key=f"refused {track_id}/{track.index}",
+        who="",
+        start_ns=track.start_ns,
+        seen_ns=track.seen_ns,
+        best=track.score,
+        track_id=track_id,
+        reason=track.reason,
+    )
+
+
+def visit_key(track_id: int) -> str:
+    """What a refused track's visit is kept under in `Visits`."""
+    return f"refused {track_id}"
+
+
+def see_refused(visits: Visits, found: Mapping[int, Visit]) -> list[Told]:
+    """Begin or go on with the visits of refused tracks."""
+    return [told for track_id, visit in found.items() for told in visits.see(visit_key(track_id), visit)]
+
+
+__all__ = ["Refusals", "see_refused", "visit_key"]
