@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamproc import secrets
+from streamproc.blame import author_frame, hint
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -164,10 +165,15 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
-def describe(error: BaseException) -> str:
-    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had."""
+def describe(error: BaseException, *, place: bool = True) -> str:
+    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had.
+
+    place: with file, line and function of the author's frame, where the exception comes from a plugin, source or sink.
+    """
     try:
-        text = str(error)[: 10 * _LONGEST_ERROR]
+        text, advice = str(error)[: 10 * _LONGEST_ERROR], hint(error)
     except BaseException:  # noqa: BLE001
-        text = "(its own text can't be had)"
-    return redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR]
+        text, advice = "(its own text can't be had)", ""
+    said = redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR] + (f" ({advice})" if advice else "")
+    frame = author_frame(error) if place else ""
+    return f"{said} [{frame}]" if frame else said

@@ -20,7 +20,7 @@ EXIT_CODES: Mapping[int, str] = {
     UNEXPECTED: "streamproc itself failed: please report it",
     BAD_CONFIG: "the command line or the configuration is wrong; nothing was opened",
     STREAM_FAILED: "at least one stream could not be opened or read to its end; the others were completed",
-    PLUGIN_FAILED: "a plugin was switched off or hung, or on_error: stop ended the run",
+    PLUGIN_FAILED: "a plugin was switched off, hung or gave nothing, or on_error: stop ended the run",
     UNDELIVERED: "a sink did not take all its events; they wait in the outbox, or stand in dead_letters.jsonl",
     OUTBOX_FAILED: "the outbox could not be written, so the run was ended",
     INTERPRETER_STUCK: (

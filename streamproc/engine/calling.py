@@ -92,6 +92,7 @@ class GuardedSink:
         except SinkError:
             raise
         except Exception as error:
+            log.debug("a call of the sink failed", exc_info=error)
             raise SinkError(describe(error)) from error
         except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
             raise SinkError(describe(error)) from error

@@ -53,6 +53,11 @@ class Step:
     def pure(self) -> bool:
         return not isinstance(self.plugin, StreamPlugin)
 
+    def count(self, verdict: str, *, of_frame: bool) -> None:
+        """Count what a call came to; that it ended well outside a frame is no answer."""
+        if of_frame or verdict != "ok":
+            self.verdicts.add(verdict)
+
     def cut(self, frame: Frame, on_rate: bool) -> CutClip | None:
         """Sample a source frame for a clip plugin; return the clip that ends here, if one is due."""
         assert self.cutter is not None
@@ -142,8 +147,9 @@ def close_plugin(name: str, plugin: AnyPlugin, log: logging.Logger) -> None:
     """Close a plugin; one that fails at that is only logged."""
     try:
         plugin.close()
-    except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
+    except BaseException as error:
         log.warning("closing plugin %s failed: %s", name, describe(error))
+        log.debug("closing plugin %s failed", name, exc_info=error)
 
 
 class Opener(Protocol):
@@ -197,6 +203,7 @@ def _open_plugin(
         return plugin, plugin.clip() if isinstance(plugin, ClipPlugin) else None
     except Exception as error:
         what = redact(str(error)) if isinstance(error, PluginError) else describe(error)
+        log.debug("opening failed", exc_info=error)
         raise PluginError(f"plugin {entry.name} can't be opened for stream {info.name}: {what}") from error
 
 
@@ -253,7 +260,7 @@ class Health:
             return None
         count = self._in_a_row[index]
         times = "at the end" if final else "once" if count == 1 else f"{count} times in a row"
-        return self.switch_off(index, f"failed {times}, last with {outcome.error}")
+        return self.switch_off(index, f"failed {times}, last with {outcome.sentence}")
 
     def switch_off(self, index: int, reason: str, hung: bool = False) -> str:
         """Switch a plugin off for the rest of the run."""

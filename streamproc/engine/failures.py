@@ -30,13 +30,15 @@ class Failures:
         total = step.verdicts["failed"]
         if total in (1, 10, 100) or total % 1000 == 0:
             place = f"stream={self._info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
-            log.warning("plugin failed %s: %s", place, outcome.error)
+            log.warning("plugin failed %s: %s", place, outcome.sentence)
+            log.debug("%s", outcome.trace)
         if step.index not in self._bundled and ticket.frame is not None:
             self._bundled.add(step.index)
             self._keep(ticket, step, outcome)
         if step.plan.on_error == "stop":
             where = f"plugin {step.name} of stream {self._info.name} failed at frame {ticket.moment.frame_index}"
-            self._services.outlet.stop(f"{where}: {outcome.error}")
+            self._services.outlet.stop(f"{where}: {outcome.sentence}")
+            log.warning("%s", outcome.trace)
 
     def mark_hung(self, step: Step, health: Health) -> None:
         """The watch gave up on a call of `step` this moment: no more of them."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from streamproc.blame import author_frame
 from streamproc.errors import MissingInput, PluginError, describe, redact
 from streamproc.events import Event
 from streamproc.plugin import AnyPlugin, Output
@@ -31,8 +32,15 @@ class Outcome:
     events: tuple[Event, ...] = ()
     error: str = ""
     """one line for people"""
+    place: str = ""
+    """file, line and function of the author's frame that failed"""
     trace: str = ""
     seconds: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong, and where."""
+        return f"{self.error} [{self.place}]" if self.place else self.error
 
 
 def hung(limit_s: float) -> Outcome:
@@ -51,13 +59,14 @@ def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], st
     """Run `function`, a bound call of `plugin`'s, and stamp its events; what it raises stays inside."""
     started = time.perf_counter()
     try:
-        results, events = _sort(name, plugin, function())
+        results, events = sort_output(name, plugin, function())
         events = stamp(events)
     except MissingInput as error:
-        return Outcome("missing", error=describe(error), seconds=time.perf_counter() - started)
+        return Outcome("missing", error=describe(error, place=False), seconds=time.perf_counter() - started)
     except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, SystemExit too, is its fault alone
         trace = redact(traceback.format_exc()[-_LONGEST_TRACE:])
-        return Outcome("failed", error=describe(error), trace=trace, seconds=time.perf_counter() - started)
+        said, place = describe(error, place=False), author_frame(error)
+        return Outcome("failed", error=said, place=place, trace=trace, seconds=time.perf_counter() - started)
     return Outcome("ok", results, events, seconds=time.perf_counter() - started)
 
 
@@ -67,7 +76,8 @@ def stack_of(ident: int | None) -> str:
     return "" if frame is None else redact("".join(traceback.format_stack(frame))[-_LONGEST_TRACE:])
 
 
-def _sort(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:
+def sort_output(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:
+    """Results and events of a call, exhausted and checked; `PluginError` says what can't be used."""
     if output is None:
         return (), ()
     if not isinstance(output, Iterable) or isinstance(output, str | bytes | dict | Result):

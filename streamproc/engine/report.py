@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamproc.engine.ledger import LedgerPage
+from streamproc.errors import counted
 from streamproc.exits import INTERRUPTED, OK, OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 
 
@@ -25,6 +26,16 @@ class PluginReport:
     """why it was switched off"""
     warning: str = ""
     """what makes its answers doubtful though nothing failed"""
+
+    @property
+    def idle(self) -> str:
+        """Why it gave nothing though it was to run: a sentence's end; empty where it gave something."""
+        asked, failed = sum(self.verdicts.values()), self.verdicts.get("failed", 0)
+        if not asked or self.verdicts.get("ok") or self.off:
+            return ""
+        if failed:
+            return f"failed at every frame that it was given ({failed:,})"
+        return f"never had what it needs, at {counted(asked, 'frame')}; see what gives its input"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +112,7 @@ class RunReport:
             return OUTBOX_FAILED
         if any(sink.undelivered or sink.refused or sink.trouble for sink in self.sinks):
             return UNDELIVERED
-        if self.stopped or any(plugin.off for stream in self.streams for plugin in stream.plugins):
+        if self.stopped or any(plugin.off or plugin.idle for stream in self.streams for plugin in stream.plugins):
             return PLUGIN_FAILED
         if any(stream.error for stream in self.streams):
             return STREAM_FAILED

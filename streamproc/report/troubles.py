@@ -42,6 +42,8 @@ def _of_stream(stream: StreamReport) -> Iterator[str]:
         failed = plugin.verdicts.get("failed", 0)
         if plugin.off:
             yield f"plugin {plugin.name} of {stream.name} was switched off: it {plugin.off}"
+        elif plugin.idle:
+            yield f"plugin {plugin.name} of {stream.name} {plugin.idle}"
         elif failed:
             yield f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}"
         if plugin.warning:

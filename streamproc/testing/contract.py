@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from streamproc.engine.guard import sort_output
+from streamproc.errors import PluginError, describe
 from streamproc.events import Event
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
@@ -149,18 +151,28 @@ def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
     """The plugin's answer as text, so that answers compare by value whatever they are made of."""
     before = subject.rgb.copy()
     parts: list[Any] = []
-    for item in plugin.process(subject, past) or ():
+    for item in _output(plugin, subject, past):
         if isinstance(item, Event):
             parts.append(item.stamped(subject.stream, "test", 0).to_json())
         else:
-            assert isinstance(item, Result), f"gave a {type(item).__name__}, expected results and events"
-            assert type(item) in plugin.gives, f"gave {type(item).__name__}, which its `gives` doesn't name"
             back = type(item).from_arrow(item.to_arrow())
             assert isinstance(back, type(item))
             parts.append(item.to_arrow().to_pydict())
     assert (subject.rgb == before).all(), "it wrote into pixels that it shares with others"
     assert isinstance(plugin, FramePlugin | ClipPlugin | StreamPlugin)
     return repr(parts)
+
+
+def _output(plugin: Any, subject: Frame | Clip, past: Results) -> list[Result | Event]:
+    """What the engine takes from one call; `AssertionError` with what it would report."""
+    name = type(plugin).__name__
+    try:
+        results, events = sort_output(name, plugin, plugin.process(subject, past))
+    except PluginError as error:
+        raise AssertionError(str(error)) from error
+    except SystemExit as error:
+        raise AssertionError(f"{name} failed: {describe(error)}") from error
+    return [*results, *events]
 
 
 __all__ = ["check_frame_plugin", "check_plugin_contract", "plugin_answers"]

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
-from streamproc.errors import PluginError
+from streamproc.engine.guard import sort_output
+from streamproc.errors import PluginError, describe
 from streamproc.events import Event
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
-from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, Output, PluginContext, Results
+from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, Output, PluginContext, Results, check_plugin
 from streamproc.results import Result
 from streamproc.testing.fakes import Fault, ListSink, ListSinkOptions, ListSource, ListSourceOptions
 
@@ -68,6 +69,7 @@ def run_plugin(
     past: what earlier plugins gave, one iterable of results for each frame.
     options: the plugin's own.
     """
+    check_plugin(cls)
     if issubclass(cls, ClipPlugin) and frames and isinstance(frames[0], Clip):
         return _run_on_clips(cls, [clip for clip in frames if isinstance(clip, Clip)], models, options)
     pictures = _in_order([frame for frame in frames if isinstance(frame, Frame)])
@@ -101,7 +103,7 @@ def run_chain(
         sink = ListSink()
         report = Engine(plan, models=models, extra=[(_LIST_SINK, sink)]).run()
     if failures:
-        raise failures[0]
+        raise failures[0] if isinstance(failures[0], Exception) else PluginError(describe(failures[0]))
     return PluginRun(report, sink.events, [result for _, result in sorted(seen, key=lambda pair: pair[0])])
 
 
@@ -164,18 +166,17 @@ def _watched(entry: PluginPlan, seen: list[tuple[int, Result]], failures: list[B
     """The same plugin, but what it gives is kept and what it raises is kept whole."""
     base: Any = entry.cls
 
-    def keep(frame_index: int, output: Any) -> Any:
-        items = None if output is None else list(output)
-        seen.extend((frame_index, item) for item in items or () if isinstance(item, Result))
-        return items
-
     def process(self: Any, subject: Any, past: Any) -> Any:
         frame = subject.last if isinstance(subject, Clip) else subject
         try:
-            return keep(frame.index, base.process(self, subject, past))
-        except Exception as error:
+            results, events = sort_output(entry.name, self, base.process(self, subject, past))
+            for event in events:
+                event.stamped(frame.stream, entry.name, 0)
+        except BaseException as error:
             failures.append(error)
             raise
+        seen.extend((frame.index, result) for result in results)
+        return [*results, *events]
 
     return replace(entry, cls=type(base.__name__, (base,), {"process": process, "__module__": base.__module__}))
 
@@ -190,11 +191,9 @@ def _run_on_clips(
     try:
         plugin.open(PluginContext(name="test", stream=info, models=models or ModelStore(), log=logger))
         for clip in clips:
-            for n, item in enumerate(plugin.process(clip, Results()) or ()):
-                if isinstance(item, Event):
-                    events.append(item.stamped(info, "test", n))
-                else:
-                    results.append(item)
+            given, told = sort_output("test", plugin, plugin.process(clip, Results()))
+            events += [event.stamped(info, "test", n) for n, event in enumerate(told)]
+            results += given
     finally:
         plugin.close()
     report = RunReport(streams=(), sinks=(), events={}, wall_s=0.0, cpu_s=0.0)

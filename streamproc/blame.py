@@ -1,0 +1,44 @@
+"""Where an author's code failed, and what usually helps: for log lines of exceptions in plugins, sources and sinks."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from traceback import FrameSummary
+
+_CORE = Path(__file__).parent
+_CALLERS = ("engine", "testing", "config", "cli")
+"""parts of the core that call what authors write"""
+
+_HINTS = (
+    (("read-only", "readonly"), "pixels are shared and can't be written to; copy them first: frame.rgb.copy()"),
+    (("Instance is frozen", "frozen_instance"), "options can't be changed; keep what changes in the plugin itself"),
+)
+
+
+def author_frame(error: BaseException) -> str:
+    """File, line and function of the author's own frame, such as `dark.py:12 in process`; empty where there is none.
+
+    It is the innermost frame in the folder of the code that the engine called.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((n for n, frame in enumerate(frames) if not Path(frame.filename).is_relative_to(_CORE)), None)
+    if first is None or (first and not _calls_authors(frames[first - 1])):
+        return ""
+    home = Path(frames[first].filename).parent
+    own = [frame for frame in frames[first:] if Path(frame.filename).is_relative_to(home)][-1]
+    return f"{Path(own.filename).name}:{own.lineno} in {own.name}"
+
+
+def hint(error: BaseException) -> str:
+    """What to do about an exception that authors run into often; empty for others."""
+    text = str(error)
+    return next((sentence for words, sentence in _HINTS if any(word in text for word in words)), "")
+
+
+def _calls_authors(frame: FrameSummary) -> bool:
+    path = Path(frame.filename)
+    return path.is_relative_to(_CORE) and path.relative_to(_CORE).parts[0] in _CALLERS
+
+
+__all__ = ["author_frame", "hint"]
