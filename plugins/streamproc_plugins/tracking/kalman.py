@@ -49,6 +49,14 @@ class Belief:
         """The boxes as float64 (n, 4) left, top, right, bottom."""
         return to_xyxy(self.mean)
 
+    def where(self, rows: NDArray[np.bool_], other: Belief) -> Belief:
+        """This belief, with the rows of a mask (n,) taken from another."""
+        return Belief(
+            mean=np.where(rows[:, None], other.mean, self.mean),
+            velocity=np.where(rows[:, None], other.velocity, self.velocity),
+            covariance=np.where(rows[:, None, None], other.covariance, self.covariance),
+        )
+
 
 def to_xyxy(boxes: Array) -> Array:
     """From `cx, cy, w, h` to `left, top, right, bottom`."""
@@ -93,6 +101,31 @@ def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
     mean = belief.mean + reach * belief.velocity
     np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])  # a shrinking box never turns inside out
     return Belief(mean=mean, velocity=kept * belief.velocity, covariance=covariance)
+
+
+def travelled(unseen_s: Array, motion: Motion) -> Array:
+    """Seconds of its present velocity by which a box moved while it was unseen for `unseen_s` (n,): float64 (n,)."""
+    return np.asarray(motion.memory_s * np.expm1(unseen_s / motion.memory_s))
+
+
+def unexpected(belief: Belief, measured: Array, score: Array, motion: Motion) -> NDArray[np.bool_]:
+    """Which measured centres are further off than chance allows (three standard deviations): bool (n,)."""
+    spread = np.sqrt(belief.covariance[:, :2, 0] + _noise(belief.mean, score, motion)[:, :2])
+    return np.asarray((np.abs(measured[:, :2] - belief.mean[:, :2]) > 3 * spread).any(axis=1))
+
+
+def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, motion: Motion) -> Belief:
+    """The belief of boxes that went to `measured` (n, 4) faster than expected, `elapsed_s` (n,) after the last one.
+
+    Their place is the measured one, their velocity the way since then; half of it counts as doubt beside the usual.
+    """
+    elapsed = np.maximum(elapsed_s, 1e-3)[:, None]
+    before = belief.mean[:, :2] - belief.velocity[:, :2] * travelled(elapsed_s, motion)[:, None]
+    velocity = belief.velocity.copy()
+    velocity[:, :2] = (measured[:, :2] - before) / elapsed
+    fresh = begin(measured, score, motion)
+    fresh.covariance[:, :2, 2] += (velocity[:, :2] / 2) ** 2
+    return Belief(mean=fresh.mean, velocity=velocity, covariance=fresh.covariance)
 
 
 def correct(belief: Belief, measured: Array, score: Array, motion: Motion) -> Belief:
