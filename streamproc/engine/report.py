@@ -23,6 +23,8 @@ class PluginReport:
     """how often: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
     off: str = ""
     """why it was switched off"""
+    remarks: tuple[str, ...] = ()
+    """what it has to say about the whole run"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ class Settings:
     """a tentative track unseen for longer is over"""
     confirm_hits: int = 2
     """detections after which a track is confirmed"""
+    confirm_score: float = 0.65
+    """mean score below which it takes as many more as their sum of scores asks for"""
     confirm_s: float = 0.0
     """and age that it must have reached"""
     coast_s: float = 0.2

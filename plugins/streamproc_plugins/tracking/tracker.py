@@ -150,7 +150,9 @@ class Tracker:
             if jumped.any():
                 belief = belief.where(jumped, kalman.restart(part.belief, measured, seen.score, since, settings.motion))
         blend = 1 - np.exp(-since / settings.score_memory_s)
-        ripe = (hits >= settings.confirm_hits) & (now_ns - part.start_ns >= settings.confirm_s * _NS)
+        score = part.score + blend * (seen.score - part.score)
+        ripe = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
+        ripe &= now_ns - part.start_ns >= settings.confirm_s * _NS
         part = replace(
             part,
             **self._relabelled(part, seen.group, now_ns),
@@ -160,7 +162,7 @@ class Tracker:
             hits=hits,
             confirmed=part.confirmed | ripe,
             seen_ns=np.full(len(rows), now_ns, np.int64),
-            score=part.score + blend * (seen.score - part.score),
+            score=score,
             embedding=self._blended(part.embedding, seen, since),
         )
         return self._table.with_rows(rows, part)
