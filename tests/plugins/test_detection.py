@@ -141,7 +141,7 @@ def vehicle_net(folder: Path, decode: str, min_score: float | None = None) -> st
     """A model folder that finds a car and, on nearly the same place, a truck, whatever the picture."""
     boxes = np.array([[10, 10, 60, 50, 0.8], [11, 10, 61, 51, 0.6]], np.float32)
     if decode == "openvino-boxes":
-        answers = {"boxes": boxes, "labels": np.array([0, 1], np.int64)}
+        answers: dict[str, NDArray[Any]] = {"boxes": boxes, "labels": np.array([0, 1], np.int64)}
     else:
         cells = np.zeros((1, 126, 7), np.float32)
         for row, (left, top, right, bottom, score) in enumerate(boxes.tolist()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def found(score: float, operating: float | None, label: str = "person", count: i
     return replace(made, operating_score=operating)
 
 
-def track(past: Sequence[Detections], **options: object) -> PluginRun:
+def track(past: Sequence[Detections], **options: Any) -> PluginRun:
     frames = make_frames(len(past), info=INFO)
     return run_plugin(Tracking, frames, past=[[each] for each in past], **options)
 
@@ -106,13 +107,15 @@ def test_a_run_whose_detections_begin_no_track_says_so() -> None:
 
 
 def test_a_label_that_never_begins_a_track_is_named_beside_one_that_does() -> None:
-    both = Detections.of([[10, 10, 60, 60], [300, 100, 340, 200]], np.array([0.9, 0.4]), ["car", "person"])
+    both = Detections.of(np.array([[10, 10, 60, 60], [300, 100, 340, 200]]), np.array([0.9, 0.4]), ["car", "person"])
     (line,) = troubles(track([both] * 10).report)
     assert "10 detections of person began no track" in line
 
 
 def test_a_run_whose_tracks_are_never_confirmed_says_so() -> None:
-    far = [Detections.of([[x, 100, x + 20, 150]], np.array([0.9]), ["person"]) for x in (10, 300, 600, 150, 450)]
+    far = [
+        Detections.of(np.array([[x, 100, x + 20, 150]]), np.array([0.9]), ["person"]) for x in (10, 300, 600, 150, 450)
+    ]
     (line,) = troubles(track(far).report)
     assert "5 detections came, but no track was confirmed" in line
 

@@ -39,14 +39,18 @@ class Match:
 
     owner: Indices
     """int64 (n,), row of the table, -1 for none"""
-    cut: Mask
-    """bool (n,): only one horizontal edge of the box is where the track's is; the height says nothing"""
-    alone: Mask
-    """bool (n,): matched because nothing else was within reach"""
+    cut: Mask | None = None
+    """bool (n,): only one horizontal edge of the box is where the track's is; the height says nothing; None: nowhere"""
+    alone: Mask | None = None
+    """bool (n,): matched because nothing else was within reach; None: nowhere"""
 
     def take(self, rows: Indices) -> Match:
         """The same for the detections named by indices."""
-        return Match(owner=self.owner[rows], cut=self.cut[rows], alone=self.alone[rows])
+        return Match(
+            owner=self.owner[rows],
+            cut=None if self.cut is None else self.cut[rows],
+            alone=None if self.alone is None else self.alone[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,31 +77,24 @@ class _Matching:
     def __init__(self, table: Table, seen: Seen, times: Times, settings: Settings) -> None:
         self._table, self._seen, self._times, self._settings = table, seen, times, settings
         self._owner = np.full(len(seen), NONE, np.int64)
-        self._cut = np.zeros(len(seen), np.bool_)
-        self._alone = np.zeros(len(seen), np.bool_)
+        self._cut: Mask | None = None
+        self._alone: Mask | None = None
         self._boxes = table.xyxy()
 
     def run(self) -> Match:
-        settings, times, table = self._settings, self._times, self._table
+        settings, times, table, owner = self._settings, self._times, self._table, self._owner
         sure = self._seen.score >= settings.high_score
         known = table.confirmed
         just_now = table.seen_ns >= times.since(settings.lost_after_s)
-        recent = known & (table.seen_ns >= times.since(settings.rescue_s))
-        rounds = (
-            (sure, known & just_now, settings.least_likeness),
-            (sure, known, settings.lost_likeness),
-            (~sure, recent, settings.rescue_likeness),
-            (sure, ~known, settings.least_likeness),
-        )
-        for wanted, tracks, least in rounds:
-            if NONE not in self._owner:
-                break
-            self._round(wanted, tracks, least)
-        if NONE in self._owner:
+        self._round(sure, known & just_now, settings.least_likeness)
+        if NONE in owner:
+            recent = known & (table.seen_ns >= times.since(settings.rescue_s))
+            self._round(sure, known, settings.lost_likeness)
+            self._round(~sure, recent, settings.rescue_likeness)
+            self._round(sure, ~known, settings.least_likeness)
             self._fit_cut(sure, recent | (~known & just_now))
-        if NONE in self._owner:
             self._find_alone(sure)
-        return Match(owner=self._owner, cut=self._cut, alone=self._alone)
+        return Match(owner=owner, cut=self._cut, alone=self._alone)
 
     def _left(self, tracks: Mask) -> Indices:
         """Rows of `tracks` that have no detection yet."""
@@ -124,19 +121,23 @@ class _Matching:
         fits = cut_likeness(self._boxes[left], self._seen.xyxy[right])
         same = self._table.group[left][:, None] == self._seen.group[right][None, :]
         a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.cut_likeness)
-        self._owner[right[b]] = left[a]
-        self._cut[right[b]] = True
+        if len(a):
+            self._owner[right[b]] = left[a]
+            self._cut = np.zeros(len(self._owner), np.bool_)
+            self._cut[right[b]] = True
 
     def _find_alone(self, wanted: Mask) -> None:
         """Match a track and a detection that are each the only one within the other's reach."""
+        right = wanted & (self._owner == NONE)
+        if not right.any():
+            return
         settings, table = self._settings, self._table
         within = (table.seen_ns >= self._times.since(settings.lone_s)) & (
             table.confirmed | (table.seen_ns >= self._times.since(settings.tentative_s))
         )
         left = np.zeros(len(table), np.bool_)
         left[self._left(within)] = True
-        right = wanted & (self._owner == NONE)
-        if not left.any() or not right.any():
+        if not left.any():
             return
         boxes = kalman.to_cxcywh(self._seen.xyxy)
         near, free = self._near(boxes), left[:, None] & right[None, :]
@@ -149,7 +150,7 @@ class _Matching:
         only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
         rows, columns = only.nonzero()
         self._owner[columns] = rows
-        self._alone[columns] = True
+        self._alone = only.any(axis=0)
 
     def _near(self, boxes: Array) -> Mask:
         """Which detections each track could have become: bool (n, m).

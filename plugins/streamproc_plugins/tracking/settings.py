@@ -33,9 +33,9 @@ class Settings:
     cut_memory_s: float = 1.0
     """time over which a track takes the height of such a detection"""
     new_overlap: float = 0.45
-    """a detection that overlaps one already taken by this much begins no track"""
+    """a detection that overlaps one of its label already taken by this much begins no track"""
     new_overlap_other: float = 0.7
-    """the same where the labels differ"""
+    """nor does one that overlaps one of another label, or a surer one that begins a track, by this much"""
     new_cut: float = 0.8
     """nor does one that is so like the upper or lower part of another, or the whole of which that one is a part"""
     lost_after_s: float = 0.2
@@ -68,7 +68,7 @@ class Settings:
     """share of the predicted box within a box seen now, from which it counts as hidden"""
     coast_share: float = 0.3
     """a track is shown unseen for at most this share of the time for which it was seen"""
-    coast_trust: float = 0.85
+    coast_trust: float = 0.8
     """and no longer than the time over which this share of predictions proved right; 0: never mind"""
     margin: float = 0.5
     """boxes are grown by this many standard deviations of the predicted place before they are compared"""

@@ -38,7 +38,7 @@ class Tracker:
         self._table = Table.empty()
         self._next_id = 1
         self._now_ns: int | None = None
-        self._reliability = Reliability()
+        self._reliability = Reliability(settings.coast_trust)
 
     def step(self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None) -> Step:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
@@ -114,18 +114,17 @@ class Tracker:
 
     def _match(self, seen: Seen, times: Times) -> Match:
         settings = self.settings
-        just_now = self._table.seen_ns >= times.since(settings.lost_after_s)
-        self._follow_camera(seen.xyxy[seen.score >= settings.high_score], just_now)
+        if 0 < settings.shift_pairs <= min(len(self._table), len(seen)):
+            just_now = self._table.seen_ns >= times.since(settings.lost_after_s)
+            self._follow_camera(seen.xyxy[seen.score >= settings.high_score], just_now)
         return match(self._table, seen, times, settings)
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
-        if not self.settings.shift_pairs:
-            return
         shift = common_shift(self._table.mean[tracks], detected, self.settings.shift_pairs)
         if shift.any():
             mean = self._table.mean.copy()
             mean[:, :2] += shift
-            self._table = replace(self._table, mean=mean)
+            self._table = self._table.changed(mean=mean)
             self._reliability.shift(shift)
 
     def _updated(self, rows: Indices, seen: Seen, found: Match, now_ns: int) -> Table:
@@ -134,38 +133,44 @@ class Tracker:
         part = self._table.take(rows)
         since = (now_ns - part.seen_ns) / _NS
         measured = kalman.to_cxcywh(seen.xyxy)
-        if found.cut.any():
+        if found.cut is not None:
             measured = self._completed(measured, part, found.cut, since)
         belief = kalman.correct(part.belief, measured, seen.score, settings.motion)
-        grown = found.cut & (measured[:, 3] > part.mean[:, 3])
-        if grown.any():  # it comes out from behind something or into the picture: its size is what is seen now
+        if found.cut is not None:
+            # what comes out from behind something or into the picture is as large as it is seen now
+            grown = found.cut & (measured[:, 3] > part.mean[:, 3])
             fresh = replace(kalman.begin(measured, seen.score, settings.motion), velocity=part.velocity)
             belief = belief.where(grown, fresh)
         hits = part.hits + 1
-        if found.alone.any():
-            hits -= (
-                found.alone & ~part.confirmed & (part.seen_ns == part.start_ns)
-            )  # a third detection must bear out the second
+        if found.alone is not None:
+            # a third detection must bear out the second
+            hits -= found.alone & ~part.confirmed & (part.seen_ns == part.start_ns)
             jumped = found.alone & kalman.unexpected(part.belief, measured, seen.score, settings.motion)
             if jumped.any():
                 belief = belief.where(jumped, kalman.restart(part.belief, measured, seen.score, since, settings.motion))
         blend = 1 - np.exp(-since / settings.score_memory_s)
         score = part.score + blend * (seen.score - part.score)
-        ripe = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
-        ripe &= now_ns - part.start_ns >= settings.confirm_s * _NS
-        part = replace(
-            part,
+        confirmed = part.confirmed
+        if not confirmed.all():
+            confirmed = confirmed | self._ripe(part, hits, score, now_ns)
+        part = part.changed(
             **self._relabelled(part, seen.group, now_ns),
             mean=belief.mean,
             velocity=belief.velocity,
             covariance=belief.covariance,
             hits=hits,
-            confirmed=part.confirmed | ripe,
+            confirmed=confirmed,
             seen_ns=np.full(len(rows), now_ns, np.int64),
             score=score,
             embedding=self._blended(part.embedding, seen, since),
         )
         return self._table.with_rows(rows, part)
+
+    def _ripe(self, part: Table, hits: Indices, score: Array, now_ns: int) -> Mask:
+        """Which tracks have been seen often, surely and long enough to be confirmed."""
+        settings = self.settings
+        often = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
+        return np.asarray(often & (now_ns - part.start_ns >= settings.confirm_s * _NS))
 
     def _completed(self, measured: Array, part: Table, cut: Mask, since: Array) -> Array:
         """What was measured of half-hidden things, with the end that can't be seen put where the track has it.
@@ -217,7 +222,7 @@ class Tracker:
         self._next_id += len(fresh)
         born = Table.born(ids, seen.take(fresh), now_ns, self.settings)
         if self.settings.confirm_hits <= 1 and self.settings.confirm_s <= 0:
-            born = replace(born, confirmed=np.ones(len(born), np.bool_))
+            born = born.changed(confirmed=np.ones(len(born), np.bool_))
         self._table = self._table.joined(born)
         return fresh
 
@@ -229,8 +234,9 @@ class Tracker:
             return np.ones(len(fresh), np.bool_)
         boxes, others = seen.xyxy[fresh], seen.xyxy[rivals]
         same = seen.group[fresh][:, None] == seen.group[rivals][None, :]
-        limit = np.where(same, self.settings.new_overlap, self.settings.new_overlap_other)
-        clash = (overlap(boxes, others) > limit) | (same & (cut_likeness(boxes, others) >= self.settings.new_cut))
+        settings, tracked = self.settings, np.arange(len(rivals)) < len(taken)
+        limit = np.where(same & tracked, settings.new_overlap, settings.new_overlap_other)
+        clash = (overlap(boxes, others) > limit) | (same & (cut_likeness(boxes, others) >= settings.new_cut))
         new = np.ones(len(fresh), np.bool_)
         for place, row in enumerate(order.tolist()):
             before = np.concatenate([np.ones(len(taken), np.bool_), new[order[:place]]])
@@ -245,7 +251,7 @@ class Tracker:
             alive, shown = now, table.confirmed
         else:
             alive = self._alive(table, boxes, now_ns, size)
-            shown = table.confirmed & (now | self._coasting(table, now_ns, size))
+            shown = table.confirmed & (now | self._coasting(table, boxes, now_ns, size))
         if not alive.all():
             self._table = table = table.take(alive)
             boxes, now, shown, source = boxes[alive], now[alive], shown[alive], source[alive]
@@ -265,16 +271,15 @@ class Tracker:
             alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
         return np.asarray(alive, np.bool_)
 
-    def _coasting(self, table: Table, now_ns: int, size: tuple[int, int] | None) -> Mask:
+    def _coasting(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
         """Which tracks are shown at their predicted place if they weren't seen now."""
-        settings, boxes, seen_now = self.settings, table.xyxy(), table.confirmed & (table.seen_ns == now_ns)
+        settings, seen_now = self.settings, table.confirmed & (table.seen_ns == now_ns)
         limit = np.full(len(table), settings.coast_s)
         if seen_now.any():
             hidden = inside(boxes, boxes[seen_now]).max(axis=1) >= settings.hidden_share
             limit[hidden] = max(settings.hidden_s, settings.coast_s)
         limit = np.minimum(limit, settings.coast_share * (table.seen_ns - table.start_ns) / _NS)
-        if settings.coast_trust > 0:
-            limit = np.minimum(limit, self._reliability.horizon_s(settings.coast_trust))
+        limit = np.minimum(limit, self._reliability.horizon_s)
         showing = (now_ns - table.seen_ns) / _NS <= limit
         if size is not None:  # who is cut by the side of the picture has mostly left it
             showing &= (boxes[:, 0] >= _EDGE_PX) & (boxes[:, 2] <= size[0] - _EDGE_PX)
