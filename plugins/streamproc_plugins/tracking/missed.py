@@ -47,7 +47,7 @@ class Missed:
             )
         if many and not self._shown and len(low) < len(many):
             yield (
-                f"{sum(self._count[label] for label in many)} detections came, but no track was confirmed: too few were "
-                "seen again near where they were; process more frames a second, or lower `confirm_hits`, `confirm_for` "
-                "or `new_score`"
+                f"{sum(self._count[label] for label in many)} detections came, but no track was confirmed: too few "
+                "were seen again near where they were; process more frames a second, or lower `confirm_hits`, "
+                "`confirm_for` or `new_score`"
             )

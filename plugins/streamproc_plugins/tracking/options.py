@@ -14,7 +14,7 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrackingOptions(Options):
-    """Options of `tracking`; the defaults suit people and vehicles at 2 to 60 frames per second."""
+    """Options of `tracking`; the defaults suit people and vehicles at 2 to 60 frames per second, and any detector."""
 
     labels: tuple[str, ...] = Field((), description="labels to follow; empty: all")
     min_score: Score | None = Field(
