@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_two_false_detections_far_apart_are_not_shown() -> None:
 def test_where_two_are_within_reach_a_jump_is_not_believed() -> None:
     start, jump = [box(300, 300)], [box(430, 300), box(170, 300)]
     assert 1 not in shown_ids(follow([*([start] * 5), *([jump] * 5)], 10)[5 + 3 :])
+
+
+@pytest.mark.parametrize(("looks_alike", "ids"), [(True, {1}), (False, {1, 2})])
+@pytest.mark.parametrize("after", [box(450, 300), (280.0, 200.0, 320.0, 245.0)], ids=["far", "cut"])
+def test_who_looks_otherwise_is_somebody_else(after: Box, looks_alike: bool, ids: set[int]) -> None:
+    red, blue = np.eye(2, 8, dtype=np.float32)
+    tracker, steps = Tracker(Settings()), []
+    for index in range(20):
+        look = red if index < 10 or looks_alike else blue
+        found = replace(seen([box(300, 300) if index < 10 else after]), embedding=look[None])
+        steps.append(tracker.step(index * 100_000_000, found))
+    assert shown_ids(steps) == ids
 
 
 @pytest.mark.parametrize("fps", [5, 10, 25])

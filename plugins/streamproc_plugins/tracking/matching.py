@@ -120,6 +120,7 @@ class _Matching:
             return
         fits = cut_likeness(self._boxes[left], self._seen.xyxy[right])
         same = self._table.group[left][:, None] == self._seen.group[right][None, :]
+        fits = np.where(self._looks_other(left, right), 0.0, fits)
         a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.cut_likeness)
         if len(a):
             self._owner[right[b]] = left[a]
@@ -148,9 +149,18 @@ class _Matching:
         if not only.any():
             return
         only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
+        only &= ~self._looks_other(slice(None), slice(None))
         rows, columns = only.nonzero()
         self._owner[columns] = rows
         self._alone = only.any(axis=0)
+
+    def _looks_other(self, rows: Indices | slice, columns: Indices | slice) -> Mask:
+        """Of which tracks and detections the embeddings, where both have one, speak against each other: bool (n, m)."""
+        if self._seen.embedding is None:
+            return np.zeros((1, 1), np.bool_)
+        known, new = self._table.embedding[rows], self._seen.embedding[columns]
+        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
+        return np.asarray(told & (known @ new.T <= self._settings.appearance_least))
 
     def _near(self, boxes: Array) -> Mask:
         """Which detections each track could have become: bool (n, m).
