@@ -12,6 +12,7 @@ Shapes: `mean` and `velocity` are float64 (n, 4) `cx, cy, w, h` in pixels and pi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,19 +85,8 @@ def begin(measured: Array, score: Array, motion: Motion) -> Belief:
 
 def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
     """The belief after `elapsed_s` >= 0 seconds without a measurement."""
-    memory = motion.memory_s
-    kept = float(np.exp(-elapsed_s / memory))
-    reach = memory * (1 - kept)
-    density = _spread(belief.mean, motion) ** 2 * (2 / memory)
-    # variance, cross term and variance of the velocity each become a sum of the three that were, and of new noise
-    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
-    noise = np.array(
-        [
-            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
-            memory**2 * (1 - kept) ** 2 / 2,
-            memory * (1 - kept**2) / 2,
-        ]
-    )
+    kept, reach, carry, noise = _step(elapsed_s, motion.memory_s)
+    density = _spread(belief.mean, motion) ** 2 * (2 / motion.memory_s)
     covariance = belief.covariance @ carry + density[:, :, None] * noise
     mean = belief.mean + reach * belief.velocity
     np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])  # a shrinking box never turns inside out
@@ -158,12 +148,36 @@ def warp(belief: Belief, affine: Array) -> Belief:
     return Belief(mean=mean, velocity=velocity, covariance=belief.covariance * scale**2)
 
 
+@lru_cache(maxsize=64)
+def _step(elapsed_s: float, memory: float) -> tuple[float, float, Array, Array]:
+    """What a step of this length needs, the same for all boxes: most streams have steps of one or two lengths.
+
+    Share of a velocity that is left, seconds of it that are travelled, and how variance, cross term and variance of the
+    velocity each become a sum of the three that were (3, 3) and of new noise (3,).
+    """
+    kept = float(np.exp(-elapsed_s / memory))
+    reach = memory * (1 - kept)
+    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
+    noise = np.array(
+        [
+            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
+            memory**2 * (1 - kept) ** 2 / 2,
+            memory * (1 - kept**2) / 2,
+        ]
+    )
+    return kept, reach, carry, noise
+
+
+@lru_cache(maxsize=8)
+def _of_four(centre: float, side: float) -> Array:
+    return np.array([centre, centre, side, side])
+
+
 def _spread(mean: Array, motion: Motion) -> Array:
-    rates = np.array([motion.speed, motion.speed, motion.growth, motion.growth])
-    return np.asarray(box_size(mean)[:, None] * rates)
+    return np.asarray(box_size(mean)[:, None] * _of_four(motion.speed, motion.growth))
 
 
 def _noise(mean: Array, score: Array, motion: Motion) -> Array:
-    parts = np.array([motion.noise, motion.noise, motion.size_noise, motion.size_noise])
+    parts = _of_four(motion.noise, motion.size_noise)
     wider = 1 + motion.doubt * (1 - np.minimum(np.maximum(score, 0), 1))
     return np.asarray((box_size(mean)[:, None] * parts * wider[:, None]) ** 2)

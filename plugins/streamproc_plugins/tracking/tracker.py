@@ -70,7 +70,7 @@ class Tracker:
     def expire(self, now_ns: int) -> None:
         """End the tracks that were not seen for too long."""
         if len(self._table):
-            self._keep((now_ns - self._table.seen_ns) / _NS <= self.settings.lost_s)
+            self._keep(self._table.seen_ns >= now_ns - round(self.settings.lost_s * _NS))
 
     def forget(self) -> None:
         """End all tracks, as after a cut; their ids are not used again."""
