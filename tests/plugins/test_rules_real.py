@@ -105,7 +105,7 @@ class Known(FramePlugin[Options]):
 
 
 @pytest.mark.parametrize("later", [0, 1])
-@pytest.mark.parametrize("rate", [5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
+@pytest.mark.parametrize("rate", [3, 3.5, 4, 5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
 def test_one_who_sets_off_half_unseen_crosses_at_every_rate(
     rate: float, later: int, first_leaves: list[tuple[Frame, Detections]]
 ) -> None:

@@ -42,7 +42,7 @@ class Settings:
     """unseen for longer, a track must wait until those seen just now had their choice"""
     rescue_s: float = 0.5
     """a track unseen for longer isn't kept alive by doubtful detections"""
-    lone_s: float = 1.0
+    lone_s: float = 1.5
     """a track unseen for at most so long takes a sure detection that is the only one within its reach"""
     lone_step: float = 2.0
     """that reach beyond its path, in lengths of its longer side, for a track seen at the step before"""
