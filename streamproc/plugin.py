@@ -147,6 +147,14 @@ class Plugin(Configurable[OptionsT], ABC):
     def open(self, context: PluginContext) -> None:
         """Load weights, import heavy libraries; raise to refuse, with a message that says what to do."""
 
+    def remarks(self) -> Iterable[str]:
+        """Sentences about the whole run that a user should read, such as "it found nothing to do: ...".
+
+        Asked once, after the last frame and before `close`. They are logged as warnings and stand in the summary and
+        the report, each after the names of the plugin and the stream.
+        """
+        return ()
+
     def close(self) -> None:
         """Let go of everything; called once, also after a failure."""
 

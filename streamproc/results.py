@@ -144,9 +144,13 @@ class Detections(Result):
     """bool (N, h, w) on a grid that covers the whole picture, its pixels unless the giver says otherwise, or None"""
     embeddings: NDArray[np.float32] | None = None
     """float32 (N, D), unit length, or None"""
+    operating_score: float | None = None
+    """score, above 0 and below 1, at which the giver is meant to be used (mostly wrong below), or None"""
 
     def __post_init__(self) -> None:
         _check_boxes("Detections", self.xyxy)
+        if self.operating_score is not None and not 0 < self.operating_score < 1:
+            raise ValueError(f"Detections.operating_score is {self.operating_score}, expected a number between 0 and 1")
         count = len(self.xyxy)
         _check_scores("Detections", self.score, count)
         check_array("Detections.class_id", self.class_id, np.int64, (count,))
@@ -196,26 +200,21 @@ class Detections(Result):
         )
 
     def to_supervision(self) -> Any:
-        """As `supervision.Detections` (needs the package `supervision`)."""
-        import supervision  # type: ignore[import-not-found,unused-ignore]
+        """As `supervision.Detections` (needs the package `supervision`); of `Tracks` with the ids as `tracker_id`."""
+        from streamproc.bridge import to_supervision
 
-        return supervision.Detections(
-            xyxy=self.xyxy.copy(),
-            confidence=self.score.copy(),
-            class_id=self.class_id.copy(),
-            mask=None if self.masks is None else self.masks.copy(),
-            data={"class_name": np.array(self.label)},
-        )
+        return to_supervision(self)
 
     @classmethod
     def from_supervision(cls, found: Any) -> Self:
-        """From `supervision.Detections`; names come from its `class_name` data, else from the class numbers."""
-        count = len(found.xyxy)
-        ids = np.zeros(count, np.int64) if found.class_id is None else np.array(found.class_id, np.int64)
-        names = found.data.get("class_name", ids)
-        score = np.ones(count) if found.confidence is None else found.confidence
-        made = cls.of(found.xyxy, score, [str(name) for name in names], ids)
-        return made if found.mask is None else dataclasses.replace(made, masks=np.array(found.mask, np.bool_))
+        """From `supervision.Detections`; names come from its `class_name` data, else from the class numbers.
+
+        Raises:
+            ValueError: `Tracks` are wanted, but there is no `tracker_id`.
+        """
+        from streamproc.bridge import from_supervision
+
+        return from_supervision(cls, found)
 
 
 def _take(column: Any, index: NDArray[np.int64]) -> Any:

@@ -39,6 +39,8 @@ class Step:
     wants_flow: bool
     seconds: Histogram = field(default_factory=Histogram)
     verdicts: Tally = field(default_factory=Tally)
+    remarks: tuple[str, ...] = ()
+    """what the plugin had to say about the whole run, once that is over"""
 
     @property
     def name(self) -> str:
@@ -150,6 +152,26 @@ def close_plugin(name: str, plugin: AnyPlugin, log: logging.Logger) -> None:
     except BaseException as error:
         log.warning("closing plugin %s failed: %s", name, describe(error))
         log.debug("closing plugin %s failed", name, exc_info=error)
+
+
+def close_step(step: Step, stream: str, log: logging.Logger) -> None:
+    """Close a plugin that has come to the end of its stream, after asking what it has to say."""
+    step.remarks = _remarks_of(step, stream, log)
+    close_plugin(step.name, step.plugin, log)
+
+
+def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]:
+    """What a plugin has to say about the whole run, logged too; nothing from one that fails at that."""
+    clips = step.cutter.warning if step.cutter is not None else ""
+    try:
+        said = [*step.plugin.remarks(), *([clips] if clips else [])]
+        remarks = tuple(redact(str(remark)) for remark in said)
+    except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
+        log.warning("plugin %s failed at its remarks: %s", step.name, describe(error))
+        return ()
+    for remark in remarks:
+        log.warning("plugin %s of %s: %s", step.name, stream, remark)
+    return remarks
 
 
 class Opener(Protocol):

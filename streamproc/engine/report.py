@@ -24,8 +24,8 @@ class PluginReport:
     """how often: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
     off: str = ""
     """why it was switched off"""
-    warning: str = ""
-    """what makes its answers doubtful though nothing failed"""
+    remarks: tuple[str, ...] = ()
+    """what it has to say about the whole run"""
 
     @property
     def idle(self) -> str:

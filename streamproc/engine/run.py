@@ -310,7 +310,7 @@ def _plugin_reports(run: StreamRun) -> list[PluginReport]:
             max_s=step.seconds.maximum,
             verdicts={str(verdict): count for verdict, count in step.verdicts.snapshot().items()},
             off=reasons.get(step.name, ""),
-            warning=step.cutter.warning if step.cutter is not None and run.done.is_set() else "",
+            remarks=step.remarks,
         )
         for step in run.chain.steps
     ]

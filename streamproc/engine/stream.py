@@ -16,7 +16,7 @@ from typing import Any
 
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.admission import Credits
-from streamproc.engine.chain import Chain, Stage, Step, close_plugin
+from streamproc.engine.chain import Chain, Stage, Step, close_step
 from streamproc.engine.failures import Failures
 from streamproc.engine.flow import frame_flow
 from streamproc.engine.guard import MISSING, OFF, Outcome, call
@@ -226,7 +226,7 @@ class StreamRun:
             if self.chain.health.hung(step.index):
                 continue
             self._enter(step, partial(self._ordered_hung, step))
-            close_plugin(step.name, step.plugin, log)
+            close_step(step, self.info.name, log)
             self._leave()
 
     def _break_down(self, error: Exception) -> None:

@@ -205,7 +205,7 @@ def _plugins(report: RunReport) -> str:
             bar = f'<div class=bar style="width:{max(1.0, 100 * plugin.mean_s / top):.0f}px"></div>'
             verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in plugin.verdicts.items())
             times = [f"{1000 * value:.2f}" for value in (plugin.mean_s, plugin.p95_s, plugin.max_s)]
-            note = f"switched off: it {plugin.off}" if plugin.off else plugin.warning
+            note = f"switched off: it {plugin.off}" if plugin.off else "; ".join(plugin.remarks)
             rows.append([stream.name, plugin.name, plugin.type, f"{plugin.calls:,}", *times, bar, verdicts, note])
         rows.append([
             stream.name, "frame, end to end", "", f"{stream.ledger.total('processed'):,}",

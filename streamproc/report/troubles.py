@@ -46,8 +46,8 @@ def _of_stream(stream: StreamReport) -> Iterator[str]:
             yield f"plugin {plugin.name} of {stream.name} {plugin.idle}"
         elif failed:
             yield f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}"
-        if plugin.warning:
-            yield f"plugin {plugin.name} of {stream.name}: {plugin.warning}"
+        for remark in plugin.remarks:
+            yield f"plugin {plugin.name} of {stream.name}: {remark}"
     if lost := stream.ledger.total("undecodable"):
         yield f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing"
     if stream.mended:

@@ -137,6 +137,46 @@ def test_a_net_with_other_outputs_is_refused_with_both_shapes(store: ModelStore,
         opened(store, 96, 64, model=str(folder))
 
 
+def vehicle_net(folder: Path, decode: str, min_score: float | None = None) -> str:
+    """A model folder that finds a car and, on nearly the same place, a truck, whatever the picture."""
+    boxes = np.array([[10, 10, 60, 50, 0.8], [11, 10, 61, 51, 0.6]], np.float32)
+    if decode == "openvino-boxes":
+        answers: dict[str, NDArray[Any]] = {"boxes": boxes, "labels": np.array([0, 1], np.int64)}
+    else:
+        cells = np.zeros((1, 126, 7), np.float32)
+        for row, (left, top, right, bottom, score) in enumerate(boxes.tolist()):
+            place = ((left + right) / 16 - row, (top + bottom) / 16, *np.log([(right - left) / 8, (bottom - top) / 8]))
+            cells[0, row] = [*place, score, *([1, 0] if row == 0 else [0, 1])]
+        answers = {"out": cells}
+    size = {"height": 64, "width": 96, "layout": "NCHW", "colour": "rgb", "resize": "letterbox", "pad": 0}
+    extra = {} if min_score is None else {"min_score": min_score}
+    net = answering_net(answers, (1, 3, 64, 96))
+    return str(model_folder(folder, net, decode=decode, input=size, labels=["car", "truck"], **extra))
+
+
+@pytest.mark.parametrize("decode", ["yolox", "openvino-boxes"])
+@pytest.mark.parametrize("tiles", [None, {"columns": 2, "rows": 1}])
+def test_one_vehicle_with_two_labels_is_one_box_where_labels_give_way_to_each_other(
+    store: ModelStore, tmp_path: Path, decode: str, tiles: dict[str, int] | None
+) -> None:
+    model, black = vehicle_net(tmp_path / "vehicles", decode), np.zeros((64, 96, 3), np.uint8)
+    apart = detect(opened(store, 96, 64, model=model, tiles=tiles), black)
+    one = detect(opened(store, 96, 64, model=model, tiles=tiles, nms_across_labels=True), black)
+    assert set(apart.label) == {"car", "truck"}
+    assert set(one.label) == {"car"}
+
+
+@pytest.mark.parametrize(("stated", "expected"), [(0.25, 0.25), (None, 0.4), (0.0, 0.01)])
+def test_the_score_at_which_the_model_is_meant_to_be_used_goes_with_its_boxes(
+    store: ModelStore, tmp_path: Path, stated: float | None, expected: float
+) -> None:
+    model = vehicle_net(tmp_path / "vehicles", "yolox", min_score=stated)
+    found = detect(opened(store, 96, 64, model=model, min_score=0.1), np.zeros((64, 96, 3), np.uint8))
+    assert len(found) == 2
+    assert found.operating_score == expected
+    assert found[:1].operating_score == expected
+
+
 def test_a_model_for_something_else_is_refused(store: ModelStore) -> None:
     with pytest.raises(ModelError, match="mobilenet-v2 is for classification"):
         opened(store, 96, 64, model="mobilenet-v2")

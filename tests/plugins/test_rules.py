@@ -279,7 +279,7 @@ def test_an_object_is_left_when_its_owner_has_gone() -> None:
         owner = tracks_at(lambda t: {1: (300 + (100 * max(t - 4, 0)), 300)} if t < 10 else {}, t)
         bag = make_tracks({2: (340, 270, 370, 300)}, label="backpack")
         names = ("xyxy", "score", "class_id", "track_id", "velocity", "age_ns")
-        columns = {name: np.concatenate([getattr(owner, name), getattr(bag, name)]) for name in names}
+        columns: dict[str, Any] = {name: np.concatenate([getattr(owner, name), getattr(bag, name)]) for name in names}
         return Tracks(**columns, label=owner.label + bag.label, state=owner.state + bag.state)
 
     times = steps(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 from pathlib import Path
@@ -104,7 +105,7 @@ class Known(FramePlugin[Options]):
 
 
 @pytest.mark.parametrize("later", [0, 1])
-@pytest.mark.parametrize("rate", [5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
+@pytest.mark.parametrize("rate", [3, 3.5, 4, 5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
 def test_one_who_sets_off_half_unseen_crosses_at_every_rate(
     rate: float, later: int, first_leaves: list[tuple[Frame, Detections]]
 ) -> None:
@@ -124,10 +125,13 @@ def test_one_who_sets_off_half_unseen_crosses_at_every_rate(
     assert (crossed.start_ns + start_ns) / 1e9 + 15 == pytest.approx(19.1, abs=0.2)
 
 
-def test_one_person_on_the_parking_lot_crosses_once(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model", "rate"), [("yolox-nano", 6), ("person-vehicle-bike", 3)])
+def test_one_person_on_the_parking_lot_crosses_once(model: str, rate: float, shared: Path, tmp_path: Path) -> None:
+    if model == "person-vehicle-bike" and importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed: pip install 'streamproc[openvino]'")
     path = shared / "media" / "cctv_parking_person_7s.mp4"
     events = run_text(
-        CHAIN.format(path=path, rate=6, model="yolox-nano", line=650 / 768), tmp_path, shared / "models"
+        CHAIN.format(path=path, rate=rate, model=model, line=650 / 768), tmp_path, shared / "models"
     )  # fmt: skip
     (visit,) = of(events, "zone.entered", "end")
     assert visit.start_ns / 1e9 == pytest.approx(15 / 12, abs=0.7)

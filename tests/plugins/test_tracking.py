@@ -236,12 +236,12 @@ def test_a_shaken_camera_loses_nobody() -> None:
 
 
 def test_a_known_camera_motion_is_followed() -> None:
-    jump = np.array([[1.0, 0, 150], [0, 1, -60]])
+    jump = np.array([[1.0, 0, 350], [0, 1, -60]])
     for camera, expected in ((jump, {1, 2}), (None, {1, 2, 3, 4})):
         tracker, ids = Tracker(Settings()), set()
         for index in range(20):
             moved = index >= 10
-            boxes = [person(x + 150 * moved, 500 - 60 * moved) for x in (300, 800)]
+            boxes = [person(x + 350 * moved, 500 - 60 * moved) for x in (300, 900)]
             step = tracker.step(index * 100_000_000, seen(boxes), camera if index == 10 else None, SIZE)
             ids |= shown_ids([step])
         assert ids == expected

@@ -48,6 +48,10 @@ class DetectionOptions(Options):
         le=1,
         description="of two boxes of one label that overlap by more than this (IoU) the better stays",
     )
+    nms_across_labels: bool = Field(
+        default=False,
+        description="boxes of different labels give way to each other too, as where one vehicle is a car and a truck",
+    )
     max_items: int = Field(default=100, ge=1, le=1000, description="most detections kept per frame, best first")
     input_size: Literal["auto"] | tuple[Side, Side] = Field(
         default="auto", description="[height, width] of the net's input; auto: chosen from the picture's shape"

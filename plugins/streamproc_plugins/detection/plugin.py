@@ -93,6 +93,7 @@ class Detection(FramePlugin[DetectionOptions]):
                 score=found.score,
                 class_id=found.class_id,
                 label=tuple(labels[i] for i in found.class_id),
+                operating_score=operating_score(self._entry),
             )
         ]
 
@@ -102,9 +103,13 @@ class Detection(FramePlugin[DetectionOptions]):
 
     def _look_once(self, frame: Frame) -> Found:
         found = self._look(frame)
-        if DECODERS[self._entry.decode].suppressed:
+        if DECODERS[self._entry.decode].suppressed and not self.options.nms_across_labels:
             return found.rows(np.argsort(-found.score, kind="stable"))
-        return found.rows(suppress(found.xyxy, found.score, found.class_id, self.options.nms_iou))
+        return found.rows(suppress(found.xyxy, found.score, self._rivals(found), self.options.nms_iou))
+
+    def _rivals(self, found: Found) -> NDArray[np.int64]:
+        """Numbers of groups within which boxes suppress each other: (N,)."""
+        return np.zeros_like(found.class_id) if self.options.nms_across_labels else found.class_id
 
     def _look_closely(self, frame: Frame) -> Found:
         tiles = self.options.tiles
@@ -118,7 +123,10 @@ class Detection(FramePlugin[DetectionOptions]):
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
             looks.append(Found(xyxy=moved, score=part.score, class_id=part.class_id))
             cut.append(cut_off(moved, window, width, height))
-        return merge(looks, cut, self.options.nms_iou)
+        merged = merge(looks, cut, self.options.nms_iou)
+        if self.options.nms_across_labels:
+            return merged.rows(suppress(merged.xyxy, merged.score, self._rivals(merged), self.options.nms_iou))
+        return merged
 
     def _look(self, frame: Frame) -> Found:
         """Boxes of a whole frame, in its own pixels, not yet suppressed."""
@@ -180,6 +188,11 @@ def input_hw(options: DetectionOptions, entry: ModelEntry, width: int, height: i
             raise ModelError(f"{entry.name} has the input size {_side(spec)} only; leave `detail` out or use `tiles`")
         return spec.hw
     return fit_size(width, height, round(spec.height * spec.width * DETAIL[options.detail]), spec.multiple)
+
+
+def operating_score(entry: ModelEntry) -> float:
+    """The score at which the model is meant to be used, on its own scale, between 0 and 1."""
+    return min(max(MIN_SCORE if entry.min_score is None else entry.min_score, 0.01), 0.99)
 
 
 def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:

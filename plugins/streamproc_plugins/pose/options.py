@@ -25,7 +25,13 @@ class PoseOptions(Options):
         "bodypix for bottom-up",
     )
     labels: tuple[str, ...] = Field(("person",), description="top-down: labels of boxes to look at; empty: all")
-    min_box_score: float = Field(0.3, ge=0, le=1, description="top-down: boxes below are not looked at")
+    min_box_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="top-down: boxes below are not looked at; by default 0.3, or the score at which the detector is "
+        "used where that is lower",
+    )
     min_height: float = Field(32, ge=0, description="top-down: boxes less high are not looked at, source pixels")
     margin: float = Field(1.1, ge=1, le=3, description="top-down: side of the crop in longer sides of the box")
     min_score: float = Field(0.2, ge=0, le=1, description="people whose mean keypoint score is lower are dropped")

@@ -14,11 +14,18 @@ from streamproc.models import Fit
 F32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+USUAL_BOX_SCORE = 0.3
+
 
 def worth_a_look(
-    found: Detections, labels: Sequence[str], min_score: float, min_height: float, most: int
+    found: Detections, labels: Sequence[str], min_score: float | None, min_height: float, most: int
 ) -> NDArray[np.int64]:
-    """Rows of the boxes to look at, best first: of these labels (empty: any), sure, large, and seen in this frame."""
+    """Rows of the boxes to look at, best first: of these labels (empty: any), sure, large, and seen in this frame.
+
+    min_score: None for 0.3, or the score at which the detector is used where that is lower.
+    """
+    if min_score is None:
+        min_score = min(USUAL_BOX_SCORE, found.operating_score or USUAL_BOX_SCORE)
     good = (found.score >= min_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= min_height)
     good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
     if isinstance(found, Tracks):

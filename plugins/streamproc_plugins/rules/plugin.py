@@ -11,6 +11,7 @@ import numpy as np
 from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Results, StreamPlugin, TimeReason, Tracks
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
+from streamproc_plugins.rules.labels import LabelsSeen
 from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.options import RulesOptions
@@ -55,6 +56,7 @@ class Rules(StreamPlugin[RulesOptions]):
         self._paths = Paths()
         self._before_ns: int | None = None
         self._utc_offset_ns: int | None = None
+        self._labels = LabelsSeen(options)
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -63,6 +65,7 @@ class Rules(StreamPlugin[RulesOptions]):
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
         look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
         seen = sights(past[Tracks], look, self._paths)
+        self._labels.add(seen)
         self._before_ns = now_ns
         self._paths.add(now_ns, seen)
         out: list[Result | Event] = []
@@ -83,6 +86,10 @@ class Rules(StreamPlugin[RulesOptions]):
     def flush(self, moment: Moment) -> Output:
         """What is open ends where it was last seen."""
         return [event for place in self._all for event in self._events(place.finish(moment.pts_ns), moment)]
+
+    def remarks(self) -> Iterable[str]:
+        """Which rules never saw a label that they name."""
+        return self._labels.remarks()
 
     def state(self) -> dict[str, Any]:
         """Who is where, what is open and what was counted, as JSON values."""

@@ -66,7 +66,13 @@ class InstancesOptions(Options):
         "person (the root of its keypoints' box)",
     )
     labels: tuple[str, ...] = Field(("person",), description="crops: labels of boxes to look at; empty: all")
-    min_box_score: float = Field(0.3, ge=0, le=1, description="crops: boxes below are not looked at")
+    min_box_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="crops: boxes below are not looked at; by default 0.3, or the score at which the detector is used "
+        "where that is lower",
+    )
     min_height: float = Field(32, ge=0, description="crops: boxes less high are not looked at, source pixels")
     margin: float = Field(1.2, ge=1, le=3, description="crops: sides of the crop in sides of the box")
     min_area: float = Field(

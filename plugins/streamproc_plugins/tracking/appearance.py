@@ -51,7 +51,8 @@ class Appearance(FramePlugin[AppearanceOptions]):
 
     def _worth(self, found: Detections) -> NDArray[np.int64]:
         options = self.options
-        good = (found.score >= options.min_score) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= options.min_height)
+        least = (found.operating_score or 0.5) if options.min_score is None else options.min_score
+        good = (found.score >= least) & (found.xyxy[:, 3] - found.xyxy[:, 1] >= options.min_height)
         good &= found.xyxy[:, 2] - found.xyxy[:, 0] >= 2
         if options.labels:
             good &= np.array([label in options.labels for label in found.label], np.bool_)

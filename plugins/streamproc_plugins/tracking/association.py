@@ -23,6 +23,13 @@ def overlap(a: Array, b: Array) -> Array:
     return common / np.maximum(union, 1e-9)
 
 
+def pairwise_overlap(a: Array, b: Array) -> Array:
+    """Intersection over union of each of `a` (n, 4) with the box of `b` (n, 4) in the same row: float64 (n,)."""
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
+    common = sides[:, 0] * sides[:, 1]
+    return np.asarray(common / np.maximum(_area(a) + _area(b) - common, 1e-9))
+
+
 def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
     """Overlap of predicted with detected boxes, both grown by the margin of the track's row (n, 2).
 
@@ -44,6 +51,31 @@ def side_agreement(a: Array, b: Array) -> Array:
     """How well widths and heights `a` (n, 2) and `b` (m, 2) agree: shorter over longer, float64 (n, m, 2) in 0..1."""
     small, large = np.minimum(a[:, None], b[None]), np.maximum(a[:, None], b[None])
     return np.asarray(small / np.maximum(large, 1e-9))
+
+
+_CUT_EDGE = 0.12
+"""how far the edge that still fits may be off, in heights of the taller box"""
+_CUT_HEIGHT = 0.3
+"""least height of the lower box, in heights of the taller one"""
+_CUT_WIDTH = 0.6
+"""least overlap of the horizontal extents, intersection over union"""
+
+
+def cut_likeness(a: Array, b: Array) -> Array:
+    """How well boxes `a` (n, 4) and `b` (m, 4) fit if one shows only the upper or lower part of what the other shows.
+
+    Horizontal overlap (intersection over union), weighted by how closely the top or the bottom edges agree: float64
+    (n, m) in 0..1; 0 where the extents differ, no such edge fits or the lower box is too low.
+    """
+    span_a, span_b = a[:, None, :], b[None, :, :]
+    common = np.minimum(span_a[..., 2], span_b[..., 2]) - np.maximum(span_a[..., 0], span_b[..., 0])
+    whole = np.maximum(span_a[..., 2], span_b[..., 2]) - np.minimum(span_a[..., 0], span_b[..., 0])
+    wide = common / np.maximum(whole, 1e-9)
+    height_a, height_b = span_a[..., 3] - span_a[..., 1], span_b[..., 3] - span_b[..., 1]
+    taller = np.maximum(np.maximum(height_a, height_b), 1e-9)
+    off = np.minimum(np.abs(span_a[..., 1] - span_b[..., 1]), np.abs(span_a[..., 3] - span_b[..., 3])) / taller
+    fits = (wide >= _CUT_WIDTH) & (off <= _CUT_EDGE) & (np.minimum(height_a, height_b) >= _CUT_HEIGHT * taller)
+    return np.asarray(np.where(fits, wide * (1 - off), 0.0))
 
 
 def inside(a: Array, b: Array) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc_plugins.tracking.association import pairwise_overlap
 from streamproc_plugins.tracking.table import Step, TrackState
 
 Array = NDArray[np.float64]
@@ -32,6 +33,8 @@ def back_fill(steps: Sequence[Step], times_ns: Sequence[int], longest_gap_s: flo
     steps, times_ns: what the tracker gave, and the media time of each. A gap of at most `longest_gap_s` between two
     detections is filled along the straight line between them, at the times of the frames in between; elsewhere the
     predicted boxes stay that were shown. A track with fewer than `least_hits` detections is left out.
+    The gap is as much shorter as the tracks themselves ask for: where what was seen in the middle of such a time is not
+    on the straight line, as with a moving camera, what was not seen isn't put there either.
     """
     if not steps:
         raise ValueError("no steps were given, expected at least one; run the tracker first")
@@ -41,13 +44,17 @@ def back_fill(steps: Sequence[Step], times_ns: Sequence[int], longest_gap_s: flo
     confirmed = np.unique(np.concatenate([s.track_id[s.state != TrackState.TENTATIVE] for s in steps]))
     kept = np.isin(measured.track_id, np.intersect1d(ids[count >= least_hits], confirmed))
     rows = _take(measured, kept)
-    filled = _between(rows, np.asarray(times_ns, np.int64), longest_gap_s)
+    times = np.asarray(times_ns, np.int64)
+    filled = _between(rows, times, trusted_gap_s(rows, times, longest_gap_s))
     open_end = np.isin(predicted.track_id, rows.track_id) & ~np.isin(_key(predicted), _key(filled))
     parts = (rows, filled, _take(predicted, open_end))
     whole = Rows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES})
     return _take(whole, np.lexsort((whole.track_id, whole.frame)))
 
 
+_GAPS = (0.25, 0.5, 0.75, 1.0)
+_RIGHT = 0.5
+_TRUST = 0.85
 _NAMES = ("frame", "track_id", "xyxy", "score")
 
 
@@ -64,6 +71,38 @@ def _rows(steps: Sequence[Step], chosen: Sequence[NDArray[np.bool_]]) -> Rows:
 def _key(rows: Rows) -> Indices:
     """One number for a frame and a track."""
     return rows.frame * (1 << 40) + rows.track_id
+
+
+def trusted_gap_s(rows: Rows, times_ns: Indices, longest_s: float) -> float:
+    """The longest time, at most `longest_s` seconds, over which a straight line between two boxes can be trusted.
+
+    Tried on what was seen: of the boxes in the middle of two others so far apart, `_TRUST` must overlap the line by
+    half. Where no track is seen for so long, nothing speaks against it.
+    """
+    order = np.lexsort((rows.frame, rows.track_id))
+    ids, boxes, times = rows.track_id[order], rows.xyxy[order], times_ns[rows.frame[order]] / 1e9
+    # one axis for all tracks: each begins long after the one before ends
+    place = np.unique(ids, return_inverse=True)[1]
+    axis = (times - times.min(initial=0)) + place * 4 * (np.ptp(times) + longest_s) if len(times) else times
+    trusted = 0.0
+    for share in _GAPS:
+        gap = share * longest_s
+        first = np.arange(len(axis))
+        last = np.searchsorted(axis, axis + gap)
+        inside = last < len(axis)
+        first, last = first[inside], last[inside]
+        near = (ids[first] == ids[last]) & (axis[last] - axis[first] <= 1.2 * gap)
+        first, last = first[near], last[near]
+        middle = np.searchsorted(axis, (axis[first] + axis[last]) / 2)
+        apart = (middle > first) & (middle < last)
+        first, middle, last = first[apart], middle[apart], last[apart]
+        if len(first):
+            part = ((axis[middle] - axis[first]) / (axis[last] - axis[first]))[:, None]
+            line = boxes[first] + part * (boxes[last] - boxes[first])
+            if np.mean(pairwise_overlap(line, boxes[middle]) >= _RIGHT) < _TRUST:
+                break
+        trusted = gap
+    return trusted
 
 
 def _between(rows: Rows, times_ns: Indices, longest_gap_s: float) -> Rows:

@@ -12,6 +12,7 @@ Shapes: `mean` and `velocity` are float64 (n, 4) `cx, cy, w, h` in pixels and pi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,14 @@ class Belief:
         """The boxes as float64 (n, 4) left, top, right, bottom."""
         return to_xyxy(self.mean)
 
+    def where(self, rows: NDArray[np.bool_], other: Belief) -> Belief:
+        """This belief, with the rows of a mask (n,) taken from another."""
+        return Belief(
+            mean=np.where(rows[:, None], other.mean, self.mean),
+            velocity=np.where(rows[:, None], other.velocity, self.velocity),
+            covariance=np.where(rows[:, None, None], other.covariance, self.covariance),
+        )
+
 
 def to_xyxy(boxes: Array) -> Array:
     """From `cx, cy, w, h` to `left, top, right, bottom`."""
@@ -76,23 +85,37 @@ def begin(measured: Array, score: Array, motion: Motion) -> Belief:
 
 def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
     """The belief after `elapsed_s` >= 0 seconds without a measurement."""
-    memory = motion.memory_s
-    kept = float(np.exp(-elapsed_s / memory))
-    reach = memory * (1 - kept)
-    density = _spread(belief.mean, motion) ** 2 * (2 / memory)
-    # variance, cross term and variance of the velocity each become a sum of the three that were, and of new noise
-    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
-    noise = np.array(
-        [
-            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
-            memory**2 * (1 - kept) ** 2 / 2,
-            memory * (1 - kept**2) / 2,
-        ]
-    )
+    kept, reach, carry, noise = _step(elapsed_s, motion.memory_s)
+    density = _spread(belief.mean, motion) ** 2 * (2 / motion.memory_s)
     covariance = belief.covariance @ carry + density[:, :, None] * noise
     mean = belief.mean + reach * belief.velocity
     np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])  # a shrinking box never turns inside out
     return Belief(mean=mean, velocity=kept * belief.velocity, covariance=covariance)
+
+
+def travelled(unseen_s: Array, motion: Motion) -> Array:
+    """Seconds of its present velocity by which a box moved while it was unseen for `unseen_s` (n,): float64 (n,)."""
+    return np.asarray(motion.memory_s * np.expm1(unseen_s / motion.memory_s))
+
+
+def unexpected(belief: Belief, measured: Array, score: Array, motion: Motion) -> NDArray[np.bool_]:
+    """Which measured centres are further off than chance allows (three standard deviations): bool (n,)."""
+    spread = np.sqrt(belief.covariance[:, :2, 0] + _noise(belief.mean, score, motion)[:, :2])
+    return np.asarray((np.abs(measured[:, :2] - belief.mean[:, :2]) > 3 * spread).any(axis=1))
+
+
+def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, motion: Motion) -> Belief:
+    """The belief of boxes that went to `measured` (n, 4) faster than expected, `elapsed_s` (n,) after the last one.
+
+    Their place is the measured one, their velocity the way since then; half of it counts as doubt beside the usual.
+    """
+    elapsed = np.maximum(elapsed_s, 1e-3)[:, None]
+    before = belief.mean[:, :2] - belief.velocity[:, :2] * travelled(elapsed_s, motion)[:, None]
+    velocity = belief.velocity.copy()
+    velocity[:, :2] = (measured[:, :2] - before) / elapsed
+    fresh = begin(measured, score, motion)
+    fresh.covariance[:, :2, 2] += (velocity[:, :2] / 2) ** 2
+    return Belief(mean=fresh.mean, velocity=velocity, covariance=fresh.covariance)
 
 
 def correct(belief: Belief, measured: Array, score: Array, motion: Motion) -> Belief:
@@ -125,12 +148,36 @@ def warp(belief: Belief, affine: Array) -> Belief:
     return Belief(mean=mean, velocity=velocity, covariance=belief.covariance * scale**2)
 
 
+@lru_cache(maxsize=64)
+def _step(elapsed_s: float, memory: float) -> tuple[float, float, Array, Array]:
+    """What a step of this length needs, the same for all boxes: most streams have steps of one or two lengths.
+
+    Share of a velocity that is left, seconds of it that are travelled, and how variance, cross term and variance of the
+    velocity each become a sum of the three that were (3, 3) and of new noise (3,).
+    """
+    kept = float(np.exp(-elapsed_s / memory))
+    reach = memory * (1 - kept)
+    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
+    noise = np.array(
+        [
+            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
+            memory**2 * (1 - kept) ** 2 / 2,
+            memory * (1 - kept**2) / 2,
+        ]
+    )
+    return kept, reach, carry, noise
+
+
+@lru_cache(maxsize=8)
+def _of_four(centre: float, side: float) -> Array:
+    return np.array([centre, centre, side, side])
+
+
 def _spread(mean: Array, motion: Motion) -> Array:
-    rates = np.array([motion.speed, motion.speed, motion.growth, motion.growth])
-    return np.asarray(box_size(mean)[:, None] * rates)
+    return np.asarray(box_size(mean)[:, None] * _of_four(motion.speed, motion.growth))
 
 
 def _noise(mean: Array, score: Array, motion: Motion) -> Array:
-    parts = np.array([motion.noise, motion.noise, motion.size_noise, motion.size_noise])
+    parts = _of_four(motion.noise, motion.size_noise)
     wider = 1 + motion.doubt * (1 - np.minimum(np.maximum(score, 0), 1))
     return np.asarray((box_size(mean)[:, None] * parts * wider[:, None]) ** 2)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
+from streamproc_plugins.tracking.scale import Scale
 from streamproc_plugins.tracking.settings import Settings
+
+Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrackingOptions(Options):
-    """Options of `tracking`; the defaults suit people and vehicles at 2 to 60 frames per second."""
+    """Options of `tracking`; the defaults suit people and vehicles at 2 to 60 frames per second, and any detector."""
 
     labels: tuple[str, ...] = Field((), description="labels to follow; empty: all")
-    min_score: float = Field(0.1, ge=0, le=1, description="detections below are ignored")
-    high_score: float = Field(
-        0.5, ge=0, le=1, description="detections from here on are sure: matched first, and able to find a lost track"
+    min_score: Score | None = Field(
+        None, description="detections below are ignored; by default a fifth of the score at which the detector is used"
     )
-    new_score: float = Field(0.5, ge=0, le=1, description="detections from here on may begin a track")
+    high_score: Score | None = Field(
+        None,
+        description="detections from here on are sure: matched first, and able to find a lost track; "
+        "by default the score at which the detector is used, 0.5 where it states none",
+    )
+    new_score: Score | None = Field(
+        None, description="detections from here on may begin a track; by default the same as `high_score`"
+    )
     confirm_hits: int = Field(2, ge=1, le=1000, description="detections after which a track is confirmed and shown")
     confirm_for: Duration = Field(0, ge=0, description="age that a track must have reached to be confirmed")
     lost_for: Duration = Field(
@@ -54,17 +63,20 @@ class TrackingOptions(Options):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not self.min_score <= self.high_score <= self.new_score:
-            scores = f"min_score {self.min_score}, high_score {self.high_score}, new_score {self.new_score}"
+        names = ("min_score", "high_score", "new_score")
+        given = {name: score for name in names if (score := getattr(self, name)) is not None}
+        if list(given.values()) != sorted(given.values()):
+            scores = ", ".join(f"{name} {score}" for name, score in given.items())
             raise ValueError(f"{scores}: none may be below the one before; lower the first or raise the last")
         return self
 
-    def settings(self) -> Settings:
-        """The same for the tracker, in seconds."""
+    def settings(self, scale: Scale | None = None) -> Settings:
+        """The same for the tracker, in seconds and on the common scale of scores."""
+        least, high, new = self._thresholds(scale or Scale())
         return Settings(
-            min_score=self.min_score,
-            high_score=self.high_score,
-            new_score=self.new_score,
+            min_score=least,
+            high_score=high,
+            new_score=new,
             repeated=self.duplicate_overlap,
             least_likeness=self.least_likeness,
             lost_likeness=self.lost_likeness,
@@ -79,6 +91,16 @@ class TrackingOptions(Options):
             label_hold_s=self.label_hold / 1e9,
             appearance_weight=self.appearance_weight,
         )
+
+    def _thresholds(self, scale: Scale) -> tuple[float, float, float]:
+        """Lowest, sure and first score on the common scale, rising; what is given moves what is not."""
+        usual = Settings()
+        least = usual.min_score if self.min_score is None else scale.threshold(self.min_score)
+        high = usual.high_score if self.high_score is None else scale.threshold(self.high_score)
+        new = usual.new_score if self.new_score is None else scale.threshold(self.new_score)
+        if self.high_score is None:
+            high = max(least, min(high, new))
+        return min(least, high), high, max(high, new)
 
 
 class CameraMotionOptions(Options):
@@ -96,7 +118,11 @@ class AppearanceOptions(Options):
     """Options of `appearance`."""
 
     model: str = Field("reid-0267", description="re-identification net: name in the model list, or a path")
-    min_score: float = Field(0.5, ge=0, le=1, description="detections below are not looked at")
+    min_score: Score | None = Field(
+        None,
+        description="detections below are not looked at; by default the score at which the detector is used, "
+        "0.5 where it states none",
+    )
     min_height: int = Field(32, ge=1, le=4096, description="pixels; lower boxes are not looked at")
     labels: tuple[str, ...] = Field(("person",), description="labels to look at; empty: all")
     max_items: int = Field(50, ge=1, le=1000, description="most boxes looked at in a frame, best first")

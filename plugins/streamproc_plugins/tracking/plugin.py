@@ -13,8 +13,10 @@ from streamproc.events import Moment
 from streamproc.models import ModelStore
 from streamproc_plugins.shots.following import ShotWatch
 from streamproc_plugins.shots.results import Shot
+from streamproc_plugins.tracking.missed import Missed
 from streamproc_plugins.tracking.options import TrackingOptions
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
+from streamproc_plugins.tracking.scale import Scale
 from streamproc_plugins.tracking.table import Seen, Step, TrackState
 from streamproc_plugins.tracking.tracker import Tracker
 
@@ -51,6 +53,8 @@ class Tracking(StreamPlugin[TrackingOptions]):
         self._classes: dict[str, tuple[int, int]] = {}  # label -> (its number here, class_id)
         self._last_ns: int | None = None
         self._shots = ShotWatch()
+        self._scale = Scale()
+        self._missed = Missed()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The tracks as they stand at this frame."""
@@ -59,7 +63,13 @@ class Tracking(StreamPlugin[TrackingOptions]):
         seen = self._seen(past[Detections], past.get(Embeddings))
         step = self._tracker.step(frame.pts_ns, seen, self._camera(frame, past.get(CameraMotion)), frame.size)
         self._last_ns = frame.pts_ns
+        self._missed.add(past[Detections], bool(step.shown.any()))
         return [self._tracks(step, frame.pts_ns)]
+
+    def remarks(self) -> Iterable[str]:
+        """What detections came to nothing."""
+        new_score = self._scale.own(np.array([self._tracker.settings.new_score]))[0]
+        return self._missed.remarks(self.options.labels, float(new_score))
 
     def on_time(self, moment: Moment, reason: TimeReason) -> None:
         """Tracks age while nothing is processed; at a cut they all end."""
@@ -91,7 +101,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
             )
         wanted = self.options.labels
         # a detection that isn't wanted keeps its row, so that rows and embeddings go on fitting, but can't be used
-        score = found.score.astype(np.float64)
+        score = self._scaled(found)
         if wanted:
             score = np.where([label in wanted for label in found.label], score, -1.0)
         return Seen(
@@ -100,6 +110,14 @@ class Tracking(StreamPlugin[TrackingOptions]):
             group=self._numbers(found),
             embedding=None if values is None or not values.shape[1] else values.astype(np.float32),
         )
+
+    def _scaled(self, found: Detections) -> NDArray[np.float64]:
+        """Scores on the tracker's scale, which its thresholds follow when another detector comes."""
+        operating = found.operating_score
+        if operating is not None and operating != self._scale.operating:
+            self._scale = Scale(operating)
+            self._tracker.settings = self.options.settings(self._scale)
+        return self._scale.common(found.score.astype(np.float64))
 
     def _numbers(self, found: Detections) -> NDArray[np.int64]:
         for label, class_id in zip(found.label, found.class_id.tolist(), strict=True):
@@ -120,11 +138,12 @@ class Tracking(StreamPlugin[TrackingOptions]):
         chosen = [classes[number] for number in step.group[rows].tolist()]
         return Tracks(
             xyxy=step.xyxy[rows].astype(np.float32),
-            score=np.minimum(np.maximum(step.score[rows], 0), 1).astype(np.float32),
+            score=np.minimum(np.maximum(self._scale.own(step.score[rows]), 0), 1).astype(np.float32),
             class_id=np.array([class_id for _, (_, class_id) in chosen], np.int64),
             label=tuple(label for label, _ in chosen),
             track_id=step.track_id[rows],
             state=tuple(_STATE_NAMES[code] for code in step.state[rows].tolist()),
             velocity=step.velocity[rows].astype(np.float32),
             age_ns=now_ns - step.start_ns[rows],
+            operating_score=None if self._scale.operating == Scale().operating else self._scale.operating,
         )

@@ -28,16 +28,26 @@ class Settings:
     """the same for a track that was not seen for `lost_after_s`"""
     rescue_likeness: float = 0.5
     """the same for a detection that isn't sure"""
+    cut_likeness: float = 0.5
+    """least horizontal overlap of a track and a detection of which one shows only the upper or lower part"""
+    cut_memory_s: float = 1.0
+    """time over which a track takes the height of such a detection"""
     new_overlap: float = 0.45
-    """a detection that overlaps one already taken by this much begins no track"""
+    """a detection that overlaps one of its label already taken by this much begins no track"""
+    new_overlap_other: float = 0.7
+    """nor does one that overlaps one of another label, or a surer one that begins a track, by this much"""
+    new_cut: float = 0.8
+    """nor does one that is so like the upper or lower part of another, or the whole of which that one is a part"""
     lost_after_s: float = 0.2
     """unseen for longer, a track must wait until those seen just now had their choice"""
     rescue_s: float = 0.5
     """a track unseen for longer isn't kept alive by doubtful detections"""
-    lone_s: float = 1.0
+    lone_s: float = 1.5
     """a track unseen for at most so long takes a sure detection that is the only one within its reach"""
+    lone_step: float = 2.0
+    """that reach beyond its path, in lengths of its longer side, for a track seen at the step before"""
     lone_reach: float = 2.0
-    """that reach, in standard deviations of the predicted place; at most the size of the box"""
+    """that reach for another, in standard deviations of the predicted place; at most the size of the box"""
     lone_agreement: float = 0.6
     """and the least agreement of heights"""
     lost_s: float = 2.5
@@ -46,6 +56,8 @@ class Settings:
     """a tentative track unseen for longer is over"""
     confirm_hits: int = 2
     """detections after which a track is confirmed"""
+    confirm_score: float = 0.65
+    """mean score below which it takes as many more as their sum of scores asks for"""
     confirm_s: float = 0.0
     """and age that it must have reached"""
     coast_s: float = 0.2
@@ -56,6 +68,8 @@ class Settings:
     """share of the predicted box within a box seen now, from which it counts as hidden"""
     coast_share: float = 0.3
     """a track is shown unseen for at most this share of the time for which it was seen"""
+    coast_trust: float = 0.8
+    """and no longer than the time over which this share of predictions proved right; 0: never mind"""
     margin: float = 0.5
     """boxes are grown by this many standard deviations of the predicted place before they are compared"""
     shift_pairs: int = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
@@ -130,7 +130,11 @@ class Table:
 
     def believing(self, belief: Belief) -> Table:
         """The same tracks with another belief."""
-        return replace(self, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance)
+        return self.changed(mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance)
+
+    def changed(self, **columns: NDArray[Any]) -> Table:
+        """The same tracks with other columns; as `dataclasses.replace`, in half the time."""
+        return Table(**({name: getattr(self, name) for name in _COLUMNS} | columns))
 
     def xyxy(self) -> Array:
         """Boxes, float64 (n, 4)."""
@@ -164,7 +168,7 @@ class Table:
         """With embeddings of this width; those of another width (another net) can't be compared and are forgotten."""
         if self.embedding.shape[1] == width:
             return self
-        return replace(self, embedding=np.zeros((len(self), width), np.float32))
+        return self.changed(embedding=np.zeros((len(self), width), np.float32))
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values from which `from_plain` makes the same table to the last bit."""

@@ -1,9 +1,6 @@
 """The tracker itself: detections of one frame after the other in, tracks out. Knows arrays and media time only.
 
-Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now
-choose before lost ones (Deep SORT, Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared
-(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024); a low score means a less certain
-box (NSA Kalman, Du et al. 2021).
+Who takes which detection is in `matching`; a low score means a less certain box (NSA Kalman, Du et al. 2021).
 """
 
 from __future__ import annotations
@@ -16,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import kalman
-from streamproc_plugins.tracking.association import assign, buffered_overlap, distinct, inside, overlap, side_agreement
+from streamproc_plugins.tracking.association import cut_likeness, distinct, inside, overlap
+from streamproc_plugins.tracking.matching import Match, Times, match
+from streamproc_plugins.tracking.reliability import Reliability
 from streamproc_plugins.tracking.settings import Settings
 from streamproc_plugins.tracking.shift import common_shift
 from streamproc_plugins.tracking.table import NONE, NOTHING, Seen, Step, Table, TrackState
@@ -27,8 +26,6 @@ Mask = NDArray[np.bool_]
 
 VERSION = 1
 _NS = 1e9
-_REACH = 3.0
-"""standard deviations within which appearance alone may find a track again"""
 _EDGE_PX = 1.0
 _TENTATIVE, _CONFIRMED, _LOST = (np.int64(state.value) for state in TrackState)
 
@@ -41,6 +38,7 @@ class Tracker:
         self._table = Table.empty()
         self._next_id = 1
         self._now_ns: int | None = None
+        self._reliability = Reliability(settings.coast_trust)
 
     def step(self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None) -> Step:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
@@ -58,23 +56,26 @@ class Tracker:
         self._advance(now_ns, camera)
         rows = self._usable(seen)
         usable = seen.take(rows)
-        owner = self._match(usable, now_ns, before_ns)
+        found = self._match(usable, Times(now_ns=now_ns, before_ns=before_ns))
+        owner = found.owner
         taken = (owner != NONE).nonzero()[0]
         if len(taken):
-            self._table = self._updated(owner[taken], usable.take(taken), now_ns)
+            self._table = self._updated(owner[taken], usable.take(taken), found.take(taken), now_ns)
         source = np.full(len(self._table), NONE, np.int64)
         source[owner[taken]] = rows[taken]
+        self._reliability.look(self._table, now_ns, self.settings.motion)
         born = self._begin(usable, owner, now_ns)
         return self._finish(np.concatenate([source, rows[born]]), now_ns, size)
 
     def expire(self, now_ns: int) -> None:
         """End the tracks that were not seen for too long."""
         if len(self._table):
-            self._keep((now_ns - self._table.seen_ns) / _NS <= self.settings.lost_s)
+            self._keep(self._table.seen_ns >= now_ns - round(self.settings.lost_s * _NS))
 
     def forget(self) -> None:
         """End all tracks, as after a cut; their ids are not used again."""
         self._table = Table.empty()
+        self._reliability.forget()
 
     def state(self) -> dict[str, Any]:
         """JSON values from which `restore` goes on exactly."""
@@ -83,6 +84,7 @@ class Tracker:
             "next_id": self._next_id,
             "now_ns": self._now_ns,
             "tracks": self._table.to_plain(),
+            "reliability": self._reliability.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -94,125 +96,96 @@ class Tracker:
             )
         table = Table.from_plain(state["tracks"])
         self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
+        if "reliability" in state:
+            self._reliability.restore(state["reliability"])
 
     def _advance(self, now_ns: int, camera: Array | None) -> None:
         elapsed = 0.0 if self._now_ns is None else max(now_ns - self._now_ns, 0) / _NS
         self._now_ns = now_ns
-        belief = self._table.belief if camera is None else kalman.warp(self._table.belief, camera)
+        belief = self._table.belief
+        if camera is not None:
+            belief = kalman.warp(belief, camera)
+            self._reliability.follow(camera)
         self._table = self._table.believing(kalman.predict(belief, elapsed, self.settings.motion))
 
     def _usable(self, seen: Seen) -> Indices:
         rows = (seen.score >= self.settings.min_score).nonzero()[0]
         return rows[distinct(seen.xyxy[rows], seen.score[rows], seen.group[rows], self.settings.repeated)]
 
-    def _match(self, seen: Seen, now_ns: int, before_ns: int) -> Indices:
-        """Row of the track that takes each detection, -1 for none: int64 (n,)."""
+    def _match(self, seen: Seen, times: Times) -> Match:
         settings = self.settings
-        owner = np.full(len(seen), NONE, np.int64)
-        sure = seen.score >= settings.high_score
-        known = self._table.confirmed
-        # at a low rate the frame before is the last in which anything could be seen, however long ago it was
-        just_now = self._table.seen_ns >= min(before_ns, now_ns - settings.lost_after_s * _NS)
-        recent = known & (self._table.seen_ns >= min(before_ns, now_ns - settings.rescue_s * _NS))
-        self._follow_camera(seen.xyxy[sure], just_now)
-        rounds = (
-            (sure, known & just_now, settings.least_likeness),
-            (sure, known, settings.lost_likeness),
-            (~sure, recent, settings.rescue_likeness),
-            (sure, ~known, settings.least_likeness),
-        )
-        for wanted, tracks, least in rounds:
-            if NONE not in owner:
-                break
-            self._round(owner, seen, wanted, tracks, least)
-        if NONE in owner:
-            self._find_again(owner, seen, sure, known & (self._table.seen_ns >= now_ns - settings.lone_s * _NS))
-        return owner
+        if 0 < settings.shift_pairs <= min(len(self._table), len(seen)):
+            just_now = self._table.seen_ns >= times.since(settings.lost_after_s)
+            self._follow_camera(seen.xyxy[seen.score >= settings.high_score], just_now)
+        return match(self._table, seen, times, settings)
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
-        if not self.settings.shift_pairs:
-            return
         shift = common_shift(self._table.mean[tracks], detected, self.settings.shift_pairs)
         if shift.any():
             mean = self._table.mean.copy()
             mean[:, :2] += shift
-            self._table = replace(self._table, mean=mean)
+            self._table = self._table.changed(mean=mean)
+            self._reliability.shift(shift)
 
-    def _round(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask, least: float) -> None:
-        """Match the free detections among `wanted` with the free tracks among `tracks`; writes into `owner`."""
-        right = (wanted & (owner == NONE)).nonzero()[0]
-        if not len(right) or not tracks.any():
-            return
-        free = tracks.copy()
-        free[owner[owner != NONE]] = False
-        left = free.nonzero()[0]
-        if len(left):
-            table = self._table if len(left) == len(free) else self._table.take(left)
-            a, b = assign(self._likeness(table, seen.take(right)), least)
-            owner[right[b]] = left[a]
-
-    def _find_again(self, owner: Indices, seen: Seen, wanted: Mask, tracks: Mask) -> None:
-        """Match what is left where a track and a detection are each the only one within the other's reach."""
-        left, right = tracks.copy(), wanted & (owner == NONE)
-        left[owner[owner != NONE]] = False
-        if not left.any() or not right.any():
-            return
-        settings, table, boxes = self.settings, self._table, kalman.to_cxcywh(seen.xyxy)
-        reach = np.sqrt(table.covariance[:, :2, 0]) * settings.lone_reach
-        reach = np.minimum(reach, kalman.box_size(table.mean)[:, None])
-        near = (np.abs(table.mean[:, None, :2] - boxes[None, :, :2]) <= reach[:, None]).all(axis=2)
-        only = near & (near.sum(axis=1) == 1)[:, None] & (near.sum(axis=0) == 1)[None, :]
-        only &= left[:, None] & right[None, :] & (table.group[:, None] == seen.group[None, :])
-        only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
-        rows, columns = only.nonzero()
-        owner[columns] = rows
-
-    def _likeness(self, tracks: Table, seen: Seen) -> Array:
-        """How well each track fits each detection, float64 (n, m) in 0..1."""
-        settings = self.settings
-        doubt = np.sqrt(tracks.covariance[:, :2, 0])
-        size = kalman.box_size(tracks.mean)[:, None]
-        boxes = tracks.xyxy()
-        margin = np.minimum(doubt * settings.margin, size)
-        agree = side_agreement(tracks.mean[:, 2:], seen.xyxy[:, 2:] - seen.xyxy[:, :2])
-        like = buffered_overlap(boxes, seen.xyxy, margin) * agree[:, :, 1]
-        if seen.embedding is not None:
-            near = buffered_overlap(boxes, seen.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
-            like = self._with_appearance(like, near, tracks.embedding, seen.embedding)
-        same = tracks.group[:, None] == seen.group[None, :]
-        return np.where(same, like, like * settings.other_label)
-
-    def _with_appearance(self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]) -> Array:
-        settings = self.settings
-        least, full = settings.appearance_least, settings.appearance_full
-        cosine = known.astype(np.float64) @ new.astype(np.float64).T
-        says = np.clip((cosine - least) / max(full - least, 1e-6), 0, 1)
-        mixed = (1 - settings.appearance_weight) * like + settings.appearance_weight * says * near
-        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
-        return np.where(told, mixed, like)
-
-    def _updated(self, rows: Indices, seen: Seen, now_ns: int) -> Table:
+    def _updated(self, rows: Indices, seen: Seen, found: Match, now_ns: int) -> Table:
         """The table after `rows` were seen, one detection each."""
         settings = self.settings
         part = self._table.take(rows)
-        belief = kalman.correct(part.belief, kalman.to_cxcywh(seen.xyxy), seen.score, settings.motion)
         since = (now_ns - part.seen_ns) / _NS
-        blend = 1 - np.exp(-since / settings.score_memory_s)
+        measured = kalman.to_cxcywh(seen.xyxy)
+        if found.cut is not None:
+            measured = self._completed(measured, part, found.cut, since)
+        belief = kalman.correct(part.belief, measured, seen.score, settings.motion)
+        if found.cut is not None:
+            # what comes out from behind something or into the picture is as large as it is seen now
+            grown = found.cut & (measured[:, 3] > part.mean[:, 3])
+            fresh = replace(kalman.begin(measured, seen.score, settings.motion), velocity=part.velocity)
+            belief = belief.where(grown, fresh)
         hits = part.hits + 1
-        ripe = (hits >= settings.confirm_hits) & (now_ns - part.start_ns >= settings.confirm_s * _NS)
-        part = replace(
-            part,
+        if found.alone is not None:
+            # a third detection must bear out the second
+            hits -= found.alone & ~part.confirmed & (part.seen_ns == part.start_ns)
+            jumped = found.alone & kalman.unexpected(part.belief, measured, seen.score, settings.motion)
+            if jumped.any():
+                belief = belief.where(jumped, kalman.restart(part.belief, measured, seen.score, since, settings.motion))
+        blend = 1 - np.exp(-since / settings.score_memory_s)
+        score = part.score + blend * (seen.score - part.score)
+        confirmed = part.confirmed
+        if not confirmed.all():
+            confirmed = confirmed | self._ripe(part, hits, score, now_ns)
+        part = part.changed(
             **self._relabelled(part, seen.group, now_ns),
             mean=belief.mean,
             velocity=belief.velocity,
             covariance=belief.covariance,
             hits=hits,
-            confirmed=part.confirmed | ripe,
+            confirmed=confirmed,
             seen_ns=np.full(len(rows), now_ns, np.int64),
-            score=part.score + blend * (seen.score - part.score),
+            score=score,
             embedding=self._blended(part.embedding, seen, since),
         )
         return self._table.with_rows(rows, part)
+
+    def _ripe(self, part: Table, hits: Indices, score: Array, now_ns: int) -> Mask:
+        """Which tracks have been seen often, surely and long enough to be confirmed."""
+        settings = self.settings
+        often = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
+        return np.asarray(often & (now_ns - part.start_ns >= settings.confirm_s * _NS))
+
+    def _completed(self, measured: Array, part: Table, cut: Mask, since: Array) -> Array:
+        """What was measured of half-hidden things, with the end that can't be seen put where the track has it.
+
+        The height goes over to a lower one in time, for those that stay behind something or were taken too tall.
+        """
+        mean = part.mean
+        blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.cut_memory_s))
+        height = mean[:, 3] + blend * (measured[:, 3] - mean[:, 3])
+        top, bottom = measured[:, 1] - measured[:, 3] / 2, measured[:, 1] + measured[:, 3] / 2
+        off_top = np.abs(top - (mean[:, 1] - mean[:, 3] / 2))
+        off_bottom = np.abs(bottom - (mean[:, 1] + mean[:, 3] / 2))
+        middle = np.where(off_top <= off_bottom, top + height / 2, bottom - height / 2)
+        whole = np.column_stack([measured[:, 0], middle, measured[:, 2], height])
+        return np.where(cut[:, None], whole, measured)
 
     def _relabelled(self, part: Table, group: Indices, now_ns: int) -> dict[str, Indices]:
         """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while.
@@ -244,17 +217,31 @@ class Tracker:
         fresh: Indices = ((owner == NONE) & (seen.score >= self.settings.new_score)).nonzero()[0]
         if not len(fresh):
             return fresh
-        taken = np.flatnonzero(owner != NONE)
-        if len(fresh) and len(taken):
-            covered = overlap(seen.xyxy[fresh], seen.xyxy[taken]).max(axis=1) > self.settings.new_overlap
-            fresh = fresh[~covered]
+        fresh = fresh[self._shows_something_new(seen, fresh, (owner != NONE).nonzero()[0])]
         ids = np.arange(self._next_id, self._next_id + len(fresh), dtype=np.int64)
         self._next_id += len(fresh)
         born = Table.born(ids, seen.take(fresh), now_ns, self.settings)
         if self.settings.confirm_hits <= 1 and self.settings.confirm_s <= 0:
-            born = replace(born, confirmed=np.ones(len(born), np.bool_))
+            born = born.changed(confirmed=np.ones(len(born), np.bool_))
         self._table = self._table.joined(born)
         return fresh
+
+    def _shows_something_new(self, seen: Seen, fresh: Indices, taken: Indices) -> Mask:
+        """Which of `fresh` show nothing that a taken detection, or a surer one of `fresh`, shows too: bool (n,)."""
+        order = np.argsort(-seen.score[fresh], kind="stable")
+        rivals = np.concatenate([taken, fresh[order]])
+        if len(rivals) < 2:
+            return np.ones(len(fresh), np.bool_)
+        boxes, others = seen.xyxy[fresh], seen.xyxy[rivals]
+        same = seen.group[fresh][:, None] == seen.group[rivals][None, :]
+        settings, tracked = self.settings, np.arange(len(rivals)) < len(taken)
+        limit = np.where(same & tracked, settings.new_overlap, settings.new_overlap_other)
+        clash = (overlap(boxes, others) > limit) | (same & (cut_likeness(boxes, others) >= settings.new_cut))
+        new = np.ones(len(fresh), np.bool_)
+        for place, row in enumerate(order.tolist()):
+            before = np.concatenate([np.ones(len(taken), np.bool_), new[order[:place]]])
+            new[row] = not (clash[row, : len(before)] & before).any()
+        return new
 
     def _finish(self, source: Indices, now_ns: int, size: tuple[int, int] | None) -> Step:
         table = self._table
@@ -264,7 +251,7 @@ class Tracker:
             alive, shown = now, table.confirmed
         else:
             alive = self._alive(table, boxes, now_ns, size)
-            shown = table.confirmed & (now | self._coasting(table, now_ns, size))
+            shown = table.confirmed & (now | self._coasting(table, boxes, now_ns, size))
         if not alive.all():
             self._table = table = table.take(alive)
             boxes, now, shown, source = boxes[alive], now[alive], shown[alive], source[alive]
@@ -284,14 +271,15 @@ class Tracker:
             alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
         return np.asarray(alive, np.bool_)
 
-    def _coasting(self, table: Table, now_ns: int, size: tuple[int, int] | None) -> Mask:
+    def _coasting(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
         """Which tracks are shown at their predicted place if they weren't seen now."""
-        settings, boxes, seen_now = self.settings, table.xyxy(), table.confirmed & (table.seen_ns == now_ns)
+        settings, seen_now = self.settings, table.confirmed & (table.seen_ns == now_ns)
         limit = np.full(len(table), settings.coast_s)
         if seen_now.any():
             hidden = inside(boxes, boxes[seen_now]).max(axis=1) >= settings.hidden_share
             limit[hidden] = max(settings.hidden_s, settings.coast_s)
         limit = np.minimum(limit, settings.coast_share * (table.seen_ns - table.start_ns) / _NS)
+        limit = np.minimum(limit, self._reliability.horizon_s)
         showing = (now_ns - table.seen_ns) / _NS <= limit
         if size is not None:  # who is cut by the side of the picture has mostly left it
             showing &= (boxes[:, 0] >= _EDGE_PX) & (boxes[:, 2] <= size[0] - _EDGE_PX)

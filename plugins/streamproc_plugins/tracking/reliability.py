@@ -1,0 +1,139 @@
+"""How far ahead predicted places can be trusted, measured on the tracks that are seen.
+
+Every quarter of a second the tracks are noted; what they would have become without any further detection is compared
+with where they are seen now. Whatever spoils predictions spoils these too: a camera that turns, walks or drives,
+boxes that shake, people who change their pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamproc_plugins.tracking import kalman
+from streamproc_plugins.tracking.association import pairwise_overlap
+from streamproc_plugins.tracking.kalman import Motion
+from streamproc_plugins.tracking.table import Table
+
+Array = NDArray[np.float64]
+
+_NS = 1e9
+_EVERY_S = 0.25
+_HORIZONS_S = np.array([0.3, 0.55, 0.8])
+"""ages up to which predictions are counted together; what is older counts as the last"""
+_RIGHT = 0.5
+"""overlap from which a predicted box counts as right"""
+_MEMORY_S = 20.0
+"""time after which a sample counts little"""
+_KEPT = float(np.exp(-_EVERY_S / _MEMORY_S))
+_OLDEST_NS = round(_HORIZONS_S[-1] * _NS)
+_PRIOR = 2.0
+"""right predictions assumed before any was compared"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Notes:
+    """Confirmed tracks as they were seen, one row each; their places follow the camera."""
+
+    at_ns: NDArray[np.int64]
+    track_id: NDArray[np.int64]
+    mean: Array
+    velocity: Array
+
+    def take(self, rows: NDArray[np.bool_]) -> _Notes:
+        return _Notes(**{name: getattr(self, name)[rows] for name in _NAMES})
+
+    def joined(self, other: _Notes) -> _Notes:
+        return _Notes(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _NAMES})
+
+
+_NAMES = ("at_ns", "track_id", "mean", "velocity")
+_NONE = _Notes(
+    at_ns=np.zeros(0, np.int64), track_id=np.zeros(0, np.int64), mean=np.zeros((0, 4)), velocity=np.zeros((0, 4))
+)  # fmt: skip
+
+
+class Reliability:
+    """Counts for one stream how many predictions of which age were right."""
+
+    def __init__(self, least: float) -> None:
+        """Take the share of predictions that must be right where they are trusted, 0..1."""
+        self._least = least
+        self._notes = _NONE
+        self._noted_ns: int | None = None
+        self._right = np.full(len(_HORIZONS_S), _PRIOR)
+        self._all = np.full(len(_HORIZONS_S), _PRIOR)
+        self.horizon_s = self._trusted_s()
+        """longest time over which predictions can be trusted, seconds; infinite where all can"""
+
+    def _trusted_s(self) -> float:
+        good = self._right >= self._least * self._all
+        return float("inf") if good.all() else (0.0, *_HORIZONS_S.tolist())[int(np.argmin(good))]
+
+    def forget(self) -> None:
+        """Compare nothing with what was before, as after a cut."""
+        self._notes, self._noted_ns = _NONE, None
+
+    def follow(self, affine: Array) -> None:
+        """Move what was noted with the camera: float64 (2, 3), as for `kalman.warp`."""
+        moved = kalman.warp(_belief(self._notes), affine)
+        self._notes = replace(self._notes, mean=moved.mean, velocity=moved.velocity)
+
+    def shift(self, by: Array) -> None:
+        """Move what was noted by `by` (2,) pixels."""
+        self._notes.mean[:, :2] += by
+
+    def look(self, table: Table, now_ns: int, motion: Motion) -> None:
+        """Compare and note the tracks seen now, if it is time to."""
+        if self._noted_ns is not None and 0 <= now_ns - self._noted_ns < _EVERY_S * _NS:
+            return
+        rows = (table.confirmed & (table.seen_ns == now_ns)).nonzero()[0]
+        if not len(rows):
+            return
+        self._noted_ns = now_ns
+        now = _Notes(
+            at_ns=np.full(len(rows), now_ns), track_id=table.track_id[rows], mean=table.mean[rows],
+            velocity=table.velocity[rows],
+        )  # fmt: skip
+        known = self._notes.take((self._notes.at_ns >= now_ns - _OLDEST_NS) & (self._notes.at_ns < now_ns))
+        if len(known.at_ns):
+            self._compare(known, now, now_ns, motion)
+        self._notes = known.joined(now)
+
+    def _compare(self, known: _Notes, now: _Notes, now_ns: int, motion: Motion) -> None:
+        place = np.minimum(np.searchsorted(now.track_id, known.track_id), len(now.track_id) - 1)
+        found = now.track_id[place] == known.track_id
+        age_s = (now_ns - known.at_ns) / _NS
+        reach = motion.memory_s * -np.expm1(-age_s / motion.memory_s)
+        predicted = kalman.to_xyxy(known.mean + reach[:, None] * known.velocity)
+        right = pairwise_overlap(predicted, kalman.to_xyxy(now.mean[place])) >= _RIGHT
+        horizon = np.minimum(np.searchsorted(_HORIZONS_S, age_s), len(_HORIZONS_S) - 1)
+        count = len(_HORIZONS_S)
+        self._right = _KEPT * self._right + np.bincount(horizon[found & right], minlength=count)
+        self._all = _KEPT * self._all + np.bincount(horizon[found], minlength=count)
+        self.horizon_s = self._trusted_s()
+
+    def state(self) -> dict[str, Any]:
+        """JSON values from which `restore` goes on exactly."""
+        notes = {name: getattr(self._notes, name).tolist() for name in _NAMES}
+        return {"right": self._right.tolist(), "all": self._all.tolist(), "noted_ns": self._noted_ns, "notes": notes}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._right, self._all = np.array(state["right"], np.float64), np.array(state["all"], np.float64)
+        self.horizon_s = self._trusted_s()
+        self._noted_ns, notes = state["noted_ns"], state["notes"]
+        self._notes = _Notes(
+            **{
+                name: np.array(notes[name], like.dtype).reshape(-1, *like.shape[1:])
+                for name, like in ((name, getattr(_NONE, name)) for name in _NAMES)
+            }
+        )
+
+
+def _belief(notes: _Notes) -> kalman.Belief:
+    return kalman.Belief(mean=notes.mean, velocity=notes.velocity, covariance=np.zeros((len(notes.mean), 4, 3)))

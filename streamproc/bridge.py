@@ -1,0 +1,56 @@
+"""Boxes and tracks to and from the classes of other packages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from streamproc.results import Detections
+
+DetectionsT = TypeVar("DetectionsT", bound="Detections")
+
+_TRACK_DATA = ("state", "velocity", "age_ns")
+
+
+def to_supervision(boxes: Detections) -> Any:
+    """The boxes as `supervision.Detections`; ids of tracks as `tracker_id`, the rest of a track in `data`."""
+    import supervision  # type: ignore[import-not-found,unused-ignore]
+
+    tracker_id = getattr(boxes, "track_id", None)
+    data = {"class_name": np.array(boxes.label, dtype=np.str_)}
+    if tracker_id is not None:
+        data |= {name: np.array(getattr(boxes, name)) for name in _TRACK_DATA}
+    return supervision.Detections(
+        xyxy=boxes.xyxy.copy(),
+        confidence=boxes.score.copy(),
+        class_id=boxes.class_id.copy(),
+        mask=None if boxes.masks is None else boxes.masks.copy(),
+        tracker_id=None if tracker_id is None else tracker_id.copy(),
+        data=data,
+    )
+
+
+def from_supervision(kind: type[DetectionsT], found: Any) -> DetectionsT:
+    """Boxes of class `kind` from `supervision.Detections`; see `Detections.from_supervision`."""
+    from streamproc.results import Detections, Tracks
+
+    count = len(found.xyxy)
+    ids = np.zeros(count, np.int64) if found.class_id is None else np.array(found.class_id, np.int64)
+    names = found.data.get("class_name", ids)
+    score = np.ones(count) if found.confidence is None else found.confidence
+    boxes = Detections.of(found.xyxy, score, [str(name) for name in names], ids)
+    columns: dict[str, Any] = {"xyxy": boxes.xyxy, "score": boxes.score, "class_id": ids, "label": boxes.label}
+    if issubclass(kind, Tracks):
+        if found.tracker_id is None and count:
+            raise ValueError("the detections have no tracker_id; give them to a tracker first, or make `Detections`")
+        columns |= {
+            "track_id": np.array([] if found.tracker_id is None else found.tracker_id, np.int64),
+            "state": tuple(str(state) for state in found.data.get("state", ["confirmed"] * count)),
+            "velocity": np.array(found.data.get("velocity", np.zeros((count, 2))), np.float32).reshape(-1, 2),
+            "age_ns": np.array(found.data.get("age_ns", np.zeros(count)), np.int64),
+        }
+    made = kind(**columns)
+    return made if found.mask is None else replace(made, masks=np.array(found.mask, np.bool_))
