@@ -9,14 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
-from streamproc.media.decode import Decoder
+from streamproc.media.context import LENIENT, set_up
+from streamproc.media.decode import MAX_PIXELS, Coding, Decoder
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
-from streamproc.media.picture import turned_size
+from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.source import Packet
 
@@ -31,10 +33,16 @@ _NO_VIDEO = ("tty",)
 """what FFmpeg takes any text for and would draw as pictures of letters"""
 
 _TURNED = ("mov", "matroska")
-"""formats that can say that the picture is to be turned"""
+"""formats that say for all pictures how they are to be turned"""
+
+_TURNED_INSIDE = ("mpegts", "h264", "hevc", "jpeg_pipe", "png_pipe", "webp_pipe", "tiff_pipe")
+"""formats in which a picture may say so itself"""
 
 _STATING = ("matroska", "flv")
 """formats whose own word FFmpeg hands on, of a file that is cut off too; of others it reckons what is there"""
+
+_FIRST_PACKETS = 300
+"""packets within which a picture must come out for its orientation to be known beforehand"""
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 """as Matroska's tags have a duration"""
@@ -53,6 +61,8 @@ class Opening:
     """frames per second of a raw stream, which has no time stamps; None: what the stream itself says, else 25"""
     open_timeout_s: float = 30.0
     read_timeout_s: float = 30.0
+    max_pixels: int = MAX_PIXELS
+    """pixels of one picture at most: a larger one isn't decoded"""
     options: Mapping[str, str] = field(default_factory=dict)
     """FFmpeg's own, for the demuxer and its protocol"""
 
@@ -73,8 +83,8 @@ class Facts:
     """nominal or average frames per second"""
     time_base: Fraction
     """seconds per tick of its time stamps"""
-    rotation: int
-    """degrees clockwise by which the pictures are to be turned: 0, 90, 180 or 270"""
+    orientation: Orientation
+    """how the pictures are to be mirrored and turned"""
     duration_ns: int | None
     stated_ns: int | None
     """duration that the container states of its pictures alone; None where it means sound too, or FFmpeg reckons it"""
@@ -89,7 +99,7 @@ class Facts:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the pictures after rotation."""
-        return turned_size(self.width, self.height, self.rotation)
+        return self.orientation.size(self.width, self.height)
 
 
 class Demuxer:
@@ -135,7 +145,9 @@ class Demuxer:
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
-        return Decoder(self._stream.codec_context, self.facts.time_base, self.facts.rotation, count, warn)
+        fixed = self.facts.orientation if self.facts.container in _TURNED else None
+        coding = Coding(time_base=self.facts.time_base, orientation=fixed, max_pixels=self.opening.max_pixels)
+        return Decoder(self._stream.codec_context, coding, count, warn)
 
     def close(self) -> None:
         """Let go of the input."""
@@ -173,7 +185,7 @@ class Demuxer:
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
         name = container.format.name.split(",")[0]
         duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
-        turned = not self.opening.live and name in _TURNED
+        turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
         return Facts(
             container=name,
             codec=context.codec.canonical_name,
@@ -182,7 +194,7 @@ class Demuxer:
             height=context.height,
             rate=self._rate(),
             time_base=time_base,
-            rotation=_rotation(self._address, self.opening) if turned else 0,
+            orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
             duration_ns=duration_ns,
             stated_ns=_stated_ns(container, stream),
             frames=stream.frames or None,
@@ -238,16 +250,17 @@ def _video_stream(container: InputContainer, address: str) -> VideoStream:
     return chosen
 
 
-def _rotation(address: str, opening: Opening) -> int:
-    """Degrees clockwise that the first picture asks for; PyAV tells it of pictures only."""
+def _orientation(address: str, opening: Opening) -> Orientation:
+    """What the first picture asks for; PyAV knows it of pictures only."""
     container = _open(address, opening)
     try:
         stream = _video_stream(container, address)
-        stream.codec_context.thread_count = 1
+        set_up(stream.codec_context, LENIENT, opening.max_pixels)
         with suppress(load().FFmpegError, OSError):
-            for frame in container.decode(stream):
-                return round(-frame.rotation / 90) % 4 * 90
-        return 0
+            for packet in islice(container.demux(stream), _FIRST_PACKETS):
+                for frame in packet.decode():
+                    return of_frame(frame, packet) or UPRIGHT
+        return UPRIGHT
     finally:
         container.close()
 

@@ -66,7 +66,7 @@ class FileSource(VideoSource[FileOptions]):
             started_ns=self._started_ns(facts.started_ns),
             duration_ns=facts.duration_ns,
             frames=facts.frames,
-            rotation=facts.rotation,
+            rotation=facts.orientation.rotation,
         )
 
     def packets(self) -> Iterator[Packet]:

@@ -14,6 +14,7 @@ import pytest
 
 from streamproc.frames import PixelCache
 from streamproc.media import AvPicture
+from streamproc.media.orientation import Orientation
 from streamproc.sources.file import FileOptions, FileSource
 from tests.videos import Recipe, encode, read
 
@@ -164,14 +165,14 @@ def test_reduced_grows_nothing_and_turns_with_the_picture() -> None:
     larger = PixelCache(noisy((64, 48)))
     assert np.array_equal(larger.reduced(128, 96), larger.resized(128, 96))
     picture = noisy((64, 48))
-    turned = PixelCache(AvPicture(picture._frame, rotation=90))
+    turned = PixelCache(AvPicture(picture._frame, Orientation(90)))
     assert np.array_equal(turned.reduced(24, 32), turned.resized(24, 32))
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "nv12", "yuv420p10le", "p010le", "gray", "rgb24"])
-@pytest.mark.parametrize("rotation", [0, 90])
-def test_another_process_sees_the_same_pixels(pixels: str, rotation: int) -> None:
-    here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, rotation))
+@pytest.mark.parametrize("orientation", [Orientation(), Orientation(90), Orientation(0, mirrored=True)])
+def test_another_process_sees_the_same_pixels(pixels: str, orientation: Orientation) -> None:
+    here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, orientation))
     there = pickle.loads(pickle.dumps(here))
     for form in ("rgb", "bgr", "gray"):
         assert np.array_equal(getattr(there, form)(), getattr(here, form)())
