@@ -24,6 +24,7 @@ from streamproc.media.ffmpeg import stream_ns
 from streamproc.media.h264 import HEAD, H264Reader
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.picture import AvPicture
+from streamproc.media.stamps import StampOrder
 from streamproc.source import Packet, Shot
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Coding:
     """seconds per tick of the pictures' time stamps"""
     orientation: Orientation | None = None
     """what the container says; None leaves it to the pictures themselves"""
+    in_coding_order: bool = False
+    """whether time stamps count packets rather than say when pictures are shown"""
     max_pixels: int = MAX_PIXELS
     """a picture of more pixels isn't decoded"""
 
@@ -81,6 +84,8 @@ class Decoder:
         self._proving = True  # no picture since that keyframe yet: what stays away was lost
         self._damages = 0  # since the last group of pictures that was whole
         self._number = 0
+        self._stamps = StampOrder(coding.in_coding_order)
+        self._depth = 0  # pictures that the decoder holds back at most
         self._still: Any = b""  # the packet sent last, where it is a picture of its own
         self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
@@ -129,6 +134,7 @@ class Decoder:
             self._number += 1
         ticket = Ticket(self._number, packet.pts_ns, packet.captured_ns)
         packet.payload.opaque = ticket
+        self._stamps.sent(packet.pts_ns)
         if self._turns:
             self._still = packet.payload
         if not packet.payload.is_discard and not second:  # cut off by an edit list: decoded, never shown
@@ -231,7 +237,11 @@ class Decoder:
     def _shown(self, frame: VideoFrame) -> tuple[int, Shot]:
         """The number of its packet, and the picture."""
         ticket = ticket_of(frame)
-        pts_ns = stream_ns(frame.pts if frame.pts is not None else frame.dts, self._coding.time_base)
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        pts_ns = ticket.pts_ns if stamp is None else stream_ns(stamp, self._coding.time_base)
+        self._depth = max(self._depth, self._context.reorder_depth)
+        if self._depth:
+            pts_ns = self._stamps.shown(ticket, pts_ns, self._pending, self._depth)
         if self._turns and (frame.key_frame or frame.rotation):
             self._turn(frame)
         picture = AvPicture(frame, self._orientation, self._fitting(frame))

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import islice
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
+from streamproc.media.arrival import stamped
 from streamproc.media.context import LENIENT, set_up
 from streamproc.media.decode import MAX_PIXELS, Coding, Decoder
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
-from streamproc.media.timeline import DEFAULT_RATE
+from streamproc.media.timeline import DEFAULT_RATE, MOST_RATE
 from streamproc.source import Packet
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _TURNED_INSIDE = ("mpegts", "h264", "hevc", "jpeg_pipe", "png_pipe", "webp_pipe"
 
 _STATING = ("matroska", "flv")
 """formats whose own word FFmpeg hands on, of a file that is cut off too; of others it reckons what is there"""
+
+_PUSHED = "mpjpeg"
+"""FFmpeg's name for pictures that a server sends one after the other (multipart/x-mixed-replace)"""
 
 _FIRST_PACKETS = 300
 """packets within which a picture must come out for its orientation to be known beforehand"""
@@ -81,6 +85,8 @@ class Facts:
     """as stored, before rotation, in pixels; 0 where only the pictures will tell"""
     rate: Fraction | None
     """nominal or average frames per second"""
+    odd_rate: Fraction | None
+    """what it claims where that can't be meant: ticks of a clock, such as 90,000"""
     time_base: Fraction
     """seconds per tick of its time stamps"""
     orientation: Orientation
@@ -121,13 +127,21 @@ class Demuxer:
             raise
         self.broken_off = False
         """whether reading ended at a fault rather than at the end"""
+        self.endless = is_url(address) and self.facts.container == _PUSHED
+        """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
+        self._live = self.opening.live or self.endless
 
     def packets(self) -> Iterator[Packet]:
         """Packets in decoding order, until the end; a live input that ends raises `SourceLost`.
 
+        Those of a live input have the time of capture, see `CaptureClock`.
+
         A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
         and `broken_off` is set; `SourceError` where that is before its first packet.
         """
+        return stamped(self._packets()) if self._live and not self.endless else self._packets()
+
+    def _packets(self) -> Iterator[Packet]:
         failures, empty = 0, True
         for found in self._reads():
             if isinstance(found, Exception):
@@ -139,14 +153,19 @@ class Demuxer:
                     return
             elif found.size:
                 failures, empty = 0, False
-                yield self._packet(found)
-        if self.opening.live:
+                yield self._arrived(found) if self.endless else self._packet(found)
+        if self._live:
             raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
         fixed = self.facts.orientation if self.facts.container in _TURNED else None
-        coding = Coding(time_base=self.facts.time_base, orientation=fixed, max_pixels=self.opening.max_pixels)
+        coding = Coding(
+            time_base=self.facts.time_base,
+            orientation=fixed,
+            in_coding_order=self.facts.container == "avi",
+            max_pixels=self.opening.max_pixels,
+        )
         return Decoder(self._stream.codec_context, coding, count, warn)
 
     def close(self) -> None:
@@ -162,7 +181,7 @@ class Demuxer:
             except av.error.EOFError:
                 return
             except (av.FFmpegError, OSError) as error:
-                if self.opening.live:
+                if self._live:
                     raise explain(error, self._address, live=True) from None
                 yield error
             else:
@@ -176,8 +195,12 @@ class Demuxer:
             size=packet.size,
             payload=packet,
             lasts_ns=stream_ns(packet.duration, self.facts.time_base) or None,
-            captured_ns=time.time_ns() if self.opening.live else None,
         )
+
+    def _arrived(self, packet: Any) -> Packet:
+        """A picture without a time stamp of its own: those that FFmpeg makes up are of no use."""
+        packet.pts = packet.dts = None
+        return replace(self._packet(packet), pts_ns=time.monotonic_ns(), captured_ns=time.time_ns())
 
     def _facts(self) -> Facts:
         container, stream = self._container, self._stream
@@ -185,6 +208,7 @@ class Demuxer:
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
         name = container.format.name.split(",")[0]
         duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
+        rates = [rate for rate in self._rates() if rate]
         turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
         return Facts(
             container=name,
@@ -192,7 +216,8 @@ class Demuxer:
             pixel_format=context.pix_fmt or "",
             width=context.width,
             height=context.height,
-            rate=self._rate(),
+            rate=next((rate for rate in rates if rate <= MOST_RATE), DEFAULT_RATE if self._raw else None),
+            odd_rate=next((rate for rate in rates if rate > MOST_RATE), None) if self._raw else None,
             time_base=time_base,
             orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
             duration_ns=duration_ns,
@@ -203,11 +228,12 @@ class Demuxer:
             audio=bool(container.streams.audio),
         )
 
-    def _rate(self) -> Fraction | None:
+    def _rates(self) -> tuple[Fraction | None, ...]:
+        """What may be the rate, the best first."""
         stream = self._stream
         if self._raw:
-            return self.opening.rate or fraction(stream.codec_context.framerate) or DEFAULT_RATE
-        return fraction(stream.average_rate) or fraction(stream.guessed_rate)
+            return self.opening.rate, fraction(stream.codec_context.framerate)
+        return fraction(stream.average_rate), fraction(stream.guessed_rate)
 
     @property
     def _raw(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from streamproc.errors import SourceError, redact
-from streamproc.media import Decoder, Demuxer, Opening, fingerprint
+from streamproc.media import Decoder, Demuxer, Facts, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
+from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.options import Field, Options
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
 
+_PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
+"""for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
 
 
@@ -29,7 +34,8 @@ class FileOptions(Options):
     """Options of the `file` source."""
 
     path: str = Field(
-        min_length=1, description="a video file in any format that FFmpeg reads, or an http(s) address (HLS too)"
+        min_length=1,
+        description="a video file in any format that FFmpeg reads, or an http(s) address (HLS and MJPEG too)",
     )
     started: Literal["metadata", "unknown"] | Annotated[datetime, AfterValidator(_with_zone)] = Field(
         "metadata",
@@ -46,19 +52,44 @@ class FileSource(VideoSource[FileOptions]):
 
     A damaged place costs the pictures up to the next keyframe, counted as `undecodable`, those that no packet is left
     of excepted: they are a gap in the time stamps. A file that is cut off is read to where it is cut; the pictures that
-    it promises beyond count as `truncated`, and reading ends with `SourceError`.
+    it promises beyond count as `truncated`, and reading ends with `SourceError`. MJPEG that a camera sends over HTTP is
+    live: its pictures have the time of their arrival, and its end is a lost connection.
     """
 
     _demuxer: Demuxer | None = None
     _decoder: Decoder | None = None
+    _endless = False
+    """whether it turned out to be a live stream (MJPEG over HTTP)"""
+    _size: tuple[int, int] | None = None
+    """of a live stream's pictures, over a reconnection"""
 
     def open(self, context: SourceContext) -> InputInfo:
         self._context = context
-        path = self.options.path
         rate = None if self.options.rate is None else Fraction(str(self.options.rate))
-        self._demuxer = Demuxer(path, Opening(rate=rate, options=_HTTP if path.startswith("http") else {}))
+        self._demuxer = self._opened(rate)
+        self._endless = self._demuxer.endless
         self._decoder = self._demuxer.decoder(context.count, self._warn)
-        facts = self._demuxer.facts
+        self._decoder.size = self._size
+        if self._endless:
+            identity = f"{redact(self.options.path)} {time.time_ns()}"
+            return InputInfo(identity=identity, live=True, rate=rate)
+        return self._recording(self._demuxer.facts, rate)
+
+    def _opened(self, rate: Fraction | None) -> Demuxer:
+        path = self.options.path
+        opening = Opening(rate=rate, live=self._endless, options=_HTTP if path.startswith("http") else {})
+        if not self._endless:
+            demuxer = Demuxer(path, opening)
+            if not demuxer.endless:
+                return demuxer
+            demuxer.close()  # the pictures that were looked at to find out are late by now
+        return Demuxer(path, replace(opening, live=True, options=_PUSHED))
+
+    def _recording(self, facts: Facts, rate: Fraction | None) -> InputInfo:
+        path = self.options.path
+        if facts.odd_rate is not None and rate is None:
+            self._warn(f"it names a rate of {float(facts.odd_rate):g} pictures per second, which can't be meant; "
+                   f"{float(facts.rate or DEFAULT_RATE):g} are taken: set `rate` if that is wrong")  # fmt: skip
         return InputInfo(
             identity=redact(path) if is_url(path) else fingerprint(Path(path).expanduser()),
             live=False,
@@ -88,7 +119,9 @@ class FileSource(VideoSource[FileOptions]):
         return self._decoder.decode(packet)
 
     def close(self) -> None:
-        demuxer, self._demuxer, self._decoder = self._demuxer, None, None
+        demuxer, decoder, self._demuxer, self._decoder = self._demuxer, self._decoder, None, None
+        if decoder is not None and self._endless:
+            self._size = decoder.size
         if demuxer is not None:
             demuxer.close()
 

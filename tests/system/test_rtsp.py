@@ -42,6 +42,19 @@ def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transpor
     assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
 
 
+def test_capture_times_follow_the_time_stamps_from_the_first_picture_on(rtsp: Serve) -> None:
+    """Pictures that came in while the connection was probed weren't taken when it was done."""
+    server = rtsp(Pattern(name="cam", rate=15))
+    camera = source(server.url("cam"))
+    for _ in range(2):  # a reconnection is probed too
+        offsets = [
+            shot.captured_ns - shot.pts_ns
+            for shot in read(camera, limit=20).shots
+            if shot.captured_ns is not None and shot.pts_ns is not None
+        ]
+        assert max(offsets) - min(offsets) < 100_000_000
+
+
 def test_the_times_of_a_looped_clip_become_a_regular_beat(rtsp: Serve, tmp_path: Path) -> None:
     options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
     clip = encode(tmp_path / "a.h264", Recipe(frames=20, gop=10, options=options))
