@@ -202,7 +202,7 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
         stream="test",
         log=logging.getLogger("tests.source"),
         stopping=stopping,
-        count=lambda reason: kept.update([reason]),
+        count=lambda reason, number=1: kept.update({reason: number}),
     )
 
 

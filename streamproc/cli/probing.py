@@ -91,7 +91,7 @@ def _show_pictures(path: str) -> None:
 def show_watched(name: str, source: PictureSource[Any]) -> None:
     """What the first seconds of a source that never ends show."""
     context = SourceContext(
-        stream="probe", log=logging.getLogger(__name__), stopping=lambda: False, count=lambda _: None
+        stream="probe", log=logging.getLogger(__name__), stopping=lambda: False, count=lambda _reason, _number=1: None
     )
     try:
         info = source.open(context)

@@ -48,6 +48,10 @@ _PUSHED = "mpjpeg"
 _FIRST_PACKETS = 300
 """packets within which a picture must come out for its orientation to be known beforehand"""
 
+_LONGEST_NS = 366 * 86_400 * SECOND_NS
+_MOST_FRAMES = 1_000_000_000
+"""a recording that states more is taken for one with a broken header (a year of 25 a second is 790 million)"""
+
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 """as Matroska's tags have a duration"""
 
@@ -96,6 +100,8 @@ class Facts:
     """duration that the container states of its pictures alone; None where it means sound too, or FFmpeg reckons it"""
     frames: int | None
     """where the container has an index"""
+    false_claim: str
+    """the number of pictures or the duration that it states where that can't be meant: it is left out above"""
     started_ns: int | None
     """UTC of the start of the recording as its metadata have it"""
     has_b_frames: bool
@@ -208,6 +214,7 @@ class Demuxer:
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
         name = container.format.name.split(",")[0]
         duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
+        stated_ns, frames = _stated_ns(container, stream), stream.frames or None
         rates = [rate for rate in self._rates() if rate]
         turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
         return Facts(
@@ -220,9 +227,10 @@ class Demuxer:
             odd_rate=next((rate for rate in rates if rate > MOST_RATE), None) if self._raw else None,
             time_base=time_base,
             orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
-            duration_ns=duration_ns,
-            stated_ns=_stated_ns(container, stream),
-            frames=stream.frames or None,
+            duration_ns=_believed(duration_ns, _LONGEST_NS),
+            stated_ns=_believed(stated_ns, _LONGEST_NS),
+            frames=_believed(frames, _MOST_FRAMES),
+            false_claim=_false_claim(frames, stated_ns or duration_ns),
             started_ns=_started_ns({**container.metadata, **stream.metadata}),
             has_b_frames=bool(context.has_b_frames),
             audio=bool(container.streams.audio),
@@ -289,6 +297,20 @@ def _orientation(address: str, opening: Opening) -> Orientation:
         return UPRIGHT
     finally:
         container.close()
+
+
+def _believed(value: int | None, limit: int) -> int | None:
+    """The value unless nobody can mean it; FFmpeg wraps the largest ones to below 0."""
+    return value if value is not None and 0 <= value <= limit else None
+
+
+def _false_claim(frames: int | None, duration_ns: int | None) -> str:
+    """What the header states that can't be meant, in words; empty where there is nothing of the kind."""
+    if _believed(frames, _MOST_FRAMES) != frames:
+        return f"{frames:,} pictures"
+    if duration_ns is not None and _believed(duration_ns, _LONGEST_NS) is None:
+        return f"a duration of {duration_ns / (86_400 * SECOND_NS):,.0f} days"
+    return ""
 
 
 def _started_ns(metadata: Mapping[str, str]) -> int | None:

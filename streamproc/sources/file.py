@@ -87,6 +87,9 @@ class FileSource(VideoSource[FileOptions]):
 
     def _recording(self, facts: Facts, rate: Fraction | None) -> InputInfo:
         path = self.options.path
+        if facts.false_claim:
+            self._warn(f"its header states {facts.false_claim}, which can't be meant; "
+                       "a recording that is cut off can't be told from a whole one then")  # fmt: skip
         if facts.odd_rate is not None and rate is None:
             self._warn(f"it names a rate of {float(facts.odd_rate):g} pictures per second, which can't be meant; "
                    f"{float(facts.rate or DEFAULT_RATE):g} are taken: set `rate` if that is wrong")  # fmt: skip
@@ -106,8 +109,8 @@ class FileSource(VideoSource[FileOptions]):
         for packet in self._demuxer.packets():
             ending.see(packet)
             yield packet
-        for _ in range(ending.missing):
-            self._context.count("truncated")
+        if ending.missing:
+            self._context.count("truncated", ending.missing)
         if ending.missing or self._demuxer.broken_off:
             raise SourceError(
                 f"{redact(self.options.path)} {ending.sentence}; what there is was processed: "
