@@ -22,6 +22,7 @@ from streamproc.media.context import (
 from streamproc.media.entry import Entry, Verdict
 from streamproc.media.ffmpeg import stream_ns
 from streamproc.media.h264 import HEAD, H264Reader
+from streamproc.media.header import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, too_large
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.picture import AvPicture
 from streamproc.media.stamps import StampOrder
@@ -41,9 +42,6 @@ _SAY_NOW_AND_THEN, _SAY_EACH_TIME = ("h264", "hevc"), ("mjpeg", "png", "webp", "
 
 _TOLERANT = ("tiff",)
 """codecs whose FFmpeg decoder calls a tag that it doesn't know a breach of the rules"""
-
-MAX_PIXELS = 100_000_000
-"""pixels of one picture at most, unless the user says otherwise"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class Decoder:
     its codec's rules all the time (some cameras do, in side information) is read less strictly after a while; pictures
     called corrupt are still dropped.
 
-    count: called with `undecodable` for each lost frame.
+    count: called with `undecodable` for each lost frame, with `too_large` for one of too many pixels.
     warn: called with a sentence where something of note is met.
     """
 
@@ -86,7 +84,8 @@ class Decoder:
         self._number = 0
         self._stamps = StampOrder(coding.in_coding_order)
         self._depth = 0  # pictures that the decoder holds back at most
-        self._still: Any = b""  # the packet sent last, where it is a picture of its own
+        self._has_warned_of_size = False
+        self._sent: Any = b""  # the packet sent last
         self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
         self._entry: Entry | None = None  # while references from before the keyframe may be missing
@@ -135,8 +134,7 @@ class Decoder:
         ticket = Ticket(self._number, packet.pts_ns, packet.captured_ns)
         packet.payload.opaque = ticket
         self._stamps.sent(packet.pts_ns)
-        if self._turns:
-            self._still = packet.payload
+        self._sent = packet.payload
         if not packet.payload.is_discard and not second:  # cut off by an edit list: decoded, never shown
             self._pending[ticket.number] = ticket
         return ticket
@@ -147,6 +145,22 @@ class Decoder:
         elif not clean and self._strict:
             self._entry = Entry(show_all(another(self._context, LENIENT, self._coding.max_pixels)), ticket)
         self._waiting = False
+
+    def _is_too_large(self) -> bool:
+        """Whether the decoder refused the packet for its picture's size, which some forget when they do."""
+        limit = self._coding.max_pixels
+        width, height = self._context.width, self._context.height
+        if width * height > limit or (width == 0 and self.size is not None):
+            return True
+        return bool(too_large(bytes(memoryview(self._sent)[:HEAD_BYTES]), limit))
+
+    def _warn_of_size(self) -> None:
+        if not self._has_warned_of_size:
+            self._has_warned_of_size = True
+            self._warn(
+                f"a picture has more than {self._coding.max_pixels / 1e6:g} million pixels and isn't decoded, nor are "
+                "those that refer to it; raise `max_pixels` if it is meant to be that large"
+            )
 
     def _enter(self, entry: Entry, judged: Iterable[tuple[VideoFrame, Verdict]]) -> list[Shot]:
         """What may be shown of the first pictures behind an entry point."""
@@ -181,13 +195,16 @@ class Decoder:
 
     def _give_up(self, frames: list[VideoFrame], culprit: int) -> list[Shot]:
         """Keep what was decoded before packet `culprit`, count all the rest, wait for a keyframe."""
+        large = self._is_too_large()
         held = drain(self._context)
         frames = frames if self._entry is not None else [*frames, *held]
         shown = [self._shown(frame) for frame in frames if not frame.is_corrupt]
         kept = [(number, shot) for number, shot in [*self._held, *shown] if 0 < number < culprit]
         unseen = {*self._pending, *(number for number, _ in self._held)}
-        for _ in unseen.difference(number for number, _ in kept):
-            self._count(UNDECODABLE)
+        if large:
+            self._warn_of_size()
+        for number in unseen.difference(number for number, _ in kept):
+            self._count(TOO_LARGE if large and number == culprit else UNDECODABLE)
         self._held.clear()
         self._pending.clear()
         self._entry, self._given = None, frozenset()
@@ -250,7 +267,7 @@ class Decoder:
 
     def _turn(self, frame: VideoFrame) -> None:
         """Note how this picture is to be turned; H.264 and HEVC say it now and then, for the pictures that follow."""
-        found = of_frame(frame, self._still)
+        found = of_frame(frame, self._sent)
         if found is not None or self._context.codec.canonical_name in _SAY_EACH_TIME:
             self._orientation = found or UPRIGHT
 
@@ -284,4 +301,4 @@ class Decoder:
         return self.size
 
 
-__all__ = ["MAX_PIXELS", "UNDECODABLE", "Coding", "Decoder"]
+__all__ = ["UNDECODABLE", "Coding", "Decoder"]

@@ -17,9 +17,11 @@ from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
 from streamproc.media.arrival import stamped
 from streamproc.media.context import LENIENT, set_up
-from streamproc.media.decode import MAX_PIXELS, Coding, Decoder
+from streamproc.media.decode import Coding, Decoder
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
+from streamproc.media.header import MAX_PIXELS
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
+from streamproc.media.stills import oversize
 from streamproc.media.timeline import DEFAULT_RATE, MOST_RATE
 from streamproc.source import Packet
 
@@ -127,6 +129,7 @@ class Demuxer:
         self._container = _open(address, self.opening)
         try:
             self._stream = _video_stream(self._container, address)
+            _check_size(self._stream, address, self.opening.max_pixels)
             self.facts = self._facts()
         except BaseException:
             self.close()
@@ -252,12 +255,20 @@ class Demuxer:
 def _open(address: str, opening: Opening) -> InputContainer:
     av = load()
     if not is_url(address):
-        check_file(Path(address).expanduser())
+        path = Path(address).expanduser()
+        check_file(path)
+        if found := oversize(path, opening.max_pixels):
+            raise SourceError(f"{path} isn't read: {found}")
     timeout = (opening.open_timeout_s, opening.read_timeout_s)
+    limits = {"max_pixels": str(opening.max_pixels)}  # FFmpeg may decode a picture to find out what this is
     rate = {"framerate": str(opening.rate)} if opening.rate else {}
     try:
         container: InputContainer = av.open(
-            ffmpeg_name(address), "r", options={**rate, **opening.options}, timeout=timeout, metadata_errors="replace"
+            ffmpeg_name(address),
+            "r",
+            options={**limits, **rate, **opening.options},
+            timeout=timeout,
+            metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain(error, address, live=opening.live) from None
@@ -282,6 +293,16 @@ def _video_stream(container: InputContainer, address: str) -> VideoStream:
         if stream is not chosen:
             stream.discard = Discard.all
     return chosen
+
+
+def _check_size(stream: VideoStream, address: str, max_pixels: int) -> None:
+    """Refuse pictures that the header says to be larger than allowed; later ones are the decoder's to count."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels:
+        raise SourceError(
+            f"{redact(address)} has pictures of {width}x{height}, which are {width * height / 1e6:.0f} million pixels, "
+            f"expected {max_pixels / 1e6:g} million at most; raise `max_pixels` if they are meant to be that large"
+        )
 
 
 def _orientation(address: str, opening: Opening) -> Orientation:

@@ -17,6 +17,7 @@ from streamproc.media import Decoder, Demuxer, Facts, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
+from streamproc.media.header import MAX_PIXELS
 from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.options import Field, Options
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
@@ -44,6 +45,12 @@ class FileOptions(Options):
     )
     rate: float | None = Field(
         None, gt=0, le=1000, description="pictures per second of a raw stream, which has no time stamps (default: 25)"
+    )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=1 << 30,
+        description="pixels of one picture at most; a larger one isn't decoded, but counted",
     )
 
 
@@ -77,7 +84,12 @@ class FileSource(VideoSource[FileOptions]):
 
     def _opened(self, rate: Fraction | None) -> Demuxer:
         path = self.options.path
-        opening = Opening(rate=rate, live=self._endless, options=_HTTP if path.startswith("http") else {})
+        opening = Opening(
+            rate=rate,
+            live=self._endless,
+            max_pixels=self.options.max_pixels,
+            options=_HTTP if path.startswith("http") else {},
+        )
         if not self._endless:
             demuxer = Demuxer(path, opening)
             if not demuxer.endless:
