@@ -89,6 +89,8 @@ class Decoder:
         self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
         self._entry: Entry | None = None  # while references from before the keyframe may be missing
+        self.failed = False
+        """whether the packet sent last could not be decoded"""
         self._given: frozenset[int] = frozenset()  # pictures that came out during the last entry
         self.size: tuple[int, int] | None = None
         """(width, height) that all pictures have: the first one's, unless it is set before"""
@@ -119,6 +121,7 @@ class Decoder:
         if packet.keyframe:
             self._begin_group(ticket, clean)
         frames, failed = ([], True) if packet.payload.is_corrupt else decode(self._context, packet.payload)
+        self.failed = failed
         if self._entry is not None:
             return iter(self._enter(self._entry, self._entry.feed(packet, ticket, frames, failed)))
         return iter(self._take(frames, ticket.number if failed else None))

@@ -12,15 +12,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from streamproc.errors import SourceError, redact
+from streamproc.errors import SourceError, counted, redact
 from streamproc.media import Decoder, Demuxer, Facts, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.media.header import MAX_PIXELS
+from streamproc.media.structure import breaks_off
 from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.options import Field, Options
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
+
+_SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
+"""formats in which the last picture alone may show that a recording is cut off"""
 
 _PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
 """for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
@@ -117,17 +121,36 @@ class FileSource(VideoSource[FileOptions]):
 
     def packets(self) -> Iterator[Packet]:
         assert self._demuxer is not None, "open() comes first"
-        ending = Ending(self._demuxer.facts)
-        for packet in self._demuxer.packets():
+        facts, path = self._demuxer.facts, self.options.path
+        early = "" if is_url(path) else breaks_off(Path(path).expanduser(), facts.container)
+        ending = Ending(facts)
+        packets = self._demuxer.packets()
+        for packet in self._without_last(packets, ending) if early and facts.container == "gif" else packets:
             ending.see(packet)
             yield packet
         if ending.missing:
             self._context.count("truncated", ending.missing)
         if ending.missing or self._demuxer.broken_off:
+            early = ending.sentence
+        elif early:
+            early = f"{early}, after {counted(ending.seen, 'picture')}"
+        if early:
             raise SourceError(
-                f"{redact(self.options.path)} {ending.sentence}; what there is was processed: "
-                "get the whole recording if the rest matters"
+                f"{redact(path)} {early}; what there is was processed: get the whole recording if the rest matters"
             )
+        if facts.container in _SAYS_NOTHING and self._decoder is not None and self._decoder.failed:
+            self._warn("it ends within a picture: get the whole recording if something is missing behind it")
+
+    def _without_last(self, packets: Iterator[Packet], ending: Ending) -> Iterator[Packet]:
+        """GIF's decoder shows half a picture as if it were whole."""
+        held: Packet | None = None
+        for packet in packets:
+            if held is not None:
+                yield held
+            held = packet
+        if held is not None:
+            ending.see(held)
+            self._context.count("truncated")
 
     def decode(self, packet: Packet | None) -> Iterator[Shot]:
         assert self._decoder is not None, "open() comes first"
