@@ -28,6 +28,8 @@ _SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
 
 _PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
 """for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
+_PLAYLIST = {"live_start_index": "0", "m3u8_hold_counters": "2"}
+"""for a playlist in a file: all of it, and no long wait for segments that somebody may yet write"""
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
 
 
@@ -92,7 +94,7 @@ class FileSource(VideoSource[FileOptions]):
             rate=rate,
             live=self._endless,
             max_pixels=self.options.max_pixels,
-            options=_HTTP if path.startswith("http") else {},
+            options=_HTTP if path.startswith("http") else {} if is_url(path) else _PLAYLIST,
         )
         if not self._endless:
             demuxer = Demuxer(path, opening)

@@ -287,6 +287,10 @@ def test_a_playlist_names_the_segment_that_it_lacks(tmp_path: Path) -> None:
     recipe = Recipe(frames=30, gop=10, options={"sc_threshold": "0"}, container=segments)
     path = encode(tmp_path / "a.m3u8", recipe)
     assert read_file(path).error == ""
+    path.write_text(path.read_text().replace("#EXT-X-ENDLIST", ""))
+    found = read_file(path)
+    assert found.numbers == list(range(30))
+    assert "has no end mark" in found.error
     (tmp_path / "s2.ts").unlink()
     found = read_file(path)
     assert found.numbers == list(range(20))
