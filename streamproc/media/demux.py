@@ -138,7 +138,8 @@ class Demuxer:
         """whether reading ended at a fault rather than at the end"""
         self.endless = is_url(address) and self.facts.container == _PUSHED
         """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
-        self._live = self.opening.live or self.endless
+        self.live = self.opening.live or self.endless
+        """whether its end means that it was lost"""
 
     def packets(self) -> Iterator[Packet]:
         """Packets in decoding order, until the end; a live input that ends raises `SourceLost`.
@@ -148,7 +149,7 @@ class Demuxer:
         A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
         and `broken_off` is set; `SourceError` where that is before its first packet.
         """
-        return stamped(self._packets()) if self._live and not self.endless else self._packets()
+        return stamped(self._packets()) if self.live and not self.endless else self._packets()
 
     def _packets(self) -> Iterator[Packet]:
         failures, empty = 0, True
@@ -163,7 +164,7 @@ class Demuxer:
             elif found.size:
                 failures, empty = 0, False
                 yield self._arrived(found) if self.endless else self._packet(found)
-        if self._live:
+        if self.live:
             raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
@@ -190,7 +191,7 @@ class Demuxer:
             except av.error.EOFError:
                 return
             except (av.FFmpegError, OSError) as error:
-                if self._live:
+                if self.live:
                     raise explain(error, self._address, live=True) from None
                 yield error
             else:

@@ -144,6 +144,38 @@ def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serv
     assert number_of(found.shots[0].picture.to_gray()) == 0
 
 
+def test_joining_an_open_group_of_pictures_shows_all_from_its_keyframe_on(rtsp: Serve, tmp_path: Path) -> None:
+    """The only IDR has long gone by."""
+    options = {"x264-params": "aud=1:repeat-headers=1:scenecut=0:open-gop=1:keyint=250:min-keyint=1:bframes=0:ref=3"}
+    clip = encode(
+        tmp_path / "a.h264", Recipe(frames=40, gop=250, size=(160, 96), keyframes=(0, 10, 20, 30), options=options)
+    )
+    server = rtsp(Loop(name="clip", path=str(clip), rate=30))
+    read(source(server.url("clip")), limit=4)  # others watch already, so this one joins somewhere
+    found = read(source(server.url("clip")), limit=25)
+    assert found.numbers[0] % 10 == 0
+    assert set((np.diff(found.numbers) % 40).tolist()) == {1}
+
+
+def test_a_camera_that_hangs_upside_down_says_so(rtsp: Serve, tmp_path: Path) -> None:
+    import av
+
+    options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
+    plain = encode(tmp_path / "plain.h264", Recipe(frames=20, gop=10, size=(320, 180), options=options))
+    with av.open(str(plain)) as given, av.open(str(tmp_path / "a.h264"), "w") as container:
+        stream = given.streams.video[0]
+        target: Any = container.add_stream_from_template(stream)
+        change = av.BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=180", stream)
+        for packet in given.demux(stream):
+            for changed in change.filter(packet if packet.size else None):
+                changed.stream = target
+                container.mux(changed)
+    server = rtsp(Loop(name="clip", path=str(tmp_path / "a.h264"), rate=20))
+    found = read(source(server.url("clip")), limit=12)
+    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.shots]
+    assert set((np.diff(turned) % 20).tolist()) == {1}
+
+
 def test_probe_watches_a_live_stream_for_a_while(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam", rate=15), login=Login(user="viewer", password="s3cret"))
     found = probe(server.url("cam"), limit=40)
