@@ -1,4 +1,4 @@
-"""Whether a file ends where its own structure says that it does: GIF, MP4 in fragments, MPEG-TS, HLS playlists."""
+"""Whether a file ends where its own structure says that it does: GIF, MP4 in fragments, Matroska, MPEG-TS, HLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def breaks_off(path: Path, container: str) -> str:
 
     container: FFmpeg's short name of the format. Raises nothing: a file that can't be read shows nothing.
     """
-    look = {"gif": _gif, "mov": _boxes, "mpegts": _transport}.get(container)
+    look = {"gif": _gif, "mov": _boxes, "mpegts": _transport, "matroska": _segment}.get(container)
     try:
         if container == "hls":
             return _playlist(path)
@@ -85,6 +85,28 @@ def _boxes(file: BinaryIO, size: int) -> str:
             return f"ends {at + length - size:,} bytes before its last part ({kind.decode('latin-1')}) does"
         at += length
     return ""
+
+
+def _segment(file: BinaryIO, size: int) -> str:
+    """Compare the size of Matroska's one segment with what is there (RFC 8794, section 6, and RFC 9559)."""
+    at = 0
+    for kind in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+        file.seek(at)
+        if file.read(4) != kind:
+            return ""
+        length, width = _variable(file.read(8).ljust(8, b"\0"))
+        at += 4 + width + length
+        if length == (1 << 7 * width) - 1:  # not known when it was written
+            return ""
+    return f"ends {at - size:,} bytes before its segment does" if at > size else ""
+
+
+def _variable(data: bytes) -> tuple[int, int]:
+    """A number of EBML, and how many bytes it takes."""
+    width = 9 - data[0].bit_length()
+    if width > 8:
+        return 0, 1
+    return int.from_bytes(data[:width], "big") & ((1 << 7 * width) - 1), width
 
 
 def _transport(file: BinaryIO, size: int) -> str:

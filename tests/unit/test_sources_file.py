@@ -263,6 +263,14 @@ def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
     assert "after" in found.error
 
 
+def test_matroska_that_ends_a_little_early_says_so(tmp_path: Path) -> None:
+    """By less than what the stated duration would show."""
+    path = encode(tmp_path / "a.mkv", Recipe(codec="mpeg4", frames=60))
+    found = read_file(cut_off(path, at=0.95))
+    assert 50 < len(found.shots) < 60
+    assert "before its segment does" in found.error
+
+
 def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
     right = [shot.picture.to_rgb() for shot in read_file(path).shots]
@@ -351,6 +359,7 @@ def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> No
 def test_no_clip_is_said_to_break_off(shared: Path) -> None:
     from streamproc.media import Demuxer
     from streamproc.media.ending import Ending
+    from streamproc.media.structure import breaks_off
 
     clips = [path for path in (shared / "media").iterdir() if path.suffix in (".mp4", ".gif", ".avi", ".mkv")]
     for path in clips:
@@ -359,7 +368,8 @@ def test_no_clip_is_said_to_break_off(shared: Path) -> None:
         for packet in demuxer.packets():
             ending.see(packet)
         demuxer.close()
-        assert (ending.missing, demuxer.broken_off) == (0, False), path.name
+        found = (ending.missing, demuxer.broken_off, breaks_off(path, demuxer.facts.container))
+        assert found == (0, False, ""), path.name
     assert clips
 
 
