@@ -5,10 +5,14 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote
 
-_TS_SYNC = 0x47
+_TS_SYNC = ord("G")
 _TS_SIZES = (188, 192, 204)
 """bytes of a transport packet: plain, with a time code before it, with error correction behind it"""
+
+_BOXES = (b"mdat", b"moof", b"moov")
+"""boxes of an MP4 that hold pictures or say where they are"""
 
 _TS_PROBE = 10
 """packets by whose sync bytes the size is known"""
@@ -51,7 +55,7 @@ def _gif(file: BinaryIO, size: int) -> str:
             return ""  # not as the standard has it: it says nothing
         if not _skip_sub_blocks(file, size):
             return "ends within a picture"
-    return "has no end mark"
+    return ""  # some programs leave the end mark out
 
 
 def _colours(flags: int) -> int:
@@ -77,11 +81,9 @@ def _boxes(file: BinaryIO, size: int) -> str:
         length, kind = struct.unpack(">I4s", file.read(8))
         if length == 1:
             (length,) = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
-        if length == 0:  # up to the end of the file
+        if length < 8:  # 0: up to the end of the file
             return ""
-        if length < 8:
-            return ""
-        if at + length > size:
+        if at + length > size and kind in _BOXES:  # something else is what some camera put behind the end
             return f"ends {at + length - size:,} bytes before its last part ({kind.decode('latin-1')}) does"
         at += length
     return ""
@@ -115,8 +117,9 @@ def _transport(file: BinaryIO, size: int) -> str:
         for start in range(min(length, len(head))):
             marks = head[start::length][:_TS_PROBE]
             if len(marks) == _TS_PROBE and all(mark == _TS_SYNC for mark in marks):
-                first = start % length - (4 if length == 192 else 0)
-                return "ends within a transport packet" if (size - first) % length else ""
+                file.seek(size - (size - start) % length)
+                whole = (size - start) % length in (0, length - 4)  # 4: a time code belongs to the packet behind it
+                return "" if whole or file.read(1) != b"G" else "ends within a transport packet"
     return ""
 
 
@@ -126,13 +129,17 @@ def _playlist(path: Path) -> str:
     listed = [line for line in lines if line and not line.startswith("#")]
     if any(line.startswith("#EXT-X-STREAM-INF") for line in lines) or any("://" in line for line in listed):
         return ""
-    missing = [name for name in listed if not _is_there(path.parent / name.split("?")[0])]
+    missing = [name for name in listed if not _is_there(_segment_file(path, name))]
     if missing:
         return f"lacks {len(missing)} of its {len(listed)} segments, {missing[0]} first"
     if "#EXT-X-ENDLIST" not in lines:
         return "has no end mark (#EXT-X-ENDLIST) in its playlist"
-    last = path.parent / listed[-1].split("?")[0] if listed else path
+    last = _segment_file(path, listed[-1]) if listed else path
     return breaks_off(last, "mpegts") if last.suffix == ".ts" else ""
+
+
+def _segment_file(playlist: Path, name: str) -> Path:
+    return playlist.parent / unquote(name.split("?", maxsplit=1)[0])
 
 
 def _is_there(path: Path) -> bool:

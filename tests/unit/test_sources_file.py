@@ -271,6 +271,30 @@ def test_matroska_that_ends_a_little_early_says_so(tmp_path: Path) -> None:
     assert "before its segment does" in found.error
 
 
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), id="gif"),
+        pytest.param("a.mp4", Recipe(container={"movflags": "frag_keyframe+empty_moov"}), id="mp4"),
+        pytest.param("a.ts", Recipe(), id="ts"),
+        pytest.param("a.mkv", Recipe(), id="mkv"),
+    ],
+)
+def test_what_a_camera_puts_behind_the_end_is_no_cut(tmp_path: Path, name: str, recipe: Recipe) -> None:
+    path = encode(tmp_path / name, recipe)
+    path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT of some maker, serial number 17")
+    found = read_file(path)
+    assert found.numbers == list(range(60))
+    assert found.error == ""
+
+
+def test_a_gif_without_its_end_mark_is_shown_whole(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
+    path.write_bytes(path.read_bytes().removesuffix(b";"))
+    found = read_file(path)
+    assert (len(found.shots), found.error, found.counts) == (60, "", {})
+
+
 def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
     right = [shot.picture.to_rgb() for shot in read_file(path).shots]
