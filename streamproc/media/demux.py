@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -165,7 +166,10 @@ class Demuxer:
                 failures, empty = 0, False
                 yield self._arrived(found) if self.endless else self._packet(found)
         if self.live:
-            raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
+            raise self._ended()
+
+    def _ended(self) -> SourceLost:
+        return SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
@@ -191,6 +195,8 @@ class Demuxer:
             except av.error.EOFError:
                 return
             except (av.FFmpegError, OSError) as error:
+                if self.endless and error.errno == errno.EIO:
+                    raise self._ended() from None
                 if self.live:
                     raise explain(error, self._address, live=True) from None
                 yield error
