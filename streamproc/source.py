@@ -12,10 +12,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from streamproc.frames import Picture
 from streamproc.options import Configurable, OptionsT
+
+
+class Count(Protocol):
+    """Counts frames that can't be read, with a short reason such as `undecodable`."""
+
+    def __call__(self, reason: str, number: int = 1, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +33,8 @@ class SourceContext:
     log: logging.Logger
     stopping: Callable[[], bool]
     """true once the run is being stopped: give up waiting"""
-    count: Callable[[str], None]
-    """count one frame that can't be read, with a short reason such as `undecodable`"""
+    count: Count
+    """count one frame, or a number of them, that can't be read, with a short reason such as `undecodable`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

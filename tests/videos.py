@@ -68,6 +68,8 @@ class Recipe:
     audio: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
     picture: Callable[[int], Image] | None = None
+    keyframes: Sequence[int] = ()
+    """numbers of pictures that are keyframes whatever the encoder would choose"""
     colorspace: int | None = None
     """swscale's number of the matrix: 1 BT.709, 5 BT.601; written into the stream"""
     color_range: int | None = None
@@ -124,6 +126,8 @@ def _frame(recipe: Recipe, number: int) -> Any:
         format=recipe.pixels, dst_colorspace=recipe.colorspace, dst_color_range=recipe.color_range, threads=1
     )
     time_s = number / recipe.rate if recipe.times_ns is None else Fraction(recipe.times_ns[number], SECOND_NS)
+    if number in recipe.keyframes:
+        frame.pict_type = av.video.frame.PictureType.I
     frame.time_base = _time_base(recipe)
     frame.pts = round(time_s / frame.time_base)
     return frame
@@ -198,7 +202,7 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
         stream="test",
         log=logging.getLogger("tests.source"),
         stopping=stopping,
-        count=lambda reason: kept.update([reason]),
+        count=lambda reason, number=1: kept.update({reason: number}),
     )
 
 

@@ -12,6 +12,7 @@ from streamproc.config import guess_source
 from streamproc.errors import counted
 from streamproc.events import utc_text
 from streamproc.frames import SECOND_NS
+from streamproc.media.orientation import Orientation
 from streamproc.secrets import remember
 from streamproc.source import PictureSource, Shot, SourceContext
 
@@ -47,7 +48,7 @@ def _show_video(source: str) -> None:
         "source": found.address,
         "container": facts.container,
         "codec": f"{facts.codec} {facts.pixel_format}" + (" with B-frames" if facts.has_b_frames else ""),
-        "size": f"{width}x{height}" + (f" (stored turned by {facts.rotation} degrees)" if facts.rotation else ""),
+        "size": f"{width}x{height}{_stored(facts.orientation)}",
         "nominal rate": _or_unknown(facts.rate, lambda rate: f"{float(rate):.3f} frames/s ({rate})"),
         "measured rate": _or_unknown(found.measured_rate, lambda rate: f"{rate:.3f} frames/s")
         + (", variable" if found.variable_rate else ""),
@@ -92,7 +93,7 @@ def _show_pictures(path: str) -> None:
 def show_watched(name: str, source: PictureSource[Any]) -> None:
     """What the first seconds of a source that never ends show."""
     context = SourceContext(
-        stream="probe", log=logging.getLogger(__name__), stopping=lambda: False, count=lambda _: None
+        stream="probe", log=logging.getLogger(__name__), stopping=lambda: False, count=lambda _reason, _number=1: None
     )
     try:
         info = source.open(context)
@@ -144,6 +145,13 @@ def _sizes(sizes: Iterable[tuple[int, int]]) -> str:
 def _tell(lines: Mapping[str, str]) -> None:
     for name, text in lines.items():
         out(f"{name + ':':15}{text}")
+
+
+def _stored(orientation: Orientation) -> str:
+    """How the stored picture differs from the one that is shown."""
+    found = [f"turned by {orientation.rotation} degrees"] if orientation.rotation else []
+    found += ["mirrored"] if orientation.mirrored else []
+    return f" (stored {' and '.join(found)})" if found else ""
 
 
 def _or_unknown(value: Any, tell: Callable[[Any], str]) -> str:

@@ -60,11 +60,11 @@ class Ledger:
             self._in_flight -= 1
             self._buckets[bucket, reason] += 1
 
-    def book(self, bucket: Bucket, reason: str = "") -> None:
-        """A frame was seen and ended at once."""
+    def book(self, bucket: Bucket, reason: str = "", number: int = 1) -> None:
+        """A number of frames were seen and ended at once."""
         with self._lock:
-            self._seen += 1
-            self._buckets[bucket, reason] += 1
+            self._seen += number
+            self._buckets[bucket, reason] += number
 
     def page(self) -> LedgerPage:
         """The state of things at this moment."""

@@ -197,10 +197,13 @@ class SourceRun:
         if held is not None:
             yield held, None
 
-    def _count(self, reason: str) -> None:
-        self.ledger.book("undecodable", reason)
-        self._undecodable += 1
-        if self._undecodable in (1, 10, 100) or self._undecodable % 1000 == 0:
+    def _count(self, reason: str, number: int = 1) -> None:
+        self.ledger.book("undecodable", reason, number)
+        before, self._undecodable = self._undecodable, self._undecodable + number
+        if (
+            any(before < mark <= self._undecodable for mark in (1, 10, 100))
+            or self._undecodable // 1000 > before // 1000
+        ):
             log.warning(
                 "a frame can't be decoded stream=%s reason=%s total=%d", self.plan.name, reason, self._undecodable
             )

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from streamproc.media.ffmpeg import load, stream_ns
-from streamproc.media.picture import AvPicture, turned_size
+from streamproc.media.context import (
+    LENIENT,
+    MOST_HELD,
+    STRICT,
+    Ticket,
+    another,
+    decode,
+    drain,
+    set_up,
+    show_all,
+    ticket_of,
+)
+from streamproc.media.entry import Entry, Verdict
+from streamproc.media.ffmpeg import stream_ns
+from streamproc.media.h264 import HEAD, H264Reader
+from streamproc.media.header import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, too_large
+from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
+from streamproc.media.picture import AvPicture
+from streamproc.media.stamps import StampOrder
 from streamproc.source import Packet, Shot
 
 if TYPE_CHECKING:
@@ -17,20 +34,28 @@ if TYPE_CHECKING:
 
 UNDECODABLE = "undecodable"
 
-_MOST_HELD = 64
-"""packets after which a picture that hasn't come out never will; codecs reorder 16 at most"""
-
 _PATIENCE = 10
 """runs of damage in a row, without one whole group of pictures, after which small faults are let pass"""
 
+_SAY_NOW_AND_THEN, _SAY_EACH_TIME = ("h264", "hevc"), ("mjpeg", "png", "webp", "tiff")
+"""codecs whose pictures may say how they are to be turned"""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ticket:
-    """Goes through FFmpeg with a packet and comes back with its picture; each must be an object of its own."""
+_TOLERANT = ("tiff",)
+"""codecs whose FFmpeg decoder calls a tag that it doesn't know a breach of the rules"""
 
-    number: int
-    pts_ns: int | None
-    captured_ns: int | None
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coding:
+    """What a decoder has to know of its stream beside the packets."""
+
+    time_base: Fraction
+    """seconds per tick of the pictures' time stamps"""
+    orientation: Orientation | None = None
+    """what the container says; None leaves it to the pictures themselves"""
+    in_coding_order: bool = False
+    """whether time stamps count packets rather than say when pictures are shown"""
+    max_pixels: int = MAX_PIXELS
+    """a picture of more pixels isn't decoded"""
 
 
 class Decoder:
@@ -38,81 +63,154 @@ class Decoder:
 
     Never shows a picture that was patched up: a packet that can't be decoded, or a picture that FFmpeg calls corrupt,
     costs everything up to the next keyframe. Each lost frame is counted once; nothing is raised. What was sent before
-    the first keyframe is lost likewise. A stream that breaks its codec's rules all the time (some cameras do, in side
-    information) is read less strictly after a while; pictures called corrupt are still dropped.
+    the first keyframe is lost likewise, and so are pictures that refer to it; that is no damage. A stream that breaks
+    its codec's rules all the time (some cameras do, in side information) is read less strictly after a while; pictures
+    called corrupt are still dropped.
 
-    count: called with `undecodable` for each lost frame.
+    count: called with `undecodable` for each lost frame, with `too_large` for one of too many pixels.
     warn: called with a sentence where something of note is met.
     """
 
     def __init__(
-        self,
-        context: VideoCodecContext,
-        time_base: Fraction,
-        rotation: int,
-        count: Callable[[str], None],
-        warn: Callable[[str], None],
+        self, context: VideoCodecContext, coding: Coding, count: Callable[[str], None], warn: Callable[[str], None]
     ) -> None:
-        self._av = load()
-        self._time_base = time_base
-        self._rotation = rotation
+        self._coding = coding
+        self._orientation = coding.orientation or UPRIGHT
         self._count = count
         self._warn = warn
         self._waiting = True  # for a keyframe
         self._proving = True  # no picture since that keyframe yet: what stays away was lost
         self._damages = 0  # since the last group of pictures that was whole
         self._number = 0
-        self._pending: dict[int, _Ticket] = {}  # sent, and nothing has come out yet
+        self._stamps = StampOrder(coding.in_coding_order)
+        self._depth = 0  # pictures that the decoder holds back at most
+        self._has_warned_of_size = False
+        self._sent: Any = b""  # the packet sent last
+        self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
+        self._entry: Entry | None = None  # while references from before the keyframe may be missing
+        self.failed = False
+        """whether the packet sent last could not be decoded"""
+        self._given: frozenset[int] = frozenset()  # pictures that came out during the last entry
         self.size: tuple[int, int] | None = None
         """(width, height) that all pictures have: the first one's, unless it is set before"""
-        self._other: tuple[int, int] | None = None  # that was told of last
-        self._context = _set_up(context, "crccheck+explode")
+        self._other: tuple[int, int] | None = None  # that was warned of last
+        self._h264 = H264Reader(context.extradata) if context.codec.canonical_name == "h264" else None
+        codec = context.codec.canonical_name
+        self._turns = coding.orientation is None and codec in (*_SAY_NOW_AND_THEN, *_SAY_EACH_TIME)
+        self._strict = codec not in _TOLERANT
+        self._context = set_up(context, STRICT if self._strict else LENIENT, coding.max_pixels)
+        if self._h264 is not None:
+            show_all(self._context)
 
     def decode(self, packet: Packet | None) -> Iterator[Shot]:
         """Pictures that are ready, in presentation order; None asks for those held back."""
         if packet is None:
             return iter(self._finish())
+        clean = packet.keyframe and self._is_clean(packet)
+        second = (
+            self._h264 is not None
+            and self._h264.has_fields
+            and self._h264.is_second_field(bytes(memoryview(packet.payload)[:HEAD]))
+        )
         if self._waiting and not packet.keyframe:
-            if not packet.payload.is_discard:
+            if not packet.payload.is_discard and not second:
                 self._count(UNDECODABLE)
             return iter(())
-        if packet.keyframe and not self._waiting:
-            self._damages = 0
-        self._waiting = False
-        ticket = self._admit(packet)
-        frames, damaged = self._try(packet)
-        bad = [frame for frame in frames if frame.is_corrupt]
-        if damaged or bad:
-            return iter(self._give_up(frames, _ticket(bad[0], ticket).number if bad else ticket.number))
-        return iter(self._release(frames))
+        ticket = self._admit(packet, second)
+        if packet.keyframe:
+            self._begin_group(ticket, clean)
+        frames, failed = ([], True) if packet.payload.is_corrupt else decode(self._context, packet.payload)
+        self.failed = failed
+        if self._entry is not None:
+            return iter(self._enter(self._entry, self._entry.feed(packet, ticket, frames, failed)))
+        return iter(self._take(frames, ticket.number if failed else None))
 
-    def _admit(self, packet: Packet) -> _Ticket:
-        self._number += 1
-        ticket = _Ticket(self._number, packet.pts_ns, packet.captured_ns)
+    def _is_clean(self, packet: Packet) -> bool:
+        """Whether a keyframe needs nothing from before it; H.264 alone has others that FFmpeg leaves to its caller."""
+        return self._h264 is None or self._h264.is_idr(bytes(packet.payload))
+
+    def _admit(self, packet: Packet, second: bool) -> Ticket:
+        """Number the packet's picture; a second field has the number of the first."""
+        if not second:
+            self._number += 1
+        ticket = Ticket(self._number, packet.pts_ns, packet.captured_ns)
         packet.payload.opaque = ticket
-        if not packet.payload.is_discard:  # cut off by an edit list: decoded, never shown
+        self._stamps.sent(packet.pts_ns)
+        self._sent = packet.payload
+        if not packet.payload.is_discard and not second:  # cut off by an edit list: decoded, never shown
             self._pending[ticket.number] = ticket
         return ticket
 
-    def _try(self, packet: Packet) -> tuple[list[VideoFrame], bool]:
-        """What the decoder gives, and whether it failed."""
-        if packet.payload.is_corrupt:
-            return [], True
-        try:
-            return self._context.decode(packet.payload), False
-        except (self._av.FFmpegError, OSError, ValueError):
-            return [], True
+    def _begin_group(self, ticket: Ticket, clean: bool) -> None:
+        if not self._waiting:
+            self._damages = 0
+        elif not clean and self._strict:
+            self._entry = Entry(show_all(another(self._context, LENIENT, self._coding.max_pixels)), ticket)
+        self._waiting = False
+
+    def _is_too_large(self) -> bool:
+        """Whether the decoder refused the packet for its picture's size, which some forget when they do."""
+        limit = self._coding.max_pixels
+        width, height = self._context.width, self._context.height
+        if width * height > limit or (width == 0 and self.size is not None):
+            return True
+        return bool(too_large(bytes(memoryview(self._sent)[:HEAD_BYTES]), limit))
+
+    def _warn_of_size(self) -> None:
+        if not self._has_warned_of_size:
+            self._has_warned_of_size = True
+            self._warn(
+                f"a picture has more than {self._coding.max_pixels / 1e6:g} million pixels and isn't decoded, nor are "
+                "those that refer to it; raise `max_pixels` if it is meant to be that large"
+            )
+
+    def _enter(self, entry: Entry, judged: Iterable[tuple[VideoFrame, Verdict]]) -> list[Shot]:
+        """What may be shown of the first pictures behind an entry point."""
+        whole: list[VideoFrame] = []
+        for frame, verdict in judged:
+            number = ticket_of(frame).number
+            if verdict == "damaged":
+                return self._give_up(whole, number)
+            if verdict == "whole":
+                whole.append(frame)
+            else:
+                self._lose(number)
+        if entry.is_over(self._number):
+            self._entry, self._given = None, frozenset(entry.given)
+            whole += entry.rest()
+            for number in entry.lost():
+                self._lose(number)
+        return self._release(whole)
+
+    def _lose(self, number: int) -> None:
+        if self._pending.pop(number, None) is not None:
+            self._count(UNDECODABLE)
+
+    def _take(self, frames: list[VideoFrame], failed: int | None) -> list[Shot]:
+        """What may be shown of what came out; failed: the number of the packet that failed."""
+        if self._given:
+            frames = [frame for frame in frames if ticket_of(frame).number not in self._given]
+        bad = next((ticket_of(frame).number for frame in frames if frame.is_corrupt), None)
+        if bad is not None or failed is not None:
+            return self._give_up(frames, bad or failed or self._number)
+        return self._release(frames)
 
     def _give_up(self, frames: list[VideoFrame], culprit: int) -> list[Shot]:
         """Keep what was decoded before packet `culprit`, count all the rest, wait for a keyframe."""
-        shown = [self._shown(frame) for frame in [*frames, *self._drain()] if not frame.is_corrupt]
+        large = self._is_too_large()
+        held = drain(self._context)
+        frames = frames if self._entry is not None else [*frames, *held]
+        shown = [self._shown(frame) for frame in frames if not frame.is_corrupt]
         kept = [(number, shot) for number, shot in [*self._held, *shown] if 0 < number < culprit]
         unseen = {*self._pending, *(number for number, _ in self._held)}
-        for _ in unseen.difference(number for number, _ in kept):
-            self._count(UNDECODABLE)
+        if large:
+            self._warn_of_size()
+        for number in unseen.difference(number for number, _ in kept):
+            self._count(TOO_LARGE if large and number == culprit else UNDECODABLE)
         self._held.clear()
         self._pending.clear()
+        self._entry, self._given = None, frozenset()
         self._waiting = self._proving = True
         self._damages += 1
         if self._damages == _PATIENCE:
@@ -120,12 +218,16 @@ class Decoder:
         return [shot for _, shot in kept]
 
     def _finish(self) -> list[Shot]:
-        frames = self._drain()
-        bad = [_ticket(frame).number for frame in frames if frame.is_corrupt]
+        frames = drain(self._context)
+        shots: list[Shot] = []
+        if self._entry is not None:
+            shots = self._enter(self._entry, self._entry.finish(frames))
+            frames = []
+        bad = [ticket_of(frame).number for frame in frames if frame.is_corrupt]
         if bad or (self._proving and self._pending):
             # nothing came out since the last keyframe, or what came out is damaged
-            return self._give_up(frames, min(bad, default=self._number + 1))
-        shots = self._release(frames) + [shot for _, shot in self._held]
+            return shots + self._give_up(frames, min(bad, default=self._number + 1))
+        shots += self._release(frames) + [shot for _, shot in self._held]
         self._pending.clear()
         self._held.clear()
         return shots
@@ -149,36 +251,28 @@ class Decoder:
     def _relent(self) -> None:
         """Go on with a decoder that lets small breaches of the codec's rules pass."""
         self._warn("this stream breaks its codec's rules all the time; it is decoded less strictly from here on")
-        strict = self._context
-        context: VideoCodecContext = self._av.CodecContext.create(strict.codec.name, "r")
-        if strict.extradata:
-            context.extradata = strict.extradata
-        context.width, context.height = strict.width, strict.height
-        self._context = _set_up(context, "0")
-
-    def _drain(self) -> list[VideoFrame]:
-        """The pictures held back; the decoder is as new afterwards."""
-        frames: list[VideoFrame] = []
-        for _ in range(_MOST_HELD):
-            try:
-                held = self._context.decode(None)
-            except (self._av.error.EOFError, ValueError):
-                break
-            except (self._av.FFmpegError, OSError):
-                continue  # one that can't be had; others may come behind it
-            if not held:
-                break
-            frames += held
-        self._context.flush_buffers()
-        return frames
+        self._strict = False
+        self._context = another(self._context, LENIENT, self._coding.max_pixels)
 
     def _shown(self, frame: VideoFrame) -> tuple[int, Shot]:
         """The number of its packet, and the picture."""
-        ticket = _ticket(frame)
-        pts_ns = stream_ns(frame.pts if frame.pts is not None else frame.dts, self._time_base)
-        picture = AvPicture(frame, self._rotation, self._fitting(frame))
+        ticket = ticket_of(frame)
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        pts_ns = ticket.pts_ns if stamp is None else stream_ns(stamp, self._coding.time_base)
+        self._depth = max(self._depth, self._context.reorder_depth)
+        if self._depth:
+            pts_ns = self._stamps.shown(ticket, pts_ns, self._pending, self._depth)
+        if self._turns and (frame.key_frame or frame.rotation):
+            self._turn(frame)
+        picture = AvPicture(frame, self._orientation, self._fitting(frame))
         shot = Shot(picture=picture, pts_ns=pts_ns, captured_ns=ticket.captured_ns, keyframe=bool(frame.key_frame))
         return ticket.number, shot
+
+    def _turn(self, frame: VideoFrame) -> None:
+        """Note how this picture is to be turned; H.264 and HEVC say it now and then, for the pictures that follow."""
+        found = of_frame(frame, self._sent)
+        if found is not None or self._context.codec.canonical_name in _SAY_EACH_TIME:
+            self._orientation = found or UPRIGHT
 
     def _settle(self, number: int, pts_ns: int | None) -> None:
         """A picture came out: those before it in time that didn't come out never will.
@@ -189,7 +283,7 @@ class Decoder:
         self._pending.pop(number, None)
         for other, ticket in list(self._pending.items()):
             earlier = pts_ns is not None and ticket.pts_ns is not None and ticket.pts_ns < pts_ns
-            if earlier or other < self._number - _MOST_HELD:
+            if earlier or other < self._number - MOST_HELD:
                 del self._pending[other]
                 if self._proving:
                     self._count(UNDECODABLE)
@@ -197,7 +291,7 @@ class Decoder:
 
     def _fitting(self, frame: VideoFrame) -> tuple[int, int] | None:
         """The stream's size where this picture has another one (adaptive streams change it on the way)."""
-        own = turned_size(frame.width, frame.height, self._rotation)
+        own = self._orientation.size(frame.width, frame.height)
         if self.size is None:
             self.size = own
         if own == self.size:
@@ -210,17 +304,4 @@ class Decoder:
         return self.size
 
 
-def _set_up(context: VideoCodecContext, strictness: str) -> VideoCodecContext:
-    context.thread_count = 1
-    context.thread_type = "NONE"
-    context.copy_opaque = True
-    context.options = {**context.options, "err_detect": strictness}
-    return context
-
-
-def _ticket(frame: VideoFrame, otherwise: _Ticket | None = None) -> _Ticket:
-    found: Any = frame.opaque
-    return found if isinstance(found, _Ticket) else otherwise or _Ticket(0, None, None)
-
-
-__all__ = ["UNDECODABLE", "Decoder"]
+__all__ = ["UNDECODABLE", "Coding", "Decoder"]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
-from streamproc.media.decode import Decoder
+from streamproc.media.arrival import stamped
+from streamproc.media.context import LENIENT, set_up
+from streamproc.media.decode import Coding, Decoder
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
-from streamproc.media.picture import turned_size
-from streamproc.media.timeline import DEFAULT_RATE
+from streamproc.media.header import MAX_PIXELS
+from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
+from streamproc.media.stills import oversize
+from streamproc.media.timeline import DEFAULT_RATE, MOST_RATE
 from streamproc.paths import expand
 from streamproc.source import Packet
 
@@ -31,10 +37,23 @@ _NO_VIDEO = ("tty",)
 """what FFmpeg takes any text for and would draw as pictures of letters"""
 
 _TURNED = ("mov", "matroska")
-"""formats that can say that the picture is to be turned"""
+"""formats that say for all pictures how they are to be turned"""
+
+_TURNED_INSIDE = ("mpegts", "h264", "hevc", "jpeg_pipe", "png_pipe", "webp_pipe", "tiff_pipe")
+"""formats in which a picture may say so itself"""
 
 _STATING = ("matroska", "flv")
 """formats whose own word FFmpeg hands on, of a file that is cut off too; of others it reckons what is there"""
+
+_PUSHED = "mpjpeg"
+"""FFmpeg's name for pictures that a server sends one after the other (multipart/x-mixed-replace)"""
+
+_FIRST_PACKETS = 300
+"""packets within which a picture must come out for its orientation to be known beforehand"""
+
+_LONGEST_NS = 366 * 86_400 * SECOND_NS
+_MOST_FRAMES = 1_000_000_000
+"""a recording that states more is taken for one with a broken header (a year of 25 a second is 790 million)"""
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
 """as Matroska's tags have a duration"""
@@ -53,6 +72,8 @@ class Opening:
     """frames per second of a raw stream, which has no time stamps; None: what the stream itself says, else 25"""
     open_timeout_s: float = 30.0
     read_timeout_s: float = 30.0
+    max_pixels: int = MAX_PIXELS
+    """pixels of one picture at most: a larger one isn't decoded"""
     options: Mapping[str, str] = field(default_factory=dict)
     """FFmpeg's own, for the demuxer and its protocol"""
 
@@ -71,15 +92,19 @@ class Facts:
     """as stored, before rotation, in pixels; 0 where only the pictures will tell"""
     rate: Fraction | None
     """nominal or average frames per second"""
+    odd_rate: Fraction | None
+    """what it claims where that can't be meant: ticks of a clock, such as 90,000"""
     time_base: Fraction
     """seconds per tick of its time stamps"""
-    rotation: int
-    """degrees clockwise by which the pictures are to be turned: 0, 90, 180 or 270"""
+    orientation: Orientation
+    """how the pictures are to be mirrored and turned"""
     duration_ns: int | None
     stated_ns: int | None
     """duration that the container states of its pictures alone; None where it means sound too, or FFmpeg reckons it"""
     frames: int | None
     """where the container has an index"""
+    false_claim: str
+    """the number of pictures or the duration that it states where that can't be meant: it is left out above"""
     started_ns: int | None
     """UTC of the start of the recording as its metadata have it"""
     has_b_frames: bool
@@ -89,7 +114,7 @@ class Facts:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the pictures after rotation."""
-        return turned_size(self.width, self.height, self.rotation)
+        return self.orientation.size(self.width, self.height)
 
 
 class Demuxer:
@@ -105,19 +130,29 @@ class Demuxer:
         self._container = _open(address, self.opening)
         try:
             self._stream = _video_stream(self._container, address)
+            _check_size(self._stream, address, self.opening.max_pixels)
             self.facts = self._facts()
         except BaseException:
             self.close()
             raise
         self.broken_off = False
         """whether reading ended at a fault rather than at the end"""
+        self.endless = is_url(address) and self.facts.container == _PUSHED
+        """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
+        self.live = self.opening.live or self.endless
+        """whether its end means that it was lost"""
 
     def packets(self) -> Iterator[Packet]:
         """Packets in decoding order, until the end; a live input that ends raises `SourceLost`.
 
+        Those of a live input have the time of capture, see `CaptureClock`.
+
         A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
         and `broken_off` is set; `SourceError` where that is before its first packet.
         """
+        return stamped(self._packets()) if self.live and not self.endless else self._packets()
+
+    def _packets(self) -> Iterator[Packet]:
         failures, empty = 0, True
         for found in self._reads():
             if isinstance(found, Exception):
@@ -129,13 +164,23 @@ class Demuxer:
                     return
             elif found.size:
                 failures, empty = 0, False
-                yield self._packet(found)
-        if self.opening.live:
-            raise SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
+                yield self._arrived(found) if self.endless else self._packet(found)
+        if self.live:
+            raise self._ended()
+
+    def _ended(self) -> SourceLost:
+        return SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
-        return Decoder(self._stream.codec_context, self.facts.time_base, self.facts.rotation, count, warn)
+        fixed = self.facts.orientation if self.facts.container in _TURNED else None
+        coding = Coding(
+            time_base=self.facts.time_base,
+            orientation=fixed,
+            in_coding_order=self.facts.container == "avi",
+            max_pixels=self.opening.max_pixels,
+        )
+        return Decoder(self._stream.codec_context, coding, count, warn)
 
     def close(self) -> None:
         """Let go of the input."""
@@ -150,7 +195,9 @@ class Demuxer:
             except av.error.EOFError:
                 return
             except (av.FFmpegError, OSError) as error:
-                if self.opening.live:
+                if self.endless and error.errno == errno.EIO:
+                    raise self._ended() from None
+                if self.live:
                     raise explain(error, self._address, live=True) from None
                 yield error
             else:
@@ -164,8 +211,12 @@ class Demuxer:
             size=packet.size,
             payload=packet,
             lasts_ns=stream_ns(packet.duration, self.facts.time_base) or None,
-            captured_ns=time.time_ns() if self.opening.live else None,
         )
+
+    def _arrived(self, packet: Any) -> Packet:
+        """A picture without a time stamp of its own: those that FFmpeg makes up are of no use."""
+        packet.pts = packet.dts = None
+        return replace(self._packet(packet), pts_ns=time.monotonic_ns(), captured_ns=time.time_ns())
 
     def _facts(self) -> Facts:
         container, stream = self._container, self._stream
@@ -173,29 +224,34 @@ class Demuxer:
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
         name = container.format.name.split(",")[0]
         duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
-        turned = not self.opening.live and name in _TURNED
+        stated_ns, frames = _stated_ns(container, stream), stream.frames or None
+        rates = [rate for rate in self._rates() if rate]
+        turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
         return Facts(
             container=name,
             codec=context.codec.canonical_name,
             pixel_format=context.pix_fmt or "",
             width=context.width,
             height=context.height,
-            rate=self._rate(),
+            rate=next((rate for rate in rates if rate <= MOST_RATE), DEFAULT_RATE if self._raw else None),
+            odd_rate=next((rate for rate in rates if rate > MOST_RATE), None) if self._raw else None,
             time_base=time_base,
-            rotation=_rotation(self._address, self.opening) if turned else 0,
-            duration_ns=duration_ns,
-            stated_ns=_stated_ns(container, stream),
-            frames=stream.frames or None,
+            orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
+            duration_ns=_believed(duration_ns, _LONGEST_NS),
+            stated_ns=_believed(stated_ns, _LONGEST_NS),
+            frames=_believed(frames, _MOST_FRAMES),
+            false_claim=_false_claim(frames, stated_ns or duration_ns),
             started_ns=_started_ns({**container.metadata, **stream.metadata}),
             has_b_frames=bool(context.has_b_frames),
             audio=bool(container.streams.audio),
         )
 
-    def _rate(self) -> Fraction | None:
+    def _rates(self) -> tuple[Fraction | None, ...]:
+        """What may be the rate, the best first."""
         stream = self._stream
         if self._raw:
-            return self.opening.rate or fraction(stream.codec_context.framerate) or DEFAULT_RATE
-        return fraction(stream.average_rate) or fraction(stream.guessed_rate)
+            return self.opening.rate, fraction(stream.codec_context.framerate)
+        return fraction(stream.average_rate), fraction(stream.guessed_rate)
 
     @property
     def _raw(self) -> bool:
@@ -206,12 +262,20 @@ class Demuxer:
 def _open(address: str, opening: Opening) -> InputContainer:
     av = load()
     if not is_url(address):
-        check_file(expand(address))
+        path = expand(address)
+        check_file(path)
+        if found := oversize(path, opening.max_pixels):
+            raise SourceError(f"{path} isn't read: {found}")
     timeout = (opening.open_timeout_s, opening.read_timeout_s)
+    limits = {"max_pixels": str(opening.max_pixels)}  # FFmpeg may decode a picture to find out what this is
     rate = {"framerate": str(opening.rate)} if opening.rate else {}
     try:
         container: InputContainer = av.open(
-            ffmpeg_name(address), "r", options={**rate, **opening.options}, timeout=timeout, metadata_errors="replace"
+            ffmpeg_name(address),
+            "r",
+            options={**limits, **rate, **opening.options},
+            timeout=timeout,
+            metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise explain(error, address, live=opening.live) from None
@@ -238,18 +302,43 @@ def _video_stream(container: InputContainer, address: str) -> VideoStream:
     return chosen
 
 
-def _rotation(address: str, opening: Opening) -> int:
-    """Degrees clockwise that the first picture asks for; PyAV tells it of pictures only."""
+def _check_size(stream: VideoStream, address: str, max_pixels: int) -> None:
+    """Refuse pictures that the header says to be larger than allowed; later ones are the decoder's to count."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels:
+        raise SourceError(
+            f"{redact(address)} has pictures of {width}x{height}, which are {width * height / 1e6:.0f} million pixels, "
+            f"expected {max_pixels / 1e6:g} million at most; raise `max_pixels` if they are meant to be that large"
+        )
+
+
+def _orientation(address: str, opening: Opening) -> Orientation:
+    """What the first picture asks for; PyAV knows it of pictures only."""
     container = _open(address, opening)
     try:
         stream = _video_stream(container, address)
-        stream.codec_context.thread_count = 1
+        set_up(stream.codec_context, LENIENT, opening.max_pixels)
         with suppress(load().FFmpegError, OSError):
-            for frame in container.decode(stream):
-                return round(-frame.rotation / 90) % 4 * 90
-        return 0
+            for packet in islice(container.demux(stream), _FIRST_PACKETS):
+                for frame in packet.decode():
+                    return of_frame(frame, packet) or UPRIGHT
+        return UPRIGHT
     finally:
         container.close()
+
+
+def _believed(value: int | None, limit: int) -> int | None:
+    """The value unless nobody can mean it; FFmpeg wraps the largest ones to below 0."""
+    return value if value is not None and 0 <= value <= limit else None
+
+
+def _false_claim(frames: int | None, duration_ns: int | None) -> str:
+    """What the header states that can't be meant, in words; empty where there is nothing of the kind."""
+    if _believed(frames, _MOST_FRAMES) != frames:
+        return f"{frames:,} pictures"
+    if duration_ns is not None and _believed(duration_ns, _LONGEST_NS) is None:
+        return f"a duration of {duration_ns / (86_400 * SECOND_NS):,.0f} days"
+    return ""
 
 
 def _started_ns(metadata: Mapping[str, str]) -> int | None:

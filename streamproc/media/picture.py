@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.frames import ArrayPicture, Image, resize
+from streamproc.media.orientation import UPRIGHT, Orientation
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -52,16 +53,18 @@ _converters = _Converters()
 class AvPicture:
     """A `Picture` over a decoder's frame; keeps the frame alive, converts nothing until asked.
 
-    rotation: degrees clockwise by which it is turned: 0, 90, 180 or 270.
+    orientation: how it is mirrored and turned.
     size: (width, height) after turning where it has to differ from the frame's own.
     """
 
-    __slots__ = ("_frame", "_rotation", "_size")
+    __slots__ = ("_frame", "_orientation", "_size")
 
-    def __init__(self, frame: VideoFrame, rotation: int = 0, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, frame: VideoFrame, orientation: Orientation = UPRIGHT, size: tuple[int, int] | None = None
+    ) -> None:
         self._frame = frame
-        self._rotation = rotation
-        self._size = size or turned_size(frame.width, frame.height, rotation)
+        self._orientation = orientation
+        self._size = size or orientation.size(frame.width, frame.height)
 
     @property
     def width(self) -> int:
@@ -85,7 +88,11 @@ class AvPicture:
     def to_reduced(self, width: int, height: int) -> Image | None:
         """Planes are averaged over the pixels that become one, then converted; None for all but upright 4:2:0."""
         frame = self._frame
-        if frame.format.name not in _PLANES_420 or self._rotation or self._size != (frame.width, frame.height):
+        if (
+            frame.format.name not in _PLANES_420
+            or not self._orientation.upright
+            or self._size != (frame.width, frame.height)
+        ):
             return None
         import cv2
 
@@ -104,19 +111,20 @@ class AvPicture:
             return (ArrayPicture, (self.to_rgb(),))
         planes = [_rows(plane, plane.height).copy() for plane in frame.planes]
         about = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
-        return (_restored, (planes, about, self._rotation, self._size))
+        return (_restored, (planes, about, self._orientation, self._size))
 
     def _finish(self, image: Image) -> Image:
-        """Turned and of the stream's size."""
-        if self._rotation:
-            image = np.ascontiguousarray(np.rot90(image, -self._rotation // 90))
+        """Mirrored, turned and of the stream's size."""
+        if not self._orientation.upright:
+            image = image[:, ::-1] if self._orientation.mirrored else image
+            image = np.ascontiguousarray(np.rot90(image, -self._orientation.rotation // 90))
         if (image.shape[1], image.shape[0]) != self._size:
             image = resize(image, *self._size)
         return image
 
 
 def _restored(
-    planes: Sequence[Image], about: tuple[str, int, int, int, int], rotation: int, size: tuple[int, int]
+    planes: Sequence[Image], about: tuple[str, int, int, int, int], orientation: Orientation, size: tuple[int, int]
 ) -> AvPicture:
     """What `__reduce__` took apart."""
     frame = _planar(*about)
@@ -124,7 +132,7 @@ def _restored(
         rows = _rows(plane, plane.height)
         used = min(rows.shape[1], kept.shape[1])  # the rest is padding
         rows[:, :used] = kept[:, :used]
-    return AvPicture(frame, rotation, size)
+    return AvPicture(frame, Orientation(*orientation), size)
 
 
 def _planar(name: str, width: int, height: int, colorspace: int, color_range: int) -> VideoFrame:
@@ -136,15 +144,25 @@ def _planar(name: str, width: int, height: int, colorspace: int, color_range: in
     return frame
 
 
+def same_pixels(one: VideoFrame, other: VideoFrame) -> bool:
+    """Whether two frames of one format hold the same picture."""
+    if (one.format.name, one.width, one.height) != (other.format.name, other.width, other.height):
+        return False
+    for mine, theirs in zip(one.planes, other.planes, strict=True):
+        used = min(mine.line_size, theirs.line_size, mine.width * _bytes_per_sample(one))
+        if not np.array_equal(_rows(mine, mine.height)[:, :used], _rows(theirs, theirs.height)[:, :used]):
+            return False
+    return True
+
+
+def _bytes_per_sample(frame: VideoFrame) -> int:
+    return max((component.bits + 7) // 8 for component in frame.format.components)
+
+
 def _pixels(frame: VideoFrame) -> Iterator[Image]:
     """Each plane as uint8 (h, w), padding left out; no copy."""
     for plane in frame.planes:
         yield _rows(plane, plane.height)[:, : plane.width]
-
-
-def turned_size(width: int, height: int, rotation: int) -> tuple[int, int]:
-    """(width, height) of a picture turned by `rotation` degrees."""
-    return (height, width) if rotation in (90, 270) else (width, height)
 
 
 def _rgb(frame: VideoFrame) -> Image:

@@ -113,7 +113,7 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
         facts=demuxer.facts,
         file_bytes=file_bytes,
         scanned=len(packets),
-        complete=len(packets) < limit and not demuxer.broken_off and not demuxer.opening.live,
+        complete=len(packets) < limit and not demuxer.broken_off and not demuxer.live,
         scanned_bytes=sum(packet.size for packet in packets),
         measured_rate=len(steps) * SECOND_NS / sum(steps) if steps else None,
         variable_rate=_varies(steps, usual, demuxer.facts.time_base),

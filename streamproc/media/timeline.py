@@ -2,7 +2,7 @@
 
 What sources do to time stamps, and what becomes of it:
 
-missing    no time stamp: the nominal duration after the picture before
+missing    no time stamp: the nominal duration after the picture before, or halfway to the one after it
 repeated   the same as the picture before: likewise
 backward   earlier than a picture that was shown before it: likewise; what follows keeps its own time
 forward    far ahead, and the next one is back in line (known only where the caller looks one picture ahead): likewise
@@ -12,10 +12,12 @@ reset      the source's count started anew (two in a row that fit each other, or
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from statistics import median
+from typing import Any, Literal, get_args
 
 from streamproc.frames import SECOND_NS
 
@@ -27,6 +29,18 @@ DEFAULT_RATE = Fraction(25)
 
 LEAP_NS = 24 * 3600 * SECOND_NS
 """a step forward of more than this is a new count rather than a gap"""
+
+MOST_RATE = 1000
+"""frames per second above which a rate is no rate: some headers give the ticks of a clock, such as 90,000"""
+
+_STEPS = 9
+"""good distances between pictures whose median is the usual one"""
+
+_SURE = 3
+"""good distances, or two that are alike, from which on the usual one may be longer than the nominal"""
+
+_AGREES = 0.2
+"""part by which two distances that are alike may differ"""
 
 _STEP_NS = 1_000
 """how far behind the picture before it a picture is put whose own time has just been taken by a mended one"""
@@ -47,12 +61,12 @@ class Placed:
 class Timeline:
     """Places the pictures of one stream, in the order in which they are shown; one per stream, not thread-safe.
 
-    rate: nominal frames per second; where it is None the last good distance between two pictures stands for it, and
-    25 a second before there is one.
+    rate: nominal frames per second; where it is None, or the pictures don't keep to it (it may be a mean over pauses,
+    or the ticks of a clock), their usual distance stands for it, and 25 a second before there are enough.
     """
 
     def __init__(self, rate: Fraction | None = None) -> None:
-        self._rate = rate or None
+        self._rate = rate if rate and rate <= MOST_RATE else None
         self.mended: dict[Fault, int] = dict.fromkeys(FAULTS, 0)
         """how many time stamps were mended, by what was wrong with them"""
         self._last_ns: int | None = None  # media time of the last picture
@@ -61,7 +75,9 @@ class Timeline:
         self._suspect: tuple[int, int] | None = None  # (own time stamp, media time) of a picture that went backward
         self._anchor_ns = 0  # media time from which a run of mended pictures counts
         self._run = 0  # how many pictures since the anchor
-        self._good_step_ns: int | None = None
+        self._steps: deque[int] = deque(maxlen=_STEPS)  # good distances between pictures
+        self._usual_ns: int | None = None  # where it stands for the rate
+        self._last_step_ns = 0
 
     @property
     def last_ns(self) -> int | None:
@@ -73,18 +89,18 @@ class Timeline:
 
         pts_ns: the source's own time stamp, in any count; None where it has none.
         following_ns: the time stamp of the picture after it where the caller knows it, so that a single one that is
-        far ahead can be told from a gap.
+        far ahead can be told from a gap, and a mended one doesn't get in its way.
         """
         if self._last_ns is None:
             return self._first(pts_ns)
         if pts_ns is None:
-            return self._mend("missing")
+            return self._mend("missing", following_ns)
         if self._offset_ns is None:
             return self._join(pts_ns)
         media_ns = pts_ns + self._offset_ns
         if media_ns > self._last_ns:
             return self._ahead(pts_ns, media_ns, following_ns)
-        return self._behind(pts_ns, media_ns)
+        return self._behind(pts_ns, media_ns, following_ns)
 
     def reconnected(self, elapsed_ns: int) -> None:
         """The source was lost and is back: the next picture comes `elapsed_ns` after the last one.
@@ -102,7 +118,7 @@ class Timeline:
         """The nominal time between two pictures."""
         return self._nominal(1)
 
-    def state(self) -> dict[str, int | None]:
+    def state(self) -> dict[str, Any]:
         """Plain values from which `restore` goes on exactly."""
         raw, media = self._suspect or (None, None)
         counts = {f"mended_{fault}": count for fault, count in self.mended.items()}
@@ -114,11 +130,12 @@ class Timeline:
             "suspect_ns": media,
             "anchor_ns": self._anchor_ns,
             "run": self._run,
-            "good_step_ns": self._good_step_ns,
+            "steps": list(self._steps),
+            "last_step_ns": self._last_step_ns,
             **counts,
         }
 
-    def restore(self, state: Mapping[str, int | None]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self._last_ns = state["last_ns"]
         self._offset_ns = state["offset_ns"]
@@ -127,7 +144,9 @@ class Timeline:
         self._suspect = None if raw is None or media is None else (raw, media)
         self._anchor_ns = state["anchor_ns"] or 0
         self._run = state["run"] or 0
-        self._good_step_ns = state["good_step_ns"]
+        self._last_step_ns = state.get("last_step_ns") or 0
+        for step_ns in state.get("steps") or ():
+            self._learn(step_ns)
         self.mended = {fault: state.get(f"mended_{fault}") or 0 for fault in FAULTS}
 
     def _first(self, pts_ns: int | None) -> Placed:
@@ -148,17 +167,20 @@ class Timeline:
         step_ns = media_ns - self._last_ns
         if step_ns > self._gap_ns():
             if following_ns is not None and self._back_in_line(pts_ns, following_ns):
-                return self._mend("forward")
+                return self._mend("forward", following_ns)
             if step_ns > LEAP_NS:
                 return self._reset(pts_ns, self._last_ns + self.nominal_ns)
-        if self._run == 0 and (self._good_step_ns is None or step_ns <= self._gap_ns()):
-            self._good_step_ns = step_ns
-        return self._believe(pts_ns, media_ns)
+        good = self._run == 0 and (step_ns <= self._gap_ns() or _alike(step_ns, self._last_step_ns))
+        self._last_step_ns = step_ns
+        placed = self._believe(pts_ns, media_ns)
+        if good:
+            self._learn(step_ns)
+        return placed
 
-    def _behind(self, pts_ns: int, media_ns: int) -> Placed:
+    def _behind(self, pts_ns: int, media_ns: int, following_ns: int | None) -> Placed:
         assert self._last_ns is not None
         if pts_ns == self._last_raw_ns and self._suspect is None:
-            return self._mend("repeated")
+            return self._mend("repeated", following_ns)
         moved_on = self._last_raw_ns is not None and pts_ns > self._last_raw_ns
         if moved_on and self._last_ns - media_ns <= 2 * self.nominal_ns:
             # right in itself: only the time that a mended picture before it was given is in its way
@@ -168,7 +190,7 @@ class Timeline:
             return placed
         if self._suspect is not None and 0 < pts_ns - self._suspect[0] <= self._gap_ns():
             return self._reset(pts_ns, max(self._suspect[1] + pts_ns - self._suspect[0], self._last_ns + _STEP_NS))
-        placed = self._mend("backward")
+        placed = self._mend("backward", following_ns)
         self._suspect = (pts_ns, placed.pts_ns)
         return placed
 
@@ -178,11 +200,16 @@ class Timeline:
         assert self._last_ns is not None
         return following_ns < pts_ns and 0 < following_ns + self._offset_ns - self._last_ns <= self._gap_ns()
 
-    def _mend(self, fault: Fault) -> Placed:
+    def _mend(self, fault: Fault, following_ns: int | None) -> Placed:
         self.mended[fault] += 1
         self._run += 1
         last_ns = self._last_ns or 0
-        pts_ns = max(self._anchor_ns + self._nominal(self._run), last_ns + _STEP_NS)
+        pts_ns = self._anchor_ns + self._nominal(self._run)
+        if following_ns is not None and self._offset_ns is not None:
+            next_ns = following_ns + self._offset_ns
+            if last_ns < next_ns <= pts_ns:
+                pts_ns = (last_ns + next_ns) // 2
+        pts_ns = max(pts_ns, last_ns + _STEP_NS)
         gap = pts_ns - last_ns > self._gap_ns()
         self._last_ns = pts_ns
         return Placed(pts_ns=pts_ns, fault=fault, gap=gap)
@@ -206,12 +233,26 @@ class Timeline:
 
     def _nominal(self, count: int) -> int:
         """Nominal duration of `count` pictures, rounded once."""
-        if self._rate is None and self._good_step_ns is not None:
-            return count * self._good_step_ns
+        if self._usual_ns is not None:
+            return count * self._usual_ns
         return round(count * SECOND_NS / (self._rate or DEFAULT_RATE))
+
+    def _learn(self, step_ns: int) -> None:
+        """Take note of a good distance, and see whether the usual one is to stand for the rate."""
+        self._steps.append(step_ns)
+        found = round(median(self._steps))
+        nominal_ns = round(SECOND_NS / (self._rate or DEFAULT_RATE))
+        sure = len(self._steps) >= _SURE or (len(self._steps) > 1 and _alike(min(self._steps), max(self._steps)))
+        as_named = self._rate is not None and _alike(found, nominal_ns)
+        # one that is too short does no harm, one that is too long gets in the way of the pictures that follow
+        self._usual_ns = found if not as_named and (sure or found < nominal_ns) else None
 
     def _gap_ns(self) -> int:
         return max(SECOND_NS, 3 * self.nominal_ns)
 
 
-__all__ = ["DEFAULT_RATE", "FAULTS", "LEAP_NS", "Fault", "Placed", "Timeline"]
+def _alike(one_ns: int, other_ns: int) -> bool:
+    return abs(one_ns - other_ns) <= _AGREES * other_ns
+
+
+__all__ = ["DEFAULT_RATE", "FAULTS", "LEAP_NS", "MOST_RATE", "Fault", "Placed", "Timeline"]

@@ -23,6 +23,7 @@ import numpy as np
 
 from streamproc.errors import StreamprocError
 from streamproc.frames import ArrayPicture, Frame, Image
+from streamproc.media.header import MAX_PIXELS, TOO_LARGE, too_large
 
 Encoding = Literal["jpeg", "png", "raw"]
 Headers = list[tuple[str, bytes]]
@@ -31,7 +32,6 @@ _MAGIC: Mapping[str, bytes] = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a
 _ENDS: Mapping[str, bytes] = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 _TAIL = 4096
 """bytes of padding that cameras put behind a picture's end at most"""
-_LARGEST_PX = 1 << 28
 
 
 class Unreadable(StreamprocError):
@@ -103,12 +103,12 @@ def read_label(headers: Iterable[tuple[str, bytes | None]]) -> Label:
     )
 
 
-def read_picture(data: bytes | None, label: Label) -> ArrayPicture:
-    """The picture of a message. Raises `Unreadable`."""
+def read_picture(data: bytes | None, label: Label, max_pixels: int = MAX_PIXELS) -> ArrayPicture:
+    """The picture of a message. Raises `Unreadable`, also for one of more than `max_pixels`: it isn't decoded."""
     if not data:
         raise Unreadable("empty", "the message has no value, expected a picture")
     if label.encoding == "raw":
-        return ArrayPicture(_raw(data, label.size))
+        return ArrayPicture(_raw(data, label.size, max_pixels))
     kind = next((name for name, magic in _MAGIC.items() if data.startswith(magic)), None)
     if kind is None or (label.encoding or kind) != kind:
         raise Unreadable(
@@ -116,6 +116,8 @@ def read_picture(data: bytes | None, label: Label) -> ArrayPicture:
         )
     if _ENDS[kind] not in data[-_TAIL:]:
         raise Unreadable("truncated", f"a {kind} of {len(data)} bytes has no end")
+    if found := too_large(data, max_pixels):
+        raise Unreadable(TOO_LARGE, found)
     return ArrayPicture(_decoded(data, kind))
 
 
@@ -131,8 +133,10 @@ def _decoded(data: bytes, kind: str) -> Image:
     return np.asarray(rgb, dtype=np.uint8)
 
 
-def _raw(data: bytes, size: tuple[int, int] | None) -> Image:
-    if size is None or min(size) <= 0 or size[0] * size[1] > _LARGEST_PX:
+def _raw(data: bytes, size: tuple[int, int] | None, max_pixels: int) -> Image:
+    if size is not None and min(size) > 0 and size[0] * size[1] > max_pixels:
+        raise Unreadable(TOO_LARGE, f"a raw picture says its size is {size}, expected {max_pixels} pixels at most")
+    if size is None or min(size) <= 0:
         raise Unreadable("bad_header", f"a raw picture says its size is {size}, expected headers width and height")
     width, height = size
     if len(data) != width * height * 3:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from streamproc.errors import SourceError, redact
-from streamproc.media import Decoder, Demuxer, Opening, fingerprint
+from streamproc.errors import SourceError, counted, redact
+from streamproc.media import Decoder, Demuxer, Facts, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
+from streamproc.media.header import MAX_PIXELS
+from streamproc.media.structure import breaks_off
+from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.options import Field, Options
 from streamproc.paths import expand
 from streamproc.secrets import address_mistake
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
 
+_SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
+"""formats in which the last picture alone may show that a recording is cut off"""
+
+_PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
+"""for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
+_PLAYLIST = {"live_start_index": "0", "m3u8_hold_counters": "2"}
+"""for a playlist in a file: all of it, and no long wait for segments that somebody may yet write"""
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
 
 
@@ -36,7 +48,8 @@ class FileOptions(Options):
     """Options of the `file` source."""
 
     path: Annotated[str, AfterValidator(_encoded)] = Field(
-        min_length=1, description="a video file in any format that FFmpeg reads, or an http(s) address (HLS too)"
+        min_length=1,
+        description="a video file in any format that FFmpeg reads, or an http(s) address (HLS and MJPEG too)",
     )
     started: Literal["metadata", "unknown"] | Annotated[datetime, AfterValidator(_with_zone)] = Field(
         "metadata",
@@ -46,6 +59,12 @@ class FileOptions(Options):
     rate: float | None = Field(
         None, gt=0, le=1000, description="pictures per second of a raw stream, which has no time stamps (default: 25)"
     )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=1 << 30,
+        description="pixels of one picture at most; a larger one isn't decoded, but counted",
+    )
 
 
 class FileSource(VideoSource[FileOptions]):
@@ -53,19 +72,52 @@ class FileSource(VideoSource[FileOptions]):
 
     A damaged place costs the pictures up to the next keyframe, counted as `undecodable`, those that no packet is left
     of excepted: they are a gap in the time stamps. A file that is cut off is read to where it is cut; the pictures that
-    it promises beyond count as `truncated`, and reading ends with `SourceError`.
+    it promises beyond count as `truncated`, and reading ends with `SourceError`. MJPEG that a camera sends over HTTP is
+    live: its pictures have the time of their arrival, and its end is a lost connection.
     """
 
     _demuxer: Demuxer | None = None
     _decoder: Decoder | None = None
+    _endless = False
+    """whether it turned out to be a live stream (MJPEG over HTTP)"""
+    _size: tuple[int, int] | None = None
+    """of a live stream's pictures, over a reconnection"""
 
     def open(self, context: SourceContext) -> InputInfo:
         self._context = context
-        path = self.options.path
         rate = None if self.options.rate is None else Fraction(str(self.options.rate))
-        self._demuxer = Demuxer(path, Opening(rate=rate, options=_HTTP if path.startswith("http") else {}))
+        self._demuxer = self._opened(rate)
+        self._endless = self._demuxer.endless
         self._decoder = self._demuxer.decoder(context.count, self._warn)
-        facts = self._demuxer.facts
+        self._decoder.size = self._size
+        if self._endless:
+            identity = f"{redact(self.options.path)} {time.time_ns()}"
+            return InputInfo(identity=identity, live=True, rate=rate)
+        return self._recording(self._demuxer.facts, rate)
+
+    def _opened(self, rate: Fraction | None) -> Demuxer:
+        path = self.options.path
+        opening = Opening(
+            rate=rate,
+            live=self._endless,
+            max_pixels=self.options.max_pixels,
+            options=_HTTP if path.startswith("http") else {} if is_url(path) else _PLAYLIST,
+        )
+        if not self._endless:
+            demuxer = Demuxer(path, opening)
+            if not demuxer.endless:
+                return demuxer
+            demuxer.close()  # the pictures that were looked at to find out are late by now
+        return Demuxer(path, replace(opening, live=True, options=_PUSHED))
+
+    def _recording(self, facts: Facts, rate: Fraction | None) -> InputInfo:
+        path = self.options.path
+        if facts.false_claim:
+            self._warn(f"its header states {facts.false_claim}, which can't be meant; "
+                       "a recording that is cut off can't be told from a whole one then")  # fmt: skip
+        if facts.odd_rate is not None and rate is None:
+            self._warn(f"it names a rate of {float(facts.odd_rate):g} pictures per second, which can't be meant; "
+                   f"{float(facts.rate or DEFAULT_RATE):g} are taken: set `rate` if that is wrong")  # fmt: skip
         return InputInfo(
             identity=redact(path) if is_url(path) else fingerprint(expand(path)),
             live=False,
@@ -73,29 +125,50 @@ class FileSource(VideoSource[FileOptions]):
             started_ns=self._started_ns(facts.started_ns),
             duration_ns=facts.duration_ns,
             frames=facts.frames,
-            rotation=facts.rotation,
+            rotation=facts.orientation.rotation,
         )
 
     def packets(self) -> Iterator[Packet]:
         assert self._demuxer is not None, "open() comes first"
-        ending = Ending(self._demuxer.facts)
-        for packet in self._demuxer.packets():
+        facts, path = self._demuxer.facts, self.options.path
+        early = "" if is_url(path) else breaks_off(expand(path), facts.container)
+        ending = Ending(facts)
+        packets = self._demuxer.packets()
+        for packet in self._without_last(packets, ending) if early and facts.container == "gif" else packets:
             ending.see(packet)
             yield packet
-        for _ in range(ending.missing):
-            self._context.count("truncated")
+        if ending.missing:
+            self._context.count("truncated", ending.missing)
         if ending.missing or self._demuxer.broken_off:
+            early = ending.sentence
+        elif early:
+            early = f"{early}, after {counted(ending.seen, 'picture')}"
+        if early:
             raise SourceError(
-                f"{redact(self.options.path)} {ending.sentence}; what there is was processed: "
-                "get the whole recording if the rest matters"
+                f"{redact(path)} {early}; what there is was processed: get the whole recording if the rest matters"
             )
+        if facts.container in _SAYS_NOTHING and self._decoder is not None and self._decoder.failed:
+            self._warn("it ends within a picture: get the whole recording if something is missing behind it")
+
+    def _without_last(self, packets: Iterator[Packet], ending: Ending) -> Iterator[Packet]:
+        """GIF's decoder shows half a picture as if it were whole."""
+        held: Packet | None = None
+        for packet in packets:
+            if held is not None:
+                yield held
+            held = packet
+        if held is not None:
+            ending.see(held)
+            self._context.count("truncated")
 
     def decode(self, packet: Packet | None) -> Iterator[Shot]:
         assert self._decoder is not None, "open() comes first"
         return self._decoder.decode(packet)
 
     def close(self) -> None:
-        demuxer, self._demuxer, self._decoder = self._demuxer, None, None
+        demuxer, decoder, self._demuxer, self._decoder = self._demuxer, self._decoder, None, None
+        if decoder is not None and self._endless:
+            self._size = decoder.size
         if demuxer is not None:
             demuxer.close()
 

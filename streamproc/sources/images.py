@@ -13,7 +13,8 @@ import numpy as np
 
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, ArrayPicture, Image
-from streamproc.media.stills import PICTURE_SUFFIXES, natural, read_picture
+from streamproc.media.header import MAX_PIXELS, TOO_LARGE
+from streamproc.media.stills import PICTURE_SUFFIXES, natural, oversize, read_picture
 from streamproc.options import Field, Options
 from streamproc.paths import expand
 from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
@@ -31,13 +32,19 @@ class ImagesOptions(Options):
         description="bring pictures of another size to that of the first, with black borders; otherwise they are an "
         "error",
     )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=1 << 30,
+        description="pixels of one picture at most; a larger one isn't decoded, but counted",
+    )
 
 
 class ImagesSource(PictureSource[ImagesOptions]):
     """Reads the pictures of a folder in natural order (img2 before img10), any format that OpenCV reads.
 
-    A file that can't be read as a picture counts as `unreadable` and keeps its place in time. Rotation in EXIF data is
-    applied; transparency is ignored, 16-bit pictures are brought to 8.
+    A file that can't be read as a picture counts as `unreadable`, one of more than `max_pixels` as `too_large`; both
+    keep their place in time. EXIF rotation is applied; transparency is ignored, 16-bit pictures are brought to 8.
     """
 
     _files: tuple[Path, ...] = ()
@@ -59,7 +66,11 @@ class ImagesSource(PictureSource[ImagesOptions]):
         for number, path in enumerate(self._files):
             if self._context.stopping():
                 return
-            rgb = read_picture(path)
+            if found := oversize(path, self.options.max_pixels):
+                self._context.log.warning("stream=%s %s isn't read: %s", self._context.stream, path.name, found)
+                self._context.count(TOO_LARGE)
+                continue
+            rgb = read_picture(path, self.options.max_pixels)
             if rgb is None:
                 self._context.log.warning("stream=%s %s can't be read as a picture", self._context.stream, path.name)
                 self._context.count("unreadable")

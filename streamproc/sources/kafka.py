@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streamproc.errors import SourceError
 from streamproc.kafka_client import Servers, connected
+from streamproc.media.header import MAX_PIXELS
 from streamproc.media.wire import Label, Unreadable, read_label, read_picture
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
@@ -53,6 +54,12 @@ class KafkaOptions(Options):
         seconds(10), description="when partitions go to another member: how long to wait for what was read of them"
     )
     timeout: Duration = Field(seconds(10), ge=seconds(1), description="how long the broker may take to answer")
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=1 << 30,
+        description="pixels of one picture at most; a larger one isn't decoded, but counted",
+    )
 
 
 class KafkaSource(PictureSource[KafkaOptions]):
@@ -176,7 +183,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
         try:
             label = read_label(record.headers)
             stream = _stream(label, record.key)
-            picture = read_picture(record.value, label)
+            picture = read_picture(record.value, label, self.options.max_pixels)
         except Unreadable as error:
             self._context.count(error.reason)
             self._context.log.debug("%s offset %d: %s", partition_name(record), record.offset, error)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, model_validator
 
 from streamproc.errors import redact
 from streamproc.media import Decoder, Demuxer, Opening
+from streamproc.media.header import MAX_PIXELS
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.secrets import address_mistake, with_login
 from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
@@ -40,6 +41,12 @@ class RtspOptions(Options):
     transport: Literal["tcp", "udp"] = Field("tcp", description="tcp loses nothing; udp is for networks that need it")
     open_timeout: Duration = Field(seconds(10), gt=0, description="longest wait for the connection and its first data")
     read_timeout: Duration = Field(seconds(10), gt=0, description="silence after which the camera counts as lost")
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        le=1 << 30,
+        description="pixels of one picture at most; a larger one isn't decoded, but counted",
+    )
     low_delay: bool = Field(
         False, description="start with less probing and no reordering of packets; the nominal rate may stay unknown"
     )
@@ -73,6 +80,7 @@ class RtspSource(VideoSource[RtspOptions]):
             live=True,
             open_timeout_s=self.options.open_timeout / 1e9,
             read_timeout_s=self.options.read_timeout / 1e9,
+            max_pixels=self.options.max_pixels,
             options=self._ffmpeg_options(),
         )
         self._demuxer = Demuxer(self.options.address, opening)

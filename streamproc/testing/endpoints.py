@@ -25,9 +25,14 @@ _MOST = 50
 
 
 def source_context(
-    *, stopping: Callable[[], bool] = lambda: False, count: Callable[[str], None] = lambda _: None
+    *, stopping: Callable[[], bool] = lambda: False, counts: Counter[str] | None = None
 ) -> SourceContext:
-    """What a source gets from the engine when it is opened."""
+    """What a source gets from the engine when it is opened; `counts` gets the frames that it can't read, by reason."""
+    kept = Counter[str]() if counts is None else counts
+
+    def count(reason: str, number: int = 1, /) -> None:
+        kept[reason] += number
+
     return SourceContext(stream="test", log=logging.getLogger(__name__), stopping=stopping, count=count)
 
 
@@ -104,8 +109,7 @@ def _made(cls: Any, options: Any) -> Any:
 
 def _read(cls: Any, options: Any) -> tuple[InputInfo, list[Shot]]:
     source = _made(cls, options)
-    counts: Counter[str] = Counter()
-    info = source.open(source_context(count=lambda reason: counts.update([reason])))
+    info = source.open(source_context())
     try:
         assert isinstance(info, InputInfo), f"open gave {info!r}, expected an InputInfo"
         assert info.identity, "open gave an empty identity, which event ids are made from"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from streamproc.secrets import address_mistake, forget, is_plain, remember
 from streamproc.source import SourceContext
 from streamproc.sources.file import FileOptions, FileSource
 from streamproc.sources.rtsp import RtspOptions, RtspSource
-from streamproc.testing import make_frames, plugin_plan
+from streamproc.testing import make_frames, plugin_plan, source_context
 from tests.engine.leaky import Leaky
 from tests.engine.running import run_faulty
 from tests.machine import REPOSITORY
@@ -169,9 +168,7 @@ def test_no_error_of_a_source_shows_the_secret_of_its_address(form: str, refusin
 
 
 def context() -> SourceContext:
-    return SourceContext(
-        stream="cam", log=logging.getLogger("streamproc.tests"), stopping=lambda: False, count=lambda _: None
-    )
+    return source_context()
 
 
 def outputs(folder: Path) -> Iterator[tuple[str, bytes]]:

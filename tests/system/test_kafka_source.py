@@ -65,7 +65,7 @@ def reading(
         stream="cam",
         log=logging.getLogger("tests.kafka"),
         stopping=stop.is_set,
-        count=lambda why: counted.update([why]),
+        count=lambda why, number=1: counted.update({why: number}),
     )
     try:
         info = source.open(context)

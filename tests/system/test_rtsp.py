@@ -42,6 +42,19 @@ def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transpor
     assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
 
 
+def test_capture_times_follow_the_time_stamps_from_the_first_picture_on(rtsp: Serve) -> None:
+    """Pictures that came in while the connection was probed weren't taken when it was done."""
+    server = rtsp(Pattern(name="cam", rate=15))
+    camera = source(server.url("cam"))
+    for _ in range(2):  # a reconnection is probed too
+        offsets = [
+            shot.captured_ns - shot.pts_ns
+            for shot in read(camera, limit=20).shots
+            if shot.captured_ns is not None and shot.pts_ns is not None
+        ]
+        assert max(offsets) - min(offsets) < 100_000_000
+
+
 def test_the_times_of_a_looped_clip_become_a_regular_beat(rtsp: Serve, tmp_path: Path) -> None:
     options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
     clip = encode(tmp_path / "a.h264", Recipe(frames=20, gop=10, options=options))
@@ -137,6 +150,38 @@ def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serv
     found = read(source(server.url("clip")), limit=5)
     assert found.shots[0].keyframe
     assert number_of(found.shots[0].picture.to_gray()) == 0
+
+
+def test_joining_an_open_group_of_pictures_shows_all_from_its_keyframe_on(rtsp: Serve, tmp_path: Path) -> None:
+    """The only IDR has long gone by."""
+    options = {"x264-params": "aud=1:repeat-headers=1:scenecut=0:open-gop=1:keyint=250:min-keyint=1:bframes=0:ref=3"}
+    clip = encode(
+        tmp_path / "a.h264", Recipe(frames=40, gop=250, size=(160, 96), keyframes=(0, 10, 20, 30), options=options)
+    )
+    server = rtsp(Loop(name="clip", path=str(clip), rate=30))
+    read(source(server.url("clip")), limit=4)  # others watch already, so this one joins somewhere
+    found = read(source(server.url("clip")), limit=25)
+    assert found.numbers[0] % 10 == 0
+    assert set((np.diff(found.numbers) % 40).tolist()) == {1}
+
+
+def test_a_camera_that_hangs_upside_down_says_so(rtsp: Serve, tmp_path: Path) -> None:
+    import av
+
+    options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
+    plain = encode(tmp_path / "plain.h264", Recipe(frames=20, gop=10, size=(320, 180), options=options))
+    with av.open(str(plain)) as given, av.open(str(tmp_path / "a.h264"), "w") as container:
+        stream = given.streams.video[0]
+        target: Any = container.add_stream_from_template(stream)
+        change = av.BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=180", stream)
+        for packet in given.demux(stream):
+            for changed in change.filter(packet if packet.size else None):
+                changed.stream = target
+                container.mux(changed)
+    server = rtsp(Loop(name="clip", path=str(tmp_path / "a.h264"), rate=20))
+    found = read(source(server.url("clip")), limit=12)
+    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.shots]
+    assert set((np.diff(turned) % 20).tolist()) == {1}
 
 
 def test_probe_watches_a_live_stream_for_a_while(rtsp: Serve) -> None:

@@ -16,6 +16,7 @@ import pytest
 from streamproc.frames import PixelCache
 from streamproc.media import AvPicture
 from streamproc.media.carried import pack_picture, unpack_picture
+from streamproc.media.orientation import Orientation
 from streamproc.sources.file import FileOptions, FileSource
 from tests.videos import Recipe, encode, read
 
@@ -166,7 +167,7 @@ def test_reduced_grows_nothing_and_turns_with_the_picture() -> None:
     larger = PixelCache(noisy((64, 48)))
     assert np.array_equal(larger.reduced(128, 96), larger.resized(128, 96))
     picture = noisy((64, 48))
-    turned = PixelCache(AvPicture(picture._frame, rotation=90))
+    turned = PixelCache(AvPicture(picture._frame, Orientation(90)))
     assert np.array_equal(turned.reduced(24, 32), turned.resized(24, 32))
 
 
@@ -191,10 +192,10 @@ def test_arrays_that_are_no_picture_are_refused() -> None:
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "nv12", "yuv420p10le", "p010le", "gray", "rgb24"])
-@pytest.mark.parametrize("rotation", [0, 90])
+@pytest.mark.parametrize("orientation", [Orientation(), Orientation(90), Orientation(0, mirrored=True)])
 @pytest.mark.parametrize("way", ["pickle", "arrays"])
-def test_another_process_sees_the_same_pixels(pixels: str, rotation: int, way: str) -> None:
-    here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, rotation))
+def test_another_process_sees_the_same_pixels(pixels: str, orientation: Orientation, way: str) -> None:
+    here = PixelCache(AvPicture(noisy((322, 242), pixels)._frame, orientation))
     there = pickle.loads(pickle.dumps(here)) if way == "pickle" else PixelCache(carried(here))
     for form in ("rgb", "bgr", "gray"):
         assert np.array_equal(getattr(there, form)(), getattr(here, form)())

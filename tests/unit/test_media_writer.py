@@ -130,7 +130,7 @@ def test_what_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None
 def test_probe_tells_a_regular_video(tmp_path: Path) -> None:
     recipe = Recipe(b_frames=2, audio=True, rotation=90, options={"sc_threshold": "0"})
     found = probe(encode(tmp_path / "a.mp4", recipe))
-    assert (found.facts.codec, found.facts.size, found.facts.rotation) == ("h264", (180, 320), 90)
+    assert (found.facts.codec, found.facts.size, found.facts.orientation.rotation) == ("h264", (180, 320), 90)
     assert (found.facts.rate, found.facts.audio, found.facts.has_b_frames) == (Fraction(25), True, True)
     assert (found.scanned, found.complete, found.keyframes) == (60, True, 3)
     assert found.measured_rate == pytest.approx(25)

@@ -228,8 +228,6 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
         pytest.param("a.webm", 0.6, "of 2.40 s", id="webm"),
         pytest.param("a.flv", 0.6, "of 2.40 s", id="flv"),
         pytest.param("a.avi", 0.7, "of 60", id="avi"),
-        pytest.param("a.ts", 0.6, "", id="ts"),
-        pytest.param("a.h264", 0.5, "", id="raw"),
     ],
 )
 def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
@@ -241,14 +239,94 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=at))
     assert 10 < len(found.shots) < 60
     assert found.numbers == list(range(len(found.shots)))
-    if told:
-        assert found.counts["truncated"] >= 60 - len(found.shots) - found.counts.get("undecodable", 0) - 1
-        assert sum(found.counts.values()) + len(found.shots) in (59, 60, 61)
-        assert "breaks off after" in found.error
-        assert told in found.error
-    else:
-        assert found.error == ""
-        assert "truncated" not in found.counts
+    assert found.counts["truncated"] >= 60 - len(found.shots) - found.counts.get("undecodable", 0) - 1
+    assert sum(found.counts.values()) + len(found.shots) in (59, 60, 61)
+    assert "breaks off after" in found.error
+    assert told in found.error
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "told"),
+    [
+        pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), "ends within a picture", id="gif"),
+        pytest.param("a.ts", Recipe(), "ends within a transport packet", id="ts"),
+        pytest.param("a.mp4", Recipe(container={"movflags": "frag_keyframe+empty_moov"}), "last part (mdat)", id="mp4"),
+    ],
+)
+def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
+    tmp_path: Path, name: str, recipe: Recipe, told: str
+) -> None:
+    found = read_file(cut_off(encode(tmp_path / name, recipe), at=0.61))
+    assert 10 < len(found.shots) < 60
+    assert found.numbers == list(range(len(found.shots)))
+    assert told in found.error
+    assert "after" in found.error
+
+
+def test_matroska_that_ends_a_little_early_says_so(tmp_path: Path) -> None:
+    """By less than what the stated duration would show."""
+    path = encode(tmp_path / "a.mkv", Recipe(codec="mpeg4", frames=60))
+    found = read_file(cut_off(path, at=0.95))
+    assert 50 < len(found.shots) < 60
+    assert "before its segment does" in found.error
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), id="gif"),
+        pytest.param("a.mp4", Recipe(container={"movflags": "frag_keyframe+empty_moov"}), id="mp4"),
+        pytest.param("a.ts", Recipe(), id="ts"),
+        pytest.param("a.mkv", Recipe(), id="mkv"),
+    ],
+)
+def test_what_a_camera_puts_behind_the_end_is_no_cut(tmp_path: Path, name: str, recipe: Recipe) -> None:
+    path = encode(tmp_path / name, recipe)
+    path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT of some maker, serial number 17")
+    found = read_file(path)
+    assert found.numbers == list(range(60))
+    assert found.error == ""
+
+
+def test_a_gif_without_its_end_mark_is_shown_whole(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
+    path.write_bytes(path.read_bytes().removesuffix(b";"))
+    found = read_file(path)
+    assert (len(found.shots), found.error, found.counts) == (60, "", {})
+
+
+def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
+    right = [shot.picture.to_rgb() for shot in read_file(path).shots]
+    found = read_file(cut_off(path, at=0.61))
+    assert found.counts == {"truncated": 1}
+    for shot, picture in zip(found.shots, right, strict=False):
+        assert np.array_equal(shot.picture.to_rgb(), picture)
+
+
+def test_a_raw_stream_that_ends_within_a_picture_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = encode(tmp_path / "a.h264", Recipe())
+    with caplog.at_level(logging.WARNING):
+        whole = read_file(path)
+        assert (len(whole.shots), caplog.text) == (60, "")
+        found = read_file(cut_off(path, at=0.5))
+    assert found.numbers == list(range(len(found.shots)))
+    assert "ends within a picture" in caplog.text
+
+
+def test_a_playlist_names_the_segment_that_it_lacks(tmp_path: Path) -> None:
+    segments = {"hls_time": "0.4", "hls_list_size": "0", "hls_segment_filename": str(tmp_path / "s%d.ts")}
+    recipe = Recipe(frames=30, gop=10, options={"sc_threshold": "0"}, container=segments)
+    path = encode(tmp_path / "a.m3u8", recipe)
+    assert read_file(path).error == ""
+    path.write_text(path.read_text().replace("#EXT-X-ENDLIST", ""))
+    found = read_file(path)
+    assert found.numbers == list(range(30))
+    assert "has no end mark" in found.error
+    (tmp_path / "s2.ts").unlink()
+    found = read_file(path)
+    assert found.numbers == list(range(20))
+    assert "lacks 1 of its 3 segments, s2.ts first" in found.error
 
 
 def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictures(tmp_path: Path) -> None:
@@ -305,6 +383,7 @@ def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> No
 def test_no_clip_is_said_to_break_off(shared: Path) -> None:
     from streamproc.media import Demuxer
     from streamproc.media.ending import Ending
+    from streamproc.media.structure import breaks_off
 
     clips = [path for path in (shared / "media").iterdir() if path.suffix in (".mp4", ".gif", ".avi", ".mkv")]
     for path in clips:
@@ -313,7 +392,8 @@ def test_no_clip_is_said_to_break_off(shared: Path) -> None:
         for packet in demuxer.packets():
             ending.see(packet)
         demuxer.close()
-        assert (ending.missing, demuxer.broken_off) == (0, False), path.name
+        found = (ending.missing, demuxer.broken_off, breaks_off(path, demuxer.facts.container))
+        assert found == (0, False, ""), path.name
     assert clips
 
 

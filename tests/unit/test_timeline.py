@@ -96,6 +96,39 @@ def test_without_a_nominal_rate_the_last_good_step_mends() -> None:
     assert place_ms([None, None], rate=None)[0] == [0, 40]
 
 
+@pytest.mark.parametrize(
+    ("rate", "stamps", "times"),
+    [
+        pytest.param(None, [0, 100, 200, 1000, 1000, 1100, 1200], [0, 100, 200, 1000, 1050, 1100, 1200], id="repeated"),
+        pytest.param(None, [0, 100, 200, 1000, None, 1200, 1300], [0, 100, 200, 1000, 1100, 1200, 1300], id="missing"),
+        pytest.param(None, [0, 100, 200, 1000, 950, 1100, 1200], [0, 100, 200, 1000, 1050, 1100, 1200], id="backward"),
+        pytest.param(None, [0, 900, 900, 1000, 1100, 1200], [0, 900, 940, 1000, 1100, 1200], id="long first step"),
+        pytest.param(Fraction(6, 10), [0, 100, 200, 200, 300, 400], [0, 100, 200, 250, 300, 400], id="mean of all"),
+        pytest.param(Fraction(90_000), [0, 40, None, None, None, 200], [0, 40, 80, 120, 160, 200], id="clock ticks"),
+        pytest.param(Fraction(25), [0, 80, 160, 240, None, 400], [0, 80, 160, 240, 320, 400], id="half of the rate"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ahead", [True, False], ids=["recorded", "live"])
+def test_a_mended_picture_stays_out_of_the_way_of_those_that_follow(
+    rate: Fraction | None, stamps: list[int | None], times: list[float], ahead: bool
+) -> None:
+    timeline = Timeline(rate)
+    nanoseconds = [None if stamp is None else stamp * MS for stamp in stamps]
+    following = [*nanoseconds[1:], None] if ahead else [None] * len(stamps)
+    got = [timeline.place(stamp, after).pts_ns / MS for stamp, after in zip(nanoseconds, following, strict=True)]
+    if ahead:
+        assert got == times
+    else:  # without a look ahead the one that follows may have to give way, by half of a step
+        assert max(abs(one - other) for one, other in zip(got, times, strict=True)) <= 50.001
+        assert got[-1] == times[-1]
+
+
+def test_a_slow_stream_without_a_nominal_rate_has_no_gaps_once_its_step_is_known() -> None:
+    timeline = Timeline(None)
+    gaps = [timeline.place(5 * SECOND_NS * index).gap for index in range(6)]
+    assert gaps[4:] == [False] * 2
+
+
 def test_time_goes_on_over_a_reconnection_from_any_new_count() -> None:
     timeline = Timeline(Fraction(25))
     for stamp in (0, 40):
