@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamproc.errors import check_array
 
@@ -105,9 +105,10 @@ def _check_boxes(owner: str, xyxy: NDArray[Any]) -> None:
         return
     bad = ~np.isfinite(xyxy).all(axis=1) | (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1])
     row = int(np.argmax(bad))
-    raise ValueError(
-        f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected finite numbers with left <= right and top <= bottom"
-    )
+    sized = np.isfinite(xyxy[row]).all() and (xyxy[row, 2:] > 0).all()
+    advice = "; if it is left, top, width, height, add left and top to the last two" if sized else ""
+    wanted = f"finite numbers with left <= right and top <= bottom{advice}"
+    raise ValueError(f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected {wanted}")
 
 
 def _check_scores(owner: str, score: NDArray[Any], count: int | None = None) -> None:
@@ -165,10 +166,10 @@ class Detections(Result):
     @classmethod
     def of(
         cls,
-        xyxy: NDArray[Any],
-        score: NDArray[Any],
+        xyxy: ArrayLike,
+        score: ArrayLike,
         label: Sequence[str],
-        class_id: NDArray[Any] | None = None,
+        class_id: ArrayLike | None = None,
     ) -> Self:
         """From arrays of any number type; without `class_id` every box has class 0."""
         ids = np.zeros(len(label), np.int64) if class_id is None else class_id

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from streamproc.config.plan import PluginPlan, StreamPlan
 from streamproc.engine.clips import ClipCutter, CutClip
+from streamproc.engine.doubts import BoxDoubts
 from streamproc.engine.guard import Outcome
 from streamproc.engine.sampling import Beat
 from streamproc.errors import PluginError, describe, redact
@@ -39,6 +40,8 @@ class Step:
     wants_flow: bool
     seconds: Histogram = field(default_factory=Histogram)
     verdicts: Tally = field(default_factory=Tally)
+    doubts: BoxDoubts = field(default_factory=BoxDoubts)
+    doubt: str = ""
     remarks: tuple[str, ...] = ()
     """what the plugin had to say about the whole run, once that is over"""
 
@@ -55,10 +58,13 @@ class Step:
     def pure(self) -> bool:
         return not isinstance(self.plugin, StreamPlugin)
 
-    def count(self, verdict: str, *, of_frame: bool) -> None:
+    def count(self, outcome: Outcome, of_frame: bool, stream: str) -> None:
         """Count what a call came to; that it ended well outside a frame is no answer."""
-        if of_frame or verdict != "ok":
-            self.verdicts.add(verdict)
+        if of_frame or outcome.verdict != "ok":
+            self.verdicts.add(outcome.verdict)
+        if doubt := self.doubts.look(outcome.results):
+            self.doubt = doubt
+            log.warning("plugin %s of %s: %s", self.name, stream, doubt)
 
     def cut(self, frame: Frame, on_rate: bool) -> CutClip | None:
         """Sample a source frame for a clip plugin; return the clip that ends here, if one is due."""
@@ -164,7 +170,7 @@ def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]
     """What a plugin has to say about the whole run, logged too; nothing from one that fails at that."""
     clips = step.cutter.warning if step.cutter is not None else ""
     try:
-        said = [*step.plugin.remarks(), *([clips] if clips else [])]
+        said = [*step.plugin.remarks(), *filter(None, (clips, step.doubt))]
         remarks = tuple(redact(str(remark)) for remark in said)
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         log.warning("plugin %s failed at its remarks: %s", step.name, describe(error))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import logging
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
@@ -32,6 +35,7 @@ from streamproc.errors import PluginError
 from streamproc.exits import PLUGIN_FAILED, STREAM_FAILED
 from streamproc.frames import ArrayPicture, PixelCache
 from streamproc.models import ModelStore
+from streamproc.report.troubles import troubles
 from streamproc.sinks.jsonl import json_line
 from streamproc.testing import make_frame, make_frames, make_info, plugin_plan
 from tests.engine.plugins import HANG, Fail, HangOrdered, HangPure, Level, Measure, Tell
@@ -467,6 +471,152 @@ def test_a_bundle_with_a_damaged_part_is_refused_with_a_sentence(tmp_path: Path,
     changed = rewritten(failed_bundle(tmp_path), tmp_path / "changed.zip", part, lambda _: data)
     with pytest.raises(PluginError, match="not a whole repro bundle"):
         replay_bundle(changed, Registry(), ModelStore(), ["tests.engine.plugins"])
+
+
+class Fractions(FramePlugin[Options]):
+    gives = (Detections,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Detections.of([[0.2, 0.3, 0.4, 0.5]], [0.5], ["person"])
+
+
+class Sizes(FramePlugin[Options]):
+    """Something of 40 by 60 pixels that moves, as left, top, width, height."""
+
+    gives = (Detections,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Detections.of([[frame.index, 1.5 * frame.index, 40, 60]], [0.5], ["person"])
+
+
+class Corners(Sizes):
+    """The same, right."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        left, top = frame.index, 1.5 * frame.index
+        yield Detections.of([[left, top, left + 40, top + 60]], [0.5], ["person"])
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [(Fractions, "its boxes lie between 0 and 1"), (Sizes, "right and bottom hardly do"), (Corners, "")],
+)
+def test_boxes_that_can_hardly_be_meant_are_reported_once(
+    cls: type[Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report, _ = run_faulty([plugin_plan(cls)], make_frames(35), tmp_path)
+    (plugin,) = report.streams[0].plugins
+    assert [words in remark for remark in plugin.remarks] == ([True] if words else [])
+    assert caplog.text.count("Detections.xyxy are") == (2 if words else 0)  # when it shows, and at the end
+
+
+def test_left_top_width_height_are_named_as_what_they_may_be() -> None:
+    with pytest.raises(ValueError, match="if it is left, top, width, height, add left and top"):
+        Detections.of([[200, 150, 40, 60]], [0.5], ["person"])
+
+
+class Darken(FramePlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
+        frame.rgb[0] = 0
+        return []
+
+
+class DarkenInOpenCv(FramePlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
+        cv2.rectangle(frame.rgb, (0, 0), (5, 5), (0, 0, 0))
+        return []
+
+
+@pytest.mark.parametrize("cls", [Darken, DarkenInOpenCv])
+def test_whoever_writes_into_shared_pixels_reads_where_and_what_to_do(
+    cls: type[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_faulty([plugin_plan(cls, settings={"on_error": "disable"})], make_frames(3), tmp_path)
+    assert "copy them first: frame.rgb.copy()" in caplog.text
+    line = inspect.getsourcelines(cls)[1] + 2
+    assert f"[test_plugin_faults.py:{line} in process]" in caplog.text
+
+
+def deep() -> None:
+    raise KeyError("who")
+
+
+class Deep(FramePlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
+        deep()
+        return []
+
+
+def test_the_authors_innermost_line_is_named_and_the_traceback_stands_at_debug_level(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "streamproc"):
+        run_faulty([plugin_plan(Deep)], make_frames(3), tmp_path)
+    place = f"[test_plugin_faults.py:{inspect.getsourcelines(deep)[1] + 1} in deep]"
+    warned = [
+        r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and "plugin failed" in r.getMessage()
+    ]
+    assert warned
+    assert warned[0].endswith(f"KeyError: 'who' {place}")
+    assert any("Traceback" in r.getMessage() for r in caplog.records if r.levelno == logging.DEBUG)
+
+
+def test_under_stop_the_traceback_is_logged_and_the_reason_names_the_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report, _ = run_faulty([plugin_plan(Deep, settings={"on_error": "stop"})], make_frames(3), tmp_path)
+    assert "in deep]" in report.stopped
+    assert "Traceback" in caplog.text
+
+
+class OpensBadly(Deep):
+    def open(self, context: Any) -> None:
+        deep()
+
+
+class ClosesBadly(FramePlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
+        return []
+
+    def close(self) -> None:
+        deep()
+
+
+@pytest.mark.parametrize("cls", [OpensBadly, ClosesBadly])
+def test_a_failure_at_open_or_close_names_the_line(
+    cls: type[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report, _ = run_faulty([plugin_plan(cls)], make_frames(3), tmp_path)
+    assert "in deep]" in caplog.text + report.streams[0].error
+
+
+class NeverGives(FramePlugin[Options]):
+    gives = (Level,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return []
+
+
+class Needs(FramePlugin[Options]):
+    needs = (Level,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("chain", "words"),
+    [
+        ([plugin_plan(Deep)], "failed at every frame that it was given (3)"),
+        ([plugin_plan(NeverGives), plugin_plan(Needs)], "plugin needs of test never had what it needs, at 3 frames"),
+    ],
+)
+def test_a_run_in_which_a_plugin_gave_nothing_says_so_and_ends_with_an_exit_code(
+    chain: list[Any], words: str, tmp_path: Path
+) -> None:
+    report, _ = run_faulty(chain, make_frames(3), tmp_path)
+    assert report.exit_code == PLUGIN_FAILED
+    assert any(words in line for line in troubles(report)), troubles(report)
 
 
 def failed_bundle(folder: Path) -> Path:

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from streamproc import Event, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
+from streamproc import (
+    ArrayPicture,
+    Detections,
+    Event,
+    EventSink,
+    Frame,
+    FramePlugin,
+    InputInfo,
+    Mistake,
+    Options,
+    Output,
+    PictureSource,
+    PluginContext,
+    PluginError,
+    Results,
+    Shot,
+    SinkContext,
+    SourceContext,
+)
 from streamproc.models import ModelStore
-from streamproc.testing import check_plugin_contract, make_frame
+from streamproc.sinks.jsonl import JsonlSink
+from streamproc.sources.synthetic import SyntheticSource
+from streamproc.testing import (
+    check_plugin_contract,
+    check_sink_contract,
+    check_source_contract,
+    frames_of,
+    make_classification,
+    make_clip,
+    make_faces,
+    make_flow,
+    make_frame,
+    make_poses,
+    run_plugin,
+)
 
 FRAMES = [make_frame(fill=20 * i, index=i) for i in range(4)]
 
@@ -77,3 +114,137 @@ class Picky(Level):
 def test_one_that_refuses_options_that_it_is_to_run_with_is_told() -> None:
     with pytest.raises(AssertionError, match="finds mistakes in these"):
         check_plugin_contract(Picky, FRAMES)
+
+
+def output(given: Any, **members: Any) -> type[Any]:
+    """A plugin class whose `process` gives this, or raises it."""
+
+    def process(self: Any, frame: Frame, past: Results) -> Any:
+        if isinstance(given, BaseException):
+            raise given
+        return given
+
+    return type("Odd", (FramePlugin,), {"process": process, **members})
+
+
+BOXES = Detections.of([[0, 0, 9, 9]], [0.5], ["person"])
+REFUSED = [
+    pytest.param({"label": "person"}, "gave a dict", id="dict"),
+    pytest.param(np.zeros(4), "among its output, expected results and events", id="array"),
+    pytest.param([BOXES], "its `gives` names nothing", id="undeclared"),
+    pytest.param(SystemExit("I stop"), "SystemExit: I stop", id="exit"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), REFUSED)
+def test_what_the_engine_refuses_is_refused_in_tests_too(given: Any, words: str) -> None:
+    with pytest.raises(PluginError, match=words):
+        run_plugin(output(given), FRAMES)
+    with pytest.raises(AssertionError, match=words):
+        check_plugin_contract(output(given), FRAMES)
+
+
+def test_another_protocol_and_an_event_that_no_sink_can_write_are_refused_in_tests_too() -> None:
+    with pytest.raises(PluginError, match="speaks plugin protocol 2"):
+        run_plugin(output([], api=2), FRAMES)
+    with pytest.raises(ValueError, match="event data holds a set"):
+        run_plugin(output([Event.instant(FRAMES[0], "a.b", what={1})]), FRAMES)
+
+
+def test_makers_make_what_plugins_get() -> None:
+    found = make_classification(run=0.2, walk=0.7)
+    assert (found.label, found.class_id.tolist()) == (("walk", "run"), [1, 0])
+    poses = make_poses((10, 20, 50, 120), (100, 20, 140, 120))
+    assert poses.keypoints.shape == (2, 17, 3)
+    assert (poses.keypoints[0, 15:, 1] > poses.keypoints[0, 0, 1]).all()  # ankles below the nose
+    faces = make_faces((0, 0, 40, 40), embeddings=np.ones((1, 4), np.float32))
+    assert faces.embeddings is not None
+    assert np.linalg.norm(faces.embeddings[0]) == pytest.approx(1)
+    flow = make_flow(right=3, down=-1)
+    assert flow.uv[5, 5].tolist() == [3, -1]
+    clip = make_clip(5)
+    frames = frames_of(clip)
+    assert [frame.pts_ns for frame in frames] == clip.pts_ns.tolist()
+    assert all(np.array_equal(frame.rgb, rgb) for frame, rgb in zip(frames, clip.rgb, strict=True))
+    assert run_plugin(Level, frames).types == ["image.level"] * 5
+
+
+class Endless(PictureSource[Options]):
+    """Gives pictures for ever, whatever it is told."""
+
+    def open(self, context: SourceContext) -> InputInfo:
+        return InputInfo(identity="x", live=True)
+
+    def shots(self) -> Iterator[Shot | None]:
+        for number in itertools.count():
+            yield Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number * 10**9)
+
+
+class InSeconds(Endless):
+    """Gives seconds."""
+
+    def shots(self) -> Iterator[Shot | None]:
+        yield from (Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number) for number in range(5))
+
+
+class Bare(Endless):
+    """Gives arrays."""
+
+    def shots(self) -> Iterator[Any]:
+        yield np.zeros((8, 8, 3), np.uint8)
+
+
+class Other(Endless):
+    """Is another one each time."""
+
+    def shots(self) -> Iterator[Shot | None]:
+        yield Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=0)
+
+    def open(self, context: SourceContext) -> InputInfo:
+        return InputInfo(identity=str(next(NUMBERS)), live=False)
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.mark.parametrize(
+    ("cls", "words"),
+    [
+        (Endless, "more pictures after stopping"),
+        (InSeconds, "times are nanoseconds"),
+        (Bare, "shots gave ndarray, expected Shot"),
+        (Other, "another identity"),
+    ],
+)
+def test_the_contract_of_sources_finds_what_the_engine_trips_over(cls: Any, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check_source_contract(cls)
+
+
+class Hungry(EventSink[Options]):
+    """Takes no empty batch."""
+
+    def open(self, context: SinkContext) -> None:
+        pass
+
+    def write(self, events: Sequence[Event]) -> None:
+        events[0]
+
+    def flush(self) -> None:
+        pass
+
+
+class Told(Hungry):
+    """Gives something back."""
+
+    def write(self, events: Sequence[Event]) -> None:
+        return len(events)  # type: ignore[return-value]
+
+
+def test_the_contract_of_sinks_finds_what_the_engine_trips_over(tmp_path: Path) -> None:
+    with pytest.raises(IndexError):
+        check_sink_contract(Hungry)
+    with pytest.raises(AssertionError, match="write gave"):
+        check_sink_contract(Told)
+    check_sink_contract(JsonlSink, path=tmp_path / "e.jsonl")
+    check_source_contract(SyntheticSource, duration="1s", rate=10)
