@@ -135,12 +135,32 @@ def is_plain(value: str) -> bool:
     return len(value.strip()) < _SHORTEST or _PLAIN.fullmatch(value.strip()) is not None
 
 
+_HOST = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(:(?P<port>[^:]*))?")
+
+
 def address_mistake(address: str) -> str:
-    """What is wrong with the user name and password of an address, and what to write; empty if nothing is."""
+    """What is wrong with the login, host or port of an address, and what to write; empty if nothing is."""
     scheme, mark, rest = address.partition("://")
-    if not mark or "@" not in rest:
+    if not mark:
         return ""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return _login_mistake(scheme, authority, rest) or _host_mistake(scheme, authority)
+
+
+def _host_mistake(scheme: str, authority: str) -> str:
+    found = _HOST.fullmatch(authority.rpartition("@")[2])
+    if found is None:
+        return f"this {scheme} address names no host, or none that can be read; expected {scheme}://host:port/path"
+    port = found["port"]
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        # not shown: it may be a piece of a password
+        return f"the port in this {scheme} address is none; expected a number from 1 to 65535"
+    return ""
+
+
+def _login_mistake(scheme: str, authority: str, rest: str) -> str:
+    if "@" not in rest:
+        return ""
     login = (authority if "@" in authority else rest).rpartition("@")[0]
     if "@" not in authority and not _ends_early(authority):
         return ""
