@@ -199,16 +199,19 @@ def _query_values(text: str) -> Iterator[tuple[int, int]]:
     """Where the values of secret keys stand in texts such as `?user=me&token=abc`."""
     at = text.find("=")
     while at >= 0:
-        key = _QUERY_KEY.search(text, max(0, at - 60), at)
-        value = _QUERY_VALUE.match(text, at + 1)
-        if (
-            key
-            and value
-            and (is_secret_key(key[0]) or (key[0] == "key" and text[key.start() - 1 : key.start()] in "?&;"))
-        ):
+        # the key first: a value may be as long as the text, and is looked for once only
+        value = _QUERY_VALUE.match(text, at + 1) if _secret_key_before(text, at) else None
+        if value:
             yield value.span("value")
             at = value.end()
         at = text.find("=", at + 1 if at < len(text) and text[at] == "=" else at)
+
+
+def _secret_key_before(text: str, at: int) -> bool:
+    key = _QUERY_KEY.search(text, max(0, at - 60), at)
+    if key is None:
+        return False
+    return is_secret_key(key[0]) or (key[0] == "key" and text[key.start() - 1 : key.start()] in "?&;")
 
 
 class _Known:
