@@ -4,6 +4,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST_FLAGS ?=
+# test workers: many tests wait for a server or a clock; each worker has a Kafka broker of its own
+WORKERS ?= 2
 # where STREAMPROC_CI is set, a test that is skipped without a reason this machine gives fails the run
 STRICT := $(if $(STREAMPROC_CI),--strict-skips)
 
@@ -26,10 +28,10 @@ demo: setup ## run the CCTV job on a sample clip, or on SOURCE= a file, camera i
 	@$(BIN)/streamproc demo $(if $(SOURCE),'$(SOURCE)')
 
 .PHONY: test
-test: ## set up all that the tests need and run them; PYTEST_FLAGS= for pytest
+test: ## set up all that the tests need and run them; WORKERS=2, PYTEST_FLAGS= for pytest
 	@scripts/deps all --if-allowed
 	@$(MAKE) --no-print-directory setup
-	$(BIN)/python -m pytest --ignore=tests/packaging $(STRICT) $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --ignore=tests/packaging -n $(WORKERS) --dist loadfile $(STRICT) $(PYTEST_FLAGS)
 
 .PHONY: packaging
 packaging: setup ## build the wheel, install it into an empty environment, run the program; lint the docker files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import venv
@@ -78,22 +79,26 @@ def test_a_job_runs_with_nothing_but_what_was_installed(installed: Path, tmp_pat
 
 @pytest.fixture(scope="module")
 def packages(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new package of each kind, made by the installed program and changed in nothing."""
+    """A new package of each kind, made by the installed program, and pytest, which their tests want."""
     root = tmp_path_factory.mktemp("packages")
+    run(installed / "python", "-m", "pip", "install", "-q", "pytest", cwd=root)
     for kind in ("frame", "clip", "stream", "source", "sink"):
         run(installed / "streamproc", "plugins", "new", f"my-{kind}-thing", "--kind", kind, cwd=root)
     return root
 
 
 def test_a_strict_type_checker_finds_nothing_in_a_new_package(installed: Path, packages: Path) -> None:
-    for package in sorted(packages.iterdir()):
+    for package in sorted(packages.glob("my-*")):
         where = ["--python-executable", str(installed / "python"), "--cache-dir", str(packages / ".mypy")]
         run(sys.executable, "-m", "mypy", "--strict", *where, "src", "tests", cwd=package)
 
 
 def test_pyright_finds_nothing_in_a_new_package(installed: Path, packages: Path) -> None:
-    folders = sorted(packages.glob("my-*"))
-    found = run(sys.executable, "-m", "pyright", "--pythonpath", installed / "python", *folders, cwd=packages)
+    names = sorted(package.name for package in packages.glob("my-*"))
+    places = [{"root": name, "extraPaths": [f"{name}/src"]} for name in names]
+    settings = {"include": names, "executionEnvironments": places}
+    (packages / "pyrightconfig.json").write_text(json.dumps(settings))
+    found = run(sys.executable, "-m", "pyright", "--pythonpath", installed / "python", cwd=packages)
     assert "0 errors" in found
 
 

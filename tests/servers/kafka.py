@@ -6,6 +6,7 @@ Needs Java 17 or newer and Maven. The jars (43 MB) are kept under the user's cac
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import re
 import shutil
@@ -135,7 +136,10 @@ def fetched_libs() -> Path:
     if libs.is_dir():
         return libs
     base.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=base) as scratch:
+    with (base / "lock").open("w") as lock, tempfile.TemporaryDirectory(dir=base) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test workers start together, and Maven's own folder takes one at a time
+        if libs.is_dir():
+            return libs
         fresh = Path(scratch) / "libs"
         shutil.copy(POM, Path(scratch) / "pom.xml")
         command = ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
@@ -144,8 +148,7 @@ def fetched_libs() -> Path:
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=FETCH_LIMIT_S, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"Maven could not fetch the Kafka broker:\n{done.stdout}{done.stderr}")
-        if not libs.exists():  # another test run may have been quicker
-            fresh.rename(libs)
+        fresh.rename(libs)
     return libs
 
 
