@@ -61,7 +61,7 @@ class Settings:
     confirm_s: float = 0.0
     """and age that it must have reached"""
     brief_s: float = 0.1
-    """unseen for at most so long, a track is shown whatever its own predictions were worth: a detector misses a frame"""
+    """unseen for at most so long, a track is shown however badly it was predicted before: detectors miss a frame"""
     coast_s: float = 0.2
     """a track is shown at its predicted place for so long after it was last seen"""
     hidden_s: float = 0.7
