@@ -38,6 +38,16 @@ def test_identities_and_accuracy_are_well_above_plain_sort(
     assert ours.switches < floor.switches
 
 
+@pytest.mark.parametrize("name", ["TUD-Campus", "TUD-Stadtmitte"])
+def test_where_most_of_the_hidden_are_not_there_coasting_costs_no_accuracy(shared: Path, name: str) -> None:
+    sequence = tracking.read_sequence(shared / "data" / "mot" / name)
+    reports = {method: report[name] for method, report in tracking.compare([sequence]).items()}
+    floor = reports.pop("plain SORT")
+    for method, ours in reports.items():
+        assert ours.mota >= floor.mota, method
+        assert 100 * (ours.idf1 - floor.idf1) >= 3, method
+
+
 def seen_by_a_turning_camera(sequence: tracking.MotSequence) -> tracking.MotSequence:
     """The same people before a camera that turns to and fro; who is nearer moves further in the picture."""
 

@@ -174,6 +174,46 @@ def test_tracks_are_shown_unseen_only_as_long_as_predictions_prove_right() -> No
     assert swaying <= 5
 
 
+def frames_shown_behind_a_van(shake_px: float, fps: int = 20) -> int:
+    """In how many frames one of six walkers, whose box shakes up to the moment, is shown after a van hides it."""
+    rng = np.random.default_rng(7)
+    tracker, shown = Tracker(Settings()), 0
+    for index in range(5 * fps):
+        boxes = crowd(index * 20 // fps, 0)
+        hidden, last = index >= 4 * fps, boxes[2]
+        van = (last[0] - 30, last[1] - 10, last[2] + 30, last[3] + 90)
+        shake = rng.normal(0, shake_px, 4)
+        boxes[2] = van if hidden else (last[0] + shake[0], last[1] + shake[1], last[2] + shake[2], last[3] + shake[3])
+        step = tracker.step(round(index * 1e9 / fps), seen(boxes))
+        shown += int((step.shown & (step.state == TrackState.LOST)).sum()) if hidden else 0
+    return shown
+
+
+@pytest.mark.parametrize("fps", [5, 10, 25])
+def test_only_tracks_whose_own_predictions_proved_right_are_shown_unseen(fps: int) -> None:
+    steady, shaken = frames_shown_behind_a_van(0, fps), frames_shown_behind_a_van(14, fps)
+    assert steady >= 0.7 * fps - 1
+    assert shaken <= max(0.1 * fps, 1)
+
+
+def test_what_is_missed_for_one_frame_is_shown_however_badly_it_was_predicted() -> None:
+    tracker, rng = Tracker(Settings()), np.random.default_rng(7)
+    for index in range(80):
+        boxes = crowd(index, 0)
+        boxes[2] = tuple((np.array(boxes[2]) + rng.normal(0, 8, 4)).tolist())
+        step = tracker.step(index * 50_000_000, seen(boxes))
+    step = tracker.step(80 * 50_000_000, seen([*crowd(80, 0)[:2], *crowd(80, 0)[3:]]))
+    assert int(step.shown.sum()) == 6
+
+
+def test_without_a_size_nobody_is_shown_unseen_at_the_furthest_place_where_anybody_was() -> None:
+    tracker = Tracker(Settings())
+    for index in range(60):
+        step = tracker.step(index * 50_000_000, seen([box(300 + 3 * index, 500), box(900 + 3 * index, 500)]))
+    step = tracker.step(60 * 50_000_000, seen([]))
+    assert step.xyxy[step.shown][:, 0].tolist() == pytest.approx([300 + 3 * 60 - 20], abs=2)
+
+
 def test_what_was_measured_of_predictions_is_part_of_the_state() -> None:
     whole, first, second = (Tracker(Settings()) for _ in range(3))
     frames = [(i * 50_000_000, seen(crowd(i, 120 * float(np.sin(i / 3))))) for i in range(80)]

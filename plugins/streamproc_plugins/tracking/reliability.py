@@ -2,7 +2,8 @@
 
 Every quarter of a second the tracks are noted; what they would have become without any further detection is compared
 with where they are seen now. Whatever spoils predictions spoils these too: a camera that turns, walks or drives,
-boxes that shake, people who change their pace.
+boxes that shake, people who change their pace. What a stream's predictions are worth together limits how long a track
+coasts; what its own were worth decides whether it coasts at all.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _KEPT = float(np.exp(-_EVERY_S / _MEMORY_S))
 _OLDEST_NS = round(_HORIZONS_S[-1] * _NS)
 _PRIOR = 2.0
 """right predictions assumed before any was compared"""
+_OWN_MEMORY_S = 0.7
+"""time over which the overlaps of a track's own predictions are averaged"""
+_OWN_LEAST = 0.6
+"""mean overlap from which a track counts as steady"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,14 +62,55 @@ _NONE = _Notes(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Record:
+    """How well each track's own predictions went, one row a track in the order of their ids."""
+
+    track_id: NDArray[np.int64]
+    at_ns: NDArray[np.int64]
+    overlap: Array
+
+    def find(self, track_id: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which of `track_id` (n,) have a row, and where it is."""
+        if not len(self.track_id):
+            return np.zeros(len(track_id), np.bool_), np.zeros(len(track_id), np.int64)
+        row = np.minimum(np.searchsorted(self.track_id, track_id), len(self.track_id) - 1)
+        return self.track_id[row] == track_id, row
+
+    def updated(self, track_id: NDArray[np.int64], overlap: Array, now_ns: int) -> _Record:
+        """The record after the predictions of `track_id` (n,), ascending, overlapped by `overlap` (n,)."""
+        known, row = self.find(track_id)
+        if known.any():
+            weight = -np.expm1(-(now_ns - self.at_ns[row[known]]) / _NS / _OWN_MEMORY_S)
+            overlap = overlap.copy()
+            overlap[known] = self.overlap[row[known]] + weight * (overlap[known] - self.overlap[row[known]])
+        old = ~np.isin(self.track_id, track_id)
+        ids = np.concatenate([self.track_id[old], track_id])
+        order = np.argsort(ids)
+        at_ns = np.concatenate([self.at_ns[old], np.full(len(track_id), now_ns, np.int64)])
+        return _Record(
+            track_id=ids[order], at_ns=at_ns[order], overlap=np.concatenate([self.overlap[old], overlap])[order]
+        )
+
+    def of(self, living: NDArray[np.int64]) -> _Record:
+        """The rows of the tracks `living`."""
+        stay = np.isin(self.track_id, living)
+        return _Record(track_id=self.track_id[stay], at_ns=self.at_ns[stay], overlap=self.overlap[stay])
+
+
+_NO_RECORD = _Record(track_id=np.zeros(0, np.int64), at_ns=np.zeros(0, np.int64), overlap=np.zeros(0))
+_RECORD_NAMES = ("track_id", "at_ns", "overlap")
+
+
 class Reliability:
-    """Counts for one stream how many predictions of which age were right."""
+    """Counts for one stream how many predictions of which age were right, and how near those of each track were."""
 
     def __init__(self, least: float) -> None:
         """Take the share of predictions that must be right where they are trusted, 0..1."""
         self._least = least
         self._notes = _NONE
         self._noted_ns: int | None = None
+        self._own = _NO_RECORD
         self._right = np.full(len(_HORIZONS_S), _PRIOR)
         self._all = np.full(len(_HORIZONS_S), _PRIOR)
         self.horizon_s = self._trusted_s()
@@ -76,7 +122,14 @@ class Reliability:
 
     def forget(self) -> None:
         """Compare nothing with what was before, as after a cut."""
-        self._notes, self._noted_ns = _NONE, None
+        self._notes, self._noted_ns, self._own = _NONE, None, _NO_RECORD
+
+    def steady(self, track_id: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which of the tracks `track_id` (n,) the own predictions were tested and near what was seen: bool (n,)."""
+        known, row = self._own.find(track_id)
+        if not known.any():
+            return known
+        return np.asarray(known & (self._own.overlap[row] >= _OWN_LEAST))
 
     def follow(self, affine: Array) -> None:
         """Move what was noted with the camera: float64 (2, 3), as for `kalman.warp`."""
@@ -100,6 +153,7 @@ class Reliability:
             velocity=table.velocity[rows],
         )  # fmt: skip
         known = self._notes.take((self._notes.at_ns >= now_ns - _OLDEST_NS) & (self._notes.at_ns < now_ns))
+        self._own = self._own.of(table.track_id)
         if len(known.at_ns):
             self._compare(known, now, now_ns, motion)
         self._notes = known.joined(now)
@@ -110,23 +164,33 @@ class Reliability:
         age_s = (now_ns - known.at_ns) / _NS
         reach = motion.memory_s * -np.expm1(-age_s / motion.memory_s)
         predicted = kalman.to_xyxy(known.mean + reach[:, None] * known.velocity)
-        right = pairwise_overlap(predicted, kalman.to_xyxy(now.mean[place])) >= _RIGHT
+        near = pairwise_overlap(predicted, kalman.to_xyxy(now.mean[place]))
+        right = near >= _RIGHT
         horizon = np.minimum(np.searchsorted(_HORIZONS_S, age_s), len(_HORIZONS_S) - 1)
         count = len(_HORIZONS_S)
         self._right = _KEPT * self._right + np.bincount(horizon[found & right], minlength=count)
         self._all = _KEPT * self._all + np.bincount(horizon[found], minlength=count)
         self.horizon_s = self._trusted_s()
+        # notes are in the order of time: from behind, the first of a track is its last
+        ids, last = np.unique(known.track_id[found][::-1], return_index=True)
+        self._own = self._own.updated(ids, near[found][::-1][last], now_ns)
 
     def state(self) -> dict[str, Any]:
         """JSON values from which `restore` goes on exactly."""
         notes = {name: getattr(self._notes, name).tolist() for name in _NAMES}
-        return {"right": self._right.tolist(), "all": self._all.tolist(), "noted_ns": self._noted_ns, "notes": notes}
+        own = {name: getattr(self._own, name).tolist() for name in _RECORD_NAMES}
+        return {
+            "right": self._right.tolist(), "all": self._all.tolist(), "noted_ns": self._noted_ns, "notes": notes,
+            "own": own,
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self._right, self._all = np.array(state["right"], np.float64), np.array(state["all"], np.float64)
         self.horizon_s = self._trusted_s()
         self._noted_ns, notes = state["noted_ns"], state["notes"]
+        own = state.get("own", {name: [] for name in _RECORD_NAMES})
+        self._own = _Record(**{name: np.array(own[name], getattr(_NO_RECORD, name).dtype) for name in _RECORD_NAMES})
         self._notes = _Notes(
             **{
                 name: np.array(notes[name], like.dtype).reshape(-1, *like.shape[1:])

@@ -60,13 +60,15 @@ class Settings:
     """mean score below which it takes as many more as their sum of scores asks for"""
     confirm_s: float = 0.0
     """and age that it must have reached"""
+    brief_s: float = 0.1
+    """unseen for at most so long, a track is shown however badly it was predicted before: detectors miss a frame"""
     coast_s: float = 0.2
     """a track is shown at its predicted place for so long after it was last seen"""
     hidden_s: float = 0.7
     """the same for one that another hides"""
     hidden_share: float = 0.3
     """share of the predicted box within a box seen now, from which it counts as hidden"""
-    coast_share: float = 0.3
+    coast_share: float = 0.5
     """a track is shown unseen for at most this share of the time for which it was seen"""
     coast_trust: float = 0.8
     """and no longer than the time over which this share of predictions proved right; 0: never mind"""

@@ -39,6 +39,7 @@ class Tracker:
         self._next_id = 1
         self._now_ns: int | None = None
         self._reliability = Reliability(settings.coast_trust)
+        self._sides: tuple[float, float] | None = None
 
     def step(self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None) -> Step:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
@@ -56,6 +57,7 @@ class Tracker:
         self._advance(now_ns, camera)
         rows = self._usable(seen)
         usable = seen.take(rows)
+        self._note_sides(usable.xyxy, size)
         found = self._match(usable, Times(now_ns=now_ns, before_ns=before_ns))
         owner = found.owner
         taken = (owner != NONE).nonzero()[0]
@@ -85,6 +87,7 @@ class Tracker:
             "now_ns": self._now_ns,
             "tracks": self._table.to_plain(),
             "reliability": self._reliability.state(),
+            "sides": self._sides,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -98,6 +101,8 @@ class Tracker:
         self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
         if "reliability" in state:
             self._reliability.restore(state["reliability"])
+        sides = state.get("sides")
+        self._sides = None if sides is None else (float(sides[0]), float(sides[1]))
 
     def _advance(self, now_ns: int, camera: Array | None) -> None:
         elapsed = 0.0 if self._now_ns is None else max(now_ns - self._now_ns, 0) / _NS
@@ -111,6 +116,15 @@ class Tracker:
     def _usable(self, seen: Seen) -> Indices:
         rows = (seen.score >= self.settings.min_score).nonzero()[0]
         return rows[distinct(seen.xyxy[rows], seen.score[rows], seen.group[rows], self.settings.repeated)]
+
+    def _note_sides(self, boxes: Array, size: tuple[int, int] | None) -> None:
+        """Take where the picture ends left and right; of a size that isn't given, what the boxes so far show of it."""
+        if size is not None:
+            self._sides = (0.0, float(size[0]))
+        elif len(boxes):
+            left, right = float(boxes[:, 0].min()), float(boxes[:, 2].max())
+            before = (left, right) if self._sides is None else self._sides
+            self._sides = min(left, before[0]), max(right, before[1])
 
     def _match(self, seen: Seen, times: Times) -> Match:
         settings = self.settings
@@ -251,7 +265,7 @@ class Tracker:
             alive, shown = now, table.confirmed
         else:
             alive = self._alive(table, boxes, now_ns, size)
-            shown = table.confirmed & (now | self._coasting(table, boxes, now_ns, size))
+            shown = table.confirmed & (now | self._coasting(table, boxes, now_ns))
         if not alive.all():
             self._table = table = table.take(alive)
             boxes, now, shown, source = boxes[alive], now[alive], shown[alive], source[alive]
@@ -271,7 +285,7 @@ class Tracker:
             alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
         return np.asarray(alive, np.bool_)
 
-    def _coasting(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
+    def _coasting(self, table: Table, boxes: Array, now_ns: int) -> Mask:
         """Which tracks are shown at their predicted place if they weren't seen now."""
         settings, seen_now = self.settings, table.confirmed & (table.seen_ns == now_ns)
         limit = np.full(len(table), settings.coast_s)
@@ -280,9 +294,11 @@ class Tracker:
             limit[hidden] = max(settings.hidden_s, settings.coast_s)
         limit = np.minimum(limit, settings.coast_share * (table.seen_ns - table.start_ns) / _NS)
         limit = np.minimum(limit, self._reliability.horizon_s)
-        showing = (now_ns - table.seen_ns) / _NS <= limit
-        if size is not None:  # who is cut by the side of the picture has mostly left it
-            showing &= (boxes[:, 0] >= _EDGE_PX) & (boxes[:, 2] <= size[0] - _EDGE_PX)
+        unseen = (now_ns - table.seen_ns) / _NS
+        showing = (unseen <= limit) & ((unseen <= settings.brief_s) | self._reliability.steady(table.track_id))
+        # who is cut by the side of the picture has mostly left it
+        if self._sides is not None:
+            showing &= (boxes[:, 0] >= self._sides[0] + _EDGE_PX) & (boxes[:, 2] <= self._sides[1] - _EDGE_PX)
         return np.asarray(showing, np.bool_)
 
     def _keep(self, alive: Mask) -> None:
