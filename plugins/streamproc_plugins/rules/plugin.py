@@ -19,7 +19,7 @@ from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.zones import Zone
 
-VERSION = 1
+VERSION = 2
 
 
 class Rules(StreamPlugin[RulesOptions]):
@@ -68,7 +68,7 @@ class Rules(StreamPlugin[RulesOptions]):
         out: list[Result | Event] = []
         places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
         for place in places:
-            out.extend(self._events(place.step(now_ns, seen), moment))
+            out.extend(self._events(place.step(now_ns, seen, self._paths), moment))
         for condition in self._conditions:
             out.extend(self._events(condition.step(now_ns, seen, self._paths), moment))
         out.append(self._view())

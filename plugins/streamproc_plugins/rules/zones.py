@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
 from streamproc_plugins.rules.options import ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Sight, by_int, wanted
+from streamproc_plugins.rules.sights import Paths, Sight, by_int, wanted
+from streamproc_plugins.rules.steady import Swings, reach
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +33,15 @@ class Visitor:
     stay: Episode | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Edge:
+    """A track as last seen, inside or outside."""
+
+    seen_ns: int
+    depth: float
+    swings: Swings = field(default_factory=Swings)
+
+
 class Zone:
     """Turns sights into notices; `state` and `restore` carry it over a restart."""
 
@@ -43,8 +53,7 @@ class Zone:
         self._margin = margin
         self._cooldown = Cooldown(options.cooldown)
         self._visitors: dict[int, Visitor] = {}
-        self._outside: dict[int, tuple[int, float]] = {}
-        """by track, for those last seen outside: when, and at what depth"""
+        self._edges: dict[int, Edge] = {}
         self._visits = 0
         self._crowd = Presence()
         self._crowded: Episode | None = None
@@ -55,11 +64,11 @@ class Zone:
         """How many are inside now; who is out of sight counts until his visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
-    def step(self, now_ns: int, seen: list[Sight]) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
         """What the sights of the frame at `now_ns` mean."""
         mine = wanted(seen, self._options.labels)
         for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
-            stepped_ns = self._stepped_in(sight.track_id, now_ns, depth)
+            stepped_ns, swings = self._stepped_in(sight, now_ns, depth)
             visitor = self._visitors.get(sight.track_id)
             if visitor is None:
                 if depth < 0:
@@ -70,18 +79,28 @@ class Zone:
             else:
                 since_ns = stepped_ns
             visitor.about, visitor.score = about(sight), sight.score
-            change = visitor.presence.see(now_ns, depth, self.area.margin(self._margin, sight), self._timing, since_ns)
+            margin = self._reach(visitor.presence, depth, sight, swings.strayed_at(now_ns), paths)
+            change = visitor.presence.see(now_ns, depth, margin, self._timing, since_ns)
             yield from self._changed(visitor, change, now_ns)
         yield from self.expire(now_ns)
         yield from self._count(now_ns)
 
-    def _stepped_in(self, track_id: int, now_ns: int, depth: float) -> int:
-        """When a track seen inside came over the border: between two frames, by its depths before and after."""
-        if depth < 0:
-            self._outside[track_id] = (now_ns, depth)
-            return now_ns
-        before_ns, before = self._outside.pop(track_id, (now_ns, -1.0))
-        return now_ns - round((now_ns - before_ns) * depth / (depth - before))
+    def _reach(self, presence: Presence, depth: float, sight: Sight, strayed: float, paths: Paths) -> float:
+        """How deep it must get on the other side of the border; only that side needs measuring."""
+        if (depth >= 0) == presence.inside:
+            return 0.0
+        held_ns = 0 if presence.run_ns is None else presence.seen_ns - presence.run_ns
+        return self.area.margin(reach(self._margin, sight.size, paths.jitter(sight.track_id), strayed, held_ns))
+
+    def _stepped_in(self, sight: Sight, now_ns: int, depth: float) -> tuple[int, Swings]:
+        """When a track seen inside came over the border, by its depths before and after; and how it swings there."""
+        edge = self._edges.setdefault(sight.track_id, Edge(seen_ns=now_ns, depth=depth))
+        before_ns, before = edge.seen_ns, edge.depth
+        edge.seen_ns, edge.depth = now_ns, depth
+        edge.swings.see(now_ns, depth >= 0, abs(depth), sight.size)
+        if before >= 0 or depth < 0:
+            return now_ns, edge.swings
+        return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
 
     def expire(self, now_ns: int) -> Iterator[Notice]:
         """End the visits of those not seen for too long."""
@@ -94,8 +113,8 @@ class Zone:
             outside = not presence.inside and (presence.run_ns is None or presence.lost(now_ns, self._timing))
             if outside and visitor.stayed_ns is None:
                 del self._visitors[track_id]
-        self._outside = {
-            track_id: seen for track_id, seen in self._outside.items() if now_ns - seen[0] <= self._timing.lost_ns
+        self._edges = {
+            track_id: edge for track_id, edge in self._edges.items() if now_ns - edge.seen_ns <= self._timing.lost_ns
         }
 
     def finish(self, now_ns: int) -> Iterator[Notice]:
@@ -106,7 +125,7 @@ class Zone:
                 yield from self._left(visitor)
             yield from self._stay_ends(visitor, None)
         self._visitors.clear()
-        self._outside.clear()
+        self._edges.clear()
         if self._crowded is not None:
             yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
         self._crowd, self._crowded = Presence(seen_ns=now_ns), None
@@ -115,7 +134,7 @@ class Zone:
         """JSON values for `restore`."""
         return {
             "visitors": {str(track_id): plain(visitor) for track_id, visitor in self._visitors.items()},
-            "outside": [[track_id, *seen] for track_id, seen in self._outside.items()],
+            "edges": {str(track_id): plain(edge) for track_id, edge in self._edges.items()},
             "visits": self._visits,
             "cooldown": self._cooldown.state(),
             "crowd": plain(self._crowd),
@@ -126,7 +145,10 @@ class Zone:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._visitors = {track_id: _read(found) for track_id, found in by_int(state["visitors"]).items()}
-        self._outside = {int(track_id): (int(ns), float(depth)) for track_id, ns, depth in state["outside"]}
+        self._edges = {
+            track_id: Edge(**{**found, "swings": Swings(**found["swings"])})
+            for track_id, found in by_int(state["edges"]).items()
+        }
         self._visits, self._peak = state["visits"], state["peak"]
         self._cooldown.restore(state["cooldown"])
         self._crowd, self._crowded = Presence(**state["crowd"]), Episode.read(state["crowded"])
@@ -243,4 +265,4 @@ def _read(found: dict[str, Any]) -> Visitor:
     return Visitor(**{**found, **episodes, "presence": Presence(**found["presence"])})
 
 
-__all__ = ["Visitor", "Zone"]
+__all__ = ["Edge", "Visitor", "Zone"]
