@@ -76,7 +76,7 @@ def test_who_stops_just_beyond_the_line_has_crossed_and_turning_back_counts_too(
 @pytest.mark.parametrize("fps", [2, 5, 10])
 def test_one_wrong_box_over_the_line_is_no_crossing(fps: float) -> None:
     # half hidden for one frame, the lower edge of somebody who stands behind the line jumps over it
-    seen = [{1: (320, 270 if n != 20 else 205)} for n in range(40)]
+    seen = [{1: (320.0, 270.0 if n != 20 else 205.0)} for n in range(40)]
     assert crossings(watch(seen, fps, lines={"l": MIDDLE})) == []
 
 
@@ -92,7 +92,7 @@ def test_who_vanishes_right_behind_the_line_has_crossed() -> None:
 
 
 def test_two_who_cross_close_together_are_two() -> None:
-    seen = [{1: (310, 140 + 5 * n), 2: (330, 138 + 5 * n)} for n in range(40)]
+    seen = [{1: (310.0, 140.0 + 5 * n), 2: (330.0, 138.0 + 5 * n)} for n in range(40)]
     assert crossings(watch(seen, lines={"l": MIDDLE})) == ["right", "right"]
 
 

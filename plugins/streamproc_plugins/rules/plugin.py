@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Results, StreamPlugin, TimeReason, Tracks
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
+from streamproc_plugins.rules.labels import Votes
 from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.options import RulesOptions
@@ -53,6 +53,7 @@ class Rules(StreamPlugin[RulesOptions]):
         ]
         self._conditions = _conditions(options, size, timing)
         self._paths = Paths()
+        self._votes = Votes()
         self._before_ns: int | None = None
         self._utc_offset_ns: int | None = None
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
@@ -62,7 +63,7 @@ class Rules(StreamPlugin[RulesOptions]):
         now_ns, moment = frame.pts_ns, Moment.of(frame)
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
         look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
-        seen = sights(past[Tracks], look, self._paths)
+        seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
         self._before_ns = now_ns
         self._paths.add(now_ns, seen)
         out: list[Result | Event] = []
@@ -90,6 +91,7 @@ class Rules(StreamPlugin[RulesOptions]):
             "version": VERSION,
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
+            "labels": self._votes.state(),
             "before_ns": self._before_ns,
             "utc_offset_ns": self._utc_offset_ns,
         }
@@ -105,6 +107,7 @@ class Rules(StreamPlugin[RulesOptions]):
             if key in state["places"]:
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
+        self._votes.restore(state["labels"])
         self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
 
     @property
@@ -136,13 +139,13 @@ class Rules(StreamPlugin[RulesOptions]):
 def _conditions(options: RulesOptions, size: tuple[int, int], timing: Timing) -> list[Condition]:
     made: list[Condition] = []
     for name, still in options.stationary.items():
-        made.append(Stationary(name, still, _area(still.polygon, size), replace(timing, enter_ns=still.lasting)))
+        made.append(Stationary(name, still, _area(still.polygon, size), timing.beginning(still.lasting)))
     for name, left in options.left_objects.items():
-        made.append(LeftObject(name, left, _area(left.polygon, size), replace(timing, enter_ns=left.lasting)))
+        made.append(LeftObject(name, left, _area(left.polygon, size), timing.beginning(left.lasting)))
     for name, way in options.wrong_way.items():
-        made.append(WrongWay(name, way, _area(way.polygon, size), replace(timing, enter_ns=way.lasting), size))
+        made.append(WrongWay(name, way, _area(way.polygon, size), timing.beginning(way.lasting), size))
     for name, fast in options.speed.items():
-        made.append(Speeding(name, fast, _area(fast.polygon, size), replace(timing, enter_ns=fast.lasting), size[0]))
+        made.append(Speeding(name, fast, _area(fast.polygon, size), timing.beginning(fast.lasting), size[0]))
     return made
 
 

@@ -29,6 +29,8 @@ _JITTER_NS = 3 * 10**9
 """how far back the scatter of a place is measured"""
 _APART_NS = 9 * 10**7
 """between two places kept that are older than the window of the velocity"""
+_FITS = 0.1
+"""of a box's size, by which an edge may be off"""
 _ACCELERATION = 2.0
 """box sizes per second squared: people and cars hardly do more"""
 
@@ -214,6 +216,16 @@ class Paths:
 def box_gap(a: Box, b: Box) -> float:
     """Distance in pixels between two boxes, 0 where they touch or overlap."""
     return math.hypot(max(a[0] - b[2], b[0] - a[2], 0), max(a[1] - b[3], b[1] - a[3], 0))
+
+
+def part_of(box: Box, whole: Box) -> bool:
+    """Whether a box may show a part of what another one shows: smaller, inside it, and with two of its edges."""
+    size = (whole[2] - whole[0] + whole[3] - whole[1]) / 2
+    near = _FITS * size
+    inside = all(box[n] >= whole[n] - near and box[n + 2] <= whole[n + 2] + near for n in (0, 1))
+    fits = [abs(box[n] - whole[n]) <= near for n in range(4)]
+    smaller = box[2] - box[0] + box[3] - box[1] < 2 * (1 - _FITS) * size
+    return inside and smaller and (fits[0] or fits[2]) and (fits[1] or fits[3])
 
 
 def wanted(seen: list[Sight], labels: tuple[str, ...]) -> list[Sight]:

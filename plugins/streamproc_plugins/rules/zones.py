@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
 from streamproc_plugins.rules.options import ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
@@ -55,7 +56,7 @@ class Zone:
         self._visitors: dict[int, Visitor] = {}
         self._edges: dict[int, Edge] = {}
         self._visits = 0
-        self._crowd = Presence()
+        self._crowd = Crowd(count=1 if options.crowd is None else options.crowd.count)
         self._crowded: Episode | None = None
         self._peak = 0
 
@@ -128,7 +129,7 @@ class Zone:
         self._edges.clear()
         if self._crowded is not None:
             yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
-        self._crowd, self._crowded = Presence(seen_ns=now_ns), None
+        self._crowd, self._crowded = Crowd(count=self._crowd.count), None
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
@@ -151,7 +152,8 @@ class Zone:
         }
         self._visits, self._peak = state["visits"], state["peak"]
         self._cooldown.restore(state["cooldown"])
-        self._crowd, self._crowded = Presence(**state["crowd"]), Episode.read(state["crowded"])
+        self._crowd = Crowd(**{**state["crowd"], "count": self._crowd.count})
+        self._crowded = Episode.read(state["crowded"])
 
     def _changed(self, visitor: Visitor, change: str | None, now_ns: int) -> Iterator[Notice]:
         if change == "entered":
@@ -227,11 +229,12 @@ class Zone:
         crowd = self._options.crowd
         if crowd is None:
             return
-        # who was not seen for longer than this is no longer counted, so that the end isn't stamped too late
-        lately = now_ns - self._timing.leave_ns
-        count = sum(v.presence.inside and v.presence.seen_ns >= lately for v in self._visitors.values())
+        inside = [visitor.presence for visitor in self._visitors.values() if visitor.presence.inside]
+        stays = [(presence.since_ns, presence.last_ns) for presence in inside]
         timing = Timing(enter_ns=crowd.lasting, leave_ns=self._timing.leave_ns, lost_ns=self._timing.lost_ns)
-        change = self._crowd.see(now_ns, 1.0 if count >= crowd.count else -1.0, 0.0, timing)
+        change = self._crowd.see(now_ns, stays, timing)
+        lately_ns = self._crowd.last_ns if self._crowd.begun else now_ns - self._timing.leave_ns
+        count = sum(first <= lately_ns <= last for first, last in stays)
         risen = count > self._peak
         self._peak = max(self._peak, count) if self._crowd.inside and change is None else count
         if change == "entered":
