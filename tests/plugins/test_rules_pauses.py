@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from streamproc import Event, Tracks
+from streamproc.config import load_text
 from streamproc.testing import make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.rules import Rules
 from streamproc_plugins.rules.presence import Presence, Timing
@@ -167,3 +168,49 @@ def test_what_is_true_for_a_moment_now_and_then_never_begins() -> None:
     presence = Presence()
     assert {presence.see(now, 1.0 if now % 6 == 0 else -1.0, 0.0, timing) for now in range(100)} == {None}
     assert [presence.see(now, 1.0 if now % 6 else -1.0, 0.0, timing) for now in range(100, 130)].count("entered") == 1
+
+
+LOITERING = {"z": {"polygon": WHOLE, "loitering": {"for": "10s", "absence": "5s"}}}
+
+
+@pytest.mark.parametrize(("gap", "place", "label", "one"), [
+    (4.9, 320, "person", True), (3, 340, "person", True), (5.5, 320, "person", False), (3, 500, "person", False),
+    (3, 320, "dog", False),
+])  # fmt: skip
+def test_a_stay_goes_on_under_another_id_where_it_was_interrupted(
+    gap: float, place: float, label: str, one: bool
+) -> None:
+    def scene(t: float) -> dict[int, tuple[str, Box]]:
+        if t <= 8:
+            return {1: person(320, 400)}
+        return {2: (label, person(place, 400)[1])} if t >= 8 + gap - 0.01 else {}
+
+    found = episodes(watch(scene, 20, zones=LOITERING), "zone.loitering")
+    assert [(phase, start) for phase, start, _ in found] == ([("start", 0), ("end", 0)] if one else [])
+
+
+def test_a_stay_does_not_outlast_an_absence_that_is_too_long() -> None:
+    events = watch(lambda t: {} if 8 < t < 13.5 else {1: person(320, 400)}, 20, zones=LOITERING, lost_after="20s")
+    assert episodes(events, "zone.loitering") == []
+
+
+@pytest.mark.parametrize(("lost_for", "warned"), [("2.5s", True), ("5s", False)])
+def test_an_absence_that_the_tracker_does_not_bridge_is_a_warning(lost_for: str, warned: bool) -> None:
+    text = f"""
+version: 1
+streams:
+  hall:
+    source: {{type: synthetic}}
+    chain: [people, tracks, fence]
+    sinks: [out]
+sinks: {{out: {{type: stdout}}}}
+plugins:
+  people: {{type: motion}}
+  tracks: {{type: tracking, options: {{lost_for: {lost_for}}}}}
+  fence:
+    type: rules
+    options: {{zones: {{yard: {{polygon: [[0, 0], [1, 0], [1, 1]], loitering: {{absence: 5s}}}}}}}}
+"""
+    told = [warning for warning in load_text(text).warnings if "absence" in warning]
+    assert len(told) == warned
+    assert all("set the tracker's `lost_for` to 5s" in warning for warning in told)

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Results, StreamPlugin, TimeReason, Tracks
+from streamproc import (
+    Event,
+    Frame,
+    Mistake,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Result,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    Tracks,
+)
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
 from streamproc_plugins.rules.labels import Votes
@@ -36,6 +49,21 @@ class Rules(StreamPlugin[RulesOptions]):
                 yield from (((kind, name, "labels", n), label) for n, label in enumerate(rule.labels))
         for name, left in options.left_objects.items():
             yield from ((("left_objects", name, "owners", n), label) for n, label in enumerate(left.owners))
+
+    @classmethod
+    def doubts(cls, options: RulesOptions, givers: Mapping[type, Options]) -> Iterable[Mistake]:
+        """Absences that the tracker doesn't bridge: who is back after them has another id."""
+        lost_for = getattr(givers.get(Tracks), "lost_for", None)
+        for name, zone in options.zones.items():
+            absence = None if zone.loitering is None else zone.loitering.absence
+            if absence is not None and isinstance(lost_for, int) and absence > lost_for:
+                want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
+                yield Mistake(
+                    ("zones", name, "loitering", "absence"),
+                    f"absences up to {want} are not to count, but the tracker gives up a track after {most}: who is "
+                    "out of sight for longer goes on loitering only if found again where last seen; set the tracker's "
+                    f"`lost_for` to {want}, or `absence` to {most}",
+                )
 
     def open(self, context: PluginContext) -> None:
         """Lay the shapes over pictures of the stream's size."""

@@ -31,6 +31,7 @@ _APART_NS = 9 * 10**7
 """between two places kept that are older than the window of the velocity"""
 _FITS = 0.1
 """of a box's size, by which an edge may be off"""
+_ALIKE = 1.5
 _ACCELERATION = 2.0
 """box sizes per second squared: people and cars hardly do more"""
 
@@ -226,6 +227,13 @@ def part_of(box: Box, whole: Box) -> bool:
     fits = [abs(box[n] - whole[n]) <= near for n in range(4)]
     smaller = box[2] - box[0] + box[3] - box[1] < 2 * (1 - _FITS) * size
     return inside and smaller and (fits[0] or fits[2]) and (fits[1] or fits[3])
+
+
+def same_place(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two boxes, xyxy, may show the same one standing: of like size, and no further apart than that."""
+    sizes = [(box[2] - box[0] + box[3] - box[1]) / 2 for box in (a, b)]
+    apart = math.dist((a[0] + a[2], a[1] + a[3]), (b[0] + b[2], b[1] + b[3])) / 2
+    return apart <= min(sizes) and max(sizes) <= _ALIKE * min(sizes)
 
 
 def wanted(seen: list[Sight], labels: tuple[str, ...]) -> list[Sight]:

@@ -9,9 +9,9 @@ from typing import Any
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
-from streamproc_plugins.rules.options import ZoneOptions
+from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Paths, Sight, by_int, wanted
+from streamproc_plugins.rules.sights import Paths, Sight, by_int, same_place, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 
@@ -199,8 +199,14 @@ class Zone:
         loitering = self._options.loitering
         if loitering is None:
             return
+        presence = visitor.presence
+        back_ns = presence.since_ns if presence.since_ns > (visitor.stayed_ns or 0) else presence.last_ns
         if visitor.stayed_ns is None:
             visitor.stay_ns = visitor.presence.since_ns
+            self._rejoin(visitor, loitering.absence)
+        elif back_ns - visitor.stayed_ns > self._absence(loitering):
+            yield from self._stay_over(visitor)
+            visitor.stay_ns = back_ns
         visitor.stayed_ns = visitor.presence.last_ns
         spent = (visitor.stayed_ns - visitor.stay_ns) / 1e9
         if visitor.stay is not None:
@@ -211,15 +217,36 @@ class Zone:
             if visitor.stay is not None:
                 yield self._told(visitor.stay, "start", visitor, stay_s=spent)
 
+    def _rejoin(self, visitor: Visitor, absence_ns: int) -> None:
+        """Go on with the stay of one who vanished here, where the tracker has given up and begun another track."""
+        began_ns = visitor.presence.since_ns
+        vanished = [
+            other for other in self._visitors.values()
+            if other.stayed_ns is not None and other.stayed_ns == other.presence.seen_ns
+            and other.about["label"] == visitor.about["label"]
+            and 0 < began_ns - other.stayed_ns <= absence_ns and same_place(other.about["box"], visitor.about["box"])
+        ]  # fmt: skip
+        if vanished:
+            latest = max(vanished, key=lambda other: other.stayed_ns or 0)
+            visitor.stay_ns, visitor.stay = latest.stay_ns, latest.stay
+            latest.stay, latest.stayed_ns = None, None
+
     def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Notice]:
         """The absence has been too long (None: nothing more comes)."""
         loitering, last_ns = self._options.loitering, visitor.stayed_ns
         if loitering is None or last_ns is None:
             return
-        absence = max(loitering.absence, self._timing.leave_ns)
-        if now_ns is not None and (visitor.presence.inside or now_ns - last_ns <= absence):
-            return
-        if visitor.stay is not None:
+        # one who is back, by another track, is known a moment later
+        wait_ns = self._absence(loitering) + self._timing.enter_ns + self._timing.leave_ns
+        if now_ns is None or not (visitor.presence.inside or now_ns - last_ns <= wait_ns):
+            yield from self._stay_over(visitor)
+
+    def _absence(self, loitering: LoiteringOptions) -> int:
+        return max(loitering.absence, self._timing.leave_ns)
+
+    def _stay_over(self, visitor: Visitor) -> Iterator[Notice]:
+        last_ns = visitor.stayed_ns
+        if visitor.stay is not None and last_ns is not None:
             spent = (last_ns - visitor.stay_ns) / 1e9
             yield self._told(visitor.stay, "end", visitor, last_ns, stay_s=spent)
         visitor.stay, visitor.stayed_ns = None, None
