@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from streamproc import Event, Tracks
+from streamproc import Event, Result, Tracks
 from streamproc.config import load_text
 from streamproc.testing import make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.rules import Rules
 from streamproc_plugins.rules.presence import Presence, Timing
+from streamproc_plugins.shots import Shot
 
 INFO = make_info(width=1000, height=500)
 WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
@@ -214,3 +215,16 @@ plugins:
     told = [warning for warning in load_text(text).warnings if "absence" in warning]
     assert len(told) == warned
     assert all("set the tracker's `lost_for` to 5s" in warning for warning in told)
+
+
+def test_nobody_is_followed_into_another_shot() -> None:
+    times = [n / 10 for n in range(200)]
+    frames = [make_frame(index=n, pts_s=t, info=INFO) for n, t in enumerate(times)]
+    shots = [Shot(number=1 + (t >= 8.3), start_ns=8_000_000_000 if t >= 8.3 else 0, kind="cut") for t in times]
+    past: list[list[Result]] = [
+        [tracks({1 if t < 8.3 else 2: person(320, 400)}), shot] for t, shot in zip(times, shots, strict=True)
+    ]
+    events = run_plugin(Rules, frames, past=past, update_every="0s", zones=LOITERING).events
+    visits = [(start, end) for phase, start, end in episodes(events, "zone.entered") if phase == "end"]
+    assert visits == [(0, 8), (8.3, 19.9)]
+    assert [start for _, start, _ in episodes(events, "zone.loitering")] == [8.3, 8.3]

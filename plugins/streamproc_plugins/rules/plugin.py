@@ -31,6 +31,8 @@ from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.zones import Zone
+from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
+from streamproc_plugins.shots.results import Shot
 
 VERSION = 2
 
@@ -39,6 +41,7 @@ class Rules(StreamPlugin[RulesOptions]):
     """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
 
     needs = (Tracks,)
+    uses = (Shot,)
     gives = (RuleView,)
 
     @classmethod
@@ -81,6 +84,7 @@ class Rules(StreamPlugin[RulesOptions]):
         ]
         self._conditions = _conditions(options, size, timing)
         self._paths = Paths()
+        self._shots = ShotWatch()
         self._votes = Votes()
         self._before_ns: int | None = None
         self._utc_offset_ns: int | None = None
@@ -90,11 +94,11 @@ class Rules(StreamPlugin[RulesOptions]):
         """The events of this frame, and one `RuleView`."""
         now_ns, moment = frame.pts_ns, Moment.of(frame)
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
+        out: list[Result | Event] = self._at_cut(moment, self._shots.turned_ns(past))
         look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
         seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
         self._before_ns = now_ns
         self._paths.add(now_ns, seen)
-        out: list[Result | Event] = []
         places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
         for place in places:
             out.extend(self._events(place.step(now_ns, seen, self._paths), moment))
@@ -111,7 +115,7 @@ class Rules(StreamPlugin[RulesOptions]):
 
     def flush(self, moment: Moment) -> Output:
         """What is open ends where it was last seen."""
-        return [event for place in self._all for event in self._events(place.finish(moment.pts_ns), moment)]
+        return [event for place in self._all for event in self._finished(place, moment)]
 
     def state(self) -> dict[str, Any]:
         """Who is where, what is open and what was counted, as JSON values."""
@@ -120,6 +124,7 @@ class Rules(StreamPlugin[RulesOptions]):
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
             "labels": self._votes.state(),
+            "shot": self._shots.number,
             "before_ns": self._before_ns,
             "utc_offset_ns": self._utc_offset_ns,
         }
@@ -136,7 +141,18 @@ class Rules(StreamPlugin[RulesOptions]):
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
         self._votes.restore(state["labels"])
+        self._shots.number = state["shot"]
         self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
+
+    def _at_cut(self, moment: Moment, cut_ns: int | None) -> list[Result | Event]:
+        """Nobody can be followed into another shot."""
+        if cut_ns is None:
+            return []
+        self._paths, self._before_ns = Paths(), None
+        return list(ended_at_cut([event for place in self._all for event in self._finished(place, moment)], cut_ns))
+
+    def _finished(self, place: Zone | Line | Condition, moment: Moment) -> Iterator[Event]:
+        return self._events(place.finish(moment.pts_ns), moment)
 
     @property
     def _all(self) -> tuple[Zone | Line | Condition, ...]:
