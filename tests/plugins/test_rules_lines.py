@@ -91,6 +91,14 @@ def test_who_vanishes_right_behind_the_line_has_crossed() -> None:
     assert [(event.data["direction"], event.start_ns) for event in events] == [("right", 1_000_000_000)]
 
 
+def test_who_leaves_the_picture_behind_the_line_has_crossed_once_that_has_lasted() -> None:
+    line = {"points": [[0.93, 0], [0.93, 1]]}  # x = 595.2
+    seen = [*walks(lambda t: (500 + 100 * t, 300), 1.2), *[{}] * 50]
+    (event,) = watch(seen, lines={"l": line})
+    assert (event.data["direction"], event.start_ns / 1e9) == ("left", pytest.approx(0.952))
+    assert event.pts_ns == 1_300_000_000
+
+
 def test_two_who_cross_close_together_are_two() -> None:
     seen = [{1: (310.0, 140.0 + 5 * n), 2: (330.0, 138.0 + 5 * n)} for n in range(40)]
     assert crossings(watch(seen, lines={"l": MIDDLE})) == ["right", "right"]

@@ -38,6 +38,8 @@ class Walker:
     """whether it got there in one step longer than its box, which no jitter does"""
     clear: bool = False
     """whether it was far enough beyond the line when last seen"""
+    leaving: bool = False
+    """whether it was at the picture's border when last seen"""
     swings: Swings = field(default_factory=Swings)
     about: dict[str, Any] = field(default_factory=dict)
     """label, track_id and box as last seen"""
@@ -49,8 +51,8 @@ class Line:
 
     A crossing counts once the anchor has been beyond the line for `timing.enter_ns` and is a margin away from it that
     follows its measured jitter; at once after a step longer than the box, or a box's size beyond; and when the track is
-    lost at such a distance. Who steps back over the line before that hasn't crossed. The moment is where the straight
-    way between the two sights meets the line.
+    lost, or left the picture, at such a distance. Who steps back over the line before that hasn't crossed. The moment
+    is where the straight way between the two sights meets the line.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Line:
     def expire(self, now_ns: int) -> Iterator[Notice]:
         """Forget those not seen for too long; who vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
-            if now_ns - walker.seen_ns > self._timing.lost_ns:
+            unseen_ns = now_ns - walker.seen_ns
+            if unseen_ns > self._timing.lost_ns:
                 del self._walkers[track_id]
-                if walker.clear:
-                    yield from self._crossed(walker, now_ns)
+            gone = walker.leaving and unseen_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
+            if walker.clear and (gone or unseen_ns > self._timing.lost_ns):
+                yield from self._crossed(walker, now_ns)
 
     def finish(self, now_ns: int) -> Iterator[Notice]:
         """Nobody is seen again: the stream ends, or shows something else."""
@@ -122,7 +126,7 @@ class Line:
                 walker.crossed_ns = walker.seen_ns + round(share * (now_ns - walker.seen_ns))
                 walker.leapt = math.dist(walker.point, to) >= sight.size
         walker.point, walker.seen_ns = to, now_ns
-        walker.about, walker.score = about(sight), sight.score
+        walker.about, walker.score, walker.leaving = about(sight), sight.score, sight.at_border
 
     def _across(self, walker: Walker, sight: Sight, paths: Paths, now_ns: int) -> bool:
         """Whether a crossing is sure; one that turned out to be none, around an end of the line, is given up."""

@@ -51,6 +51,8 @@ class Sight:
     """media time of its first detection; of this frame if it was seen shortly before, or began long ago"""
     born: Point
     """where it was then, by its velocity"""
+    at_border: bool
+    """whether its box touches the picture's border, beyond which it may vanish"""
     set_off: Point
     """the same if it gathered that speed since: the point nearest to `point` at which it may have begun"""
 
@@ -100,6 +102,7 @@ def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight
                 point=_inside(x, y, size),
                 born_ns=now_ns - age - (_half_step(look, now_ns - age, box) if new else 0),
                 born=_inside(x - velocities[row][0] * back, y - velocities[row][1] * back, size),
+                at_border=_at_border(look, box),
                 set_off=_inside(x - velocities[row][0] * late, y - velocities[row][1] * late, size),
             )
         )
@@ -124,11 +127,14 @@ def _half_step(look: Look, born_ns: int, box: Box) -> int:
     """Who is first seen at the picture's border came in after the frame before: most likely half-way between."""
     if look.before_ns is None:
         return 0
-    width, height = look.size
-    near = _BORDER * max(look.size)
-    if min(box[0], box[1], width - box[2], height - box[3]) > near:
+    if not _at_border(look, box):
         return 0
     return min((look.now_ns - look.before_ns) // 2, _LEAST_SPAN_NS, born_ns)
+
+
+def _at_border(look: Look, box: Box) -> bool:
+    width, height = look.size
+    return min(box[0], box[1], width - box[2], height - box[3]) <= _BORDER * max(look.size)
 
 
 def _inside(x: float, y: float, size: tuple[int, int]) -> Point:
