@@ -19,6 +19,7 @@ from streamproc_plugins.rules.steady import Swings, reach
 
 Side = Literal["left", "right"]
 
+_TRAVEL = 1.5
 _HAIR_PX = 1e-3
 """more than the rounding of places, less than anything seen"""
 
@@ -141,7 +142,9 @@ class Line:
             return False
         held_ns = now_ns - walker.beyond_ns
         strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(sight.track_id, way)
-        walker.clear = beyond >= reach(self._margin, sight.size, jitter, strayed, held_ns)
+        needed = reach(self._margin, sight.size, jitter, strayed, held_ns)
+        comes = paths.travel(sight.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
+        walker.clear = beyond >= (self._margin * sight.size if comes else needed)
         return walker.clear and (walker.leapt or beyond >= sight.size or held_ns >= self._timing.enter_ns)
 
     def _away(self, point: Point) -> tuple[float, Point]:

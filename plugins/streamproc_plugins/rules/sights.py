@@ -196,6 +196,11 @@ class Paths:
         slope = t @ rows[:, 1:] / (t @ t)
         return (float(slope[0]), float(slope[1]))
 
+    def travel(self, track_id: int, way: Point) -> float:
+        """How far the anchor has come along the unit vector `way` within the last second, pixels."""
+        along = [x * way[0] + y * way[1] for _, x, y in self._steps.get(track_id, _Path()).recent]
+        return along[-1] - min(along) if along else 0.0
+
     def jitter(self, track_id: int, way: Point | None = None) -> float:
         """Standard deviation in pixels of the anchor around a path without turns through the last 3 seconds.
 
