@@ -160,3 +160,9 @@ def test_scatter_is_that_of_the_noise_and_none_on_a_way_without_turns() -> None:
     noise = np.random.default_rng(0).normal(0, 3, (200, 30))
     assert np.mean([scatter(row) for row in noise.tolist()]) == pytest.approx(3, rel=0.1)
     assert scatter([0, 0, 0, 1, 4, 9, 9.5, 9.5]) == 0
+
+
+def test_who_swayed_before_crossing_and_vanishes_just_behind_the_line_has_crossed() -> None:
+    sways = [{1: (320.0, 150.0 + 8 * (n % 2))} for n in range(8)]
+    crosses = [{1: (320.0, 150.0 + 24 * n)} for n in range(1, 5)]  # to y = 246, 6 px behind the line
+    assert crossings(watch([*sways, *crosses, *[{}] * 20], 3, lines={"l": MIDDLE})) == ["right"]
