@@ -18,7 +18,7 @@ from streamproc.classes import check_members, class_name
 from streamproc.errors import MissingInput, PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
-from streamproc.options import Configurable, Mistake, OptionsT
+from streamproc.options import Configurable, Mistake, Options, OptionsT
 from streamproc.replacement import Replacement
 from streamproc.results import Result
 
@@ -141,6 +141,15 @@ class Plugin(Configurable[OptionsT], ABC):
         """What is wrong with options whose form is right: told with its place in the file before anything opens.
 
         Nothing may be loaded or downloaded here: of the store only `find` and `entry` are to be used.
+        """
+        return ()
+
+    @classmethod
+    def doubts(cls, options: OptionsT, givers: Mapping[type, Options]) -> Iterable[Mistake]:
+        """What in its options won't work as meant behind the plugins before it; `check` shows it as a warning.
+
+        givers: options of the plugin whose result it takes, by class, for each class in `needs` and `uses` that an
+        earlier plugin gives.
         """
         return ()
 

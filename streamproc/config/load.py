@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from streamproc.classes import construct, optionless
 from streamproc.config.document import ChainEntry, Document, StreamDefaults, StreamSection, Used
+from streamproc.config.doubts import doubts
 from streamproc.config.labels import label_mistakes
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.reading import Keys, Reading, read, read_text
@@ -240,6 +241,9 @@ class _Resolver:
             entry = entries[cast(int, places[plan.name][-1])]
             place = _place_of_options(places[plan.name], entry)
             self._problem(place.of(mistake.option), mistake.message)
+        for plan, mistake in doubts(wired):
+            entry = entries[cast(int, places[plan.name][-1])]
+            self._warn(_place_of_options(places[plan.name], entry).of(mistake.option), mistake.message)
         return None if issues else wired
 
     def _plugin(self, here: Keys, entry: ChainEntry) -> PluginPlan | None:

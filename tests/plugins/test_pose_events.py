@@ -232,3 +232,30 @@ def test_only_what_is_asked_for_is_told() -> None:
 def test_angles_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="give the smaller one to `upright_angle`"):
         PoseEvents.options_type.model_validate({"upright_angle": 60, "lying_angle": 40})
+
+
+@pytest.mark.parametrize("rate", [10, 12.5, 15, 25, 29.97, 60])
+@pytest.mark.parametrize("begins", [2.0, 2.03, 2.07])
+def test_hands_raised_for_300_ms_are_told_of_by_the_defaults(rate: float, begins: float) -> None:
+    def waves(t: float) -> Poses:
+        return poses(hands_up(300, 200) if begins <= t < begins + 0.3001 else standing(300, 200), track_id=[5])
+
+    start, end = told(waves, 4, rate)
+    assert phases([start, end]) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
+    assert start.start_ns / 1e9 == pytest.approx(begins, abs=1.001 / rate)
+    assert (end.end_ns or 0) / 1e9 == pytest.approx(begins + 0.3, abs=1.001 / rate)
+
+
+def test_hands_of_one_wrong_pose_are_not_told_of() -> None:
+    def wrong_once(t: float) -> Poses:
+        return poses(hands_up(300, 200) if abs(t - 2) < 0.01 else standing(300, 200), track_id=[5])
+
+    assert [told(wrong_once, 4, rate) for rate in (5, 10, 25)] == [[], [], []]
+
+
+def test_who_lies_with_one_wrong_pose_in_the_first_second_lies_since_the_beginning() -> None:
+    def wrong_once(t: float) -> Poses:
+        return poses(standing(300, 200) if abs(t - 0.5) < 0.01 else lying(300, 200), track_id=[5])
+
+    start, _ = [event for event in told(wrong_once, 3) if event.type == "pose.lying"]
+    assert (start.start_ns, start.pts_ns) == (0, 1_000_000_000)

@@ -144,6 +144,23 @@ def test_fades_begin_and_end_where_the_picture_is_all_but_black(fps: float) -> N
     assert [e.data["blank"] for e in run.events if e.phase == "start"] == [False, True, False]
 
 
+@pytest.mark.parametrize("fps", [6, 10, 12.5, 25, 50])
+@pytest.mark.parametrize("late", [0.0, 0.05])
+def test_a_quick_fade_through_black_is_found_at_every_rate(fps: float, late: float) -> None:
+    middle = 2 + late  # no picture need be black at a low rate
+
+    def paint(t: float) -> Picture:
+        return np.asarray(seen(HERE if t < middle else THERE) * np.clip(abs(t - middle) / 0.25, 0, 1), np.float64)
+
+    ((kind, at),) = shots(paint, 4, fps)
+    assert at == pytest.approx(middle, abs=0.06 + 1 / fps)
+    assert kind == "fade" or fps < 10  # one picture between tells no fade from a cut
+
+
+def test_a_light_that_fails_and_comes_back_is_no_boundary() -> None:
+    assert shots(lambda t: seen(HERE) * np.clip(abs(t - 2) / 0.25, 0, 1), 4) == []
+
+
 def test_a_cut_to_black_is_a_cut() -> None:
     assert shots(lambda t: seen(HERE) * (0 if 2 <= t < 4 else 1), 6) == [("cut", 2), ("cut", 4)]
 

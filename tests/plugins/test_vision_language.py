@@ -32,6 +32,7 @@ from streamproc.models import ModelStore
 from streamproc.testing import make_detections, make_frame, make_info, run_plugin
 from streamproc.testing.runs import plugin_plan, run_chain
 from streamproc_plugins.captioning import VisionLanguage, VisionLanguageOptions
+from streamproc_plugins.shots import Shot
 from tests.servers.vision import VisionServer, completion, vision_server
 
 INFO = make_info(width=96, height=64, rate=10)
@@ -74,6 +75,24 @@ def test_each_window_of_media_time_is_described_once(server: VisionServer) -> No
     # an answer is told when the next question is asked, at the same frame in every run
     assert [event.frame_index for event in run.events] == [40, 49, 49]
     assert run.all(Caption)[-1].text == "This is answer 1."
+
+
+def test_a_window_ends_at_a_cut_and_shows_one_shot_only(server: VisionServer) -> None:
+    def scene(n: int) -> Frame:
+        # the camera turns from the dark half to the bright one at 1.5 s; `shots` knows 0.3 s later
+        rgb = np.full((64, 96, 3), 40 if n < 15 else 200, np.uint8)
+        return make_frame(rgb=rgb, index=n, pts_s=n / 10, info=INFO)
+
+    def shot(n: int) -> Shot:
+        return (
+            Shot(number=1, start_ns=0, kind="start") if n < 18 else Shot(number=2, start_ns=1_500_000_000, kind="cut")
+        )
+
+    past: list[list[Result]] = [[shot(n)] for n in range(40)]
+    run = run_plugin(VisionLanguage, [scene(n) for n in range(40)], past=past, **options(server, pictures=4))
+    assert [(start, end) for _, start, end in told(run.events)] == [(0, 1.5), (1.5, 2), (2, 3.9)]
+    levels = [[round(float(picture.mean()), -1) for picture in pictures(asked)] for asked in server.asked]
+    assert [set(shown) for shown in levels] == [{40}, {200}, {200}]
 
 
 def test_the_request_is_what_the_protocol_asks_for(server: VisionServer) -> None:

@@ -38,6 +38,8 @@ from streamproc_plugins.captioning.pictures import hidden
 from streamproc_plugins.captioning.plugin import TYPE
 from streamproc_plugins.captioning.windows import Window, window_at
 from streamproc_plugins.jpeg import to_jpeg
+from streamproc_plugins.shots.following import ShotWatch
+from streamproc_plugins.shots.results import Shot
 
 PROMPT = (
     "These pictures were taken by one camera, in this order. Say in one or two plain sentences what they show and what "
@@ -76,7 +78,7 @@ class VisionLanguageOptions(Options):
         return url
 
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(slots=True)
@@ -84,24 +86,34 @@ class _Gathered:
     """The pictures of a window so far."""
 
     window: Window
+    start_ns: int
+    """the window's, or that of the shot that began within it"""
     jpegs: list[bytes] = field(default_factory=list)
+    taken_ns: list[int] = field(default_factory=list)
+    """media time of each"""
     end_ns: int = 0
     """where it really ended, once it did"""
 
     def state(self) -> dict[str, Any]:
         """JSON values for `of`."""
         packed = [base64.b64encode(data).decode() for data in self.jpegs]
-        return {"start_ns": self.window.start_ns, "end_ns": self.end_ns, "jpegs": packed}
+        return {
+            "window_ns": self.window.start_ns, "start_ns": self.start_ns, "end_ns": self.end_ns, "jpegs": packed,
+            "taken_ns": list(self.taken_ns),
+        }  # fmt: skip
 
     @classmethod
     def of(cls, state: Mapping[str, Any], length_ns: int) -> _Gathered:
         """What `state` told."""
         jpegs = [base64.b64decode(data) for data in state["jpegs"]]
-        return cls(window_at(state["start_ns"], length_ns), jpegs, state["end_ns"])
+        window = window_at(state["window_ns"], length_ns)
+        return cls(window, state["start_ns"], jpegs, list(state["taken_ns"]), state["end_ns"])
 
 
 class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
     """Has a vision-language model describe each window of time: one `caption` event, and `Caption` for `annotate`.
+
+    Where `shots` stands before, a window ends at a cut, too, and another begins.
 
     Asked from a thread of its own while the stream goes on. A recording waits for each answer before the next question,
     and tells it at the same frame in every run; a live stream tells it when it comes, and leaves a window out
@@ -109,7 +121,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
     """
 
     pixels = True
-    uses = (Detections, Tracks, Faces)
+    uses = (Detections, Tracks, Faces, Shot)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
@@ -123,6 +135,8 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         )  # fmt: skip
         self._live = context.stream.live
         self._log = context.log
+        self._shots = ShotWatch()
+        self._cut_ns = 0
         self._gathered: _Gathered | None = None
         self._asked: tuple[_Gathered, Future[str]] | None = None
         self._last = ""
@@ -136,14 +150,17 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         window, moment = window_at(frame.pts_ns, self.options.every), Moment.of(frame)
         if self._gathered is not None and self._gathered.window != window:
             out.extend(self._ask(moment, window.start_ns))
+        out.extend(self._at_cut(moment, self._shots.turned_ns(past)))
         if self._live:
             out.extend(self._answered(moment, wait=False))
         if self._gathered is None:
-            self._gathered = _Gathered(window)
-        due_ns = window.start_ns + len(self._gathered.jpegs) * self.options.every // self.options.pictures
+            self._gathered = _Gathered(window, max(window.start_ns, self._cut_ns))
+        part_ns = (window.end_ns - self._gathered.start_ns) // self.options.pictures
+        due_ns = self._gathered.start_ns + len(self._gathered.jpegs) * part_ns
         if len(self._gathered.jpegs) < self.options.pictures and frame.pts_ns >= due_ns:
             try:
                 self._gathered.jpegs.append(self._picture(frame, past))
+                self._gathered.taken_ns.append(frame.pts_ns)
             except MissingInput:
                 if not out:  # else what was answered would be lost with it; the next frame says it, too
                     raise
@@ -153,7 +170,10 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """At a cut the window ends: the pictures after it show something else."""
-        return list(self._ask(moment, moment.pts_ns)) if reason == "cut" else []
+        if reason != "cut":
+            return []
+        self._cut_ns = moment.pts_ns
+        return list(self._ask(moment, moment.pts_ns))
 
     def flush(self, moment: Moment) -> Output:
         """The last window is asked about, and every answer waited for."""
@@ -165,10 +185,9 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         if asker is None:
             return
         if self._asked is not None and not self._asked[1].done():
-            window = self._asked[0].window
             self._log.warning(
                 "closed before the model answered: a window has no caption start_ns=%d end_ns=%d",
-                window.start_ns,
+                self._asked[0].start_ns,
                 self._asked[0].end_ns,
             )
         asker.close()
@@ -181,6 +200,8 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             "gathered": None if self._gathered is None else self._gathered.state(),
             "asked": None if self._asked is None else self._asked[0].state(),
             "utc_offset_ns": self._utc_offset_ns,
+            "shot": self._shots.number,
+            "cut_ns": self._cut_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -191,12 +212,24 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
                 "start without the stored state"
             )
         self._last, self._utc_offset_ns = state["last"], state["utc_offset_ns"]
+        self._shots.number, self._cut_ns = state["shot"], state["cut_ns"]
         gathered, asked = (
             None if state[key] is None else _Gathered.of(state[key], self.options.every)
             for key in ("gathered", "asked")
         )
         self._gathered = gathered
         self._asked = None if asked is None else (asked, self._asker.ask(self.options.prompt, asked.jpegs))
+
+    def _at_cut(self, moment: Moment, cut_ns: int | None) -> Iterator[Event]:
+        """Another shot has begun: what was gathered of the one before is asked about, without pictures of this one."""
+        if cut_ns is None:
+            return
+        self._cut_ns = cut_ns
+        if self._gathered is None or cut_ns <= self._gathered.start_ns:
+            return
+        kept = sum(at_ns < cut_ns for at_ns in self._gathered.taken_ns)
+        del self._gathered.jpegs[kept:], self._gathered.taken_ns[kept:]
+        yield from self._ask(moment, cut_ns)
 
     def _picture(self, frame: Frame, past: Results) -> bytes:
         boxes: list[NDArray[np.float32]] = []
@@ -224,7 +257,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         if self._skipped in (1, 10, 100) or self._skipped % 1000 == 0:
             self._log.warning(
                 "a window has no caption, since the answer before is awaited start_ns=%d total=%d",
-                gathered.window.start_ns,
+                gathered.start_ns,
                 self._skipped,
             )
 
@@ -232,18 +265,18 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         if self._asked is None or not (wait or self._asked[1].done()):
             return
         (gathered, future), self._asked = self._asked, None
-        window, end_ns = gathered.window, gathered.end_ns
+        start_ns, end_ns = gathered.start_ns, gathered.end_ns
         self._last = future.result()
         offset = self._utc_offset_ns
         yield Event(
             type=TYPE,
             phase="instant",
-            start_ns=window.start_ns,
-            end_ns=max(end_ns, window.start_ns),
+            start_ns=start_ns,
+            end_ns=max(end_ns, start_ns),
             frame_index=moment.frame_index,
             pts_ns=moment.pts_ns,
-            captured_ns=None if offset is None else window.start_ns + offset,
-            episode=f"w{window.number}",
+            captured_ns=None if offset is None else start_ns + offset,
+            episode=f"w{gathered.window.number}",
             data={"text": self._last, "model": self.options.model},
         )
 

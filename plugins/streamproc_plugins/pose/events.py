@@ -58,7 +58,7 @@ class PoseEventsOptions(Options):
     hands_above: float = Field(
         0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
     )
-    hands_for: Duration = Field(seconds(0.5), ge=0, description="hands up for less are not told of")
+    hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not told of")
     leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
     lost_after: Duration = Field(
         seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"
@@ -78,9 +78,10 @@ class PoseEventsOptions(Options):
         """The same for the state machines."""
 
         def timing(enter_ns: int) -> Timing:
-            return Timing(
+            whole = Timing(
                 enter_ns=enter_ns, leave_ns=self.leave_after, lost_ns=self.lost_after, update_ns=self.update_every
             )
+            return whole.beginning(enter_ns)
 
         return BodySettings(
             types=frozenset(f"pose.{name}" for name in self.events),

@@ -44,9 +44,9 @@ class Area:
         found = self.depth(points.reshape(-1, 2)).reshape(-1, 2)
         return [(float(now), float(born)) for now, born in found]
 
-    def margin(self, share: float, sight: Sight) -> float:
-        """Pixels beyond the border that count as surely across; less in a zone too thin for it."""
-        return min(share * sight.size, self._deepest / 2)
+    def margin(self, reach: float) -> float:
+        """`reach`, the pixels beyond the border that count as surely across; less in a zone too thin for it."""
+        return min(reach, self._deepest / 2)
 
     def _distance(self, points: Array) -> Array:
         if not len(self._from):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamproc_plugins.rules.area import Area
@@ -18,7 +18,12 @@ from streamproc_plugins.rules.options import (
     WrongWayOptions,
 )
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Paths, Point, Sight, box_gap, by_int, wanted
+from streamproc_plugins.rules.sights import Box, Paths, Point, Sight, box_gap, by_int, part_of, wanted
+
+_SLOW = 0.1
+"""box sizes per second: what is slower than this stands, if less of it is seen than before"""
+_PUT_DOWN_NS = 2_000_000_000
+"""who is near in the first moments of a thing has put it down"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +35,18 @@ class Held:
     about: dict[str, Any]
     origin: Point
     """where it stands still, if it does"""
+    box: Box
+    """all of it, as it was there"""
+    next_origin: Point | None = None
+    """where it stands if it isn't back soon"""
+    next_ns: int = 0
+    near: dict[str, list[int]] = field(default_factory=dict)
+    """owners near it, by track: since when, and when last"""
+    owned: list[int] = field(default_factory=list)
+    """tracks of those who were there when it was put down, or stayed with it"""
+    began_ns: int = 0
+    """when it was first seen where it stands"""
+    now_ns: int = 0
     value: float = 0.0
     most: float = 0.0
     episode: Episode | None = None
@@ -50,8 +67,11 @@ class Condition(ABC):
         self._told = 0
 
     @abstractmethod
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
-        """>= 0 while it does; may keep a figure in `held.value`."""
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
+        """>= 0 while it does, None where that can't be seen; may keep a figure in `held.value`."""
+
+    def settle(self, sight: Sight, held: Held) -> None:  # noqa: B027 - most have nothing to note
+        """Note what follows, once it is decided whether it goes on."""
 
     def said(self, held: Held) -> dict[str, Any]:
         """What events say besides who and how long."""
@@ -64,12 +84,18 @@ class Condition(ABC):
         for sight, here in zip(mine, inside, strict=True):
             held = self._held.get(sight.track_id)
             if held is None:
-                held = Held(presence=Presence(seen_ns=now_ns), score=sight.score, about={}, origin=sight.point)
+                held = Held(
+                    presence=Presence(seen_ns=now_ns), score=sight.score, about={}, origin=sight.point, box=sight.box
+                )
                 self._held[sight.track_id] = held
             held.about, held.score = about(sight), sight.score
-            depth = self.depth(sight, held, paths, seen)
-            change = held.presence.see(now_ns, depth if here else -1.0, 0.0, self._timing)
+            held.now_ns = now_ns
+            depth = self.depth(sight, held, paths, seen) if here else -1.0
+            if depth is None:
+                continue
+            change = held.presence.see(now_ns, depth, 0.0, self._timing)
             yield from self._changed(held, change, now_ns)
+            self.settle(sight, held)
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Notice]:
@@ -125,7 +151,7 @@ class Condition(ABC):
 
 
 class Stationary(Condition):
-    """Its anchor stays within a circle."""
+    """Its anchor stays within a circle; a part of it may be hidden."""
 
     type = "object.stationary"
 
@@ -133,16 +159,35 @@ class Stationary(Condition):
         super().__init__(name, options, area, timing)
         self._radius = options.radius
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
-        depth = self._radius * sight.size - math.dist(sight.point, held.origin)
-        if depth < 0 and not held.presence.inside:
-            # it moves: from here on it may stand
-            held.origin = sight.point
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
+        radius = self._radius * sight.size
+        depth = radius - math.dist(sight.point, held.origin)
+        if depth >= 0:
+            held.next_origin = None
+            if _girth(sight.box) >= _girth(held.box):
+                held.box = sight.box
+            return depth
+        if part_of(sight.box, held.box):
+            velocity = paths.velocity(sight.track_id)
+            slow = velocity is not None and math.hypot(*velocity) < _SLOW * sight.size
+            return radius if slow else None
+        if held.next_origin is None or math.dist(sight.point, held.next_origin) > radius:
+            held.next_origin, held.next_ns = sight.point, held.now_ns
         return depth
+
+    def settle(self, sight: Sight, held: Held) -> None:
+        presence = held.presence
+        if presence.inside or presence.run_ns is not None or held.next_origin is None:
+            return
+        # it has moved: it may have stood at its new place for a while
+        held.origin, held.box, held.next_origin = held.next_origin, sight.box, None
+        presence.run_ns = presence.since_ns = held.next_ns
+        presence.last_ns = held.now_ns
+        held.near, held.owned, held.began_ns = {}, [], held.next_ns
 
 
 class LeftObject(Stationary):
-    """It stays where it is and none of its possible owners is near."""
+    """It stays where it is and nobody who may own it is near; who only passes by doesn't."""
 
     type = "object.left"
 
@@ -150,12 +195,28 @@ class LeftObject(Stationary):
         super().__init__(name, options, area, timing)
         self._owners = options.owners
         self._near = options.near
+        self._passing_ns = options.passing
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
+        attended = self._attended(sight, held, wanted(seen, self._owners))
         depth = super().depth(sight, held, paths, seen)
-        for owner in wanted(seen, self._owners):
-            depth = min(depth, box_gap(owner.box, sight.box) - self._near * (owner.box[3] - owner.box[1]))
-        return depth
+        return -1.0 if attended else depth
+
+    def _attended(self, sight: Sight, held: Held, owners: list[Sight]) -> bool:
+        now_ns, near, attended = held.now_ns, held.near, False
+        held.began_ns = held.began_ns or now_ns
+        for owner in owners:
+            if box_gap(owner.box, sight.box) > self._near * (owner.box[3] - owner.box[1]):
+                continue
+            since_ns, _ = near.get(str(owner.track_id), (now_ns, now_ns))
+            near[str(owner.track_id)] = [since_ns, now_ns]
+            new = now_ns - held.began_ns <= _PUT_DOWN_NS
+            if owner.track_id not in held.owned and (new or now_ns - since_ns >= self._passing_ns):
+                held.owned.append(owner.track_id)
+                held.presence.last_ns = min(held.presence.last_ns, since_ns)
+            attended = attended or owner.track_id in held.owned
+        held.near = {key: times for key, times in near.items() if now_ns - times[1] <= self._timing.leave_ns}
+        return attended
 
 
 class WrongWay(Condition):
@@ -174,10 +235,10 @@ class WrongWay(Condition):
         self._cosine = math.cos(math.radians(options.tolerance))
         self._least = options.min_speed
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
         velocity = paths.velocity(sight.track_id)
         if velocity is None:
-            return -1.0
+            return None
         speed = math.hypot(*velocity)
         if speed <= self._least * sight.size or speed == 0:
             return -1.0
@@ -197,18 +258,25 @@ class Speeding(Condition):
         self._unit = options.unit
         self._limit = options.above
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float:
+    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
         velocity = paths.velocity(sight.track_id)
-        held.value = 0.0 if velocity is None else math.hypot(*velocity) * self._scale
+        if velocity is None:
+            return None
+        held.value = math.hypot(*velocity) * self._scale
         return held.value - self._limit if held.value != self._limit else -1.0
 
     def said(self, held: Held) -> dict[str, Any]:
         return {"speed": held.value, "top_speed": held.most, "limit": self._limit, "unit": self._unit}
 
 
+def _girth(box: Box) -> float:
+    return box[2] - box[0] + box[3] - box[1]
+
+
 def _read(found: dict[str, Any]) -> Held:
     parts = {"presence": Presence(**found["presence"]), "episode": Episode.read(found["episode"])}
-    return Held(**{**found, **parts, "origin": (found["origin"][0], found["origin"][1])})
+    places = {key: found[key] and tuple(found[key]) for key in ("origin", "box", "next_origin")}
+    return Held(**{**found, **parts, **places})
 
 
 __all__ = ["Condition", "Held", "LeftObject", "Speeding", "Stationary", "WrongWay"]

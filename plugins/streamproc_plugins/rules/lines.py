@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -13,9 +14,14 @@ from numpy.typing import NDArray
 from streamproc_plugins.rules.notices import Cooldown, Notice, about, plain
 from streamproc_plugins.rules.options import LineOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Point, Sight, by_int, wanted
+from streamproc_plugins.rules.sights import Paths, Point, Sight, by_int, wanted
+from streamproc_plugins.rules.steady import Swings, reach
 
 Side = Literal["left", "right"]
+
+_TRAVEL = 1.5
+_HAIR_PX = 1e-3
+"""more than the rounding of places, less than anything seen"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,15 +31,29 @@ class Walker:
     point: Point
     seen_ns: int
     side: Side | None = None
-    """to which it has crossed without having got a margin beyond the line yet"""
+    """to which it has crossed without that being sure yet"""
     crossed_ns: int = 0
+    beyond_ns: int = 0
+    """when it was first seen on that side"""
+    leapt: bool = False
+    """whether it got there in one step longer than its box, which no jitter does"""
+    clear: bool = False
+    """whether it was far enough beyond the line when last seen"""
+    leaving: bool = False
+    """whether it was at the picture's border when last seen"""
+    swings: Swings = field(default_factory=Swings)
+    about: dict[str, Any] = field(default_factory=dict)
+    """label, track_id and box as last seen"""
+    score: float = 0.0
 
 
 class Line:
-    """Follows each anchor from sight to sight; a crossing counts once the anchor is a margin beyond the line.
+    """Follows each anchor from sight to sight.
 
-    Who steps back over the line before that hasn't crossed. The moment is where the straight way between the two
-    sights meets the line.
+    A crossing counts once the anchor has been beyond the line for `timing.enter_ns` and is a margin away from it that
+    follows its measured jitter; at once after a step longer than the box, or a box's size beyond; and when the track is
+    lost, or left the picture, at such a distance. Who steps back over the line before that hasn't crossed. The moment
+    is where the straight way between the two sights meets the line.
     """
 
     def __init__(
@@ -45,34 +65,38 @@ class Line:
         self._options = options
         self._timing = timing
         self._margin = margin
-        self._legs = [((ax, ay), (bx, by)) for (ax, ay), (bx, by) in pairwise(points.tolist())]
+        self._legs = [((ax, ay), (bx, by)) for (ax, ay), (bx, by) in pairwise(_with_ends(points).tolist())]
         self._cooldown = Cooldown(options.cooldown)
         self._walkers: dict[int, Walker] = {}
 
-    def step(self, now_ns: int, seen: list[Sight]) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
         """What the sights of the frame at `now_ns` mean."""
         for sight in wanted(seen, self._options.labels):
             walker = self._walkers.get(sight.track_id)
             if walker is None:
-                walker = Walker(point=sight.born, seen_ns=sight.born_ns)
+                walker = Walker(point=sight.set_off, seen_ns=sight.born_ns)
                 self._walkers[sight.track_id] = walker
-            self._walk(walker, sight.point, now_ns)
-            if walker.side is not None and self._away(sight.point) >= self._margin * sight.size:
-                side, walker.side = walker.side, None
-                yield from self._crossed(side, walker.crossed_ns, sight, now_ns)
+            self._walk(walker, sight, now_ns)
+            if self._across(walker, sight, paths, now_ns):
+                yield from self._crossed(walker, now_ns)
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Notice]:
-        """Forget those not seen for too long."""
+        """Forget those not seen for too long; who vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
-            if now_ns - walker.seen_ns > self._timing.lost_ns:
+            unseen_ns = now_ns - walker.seen_ns
+            if unseen_ns > self._timing.lost_ns:
                 del self._walkers[track_id]
-        yield from ()
+            gone = walker.leaving and unseen_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
+            if walker.clear and (gone or unseen_ns > self._timing.lost_ns):
+                yield from self._crossed(walker, now_ns)
 
     def finish(self, now_ns: int) -> Iterator[Notice]:
-        """Nothing stays open at a line."""
-        self._walkers.clear()
-        yield from ()
+        """Nobody is seen again: the stream ends, or shows something else."""
+        walkers, self._walkers = self._walkers, {}
+        for walker in walkers.values():
+            if walker.clear:
+                yield from self._crossed(walker, now_ns)
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
@@ -84,7 +108,7 @@ class Line:
         self.counts = dict(state["counts"])
         self._cooldown.restore(state["cooldown"])
         self._walkers = {
-            track_id: Walker(**{**found, "point": (found["point"][0], found["point"][1])})
+            track_id: Walker(**{**found, "point": tuple(found["point"]), "swings": Swings(**found["swings"])})
             for track_id, found in by_int(state["walkers"]).items()
         }
 
@@ -92,33 +116,72 @@ class Line:
         """The user's word for a direction."""
         return getattr(self._options.directions, side)  # type: ignore[no-any-return]
 
-    def _walk(self, walker: Walker, to: Point, now_ns: int) -> None:
+    def _walk(self, walker: Walker, sight: Sight, now_ns: int) -> None:
+        to = sight.point
         hits = sorted(hit for a, b in self._legs if (hit := meet(walker.point, to, a, b)) is not None)
         for share, side in hits:
             if walker.side is not None and walker.side != side:
                 walker.side = None
             else:
-                walker.side = side
+                walker.side, walker.beyond_ns = side, now_ns
                 walker.crossed_ns = walker.seen_ns + round(share * (now_ns - walker.seen_ns))
+                walker.leapt = math.dist(walker.point, to) >= sight.size
         walker.point, walker.seen_ns = to, now_ns
+        walker.about, walker.score, walker.leaving = about(sight), sight.score, sight.at_border
 
-    def _away(self, point: Point) -> float:
-        """Distance of a point from the line in pixels."""
-        return min(_distance(point, a, b) for a, b in self._legs)
+    def _across(self, walker: Walker, sight: Sight, paths: Paths, now_ns: int) -> bool:
+        """Whether a crossing is sure; one that turned out to be none, around an end of the line, is given up."""
+        away, (right_x, right_y) = self._away(sight.point)
+        walker.swings.see(now_ns, away >= 0, abs(away), sight.size)
+        sign = 1 if walker.side == "right" else -1
+        beyond, way = sign * away, (sign * right_x, sign * right_y)
+        if beyond < 0:
+            walker.side = None
+        if walker.side is None:
+            walker.clear = False
+            return False
+        held_ns = now_ns - walker.beyond_ns
+        strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(sight.track_id, way)
+        needed = reach(self._margin, sight.size, jitter, strayed, held_ns)
+        comes = paths.travel(sight.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
+        walker.clear = beyond >= (self._margin * sight.size if comes else needed)
+        return walker.clear and (walker.leapt or beyond >= sight.size or held_ns >= self._timing.enter_ns)
 
-    def _crossed(self, side: Side, at_ns: int, sight: Sight, now_ns: int) -> Iterator[Notice]:
+    def _away(self, point: Point) -> tuple[float, Point]:
+        """Signed distance of a point from the line in pixels, positive on the right, and the nearest leg's normal."""
+        # at a corner, both legs are equally near; the one that it is further aside of tells the side
+        _, _, nearest = min((round(_distance(point, a, b), 6), -abs(_aside(point, a, b)), n)
+                            for n, (a, b) in enumerate(self._legs))  # fmt: skip
+        a, b = self._legs[nearest]
+        length = math.dist(a, b)
+        normal = ((a[1] - b[1]) / length, (b[0] - a[0]) / length)
+        return math.copysign(_distance(point, a, b), _aside(point, a, b)), normal
+
+    def _crossed(self, walker: Walker, now_ns: int) -> Iterator[Notice]:
+        assert walker.side is not None
+        side, who, at_ns = walker.side, walker.about, walker.crossed_ns
+        walker.side, walker.clear = None, False
         self.counts[side] += 1
-        extra = self._cooldown.begin(side, sight.label, now_ns)
+        extra = self._cooldown.begin(side, who["label"], now_ns)
         if extra is None:
             return
         yield Notice(
-            type="line.crossed", phase="instant", start_ns=at_ns, end_ns=at_ns, score=sight.score,
-            episode=f"{self.name}/{sight.track_id}/{self.counts['left'] + self.counts['right']}",
+            type="line.crossed", phase="instant", start_ns=at_ns, end_ns=at_ns, score=walker.score,
+            episode=f"{self.name}/{who['track_id']}/{self.counts['left'] + self.counts['right']}",
             data={
-                **extra, **about(sight), "line": self.name, "direction": self.name_of(side),
+                **extra, **who, "line": self.name, "direction": self.name_of(side),
                 "count": self.counts[side], "counts": {self.name_of(key): n for key, n in self.counts.items()},
             },
         )  # fmt: skip
+
+
+def _with_ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The line with its outer ends moved out by a hair, so that who passes exactly over an end crosses both ways."""
+    first, last = points[0] - points[1], points[-1] - points[-2]
+    ends = points.copy()
+    ends[0] += first / np.hypot(*first) * _HAIR_PX
+    ends[-1] += last / np.hypot(*last) * _HAIR_PX
+    return ends
 
 
 def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | None:
@@ -138,6 +201,11 @@ def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | N
 def _side(point: Point, a: Point, b: Point) -> float:
     """Positive on the right hand of someone walking from a to b (y down)."""
     return (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
+
+
+def _aside(point: Point, a: Point, b: Point) -> float:
+    """Signed distance from the endless straight line through a and b, positive on the right."""
+    return _side(point, a, b) / math.dist(a, b)
 
 
 def _distance(point: Point, a: Point, b: Point) -> float:

@@ -110,7 +110,10 @@ class LeftObjectOptions(StationaryOptions):
 
     owners: tuple[str, ...] = Field(("person",), min_length=1, description="labels of those who may have left it")
     near: float = Field(
-        1.0, ge=0, le=20, description="an owner is near within this many of his own box heights, from box to box"
+        1.0, ge=0, le=20, description="an owner is near within this many of their own box heights, from box to box"
+    )
+    passing: Duration = Field(
+        seconds(5), ge=0, description="who is near for less, and wasn't when it was put down, only passes by"
     )
 
     @model_validator(mode="after")

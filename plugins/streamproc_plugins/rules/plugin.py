@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from streamproc import Event, Frame, Moment, Output, PluginContext, Result, Results, StreamPlugin, TimeReason, Tracks
+from streamproc import (
+    Event,
+    Frame,
+    Mistake,
+    Moment,
+    Options,
+    Output,
+    PluginContext,
+    Result,
+    Results,
+    StreamPlugin,
+    TimeReason,
+    Tracks,
+)
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
 from streamproc_plugins.rules.labels import LabelsSeen
@@ -18,15 +30,19 @@ from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
+from streamproc_plugins.rules.votes import Votes
 from streamproc_plugins.rules.zones import Zone
+from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
+from streamproc_plugins.shots.results import Shot
 
-VERSION = 1
+VERSION = 2
 
 
 class Rules(StreamPlugin[RulesOptions]):
     """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
 
     needs = (Tracks,)
+    uses = (Shot,)
     gives = (RuleView,)
 
     @classmethod
@@ -37,6 +53,21 @@ class Rules(StreamPlugin[RulesOptions]):
                 yield from (((kind, name, "labels", n), label) for n, label in enumerate(rule.labels))
         for name, left in options.left_objects.items():
             yield from ((("left_objects", name, "owners", n), label) for n, label in enumerate(left.owners))
+
+    @classmethod
+    def doubts(cls, options: RulesOptions, givers: Mapping[type, Options]) -> Iterable[Mistake]:
+        """Absences that the tracker doesn't bridge: who is back after them has another id."""
+        lost_for = getattr(givers.get(Tracks), "lost_for", None)
+        for name, zone in options.zones.items():
+            absence = None if zone.loitering is None else zone.loitering.absence
+            if absence is not None and isinstance(lost_for, int) and absence > lost_for:
+                want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
+                yield Mistake(
+                    ("zones", name, "loitering", "absence"),
+                    f"absences up to {want} are not to count, but the tracker gives up a track after {most}: who is "
+                    "out of sight for longer goes on loitering only if found again where last seen; set the tracker's "
+                    f"`lost_for` to {want}, or `absence` to {most}",
+                )
 
     def open(self, context: PluginContext) -> None:
         """Lay the shapes over pictures of the stream's size."""
@@ -54,6 +85,8 @@ class Rules(StreamPlugin[RulesOptions]):
         ]
         self._conditions = _conditions(options, size, timing)
         self._paths = Paths()
+        self._shots = ShotWatch()
+        self._votes = Votes()
         self._before_ns: int | None = None
         self._utc_offset_ns: int | None = None
         self._labels = LabelsSeen(options)
@@ -63,15 +96,15 @@ class Rules(StreamPlugin[RulesOptions]):
         """The events of this frame, and one `RuleView`."""
         now_ns, moment = frame.pts_ns, Moment.of(frame)
         self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
+        out: list[Result | Event] = self._at_cut(moment, self._shots.turned_ns(past))
         look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
-        seen = sights(past[Tracks], look, self._paths)
+        seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
         self._labels.add(seen)
         self._before_ns = now_ns
         self._paths.add(now_ns, seen)
-        out: list[Result | Event] = []
         places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
         for place in places:
-            out.extend(self._events(place.step(now_ns, seen), moment))
+            out.extend(self._events(place.step(now_ns, seen, self._paths), moment))
         for condition in self._conditions:
             out.extend(self._events(condition.step(now_ns, seen, self._paths), moment))
         out.append(self._view())
@@ -85,7 +118,7 @@ class Rules(StreamPlugin[RulesOptions]):
 
     def flush(self, moment: Moment) -> Output:
         """What is open ends where it was last seen."""
-        return [event for place in self._all for event in self._events(place.finish(moment.pts_ns), moment)]
+        return [event for place in self._all for event in self._finished(place, moment)]
 
     def remarks(self) -> Iterable[str]:
         """Which rules never saw a label that they name."""
@@ -97,6 +130,8 @@ class Rules(StreamPlugin[RulesOptions]):
             "version": VERSION,
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
+            "labels": self._votes.state(),
+            "shot": self._shots.number,
             "before_ns": self._before_ns,
             "utc_offset_ns": self._utc_offset_ns,
         }
@@ -112,7 +147,19 @@ class Rules(StreamPlugin[RulesOptions]):
             if key in state["places"]:
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
+        self._votes.restore(state["labels"])
+        self._shots.number = state["shot"]
         self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
+
+    def _at_cut(self, moment: Moment, cut_ns: int | None) -> list[Result | Event]:
+        """Nobody can be followed into another shot."""
+        if cut_ns is None:
+            return []
+        self._paths, self._before_ns = Paths(), None
+        return list(ended_at_cut([event for place in self._all for event in self._finished(place, moment)], cut_ns))
+
+    def _finished(self, place: Zone | Line | Condition, moment: Moment) -> Iterator[Event]:
+        return self._events(place.finish(moment.pts_ns), moment)
 
     @property
     def _all(self) -> tuple[Zone | Line | Condition, ...]:
@@ -143,13 +190,13 @@ class Rules(StreamPlugin[RulesOptions]):
 def _conditions(options: RulesOptions, size: tuple[int, int], timing: Timing) -> list[Condition]:
     made: list[Condition] = []
     for name, still in options.stationary.items():
-        made.append(Stationary(name, still, _area(still.polygon, size), replace(timing, enter_ns=still.lasting)))
+        made.append(Stationary(name, still, _area(still.polygon, size), timing.beginning(still.lasting)))
     for name, left in options.left_objects.items():
-        made.append(LeftObject(name, left, _area(left.polygon, size), replace(timing, enter_ns=left.lasting)))
+        made.append(LeftObject(name, left, _area(left.polygon, size), timing.beginning(left.lasting)))
     for name, way in options.wrong_way.items():
-        made.append(WrongWay(name, way, _area(way.polygon, size), replace(timing, enter_ns=way.lasting), size))
+        made.append(WrongWay(name, way, _area(way.polygon, size), timing.beginning(way.lasting), size))
     for name, fast in options.speed.items():
-        made.append(Speeding(name, fast, _area(fast.polygon, size), replace(timing, enter_ns=fast.lasting), size[0]))
+        made.append(Speeding(name, fast, _area(fast.polygon, size), timing.beginning(fast.lasting), size[0]))
     return made
 
 

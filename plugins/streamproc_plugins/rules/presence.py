@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Change = Literal["entered", "left"]
@@ -17,15 +17,25 @@ class Timing:
     lost_ns: int
     update_ns: int = 0
     """between two updates of what goes on; 0: none"""
+    pause_ns: int = 0
+    """interruptions up to this long don't break what has yet to last for `enter_ns`"""
+
+    def beginning(self, enter_ns: int) -> Timing:
+        """The same for something that must last for `enter_ns`: it may pause as it may once it goes on.
+
+        No longer than half that time, so that two short moments don't make one long one.
+        """
+        return replace(self, enter_ns=enter_ns, pause_ns=min(self.leave_ns, enter_ns // 2))
 
 
 @dataclass(slots=True, kw_only=True)
 class Presence:
     """Of one thing in one place. Depth is the signed distance from the border, positive inside.
 
-    It has entered when depth was >= 0 for `enter_ns` without a break and reached the margin meanwhile, from the first
-    of those moments on. It has left when depth was < 0 for `leave_ns` and went beyond the margin, or when it was not
-    seen for longer than `lost_ns`: since the last moment at which it was seen at depth >= 0.
+    It has entered when depth was >= 0 for `enter_ns`, with no break longer than `pause_ns` and for most of that time,
+    and reached the margin meanwhile, from the first of those moments on. It has left when depth was < 0 for `leave_ns`
+    and went beyond the margin, or when it was not seen for longer than `lost_ns`: since the last moment at which it was
+    seen at depth >= 0.
     """
 
     inside: bool = False
@@ -39,28 +49,42 @@ class Presence:
     """since when it has been on the other side than `inside` says"""
     deep: bool = False
     """whether it reached the margin in that time"""
+    paused_ns: int = 0
+    """how long what may become a visit was interrupted, in all"""
 
     def see(
         self, now_ns: int, depth: float, margin: float, timing: Timing, since_ns: int | None = None
     ) -> Change | None:
         """It is seen at this depth. since_ns: it was there before, unseen, since then."""
-        self.seen_ns = now_ns
+        before_ns, self.seen_ns = self.seen_ns, now_ns
         here = depth >= 0
         if here == self.inside:
-            self.run_ns, self.deep = None, False
-            if here:
-                self.last_ns = now_ns
+            self._stays(here, now_ns, before_ns, timing)
             return None
         if self.run_ns is None:
-            self.run_ns = now_ns if since_ns is None else since_ns
+            self.run_ns, self.paused_ns = now_ns if since_ns is None else since_ns, 0
         self.deep = self.deep or abs(depth) >= margin
         if here:
             self.since_ns, self.last_ns = self.run_ns, now_ns
         ripe = now_ns - self.run_ns >= (timing.enter_ns if here else timing.leave_ns)
         if not (ripe and self.deep):
             return None
-        self.inside, self.run_ns, self.deep = here, None, False
+        self.inside = here
+        self._break()
         return "entered" if here else "left"
+
+    def _stays(self, here: bool, now_ns: int, before_ns: int, timing: Timing) -> None:
+        """It is where it was."""
+        if here:
+            self.last_ns = now_ns
+        elif self.run_ns is not None and now_ns - self.last_ns <= timing.pause_ns:
+            self.paused_ns += now_ns - before_ns
+            if self.paused_ns <= max(timing.pause_ns, (now_ns - self.run_ns) // 2):
+                return
+        self._break()
+
+    def _break(self) -> None:
+        self.run_ns, self.deep, self.paused_ns = None, False, 0
 
     def lost(self, now_ns: int, timing: Timing) -> bool:
         """Whether it has not been seen for too long."""

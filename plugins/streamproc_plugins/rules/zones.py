@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
-from streamproc_plugins.rules.options import ZoneOptions
+from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Sight, by_int, wanted
+from streamproc_plugins.rules.sights import Paths, Sight, by_int, same_place, wanted
+from streamproc_plugins.rules.steady import Swings, reach
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +34,15 @@ class Visitor:
     stay: Episode | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Edge:
+    """A track as last seen, inside or outside."""
+
+    seen_ns: int
+    depth: float
+    swings: Swings = field(default_factory=Swings)
+
+
 class Zone:
     """Turns sights into notices; `state` and `restore` carry it over a restart."""
 
@@ -43,10 +54,9 @@ class Zone:
         self._margin = margin
         self._cooldown = Cooldown(options.cooldown)
         self._visitors: dict[int, Visitor] = {}
-        self._outside: dict[int, tuple[int, float]] = {}
-        """by track, for those last seen outside: when, and at what depth"""
+        self._edges: dict[int, Edge] = {}
         self._visits = 0
-        self._crowd = Presence()
+        self._crowd = Crowd(count=1 if options.crowd is None else options.crowd.count)
         self._crowded: Episode | None = None
         self._peak = 0
 
@@ -55,11 +65,11 @@ class Zone:
         """How many are inside now; who is out of sight counts until his visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
-    def step(self, now_ns: int, seen: list[Sight]) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
         """What the sights of the frame at `now_ns` mean."""
         mine = wanted(seen, self._options.labels)
         for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
-            stepped_ns = self._stepped_in(sight.track_id, now_ns, depth)
+            stepped_ns, swings = self._stepped_in(sight, now_ns, depth)
             visitor = self._visitors.get(sight.track_id)
             if visitor is None:
                 if depth < 0:
@@ -70,18 +80,28 @@ class Zone:
             else:
                 since_ns = stepped_ns
             visitor.about, visitor.score = about(sight), sight.score
-            change = visitor.presence.see(now_ns, depth, self.area.margin(self._margin, sight), self._timing, since_ns)
+            margin = self._reach(visitor.presence, depth, sight, swings.strayed_at(now_ns), paths)
+            change = visitor.presence.see(now_ns, depth, margin, self._timing, since_ns)
             yield from self._changed(visitor, change, now_ns)
         yield from self.expire(now_ns)
         yield from self._count(now_ns)
 
-    def _stepped_in(self, track_id: int, now_ns: int, depth: float) -> int:
-        """When a track seen inside came over the border: between two frames, by its depths before and after."""
-        if depth < 0:
-            self._outside[track_id] = (now_ns, depth)
-            return now_ns
-        before_ns, before = self._outside.pop(track_id, (now_ns, -1.0))
-        return now_ns - round((now_ns - before_ns) * depth / (depth - before))
+    def _reach(self, presence: Presence, depth: float, sight: Sight, strayed: float, paths: Paths) -> float:
+        """How deep it must get on the other side of the border; only that side needs measuring."""
+        if (depth >= 0) == presence.inside:
+            return 0.0
+        held_ns = 0 if presence.run_ns is None else presence.seen_ns - presence.run_ns
+        return self.area.margin(reach(self._margin, sight.size, paths.jitter(sight.track_id), strayed, held_ns))
+
+    def _stepped_in(self, sight: Sight, now_ns: int, depth: float) -> tuple[int, Swings]:
+        """When a track seen inside came over the border, by its depths before and after; and how it swings there."""
+        edge = self._edges.setdefault(sight.track_id, Edge(seen_ns=now_ns, depth=depth))
+        before_ns, before = edge.seen_ns, edge.depth
+        edge.seen_ns, edge.depth = now_ns, depth
+        edge.swings.see(now_ns, depth >= 0, abs(depth), sight.size)
+        if before >= 0 or depth < 0:
+            return now_ns, edge.swings
+        return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
 
     def expire(self, now_ns: int) -> Iterator[Notice]:
         """End the visits of those not seen for too long."""
@@ -94,8 +114,8 @@ class Zone:
             outside = not presence.inside and (presence.run_ns is None or presence.lost(now_ns, self._timing))
             if outside and visitor.stayed_ns is None:
                 del self._visitors[track_id]
-        self._outside = {
-            track_id: seen for track_id, seen in self._outside.items() if now_ns - seen[0] <= self._timing.lost_ns
+        self._edges = {
+            track_id: edge for track_id, edge in self._edges.items() if now_ns - edge.seen_ns <= self._timing.lost_ns
         }
 
     def finish(self, now_ns: int) -> Iterator[Notice]:
@@ -106,16 +126,16 @@ class Zone:
                 yield from self._left(visitor)
             yield from self._stay_ends(visitor, None)
         self._visitors.clear()
-        self._outside.clear()
+        self._edges.clear()
         if self._crowded is not None:
             yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
-        self._crowd, self._crowded = Presence(seen_ns=now_ns), None
+        self._crowd, self._crowded = Crowd(count=self._crowd.count), None
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         return {
             "visitors": {str(track_id): plain(visitor) for track_id, visitor in self._visitors.items()},
-            "outside": [[track_id, *seen] for track_id, seen in self._outside.items()],
+            "edges": {str(track_id): plain(edge) for track_id, edge in self._edges.items()},
             "visits": self._visits,
             "cooldown": self._cooldown.state(),
             "crowd": plain(self._crowd),
@@ -126,10 +146,14 @@ class Zone:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._visitors = {track_id: _read(found) for track_id, found in by_int(state["visitors"]).items()}
-        self._outside = {int(track_id): (int(ns), float(depth)) for track_id, ns, depth in state["outside"]}
+        self._edges = {
+            track_id: Edge(**{**found, "swings": Swings(**found["swings"])})
+            for track_id, found in by_int(state["edges"]).items()
+        }
         self._visits, self._peak = state["visits"], state["peak"]
         self._cooldown.restore(state["cooldown"])
-        self._crowd, self._crowded = Presence(**state["crowd"]), Episode.read(state["crowded"])
+        self._crowd = Crowd(**{**state["crowd"], "count": self._crowd.count})
+        self._crowded = Episode.read(state["crowded"])
 
     def _changed(self, visitor: Visitor, change: str | None, now_ns: int) -> Iterator[Notice]:
         if change == "entered":
@@ -175,8 +199,14 @@ class Zone:
         loitering = self._options.loitering
         if loitering is None:
             return
+        presence = visitor.presence
+        back_ns = presence.since_ns if presence.since_ns > (visitor.stayed_ns or 0) else presence.last_ns
         if visitor.stayed_ns is None:
             visitor.stay_ns = visitor.presence.since_ns
+            self._rejoin(visitor, loitering.absence)
+        elif back_ns - visitor.stayed_ns > self._absence(loitering):
+            yield from self._stay_over(visitor)
+            visitor.stay_ns = back_ns
         visitor.stayed_ns = visitor.presence.last_ns
         spent = (visitor.stayed_ns - visitor.stay_ns) / 1e9
         if visitor.stay is not None:
@@ -187,15 +217,36 @@ class Zone:
             if visitor.stay is not None:
                 yield self._told(visitor.stay, "start", visitor, stay_s=spent)
 
+    def _rejoin(self, visitor: Visitor, absence_ns: int) -> None:
+        """Go on with the stay of one who vanished here, where the tracker has given up and begun another track."""
+        began_ns = visitor.presence.since_ns
+        vanished = [
+            other for other in self._visitors.values()
+            if other.stayed_ns is not None and other.stayed_ns == other.presence.seen_ns
+            and other.about["label"] == visitor.about["label"]
+            and 0 < began_ns - other.stayed_ns <= absence_ns and same_place(other.about["box"], visitor.about["box"])
+        ]  # fmt: skip
+        if vanished:
+            latest = max(vanished, key=lambda other: other.stayed_ns or 0)
+            visitor.stay_ns, visitor.stay = latest.stay_ns, latest.stay
+            latest.stay, latest.stayed_ns = None, None
+
     def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Notice]:
         """The absence has been too long (None: nothing more comes)."""
         loitering, last_ns = self._options.loitering, visitor.stayed_ns
         if loitering is None or last_ns is None:
             return
-        absence = max(loitering.absence, self._timing.leave_ns)
-        if now_ns is not None and (visitor.presence.inside or now_ns - last_ns <= absence):
-            return
-        if visitor.stay is not None:
+        # one who is back, by another track, is known a moment later
+        wait_ns = self._absence(loitering) + self._timing.enter_ns + self._timing.leave_ns
+        if now_ns is None or not (visitor.presence.inside or now_ns - last_ns <= wait_ns):
+            yield from self._stay_over(visitor)
+
+    def _absence(self, loitering: LoiteringOptions) -> int:
+        return max(loitering.absence, self._timing.leave_ns)
+
+    def _stay_over(self, visitor: Visitor) -> Iterator[Notice]:
+        last_ns = visitor.stayed_ns
+        if visitor.stay is not None and last_ns is not None:
             spent = (last_ns - visitor.stay_ns) / 1e9
             yield self._told(visitor.stay, "end", visitor, last_ns, stay_s=spent)
         visitor.stay, visitor.stayed_ns = None, None
@@ -205,11 +256,12 @@ class Zone:
         crowd = self._options.crowd
         if crowd is None:
             return
-        # who was not seen for longer than this is no longer counted, so that the end isn't stamped too late
-        lately = now_ns - self._timing.leave_ns
-        count = sum(v.presence.inside and v.presence.seen_ns >= lately for v in self._visitors.values())
+        inside = [visitor.presence for visitor in self._visitors.values() if visitor.presence.inside]
+        stays = [(presence.since_ns, presence.last_ns) for presence in inside]
         timing = Timing(enter_ns=crowd.lasting, leave_ns=self._timing.leave_ns, lost_ns=self._timing.lost_ns)
-        change = self._crowd.see(now_ns, 1.0 if count >= crowd.count else -1.0, 0.0, timing)
+        change = self._crowd.see(now_ns, stays, timing)
+        lately_ns = self._crowd.last_ns if self._crowd.begun else now_ns - self._timing.leave_ns
+        count = sum(first <= lately_ns <= last for first, last in stays)
         risen = count > self._peak
         self._peak = max(self._peak, count) if self._crowd.inside and change is None else count
         if change == "entered":
@@ -243,4 +295,4 @@ def _read(found: dict[str, Any]) -> Visitor:
     return Visitor(**{**found, **episodes, "presence": Presence(**found["presence"])})
 
 
-__all__ = ["Visitor", "Zone"]
+__all__ = ["Edge", "Visitor", "Zone"]

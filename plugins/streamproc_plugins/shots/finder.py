@@ -40,6 +40,12 @@ _BEAT_NS = 95_000_000
 """time between pictures kept for dissolves"""
 _EASIER = 0.6
 """part of the ratio that will do where another view is seen without doubt"""
+_FADE_NS = 1_000_000_000
+"""how far from a change pictures may belong to a fade"""
+_DIP = 0.4
+"""of the light before and after: less between them is all but black"""
+_STEP = 0.2
+"""of the light: a picture that is further from both ends shows a fade"""
 _LEAVE = 3
 """grey levels by which a picture must be brighter than black to be none any more"""
 
@@ -94,6 +100,7 @@ class Finder:
         self._last: Look | None = None
         self._blank = False
         self._changes: deque[tuple[int, float]] = deque()
+        self._levels: deque[tuple[int, int, float]] = deque()
         self._pending: _Pending | None = None
         self._kept: deque[tuple[int, int, Gray]] = deque()
 
@@ -109,6 +116,9 @@ class Finder:
         was_blank, self._blank = self._blank, self._is_blank(seen.level)
         if last is None:
             return self._begin(Begun(kind="start", at_ns=now_ns, index=index, blank=self._blank))
+        self._levels.append((now_ns, index, seen.level))
+        while now_ns - self._levels[0][0] > _FADE_NS + self._set.confirm_ns:
+            self._levels.popleft()
         self._note(now_ns, index, last, was_blank)
         kept = self._keep(now_ns, index, seen)
         begun = self._decided(now_ns, seen) if self._pending else self._dissolved() if kept else None
@@ -167,13 +177,40 @@ class Finder:
         self._pending = None
         if pending.at_ns - self._shot.at_ns < self._set.min_length_ns:
             return None
-        alike = max(likeness(pending.before, seen.gray), -1.0 if pending.through else pending.jump)
+        dip = self._dip(pending, seen)
+        through = pending.through or dip is not None
+        alike = max(likeness(pending.before, seen.gray), -1.0 if through else pending.jump)
         sharp = self._stands_out(pending.peak, pending.at_ns, alike)
         other_view = alike < self._set.same_view and not self._blank
-        if not (self._blank != self._shot.blank or (other_view and (sharp or pending.through))):
+        changed = self._blank != self._shot.blank
+        if not (changed or (other_view and (sharp or through))):
             return None
-        kind: Kind = "cut" if sharp else "fade"
-        return Begun(kind=kind, at_ns=pending.at_ns, index=pending.index, blank=self._blank)
+        kind: Kind = "cut" if sharp and not ((through or changed) and self._gradual(pending, seen)) else "fade"
+        at_ns, index = (pending.at_ns, pending.index) if dip is None or pending.through or changed else dip
+        return Begun(kind=kind, at_ns=at_ns, index=index, blank=self._blank)
+
+    def _dip(self, pending: _Pending, seen: Look) -> tuple[int, int] | None:
+        """Time and index of the first picture behind the darkest, if all but black lay between two views.
+
+        At a low rate no picture of a short fade may be black.
+        """
+        lately = [level for level in self._levels if level[0] >= pending.at_ns - _FADE_NS]
+        darkest = min(range(len(lately)), key=lambda n: lately[n][2])
+        before, after = float(pending.before.mean()), seen.level
+        if darkest + 1 == len(lately) or lately[darkest][2] >= _DIP * min(before, after):
+            return None
+        return lately[darkest + 1][:2]
+
+    def _gradual(self, pending: _Pending, seen: Look) -> bool:
+        """Whether the light went or came by steps."""
+        levels = [level for at_ns, _, level in self._levels if at_ns >= pending.at_ns - _FADE_NS]
+        ends = (float(pending.before.mean()), seen.level)
+        darkest, lightest = min(*levels, *ends), max(*levels, *ends)
+        blank = darkest if darkest < max(self._set.black + _LEAVE, _DIP * min(ends)) else lightest
+        return any(
+            _STEP < (level - blank) / (end - blank) < 1 - _STEP
+            for level in levels for end in ends if abs(end - blank) > _LEAVE
+        )  # fmt: skip
 
     def _keep(self, now_ns: int, index: int, seen: Look) -> bool:
         """Whether this picture was put to those in which dissolves are looked for."""
@@ -208,6 +245,7 @@ class Finder:
             "last": packed(self._last.rgb) if self._last else None,
             "blank": self._blank,
             "changes": list(self._changes),
+            "levels": list(self._levels),
             "pending": None
             if pending is None
             else [pending.at_ns, pending.index, pending.peak, packed(pending.before), pending.jump, pending.through],
@@ -220,6 +258,7 @@ class Finder:
         self._last = look(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
         self._blank = bool(state["blank"])
         self._changes = deque((int(at_ns), float(amount)) for at_ns, amount in state["changes"])
+        self._levels = deque((int(at_ns), int(index), float(level)) for at_ns, index, level in state["levels"])
         self._pending = None
         if state["pending"]:
             at_ns, index, peak, text, jump, through = state["pending"]

@@ -11,7 +11,7 @@ from streamproc_plugins.shots.measures import HEIGHT, WIDTH
 from streamproc_plugins.shots.options import ShotsOptions
 from streamproc_plugins.shots.results import Shot
 
-_STATE = 1
+_STATE = 2
 
 
 class Shots(StreamPlugin[ShotsOptions]):
