@@ -72,6 +72,11 @@ class Tally:
             self._counts[key] += count
             return self._counts[key]
 
+    def move(self, old: Hashable, new: Hashable) -> None:
+        """Count what was counted as `old` as `new`."""
+        with self._lock:
+            self._counts[new] += self._counts.pop(old, 0)
+
     def __getitem__(self, key: Hashable) -> int:
         return self._counts[key]
 

@@ -62,8 +62,8 @@ class Dispatcher:
             picture = self._picture(ticket.frame)
             events = tuple(replace(event, attachments=(*event.attachments, *picture)) for event in events)
         with self._lock:
-            self._sinks[run.info.name] = run.plan.sinks
             if not run.info.live and run.info.name in self._queues:
+                self._sinks[run.info.name] = run.plan.sinks
                 self._hold(run.info.name, ticket.moment.pts_ns, events)
             else:
                 self._send(run.plan.sinks, events)

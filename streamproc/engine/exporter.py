@@ -56,7 +56,7 @@ class EngineCollector:
         report = self._engine.report()
         for stream in report.streams:
             _add_ledger(frames, flying, stream.name, stream.ledger)
-            up.add_metric([stream.name], 0 if stream.ended or stream.error else 1)
+            up.add_metric([stream.name], int(stream.up))
             lost.add_metric([stream.name], stream.reconnects)
         for run in self._engine.live_streams():
             depth.add_metric([run.info.name], len(run.lane.waiting))

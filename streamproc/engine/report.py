@@ -53,6 +53,12 @@ class StreamReport:
     repeatable: bool = True
     """false where a time-out struck, so that another run may differ"""
     ended: bool = False
+    up: bool = False
+    """whether its source is being read at this moment"""
+    away: str = ""
+    """why its source is away; empty while it isn't"""
+    ended_streams: int = 0
+    """streams of the same source that had to end to make room for others; their frames are counted here"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

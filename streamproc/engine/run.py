@@ -16,6 +16,8 @@ from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.deadletters import DeadLetters
 from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
+from streamproc.engine.ledger import LedgerPage
+from streamproc.engine.names import Names
 from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
 from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
@@ -220,6 +222,7 @@ class Engine:
             flushed_upto=self._dispatcher.flushed_upto,
             crowded=self._dispatcher.crowded,
             ended=self._dispatcher.ended,
+            names=Names(stream.name for stream in self.plan.streams),
             store=self._checkpoints,
             commit_s=self.plan.runtime.commit_ns / 1e9,
             drain_s=self.plan.runtime.drain_ns / 1e9,
@@ -270,13 +273,27 @@ def _stream_reports(source: SourceRun) -> list[StreamReport]:
     found = [_stream_report(source, run) for run in list(source.streams.values())]
     page = source.ledger.page()
     if not found or (page.seen and source.plan.name not in source.streams):
-        found.append(StreamReport(name=source.plan.name, ledger=page, media_s=0.0, error=source.error))
+        found.append(_own_report(source, page))
     return found
+
+
+def _own_report(source: SourceRun, page: LedgerPage) -> StreamReport:
+    """What a source counted that belongs to no stream at work."""
+    return StreamReport(
+        name=source.plan.name,
+        ledger=page,
+        media_s=0.0,
+        reconnects=source.reconnects,
+        error=source.error,
+        up=source.up,
+        away=source.outages.reason,
+        ended_streams=source.roster.ended,
+    )
 
 
 def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
     info = run.info
-    intake = source.intakes[info.name]
+    intake = source.intakes.get(info.name)
     return StreamReport(
         name=info.name,
         ledger=run.ledger.page(),
@@ -285,9 +302,11 @@ def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
         size=info.size,
         rate=None if info.rate is None else float(info.rate),
         live=info.live,
-        mended={fault: n for fault, n in intake.timeline.mended.items() if n},
-        gaps=intake.gaps,
-        longest_gap_s=intake.longest_gap_ns / 1e9,
+        mended={} if intake is None else {fault: n for fault, n in intake.timeline.mended.items() if n},
+        gaps=0 if intake is None else intake.gaps,
+        longest_gap_s=0.0 if intake is None else intake.longest_gap_ns / 1e9,
+        up=source.up and not run.done.is_set(),
+        away=source.outages.reason,
         reconnects=source.reconnects,
         latency_mean_s=run.latency.mean,
         latency_p95_s=run.latency.quantile(0.95),

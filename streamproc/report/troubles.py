@@ -46,6 +46,11 @@ def _of_stream(stream: StreamReport) -> Iterator[str]:
             yield f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}"
         if plugin.warning:
             yield f"plugin {plugin.name} of {stream.name}: {plugin.warning}"
+    if stream.away and not stream.error:
+        yield f"stream {stream.name} was away at the end: {stream.away}"
+    if stream.ended_streams:
+        ended = counted(stream.ended_streams, "stream")
+        yield f"{ended} of {stream.name} ended to make room for others; raise max_streams if all of them are meant"
     if lost := stream.ledger.total("undecodable"):
         yield f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing"
     if stream.mended:

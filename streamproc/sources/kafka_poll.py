@@ -86,6 +86,11 @@ class Poller:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def connected(self) -> bool:
+        """Whether any broker can be reached at this moment."""
+        return any(conn.connected for conn in list(self._consumer._client._manager._conns.values()))
+
     def take(self, wait_s: float) -> Poller.Record | None:
         """The next record; None if none came within `wait_s`. Raises `SourceLost` or `SourceError`."""
         with self._change:

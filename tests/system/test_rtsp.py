@@ -97,8 +97,7 @@ def test_an_unknown_stream_may_appear_later(rtsp: Serve) -> None:
 
 def silent() -> socket.socket:
     """Takes connections and never answers."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener
+    return socket.create_server(("127.0.0.1", 0))
 
 
 def test_a_camera_that_hangs_while_it_is_opened_is_lost_after_the_open_timeout() -> None:
@@ -183,8 +182,7 @@ def test_silence_is_waited_for_once(rtsp: Serve) -> None:
     server.freeze()
     frozen, ends = time.monotonic(), []
     with pytest.raises(SourceLost, match="within the time limit of 1 s"):
-        for _ in packets:
-            ends.append(time.monotonic() - frozen)
+        ends.extend(time.monotonic() - frozen for _ in packets)
     waits = sum(later - earlier >= 0.9 for earlier, later in pairwise([0.0, *ends, time.monotonic() - frozen]))
     assert waits == 1
     camera.close()
