@@ -53,7 +53,9 @@ class SourceRun:
         self._resumed = False
         self._checkpoint: Checkpoint | None = None
         self._kept: dict[str, Any] = {}
-        """streams of the last run that have not shown up again"""
+        """streams of the last run that have not shown up again, the most silent first"""
+        self._order: tuple[str, ...] = ()
+        """those of the cut that is being made, likewise"""
         self._positions: dict[str, int] = {}
         self._committed: dict[str, int] = {}
         self._cut: Cut | None = None
@@ -240,7 +242,7 @@ class SourceRun:
     def _make_room(self, info: InputInfo) -> None:
         """End the streams that are too many, those of the last run first: they were silent for longest."""
         while self._source.several and len(self.intakes) + len(self._kept) >= self.roster.most:
-            name = next(iter(self._kept), "") or self.roster.most_silent()
+            name = next(iter(self._kept), "") or self.roster.by_silence()[0]
             if name in self._kept:
                 self._open_stream(name, info, {}, self._kept.pop(name))
             self.roster.retire(name, self._hall.stopping.is_set)
@@ -333,6 +335,7 @@ class SourceRun:
         self._cut_at = time.monotonic()
         # streams of the last run that haven't shown up again keep what was known of them
         self._cut = Cut(positions=dict(self._positions), waiting=set(self.intakes), streams=dict(self._kept))
+        self._order = (*self._kept, *self.roster.by_silence())
         for intake in self.intakes.values():
             intake.snapshot(self._cut, self._hall)
 
@@ -345,7 +348,8 @@ class SourceRun:
             return
         if cut.reached is None or not self._hall.flushed_upto(self.plan.sinks, cut.reached):
             return
-        self._commit(Checkpoint(positions=cut.positions, streams=cut.streams))
+        streams = {name: cut.streams[name] for name in self._order if name in cut.streams}
+        self._commit(Checkpoint(positions=cut.positions, streams=streams))
         self._cut = None
 
     def _commit(self, checkpoint: Checkpoint) -> None:

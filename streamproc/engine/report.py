@@ -69,6 +69,12 @@ class SinkReport:
     delivered: int
     retries: int
     undelivered: int
+    up: bool = True
+    """whether it takes what it is given, as far as is known"""
+    stored: int = 0
+    """events that wait for it in the outbox"""
+    notes: tuple[str, ...] = ()
+    """what it had to say that is no trouble"""
     refused: int = 0
     """records that it refused; they are set aside in the run's `dead_letters`"""
     trouble: str = ""

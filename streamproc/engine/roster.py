@@ -50,9 +50,9 @@ class Roster:
         self._count += 1
         self._last[name] = self._count
 
-    def most_silent(self) -> str:
-        """The stream that was observed least recently."""
-        return min(self.intakes, key=lambda name: self._last[name])
+    def by_silence(self) -> list[str]:
+        """The streams that take pictures, the one that was observed least recently first."""
+        return sorted(self.intakes, key=lambda name: self._last[name])
 
     def retire(self, name: str, stopping: Callable[[], bool]) -> None:
         """End a stream, and what is open in it, to make room for another."""

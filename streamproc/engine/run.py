@@ -23,6 +23,7 @@ from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.services import Services
+from streamproc.engine.statelock import only_run
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
 from streamproc.engine.writers import Writer
@@ -76,10 +77,18 @@ class Engine:
         ]
 
     def run(self) -> RunReport:
-        """Start everything, wait for the end, and say what it came to. An engine runs once."""
+        """Start everything, wait for the end, and report. An engine runs once.
+
+        Raises `StreamprocError` where another run uses the same state folder.
+        """
         if self._begun:
             raise StreamprocError("this engine has run already; make another one from the plan")
         self._begun = True
+        with only_run(self.plan.runtime.state):
+            self._run()
+        return self.report()
+
+    def _run(self) -> None:
         self._started = (time.monotonic(), time.process_time())
         remove_unfinished(self.plan.runtime.state / "bundles")
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
@@ -99,7 +108,6 @@ class Engine:
             raise
         finally:
             self._end(guard)
-        return self.report()
 
     def stop(self, reason: str = "") -> None:
         """End in an orderly way: stop reading, finish what is in flight, deliver. A reason makes it a failure."""
@@ -342,6 +350,9 @@ def _sink_report(writer: Writer) -> SinkReport:
         retries=writer.counts["retries"],
         undelivered=writer.undelivered,
         refused=writer.refused,
+        up=writer.up,
+        stored=writer.stored,
+        notes=tuple(writer.notes),
         trouble=writer.trouble,
     )
 

@@ -18,6 +18,7 @@ def troubles(report: RunReport) -> list[str]:
             lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
+        lines += [f"sink {sink.name}: {note}" for note in sink.notes]
         if sink.refused:
             lines.append(
                 f"sink {sink.name} refused {counted(sink.refused, 'record')}, set aside with the reason in "

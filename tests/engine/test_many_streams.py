@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 import pytest
 
 from streamproc import Event, Frame, Moment, Options, Output, Results, SourceLost, StreamPlugin
-from streamproc.config.plan import Plan, RuntimePlan, StreamPlan
+from streamproc.config.plan import Plan, RuntimePlan
 from streamproc.engine import Engine, RunReport
 from streamproc.engine.exporter import EngineCollector
-from streamproc.source import InputInfo, Shot, SourceContext
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import Tell
 from tests.engine.running import closed, listed, run_engine
@@ -86,7 +85,7 @@ def test_the_most_silent_stream_ends_where_keys_name_too_many(tmp_path: Path, ca
     tape = Tape(count=60, streams=[f"k{n}" for n in range(60)])
     tape.commit_each = False
     report, events = play(tape, tmp_path)
-    assert {pair for pair in map(tuple, phases(events).values())} == {("start", "end")}
+    assert set(map(tuple, phases(events).values())) == {("start", "end")}
     assert len(phases(events)) == 60
     assert closed(report)
     assert report.ledger.total("processed") == 60
