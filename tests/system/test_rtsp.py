@@ -180,7 +180,8 @@ def test_silence_is_waited_for_once(rtsp: Serve) -> None:
     for _ in range(3):
         next(packets)
     server.freeze()
-    frozen, ends = time.monotonic(), []
+    frozen = time.monotonic()
+    ends: list[float] = []
     with pytest.raises(SourceLost, match="within the time limit of 1 s"):
         ends.extend(time.monotonic() - frozen for _ in packets)
     waits = sum(later - earlier >= 0.9 for earlier, later in pairwise([0.0, *ends, time.monotonic() - frozen]))
