@@ -1,21 +1,14 @@
-"""Trouble that comes again and again: which of its times are logged, and that it is over."""
+"""Trouble that comes again and again: logged by measure, and that it is over."""
 
 from __future__ import annotations
 
 import logging
 import time
 
+from streamproc.metrics import worth_logging
+
 _STEADY_S = 60.0
 """what worked for so long counts as sound: its next failure is a new trouble"""
-
-
-def worth_logging(count: int) -> bool:
-    """Whether a trouble is logged that has come up `count` times: at its 1st, 10th, 100th and each 1000th time.
-
-    >>> [count for count in range(1, 3001) if worth_logging(count)]
-    [1, 10, 100, 1000, 2000, 3000]
-    """
-    return count in (1, 10, 100) or (count > 0 and count % 1000 == 0)
 
 
 class Downtime:
@@ -60,4 +53,4 @@ class Downtime:
         self._down_since, self._logged = None, False
 
 
-__all__ = ["Downtime", "worth_logging"]
+__all__ = ["Downtime"]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
-from streamproc.engine.repeats import worth_logging
 from streamproc.engine.stream import StreamRun
+from streamproc.metrics import worth_logging
 from streamproc.source import Shot
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from streamproc.config.plan import Plan, RuntimePlan, StreamPlan
+from streamproc.engine import Engine, StreamReport
 from streamproc.errors import SourceError, SourceLost
 from streamproc.media import Timeline, probe
 from streamproc.sources.rtsp import RtspOptions, RtspSource
+from tests.engine.running import run_engine
 from tests.servers.rtsp import Login, Loop, Pattern, RtspServer
 from tests.videos import Recipe, context, encode, number_of, read, shots_of
 
@@ -149,6 +152,39 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
     camera.close()
     server.start()
     assert len(read(camera, limit=3).shots) == 3
+
+
+def test_a_run_waits_for_a_camera_that_is_away_and_says_when_it_is_there(
+    rtsp: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = rtsp(Pattern(name="cam"))
+    server.stop()
+    options = RtspOptions(url=server.url("cam"))
+    stream = StreamPlan(
+        name="door", source=RtspSource, source_options=options, chain=(), sinks=(), reconnect_ns=50_000_000
+    )
+    engine = Engine(Plan(streams=(stream,), runtime=RuntimePlan(state=tmp_path / "state")))
+
+    def meanwhile(engine: Engine) -> None:
+        await_report(engine, lambda stream: stream.reconnects > 0)
+        assert not engine.report().streams[0].up
+        server.start()
+        await_report(engine, lambda stream: stream.up and stream.ledger.seen > 0)
+        engine.stop()
+
+    report = run_engine(engine, meanwhile)
+    assert report.streams[0].ledger.seen > 0
+    assert report.streams[0].error == ""
+    assert caplog.text.count("takes no connection; check address and port") == 1
+    assert caplog.text.count("stream door: source is back after") == 1
+
+
+def await_report(engine: Engine, reached: Callable[[StreamReport], bool]) -> None:
+    """Until the run's one stream has come so far."""
+    give_up = time.monotonic() + 30
+    while not reached(engine.report().streams[0]):
+        assert time.monotonic() < give_up, engine.report()
+        time.sleep(0.02)
 
 
 def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
