@@ -32,7 +32,7 @@ BEGIN = "<!-- from here on written by scripts/reference.py -->"
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     (
         "`streams.NAME`",
-        "The keys from `rate` to `reconnect` may stand under `defaults`, too, for all streams.",
+        "The keys from `rate` to `reconnect_max` may stand under `defaults`, too, for all streams.",
         StreamSection,
     ),
     ("`streams.NAME.chain[]`", "An entry is a plugin's name, or a mapping with these keys.", ChainEntry),

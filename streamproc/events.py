@@ -152,6 +152,8 @@ class Event:
         told: the moment at which it was told, which `frame_index` and `pts_ns` then say whatever it was made with.
         """
         index, pts_ns = (self.frame_index, self.pts_ns) if told is None else (told.frame_index, told.pts_ns)
+        # after a restart plugins number what they find anew
+        session = f"@{info.session}" if info.session else ""
         plain = replace(
             self,
             start_ns=_whole("start_ns", self.start_ns),
@@ -159,7 +161,7 @@ class Event:
             frame_index=_whole("frame_index", index),
             pts_ns=_whole("pts_ns", pts_ns),
             captured_ns=None if self.captured_ns is None else _whole("captured_ns", self.captured_ns),
-            episode=_text("episode", self.episode),
+            episode=_text("episode", self.episode).removesuffix(session) + session,
             subject=_text("subject", self.subject),
             score=None if self.score is None else float(self.score),
             stream=info.name,

@@ -27,6 +27,6 @@ EXIT_CODES: Mapping[int, str] = {
         "a plugin held the interpreter lock and nothing else could run, so the run was ended; what was not delivered "
         "by then may be missing"
     ),
-    INTERRUPTED: "stopped by SIGINT or SIGTERM; what was found until then is delivered",
+    INTERRUPTED: "stopped by SIGINT, SIGTERM or SIGHUP; what was found until then is delivered",
 }
 """exit codes of `streamproc run`; where several apply, the highest of 2 to 6 counts, then 130"""

@@ -95,6 +95,8 @@ class StreamInfo:
     """length of a recording where it is known (for progress only)"""
     rotation: int = 0
     """degrees clockwise that were applied to the pictures: 0, 90, 180 or 270"""
+    session: str = ""
+    """what tells this beginning of the stream from its others; the episodes of its events end with it"""
 
     @property
     def size(self) -> tuple[int, int]:

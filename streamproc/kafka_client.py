@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator
@@ -14,14 +15,14 @@ def connected(kind: Callable[..., ClientT], **settings: Any) -> ClientT:
     """A `KafkaProducer`, `KafkaConsumer` or `KafkaAdminClient` that has found a broker; raises `KafkaError`.
 
     kafka-python 3.0 leaves its input/output thread and its sockets behind when the constructor fails; each try while a
-    broker is away would add some.
+    broker is away would add some. It leaves a socket behind, too, that has something to send, or is being connected, at
+    the moment when the client is closed.
     """
-    from kafka.net.compat import KafkaNetClient
+    closing = _closing_client()
+    made: list[Any] = []
 
-    made: list[KafkaNetClient] = []
-
-    def client(**configured: Any) -> KafkaNetClient:
-        made.append(KafkaNetClient(**configured))
+    def client(**configured: Any) -> Any:
+        made.append(closing(**configured))
         return made[-1]
 
     try:
@@ -30,6 +31,31 @@ def connected(kind: Callable[..., ClientT], **settings: Any) -> ClientT:
         for one in made:
             one.close()
         raise
+
+
+def _closing_client() -> Callable[..., Any]:
+    """kafka-python's client class is derived from here, where kafka-python may be imported."""
+    from kafka.net.compat import KafkaNetClient
+
+    class ClosingClient(KafkaNetClient):  # type: ignore[misc]  # kafka-python ships no types
+        """Closes its sockets when it is closed, whatever they were about."""
+
+        def close(self, node_id: Any = None) -> None:
+            """Close one connection, or all and the input/output thread."""
+            if node_id is not None or self._net._closed:
+                super().close(node_id)
+                return
+            transports = [connection.transport for connection in list(self._manager._conns.values())]
+            sockets = [transport._sock for transport in transports if transport is not None]
+            self._manager.close()
+            self._net.stop()  # from here on this thread alone touches the selector
+            sockets += [key.fileobj for key in self._net._selector.get_map().values()]
+            super().close()
+            for one in sockets:
+                if isinstance(one, socket):
+                    one.close()
+
+    return ClosingClient
 
 
 def _checked(servers: str) -> str:

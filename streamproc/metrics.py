@@ -72,6 +72,11 @@ class Tally:
             self._counts[key] += count
             return self._counts[key]
 
+    def move(self, old: Hashable, new: Hashable) -> None:
+        """Count what was counted as `old` as `new`."""
+        with self._lock:
+            self._counts[new] += self._counts.pop(old, 0)
+
     def __getitem__(self, key: Hashable) -> int:
         return self._counts[key]
 
@@ -81,4 +86,13 @@ class Tally:
             return {key: self._counts[key] for key in sorted(self._counts, key=str) if self._counts[key]}
 
 
-__all__ = ["SECONDS", "Histogram", "Tally"]
+def worth_logging(count: int) -> bool:
+    """Whether a trouble is logged that has come up `count` times: at its 1st, 10th, 100th and each 1000th time.
+
+    >>> [count for count in range(1, 3001) if worth_logging(count)]
+    [1, 10, 100, 1000, 2000, 3000]
+    """
+    return count in (1, 10, 100) or (count > 0 and count % 1000 == 0)
+
+
+__all__ = ["SECONDS", "Histogram", "Tally", "worth_logging"]

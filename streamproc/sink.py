@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.options import Configurable, OptionsT
+
+
+def _ignore(_: str) -> None:
+    """Whoever uses a sink outside an engine needn't know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class SinkContext:
     name: str
     """the sink's name in the configuration"""
     log: logging.Logger
+    note: Callable[[str], None] = _ignore
+    """say something that whoever started the run should know, and that is no trouble: the run's summary shows it"""
 
 
 class Sink(Configurable[OptionsT], ABC):

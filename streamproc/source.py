@@ -24,6 +24,10 @@ class Count(Protocol):
     def __call__(self, reason: str, number: int = 1, /) -> None: ...
 
 
+def _ignore(_: str) -> None:
+    """Whoever reads a source outside an engine needn't know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
     """What a source may use once it is opened."""
@@ -35,6 +39,8 @@ class SourceContext:
     """true once the run is being stopped: give up waiting"""
     count: Count
     """count one frame, or a number of them, that can't be read, with a short reason such as `undecodable`"""
+    away: Callable[[str], None] = _ignore
+    """for a source that waits for its input by itself: say why it is away, and with an empty text that it is back"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,11 @@ class Source(Configurable[OptionsT], ABC):
     """whether its shots carry positions and `commit` keeps them"""
     several: ClassVar[bool] = False
     """whether it carries several streams, which it names while it runs"""
+
+    @property
+    def most_streams(self) -> int:
+        """How many streams it may carry at a time; where more come, the one that was silent for longest ends."""
+        return 256
 
     @abstractmethod
     def open(self, context: SourceContext) -> InputInfo:

@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     log_level: Level = LogLevel.warning,
     quiet: Quiet = False,
 ) -> None:
-    """Run a configuration until its sources end, or until SIGINT or SIGTERM."""
+    """Run a configuration until its sources end, or until SIGINT, SIGTERM or SIGHUP."""
     from streamproc.cli.console import set_up_logging
     from streamproc.cli.running import RunSettings, leave, run_plan
     from streamproc.config import load

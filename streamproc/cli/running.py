@@ -48,7 +48,7 @@ class RunSettings:
 
 
 def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
-    """Run a plan to its end; SIGINT or SIGTERM end it in an orderly way, a second one at once."""
+    """Run a plan to its end; SIGINT, SIGTERM or SIGHUP end it in an orderly way, a second one at once."""
     from streamproc.report import EventLog, prepare_report, write_report
 
     prepare_process()
@@ -106,7 +106,7 @@ def leave(report: RunReport) -> None:
 
 
 class _Signals:
-    """The first SIGINT or SIGTERM asks for an orderly end, the second leaves at once."""
+    """The first SIGINT, SIGTERM or SIGHUP asks for an orderly end, the second leaves at once."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop
@@ -115,7 +115,9 @@ class _Signals:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # `nohup` wants it so
                 self._before[number] = signal.signal(number, self._caught)
 
     def __exit__(self, *_: object) -> None:

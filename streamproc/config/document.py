@@ -87,9 +87,8 @@ class StreamDefaults(Section):
     sinks: tuple[str, ...] = Field((), description="names under `sinks`")
     flow: FlowSection = Field(FlowSection(), description="how optical flow is computed")
     buffer: Size = Field(64 * 2**20, ge=2**20, description="most memory that frames in flight may hold, such as 64MiB")
-    reconnect: Duration = Field(
-        10**9, gt=0, description="first wait before a lost live source is opened again; doubles"
-    )
+    reconnect: Duration = Field(10**9, gt=0, description="first wait before a lost source is opened again; doubles")
+    reconnect_max: Duration = Field(10 * 10**9, gt=0, description="longest wait before a lost source is opened again")
 
 
 class StreamSection(StreamDefaults):

@@ -214,6 +214,7 @@ class _Resolver:
             buffer_bytes=merged["buffer"],
             flow=FlowPlan(method=flow.method, preset=flow.preset, width=flow.width),
             reconnect_ns=merged["reconnect"],
+            reconnect_max_ns=merged["reconnect_max"],
         )
 
     def _setting(self, section: StreamSection, key: str) -> StreamDefaults:

@@ -64,7 +64,9 @@ class StreamPlan:
     """most memory that this stream's frames in flight may hold"""
     flow: FlowPlan = FlowPlan()
     reconnect_ns: int = 10**9
-    """first wait before a lost live source is opened again; doubles up to a minute"""
+    """first wait before a lost source is opened again; doubles up to `reconnect_max_ns`"""
+    reconnect_max_ns: int = 10 * 10**9
+    """longest wait before a lost source is opened again"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,11 +46,15 @@ class GuardedSink:
     call: what the watch knows its calls by; what it abandons must not be called again.
     """
 
-    def __init__(self, name: str, sink: AnySink, watch: Watch, call: Call) -> None:
+    def __init__(
+        self, name: str, sink: AnySink, watch: Watch, call: Call, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """A sink that isn't open; `note` is called with what it has to say when it opens."""
         self._name = name
         self._sink: Any = sink
         self._watch = watch
         self._call = call
+        self._note = note
         self._touched = False
         self.is_open = False
 
@@ -61,7 +65,7 @@ class GuardedSink:
         if self._touched:
             self.close()
         self._touched = True
-        context = SinkContext(name=self._name, log=logging.getLogger(f"streamproc.sink.{self._name}"))
+        context = SinkContext(name=self._name, log=logging.getLogger(f"streamproc.sink.{self._name}"), note=self._note)
         self._run(lambda: self._sink.open(context))
         self.is_open = True
 

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from streamproc.engine.desk import weight
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer, weight
+from streamproc.engine.writers import Writer
 from streamproc.errors import describe
 from streamproc.events import Attachment, Event
 from streamproc.frames import Frame, resize
@@ -62,8 +63,8 @@ class Dispatcher:
             picture = self._picture(ticket.frame)
             events = tuple(replace(event, attachments=(*event.attachments, *picture)) for event in events)
         with self._lock:
-            self._sinks[run.info.name] = run.plan.sinks
             if not run.info.live and run.info.name in self._queues:
+                self._sinks[run.info.name] = run.plan.sinks
                 self._hold(run.info.name, ticket.moment.pts_ns, events)
             else:
                 self._send(run.plan.sinks, events)

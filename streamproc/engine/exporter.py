@@ -56,7 +56,7 @@ class EngineCollector:
         report = self._engine.report()
         for stream in report.streams:
             _add_ledger(frames, flying, stream.name, stream.ledger)
-            up.add_metric([stream.name], 0 if stream.ended or stream.error else 1)
+            up.add_metric([stream.name], int(stream.up))
             lost.add_metric([stream.name], stream.reconnects)
         for run in self._engine.live_streams():
             depth.add_metric([run.info.name], len(run.lane.waiting))
@@ -90,13 +90,17 @@ class EngineCollector:
 
         delivered = CounterMetricFamily("streamproc_sink_delivered", "events and frames delivered", labels=["sink"])
         retries = CounterMetricFamily("streamproc_sink_retries", "deliveries tried again", labels=["sink"])
+        up = GaugeMetricFamily("streamproc_sink_up", "1 unless the last delivery failed", labels=["sink"])
+        stored = GaugeMetricFamily("streamproc_sink_stored", "events that wait on disk", labels=["sink"])
         pending = GaugeMetricFamily("streamproc_sink_pending", "events that wait in memory", labels=["sink"])
         for sink in self._engine.report().sinks:
             delivered.add_metric([sink.name], sink.delivered)
             retries.add_metric([sink.name], sink.retries)
+            up.add_metric([sink.name], int(sink.up))
+            stored.add_metric([sink.name], sink.stored)
         for name, backlog in self._engine.backlogs().items():
             pending.add_metric([name], backlog)
-        yield from (delivered, retries, pending)
+        yield from (delivered, retries, up, stored, pending)
 
 
 def _add_ledger(frames: Any, flying: Any, stream: str, page: LedgerPage) -> None:

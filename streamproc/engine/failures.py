@@ -12,6 +12,7 @@ from streamproc.engine.services import Services
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import describe
 from streamproc.frames import StreamInfo
+from streamproc.metrics import worth_logging
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Failures:
     def note(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         """A call of `step` failed; it stands in the step's verdicts already."""
         total = step.verdicts["failed"]
-        if total in (1, 10, 100) or total % 1000 == 0:
+        if worth_logging(total):
             place = f"stream={self._info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
             log.warning("plugin failed %s: %s", place, outcome.sentence)
             log.debug("%s", outcome.trace)

@@ -13,6 +13,7 @@ from typing import Any
 from streamproc.engine.chain import Due
 from streamproc.engine.checkpoint import CheckpointStore, Cut, pack_image, unpack_image
 from streamproc.engine.flow import flow_grid
+from streamproc.engine.names import Names
 from streamproc.engine.pool import Call
 from streamproc.engine.sampling import Beat
 from streamproc.engine.services import Services
@@ -51,6 +52,8 @@ class Hall:
     crowded: Callable[[str, tuple[str, ...]], bool]
     ended: Callable[[str], None]
     """nothing (more) comes from the stream of this name"""
+    names: Names
+    """whose the names of streams are"""
     store: Callable[[], CheckpointStore]
     commit_s: float
     drain_s: float
@@ -140,6 +143,7 @@ class Intake:
                 "width": self.run.info.width,
                 "height": self.run.info.height,
                 "start_offset_ns": self.run.info.start_offset_ns,
+                "session": self.run.info.session,
             },
         }
 

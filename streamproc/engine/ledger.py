@@ -66,6 +66,13 @@ class Ledger:
             self._seen += number
             self._buckets[bucket, reason] += number
 
+    def absorb(self, page: LedgerPage) -> None:
+        """Count the frames of a stream that has ended with these."""
+        with self._lock:
+            self._seen += page.seen
+            self._in_flight += page.in_flight
+            self._buckets.update(page.buckets)
+
     def page(self) -> LedgerPage:
         """The state of things at this moment."""
         with self._lock:

@@ -131,6 +131,12 @@ class Pool:
         with self._wake:
             self._lanes.append(lane)
 
+    def remove_lane(self, lane: Lane) -> None:
+        """Nothing more comes from this lane."""
+        with self._wake:
+            if lane in self._lanes:
+                self._lanes.remove(lane)
+
     def put(self, lane: Lane, ticket: Ticket) -> None:
         """Let a ticket wait in its lane."""
         with self._wake:

@@ -14,7 +14,9 @@ from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
+from streamproc.engine.outage import Outages
 from streamproc.engine.pool import Abandoned, Call
+from streamproc.engine.roster import Roster, fold, looking_ahead, session_of
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import SourceError, SourceLost, StreamprocError, describe, redact
 from streamproc.frames import StreamInfo
@@ -22,8 +24,6 @@ from streamproc.media.timeline import Timeline
 from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
 
 log = logging.getLogger(__name__)
-
-_LONGEST_WAIT_S = 60.0
 
 T = TypeVar("T")
 
@@ -34,8 +34,6 @@ class SourceRun:
     def __init__(self, plan: StreamPlan, hall: Hall) -> None:
         self.plan = plan
         self.ledger = Ledger()
-        self.streams: dict[str, StreamRun] = {}
-        self.intakes: dict[str, Intake] = {}
         self.error = ""
         """why this stream failed"""
         self.reconnects = 0
@@ -45,16 +43,39 @@ class SourceRun:
         self._busy_with = ""
         self._hall = hall
         self._source: AnySource = plan.source(plan.source_options)
+        self.outages = Outages(plan.name, plan.reconnect_ns / 1e9, plan.reconnect_max_ns / 1e9)
+        self.roster = Roster(plan.name, self._source.most_streams, partial(fold, hall, self.ledger, plan.name))
+        self._finished = False
+        """whether its streams were ended and all that they found is delivered"""
         self._call: Call = hall.guarded(f"source of stream {plan.name}", self._abandoned)
         self._left = threading.Event()
         self._gone = False
         self._resumed = False
         self._checkpoint: Checkpoint | None = None
+        self._kept: dict[str, Any] = {}
+        """streams of the last run that have not shown up again, the most silent first"""
+        self._order: tuple[str, ...] = ()
+        """those of the cut that is being made, likewise"""
         self._positions: dict[str, int] = {}
         self._committed: dict[str, int] = {}
         self._cut: Cut | None = None
         self._cut_at = time.monotonic()
         self._thread = threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True)
+
+    @property
+    def streams(self) -> dict[str, StreamRun]:
+        """The streams at work, by name."""
+        return self.roster.runs
+
+    @property
+    def intakes(self) -> dict[str, Intake]:
+        """What takes their pictures, by name."""
+        return self.roster.intakes
+
+    @property
+    def up(self) -> bool:
+        """Whether the source is being read at this moment."""
+        return self.outages.up
 
     def start(self) -> None:
         """Start reading."""
@@ -65,8 +86,9 @@ class SourceRun:
         self._left.wait()
         if not self._gone:
             self._thread.join()
-        for run in self.streams.values():
+        for run in list(self.streams.values()):
             run.join()
+        self.roster.settle(0, lambda: False)
 
     def nudge(self) -> None:
         """The run is being stopped: don't wait for room any more."""
@@ -111,25 +133,22 @@ class SourceRun:
         log.warning("stream %s failed: %s", self.plan.name, why)
 
     def _read_until_end(self) -> None:
-        """Read; a source that is lost is opened again until the run is stopped, if it is live or can be read on."""
-        wait_s = self.plan.reconnect_ns / 1e9
+        """Read; a source that is lost, or away at the start, is opened again until the run is stopped."""
         while True:
-            read_before = self.frames_read
             try:
                 self._read_once()
                 return
             except SourceLost as error:
-                if not self._source.resumable and (self.info is None or not self.info.live):
+                if not self._source.resumable and self.info is not None and not self.info.live:
                     raise SourceError(str(error)) from error
-                log.warning("stream %s: source lost: %s", self.plan.name, redact(str(error)))
-            if self.frames_read > read_before:
-                wait_s = self.plan.reconnect_ns / 1e9
+                if self.info is None:
+                    self._hall.ended(self.plan.name)  # nobody waits for a stream that may come at any time
+                wait_s = self.outages.lost(redact(str(error)))
             if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
                 for intake in self.intakes.values():
                     intake.lost()
             if self._hall.stopping.wait(wait_s):
                 return
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             self.reconnects += 1
 
     def _read_once(self) -> None:
@@ -139,15 +158,18 @@ class SourceRun:
             log=logging.getLogger(f"streamproc.source.{self.plan.name}"),
             stopping=self._hall.stopping.is_set,
             count=self._count,
+            away=self.outages.away,
         )
         try:
             self.info = info = self._ask(lambda: self._source.open(context))
             if info.live:
                 self._hall.ended(self.plan.name)
             self._resume()
-            pairs = self._looking_ahead(self._shots(), info.live)
+            ahead = isinstance(self._source, VideoSource) and not info.live
+            pairs = looking_ahead(self._shots()) if ahead else ((shot, None) for shot in self._shots())
             advance = partial(next, pairs, None)
             while (pair := self._ask(advance)) is not None and not self._hall.stopping.is_set():
+                self.outages.came()
                 if pair[0] is not None:
                     self._take(pair[0], info, pair[1])
                 self._checkpoint_now_and_then()
@@ -155,6 +177,7 @@ class SourceRun:
                 self._last_checkpoint()
             else:
                 self._bring_back(info)
+                self._finish()
         finally:
             self._close_source()
 
@@ -179,24 +202,6 @@ class SourceRun:
             raise
         yield from source.decode(None)
 
-    def _looking_ahead(self, shots: Iterator[Shot | None], live: bool) -> Iterator[tuple[Shot | None, int | None]]:
-        """Each picture with the time stamp of the one after it; a live one doesn't wait for that."""
-        if live or not isinstance(self._source, VideoSource):
-            yield from ((shot, None) for shot in shots)
-            return
-        held: Shot | None = None
-        try:
-            for shot in shots:
-                if held is not None:
-                    yield held, None if shot is None else shot.pts_ns
-                held = shot
-        except Exception:
-            if held is not None:
-                yield held, None
-            raise
-        if held is not None:
-            yield held, None
-
     def _count(self, reason: str, number: int = 1) -> None:
         self.ledger.book("undecodable", reason, number)
         before, self._undecodable = self._undecodable, self._undecodable + number
@@ -212,27 +217,46 @@ class SourceRun:
         if shot.picture.width < 1 or shot.picture.height < 1:
             self._count("empty")
             return
-        name = shot.stream or self.plan.name
+        name = self._name_of(shot)
         if name not in self.intakes:
             self._announce(name, shot, info)
         self.frames_read += 1
+        self.roster.note(name)
         self.intakes[name].feed(shot, self._hall, following_ns)
         if shot.position is not None:
             self._positions[shot.position.partition] = shot.position.offset + 1
 
     def _announce(self, name: str, shot: Shot, info: InputInfo) -> None:
         """A stream shows its first picture: now its size is known, and its chain can be opened."""
-        kept = self._checkpoint.streams.get(name) if self._checkpoint else None
-        size = {"width": shot.picture.width, "height": shot.picture.height, "start_offset_ns": shot.pts_ns or 0}
-        self._open_stream(name, info, size, kept)
+        kept = self._kept.pop(name, None)
+        self._make_room(info)
+        self.roster.wait_for(name, self._hall.stopping.is_set)
+        begun = {
+            "width": shot.picture.width,
+            "height": shot.picture.height,
+            "start_offset_ns": shot.pts_ns or 0,
+            "session": session_of(shot, info.live),
+        }
+        self._open_stream(name, info, begun, kept)
+
+    def _name_of(self, shot: Shot) -> str:
+        return self._hall.names.claim(shot.stream or self.plan.name, self.plan.name)
+
+    def _make_room(self, info: InputInfo) -> None:
+        """End the streams that are too many, those of the last run first: they were silent for longest."""
+        while self._source.several and len(self.intakes) + len(self._kept) >= self.roster.most:
+            name = next(iter(self._kept), "") or self.roster.by_silence()[0]
+            if name in self._kept:
+                self._open_stream(name, info, {}, self._kept.pop(name))
+            self.roster.retire(name, self._hall.stopping.is_set)
 
     def _bring_back(self, info: InputInfo) -> None:
         """The input has ended: streams that an earlier run knew and that didn't show up again end with it."""
-        for name, kept in (self._checkpoint.streams if self._checkpoint else {}).items():
-            if name not in self.intakes:
-                self._open_stream(name, info, {}, kept)
+        while self._kept:
+            name = next(iter(self._kept))
+            self._open_stream(name, info, {}, self._kept.pop(name))
 
-    def _open_stream(self, name: str, info: InputInfo, size: Mapping[str, int], kept: Any) -> None:
+    def _open_stream(self, name: str, info: InputInfo, begun: Mapping[str, Any], kept: Any) -> None:
         """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
         stream = StreamInfo(
             name=name,
@@ -242,7 +266,7 @@ class SourceRun:
             started_ns=info.started_ns,
             duration_ns=info.duration_ns,
             rotation=info.rotation,
-            **(size if kept is None else kept["info"]),
+            **(begun if kept is None else kept["info"]),
         )
         chain = open_chain(self.plan, stream, self._hall.models, self._opening)
         ledger = self.ledger if name == self.plan.name else Ledger()
@@ -252,8 +276,7 @@ class SourceRun:
             self._restore(intake, kept)
         if name != self.plan.name:
             self._hall.ended(self.plan.name)
-        self.intakes[name] = intake
-        self.streams[name] = run
+        self.roster.add(name, run, intake)
         run.start()
 
     def _restore(self, intake: Intake, kept: Any) -> None:
@@ -271,6 +294,10 @@ class SourceRun:
         """
         stopping = self._hall.stopping.is_set()
         live = self.info is not None and self.info.live
+        self.outages.ended()
+        if self._finished:
+            self._left.set()
+            return
         flush = not (stopping and not live) and not (self._source.resumable and self.error)
         for intake in self.intakes.values():
             intake.end(flush)
@@ -290,6 +317,7 @@ class SourceRun:
             self._checkpoint = self._hall.store().read(self.plan.name)
             if self._checkpoint is not None:
                 self._resumed = True
+                self._kept = dict(self._checkpoint.streams)
                 self._positions = dict(self._checkpoint.positions)
                 self._committed = dict(self._positions)
         if self._positions:
@@ -301,18 +329,16 @@ class SourceRun:
             return
         self._finish_cut()
         late = time.monotonic() - self._cut_at >= self._hall.commit_s
-        if self._cut is None and late and self.intakes and self._positions != self._committed:
+        due = self._cut is None and late and self.intakes and self._positions != self._committed
+        # what streams that made room found must be out before a position behind it is committed
+        if due and self.roster.settle(0, lambda: True):
             self._begin_cut()
 
     def _begin_cut(self) -> None:
         self._cut_at = time.monotonic()
         # streams of the last run that haven't shown up again keep what was known of them
-        kept = dict(self._checkpoint.streams) if self._checkpoint else {}
-        self._cut = Cut(
-            positions=dict(self._positions),
-            waiting=set(self.intakes),
-            streams={name: body for name, body in kept.items() if name not in self.intakes},
-        )
+        self._cut = Cut(positions=dict(self._positions), waiting=set(self.intakes), streams=dict(self._kept))
+        self._order = (*self._kept, *self.roster.by_silence())
         for intake in self.intakes.values():
             intake.snapshot(self._cut, self._hall)
 
@@ -325,11 +351,14 @@ class SourceRun:
             return
         if cut.reached is None or not self._hall.flushed_upto(self.plan.sinks, cut.reached):
             return
-        self._checkpoint = Checkpoint(positions=cut.positions, streams=cut.streams)
-        self._hall.store().write(self.plan.name, self._checkpoint)
-        self._ask(lambda: self._source.commit(cut.positions))
-        self._committed = dict(cut.positions)
+        streams = {name: cut.streams[name] for name in self._order if name in cut.streams}
+        self._commit(Checkpoint(positions=cut.positions, streams=streams))
         self._cut = None
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
+        self._hall.store().write(self.plan.name, checkpoint)
+        self._ask(lambda: self._source.commit(checkpoint.positions))
+        self._committed = dict(checkpoint.positions)
 
     def _last_checkpoint(self) -> None:
         """At an orderly stop: wait for everything read so far to be done, then commit it."""
@@ -337,9 +366,24 @@ class SourceRun:
             return
         deadline = time.monotonic() + self._hall.drain_s
         self._await_cut(deadline)
+        self.roster.settle(0, lambda: time.monotonic() >= deadline)
         if self._cut is None and self._positions != self._committed:
             self._begin_cut()
             self._await_cut(deadline)
+
+    def _finish(self) -> None:
+        """The input has ended: end its streams, and commit once all that they found is delivered."""
+        if not self._source.resumable or not self.intakes:
+            return
+        for intake in self.intakes.values():
+            intake.end(flush=True)
+        self._finished = True
+        cut = self._cut = Cut(positions=dict(self._positions), waiting=set(self.intakes))
+        for name in self.intakes:
+            self.streams[name].done.wait()
+            self._hall.when_sent(name, partial(cut.sent, name))
+        self.roster.settle(0, self._hall.stopping.is_set)
+        self._await_cut(time.monotonic() + self._hall.drain_s)
 
     def _await_cut(self, deadline: float) -> None:
         pause = threading.Event()

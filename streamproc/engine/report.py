@@ -64,6 +64,12 @@ class StreamReport:
     repeatable: bool = True
     """false where a time-out struck, so that another run may differ"""
     ended: bool = False
+    up: bool = False
+    """whether its source is being read at this moment"""
+    away: str = ""
+    """why its source is away; empty while it isn't"""
+    ended_streams: int = 0
+    """streams of the same source that had to end to make room for others; their frames are counted here"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,12 @@ class SinkReport:
     delivered: int
     retries: int
     undelivered: int
+    up: bool = True
+    """whether it takes what it is given, as far as is known"""
+    stored: int = 0
+    """events that wait for it in the outbox"""
+    notes: tuple[str, ...] = ()
+    """what it had to say that is no trouble"""
     refused: int = 0
     """records that it refused; they are set aside in the run's `dead_letters`"""
     trouble: str = ""

@@ -16,11 +16,14 @@ from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.deadletters import DeadLetters
 from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
+from streamproc.engine.ledger import LedgerPage
+from streamproc.engine.names import Names
 from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
 from streamproc.engine.pool import Call, Pool, Watch
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.services import Services
+from streamproc.engine.statelock import only_run
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
 from streamproc.engine.writers import Writer
@@ -74,10 +77,18 @@ class Engine:
         ]
 
     def run(self) -> RunReport:
-        """Start everything, wait for the end, and say what it came to. An engine runs once."""
+        """Start everything, wait for the end, and report. An engine runs once.
+
+        Raises `StreamprocError` where another run uses the same state folder.
+        """
         if self._begun:
             raise StreamprocError("this engine has run already; make another one from the plan")
         self._begun = True
+        with only_run(self.plan.runtime.state):
+            self._run()
+        return self.report()
+
+    def _run(self) -> None:
         self._started = (time.monotonic(), time.process_time())
         remove_unfinished(self.plan.runtime.state / "bundles")
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
@@ -97,7 +108,6 @@ class Engine:
             raise
         finally:
             self._end(guard)
-        return self.report()
 
     def stop(self, reason: str = "") -> None:
         """End in an orderly way: stop reading, finish what is in flight, deliver. A reason makes it a failure."""
@@ -220,6 +230,7 @@ class Engine:
             flushed_upto=self._dispatcher.flushed_upto,
             crowded=self._dispatcher.crowded,
             ended=self._dispatcher.ended,
+            names=Names(stream.name for stream in self.plan.streams),
             store=self._checkpoints,
             commit_s=self.plan.runtime.commit_ns / 1e9,
             drain_s=self.plan.runtime.drain_ns / 1e9,
@@ -270,13 +281,27 @@ def _stream_reports(source: SourceRun) -> list[StreamReport]:
     found = [_stream_report(source, run) for run in list(source.streams.values())]
     page = source.ledger.page()
     if not found or (page.seen and source.plan.name not in source.streams):
-        found.append(StreamReport(name=source.plan.name, ledger=page, media_s=0.0, error=source.error))
+        found.append(_own_report(source, page))
     return found
+
+
+def _own_report(source: SourceRun, page: LedgerPage) -> StreamReport:
+    """What a source counted that belongs to no stream at work."""
+    return StreamReport(
+        name=source.plan.name,
+        ledger=page,
+        media_s=0.0,
+        reconnects=source.reconnects,
+        error=source.error,
+        up=source.up,
+        away=source.outages.reason,
+        ended_streams=source.roster.ended,
+    )
 
 
 def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
     info = run.info
-    intake = source.intakes[info.name]
+    intake = source.intakes.get(info.name)
     return StreamReport(
         name=info.name,
         ledger=run.ledger.page(),
@@ -285,9 +310,11 @@ def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
         size=info.size,
         rate=None if info.rate is None else float(info.rate),
         live=info.live,
-        mended={fault: n for fault, n in intake.timeline.mended.items() if n},
-        gaps=intake.gaps,
-        longest_gap_s=intake.longest_gap_ns / 1e9,
+        mended={} if intake is None else {fault: n for fault, n in intake.timeline.mended.items() if n},
+        gaps=0 if intake is None else intake.gaps,
+        longest_gap_s=0.0 if intake is None else intake.longest_gap_ns / 1e9,
+        up=source.up and not run.done.is_set(),
+        away=source.outages.reason,
         reconnects=source.reconnects,
         latency_mean_s=run.latency.mean,
         latency_p95_s=run.latency.quantile(0.95),
@@ -323,6 +350,9 @@ def _sink_report(writer: Writer) -> SinkReport:
         retries=writer.counts["retries"],
         undelivered=writer.undelivered,
         refused=writer.refused,
+        up=writer.up,
+        stored=writer.stored,
+        notes=tuple(writer.notes),
         trouble=writer.trouble,
     )
 

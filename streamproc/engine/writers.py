@@ -7,14 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from streamproc.config.plan import SinkPlan
 from streamproc.engine.calling import GuardedSink, Retry
-from streamproc.engine.deadletters import DeadLetters, Sieve
-from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
-from streamproc.engine.pool import Abandoned, Call, Watch
+from streamproc.engine.deadletters import Sieve
+from streamproc.engine.desk import Desk, Entry, weight
+from streamproc.engine.outbox import OutboxError, outbox_key
+from streamproc.engine.pool import Abandoned
+from streamproc.engine.repeats import Downtime
 from streamproc.errors import SinkBusy, SinkError, describe
 from streamproc.events import Event
 from streamproc.frames import Frame
@@ -26,61 +26,15 @@ log = logging.getLogger(__name__)
 BATCH = 256
 _FLUSH_EVERY_S = 0.25
 _LOCAL_TRIES = 5
-_EVENT_BYTES = 1_000
-
-
-@dataclass(slots=True)
-class _Entry:
-    serial: int
-    item: Event | Frame
-    written: Callable[[], None] | None = None
-    weight: int = 0
-
-
-def weight(item: Event | Frame) -> int:
-    """About how many bytes an event holds in memory; a frame's are reckoned by its stream's credits."""
-    if isinstance(item, Frame):
-        return 0
-    sized = [value for value in item.data.values() if isinstance(value, str | list | dict)]
-    return _EVENT_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
-
-
-class Desk(Protocol):
-    """What a writer may ask of the run."""
-
-    @property
-    def watch(self) -> Watch:
-        """Knows the calls under way."""
-        ...
-
-    def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call into a source or sink, with the run's limits."""
-        ...
-
-    def outbox(self) -> Outbox:
-        """The run's outbox, made on first use."""
-        ...
-
-    def outbox_exists(self) -> bool:
-        """Whether there is one already, perhaps of an earlier run."""
-        ...
-
-    def outbox_failed(self, error: OutboxError) -> None:
-        """Nothing is safe any more."""
-        ...
-
-    @property
-    def dead_letters(self) -> DeadLetters:
-        """Where records are set aside that a sink refuses."""
-        ...
 
 
 class Writer:
     """Owns one sink and the thread that alone touches it.
 
-    A local sink gets its items from memory and is given up after some failures in a row: the events that it then
-    hasn't flushed go to the outbox and are reported. A network sink for events gets them from the outbox and is never
-    given up. A sink of either kind that hangs in a call is given up with its thread; another thread takes over here.
+    A network sink for events gets them from the outbox and is never given up. A local sink gets its items from memory;
+    after some failures in a row it is fed from the outbox, too, and one for frames is given up. What the outbox still
+    holds at the end is reported. A sink of either kind that hangs in a call is given up with its thread; another thread
+    takes over here.
     """
 
     def __init__(self, plan: SinkPlan, sink: AnySink, desk: Desk) -> None:
@@ -91,16 +45,22 @@ class Writer:
         """`events`, `frames`, `retries`"""
         self.trouble = ""
         """why this sink was given up, or what keeps it from delivering"""
+        self.notes: list[str] = []
+        """what the sink has to say that is no trouble"""
         self.undelivered = 0
+        self.stored = 0
+        """events that wait in the outbox"""
         self._desk = desk
         self._stows = sink.network and isinstance(sink, EventSink)
-        self._guarded = GuardedSink(plan.name, sink, desk.watch, desk.guarded(f"sink {plan.name}", self._hung))
+        self._guarded = GuardedSink(
+            plan.name, sink, desk.watch, desk.guarded(f"sink {plan.name}", self._hung), self.notes.append
+        )
         self._sieve = Sieve(plan.name, self._guarded, desk.dead_letters)
         self._suspicious = False  # a batch was refused: one record of it may be at fault
         self._wake = threading.Condition()
-        self._inbox: deque[_Entry] = deque()
-        self._batch: list[_Entry] = []
-        self._unflushed: list[_Entry] = []  # events written but not durable yet
+        self._inbox: deque[Entry] = deque()
+        self._batch: list[Entry] = []
+        self._unflushed: list[Entry] = []  # events written but not durable yet
         self._unflushed_frames = 0
         self._weight = 0
         self._received = 0
@@ -111,6 +71,7 @@ class Writer:
         self._closing = False
         self._deadline = float("inf")
         self._retry = Retry()
+        self._downtime = Downtime(f"sink {plan.name}", log)
         self._dead = False
         self._stuck = False
         self._no_outbox = False
@@ -122,6 +83,11 @@ class Writer:
     def wants_pictures(self) -> bool:
         """Whether events should carry a thumbnail."""
         return isinstance(self.sink, EventSink) and self.sink.pictures
+
+    @property
+    def up(self) -> bool:
+        """Whether it takes what it is given, as far as is known."""
+        return not self._dead and self._downtime.up
 
     @property
     def refused(self) -> int:
@@ -146,7 +112,7 @@ class Writer:
         """Take items; `written` is called once the sink has taken the last of them, or was given up."""
         with self._wake:
             for position, item in enumerate(items):
-                entry = _Entry(serial, item, written if position == len(items) - 1 else None, weight(item))
+                entry = Entry(serial, item, written if position == len(items) - 1 else None, weight(item))
                 self._inbox.append(entry)
                 self._weight += entry.weight
             self._received = max(self._received, serial)
@@ -213,7 +179,8 @@ class Writer:
 
     def _look_for_old_rows(self) -> None:
         if self._stows or self._desk.outbox_exists():
-            self._old_rows = self._dirty = self._desk.outbox().count(self._key) > 0
+            self.stored = self._desk.outbox().count(self._key)
+            self._old_rows = self._dirty = self.stored > 0
 
     def _turn(self) -> None:
         self._await_work()
@@ -265,16 +232,28 @@ class Writer:
         self.counts.add("retries")
         self._retry.failed(error)
         self.trouble = self._retry.last_error
-        if self._retry.tries in (1, 10, 100):
-            log.warning("sink %s: %s (try %d)", self.name, self.trouble, self._retry.tries)
+        self._downtime.failed(f"failed: {self.trouble}")
+        if self._stows:
+            return
         late = time.monotonic() >= self._deadline
         patient = self.sink.network or isinstance(error, SinkBusy)
-        if not self._stows and (late or not (patient or self._retry.tries < _LOCAL_TRIES)):
+        if late or not (patient or self._retry.tries < _LOCAL_TRIES):
+            self._set_aside(late)
+
+    def _set_aside(self, late: bool) -> None:
+        """Let a local sink's events wait on disk from now on, as a network sink's do, and go on trying."""
+        if late or not isinstance(self.sink, EventSink):
             log.warning("sink %s is given up: %s", self.name, self.trouble)
             self._dead = True
             self._retry = Retry()
+            return
+        self._batch = [*self._unflushed, *self._batch]
+        self._unflushed = []
+        self._old_rows = False  # they lie before those of this run
+        self._stows = self._dirty = True
 
     def _succeeded(self) -> None:
+        self._downtime.worked()
         self._retry = Retry()
         self.trouble = ""
 
@@ -324,7 +303,7 @@ class Writer:
         refused = self._hand_over([entry.item for entry in self._batch])
         self._release([entry for entry in self._batch if id(entry.item) in refused])
         batch, self._batch = [entry for entry in self._batch if id(entry.item) not in refused], []
-        events = [_Entry(entry.serial, entry.item) for entry in batch if isinstance(entry.item, Event)]
+        events = [Entry(entry.serial, entry.item) for entry in batch if isinstance(entry.item, Event)]
         self._unflushed += events
         self._unflushed_frames += len(batch) - len(events)
         self._dirty = True
@@ -336,6 +315,7 @@ class Writer:
         while held := outbox.head(self._key, BATCH):
             refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
+            self.stored -= len(held)
             self.counts.add("events", len(held) - len(refused))
         self._old_rows = False
 
@@ -351,12 +331,13 @@ class Writer:
         self._release(batch)
         if events and not self._no_outbox:
             self._desk.outbox().add(self._key, events)
+            self.stored += len(events)
         self._dirty = False
         if not self._lossy:
             with self._wake:
                 self._flushed = max(self._flushed, upto)
 
-    def _release(self, batch: list[_Entry]) -> None:
+    def _release(self, batch: list[Entry]) -> None:
         for entry in batch:
             if entry.written is not None:
                 entry.written()
@@ -367,6 +348,7 @@ class Writer:
         events = [(entry.serial, entry.item) for entry in self._batch if isinstance(entry.item, Event)]
         if events:
             self._desk.outbox().add(self._key, events)
+            self.stored += len(events)
             self._dirty = True
         batch, self._batch = self._batch, []
         self._release(batch)
@@ -382,6 +364,7 @@ class Writer:
             self._guarded.open()
             refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
+            self.stored -= len(held)
             self.counts.add("events", len(held) - len(refused))
         done = upto if len(held) < BATCH else held[-1].serial - 1
         self._dirty = len(held) == BATCH
@@ -396,4 +379,4 @@ class Writer:
             self.undelivered = waiting if self._stows else max(self.undelivered, waiting)
 
 
-__all__ = ["BATCH", "Desk", "Writer"]
+__all__ = ["BATCH", "Writer"]

@@ -191,17 +191,31 @@ class Demuxer:
         av = load()
         while True:
             try:
-                yield from self._container.demux(self._stream)
+                yield from self._timely(self._container.demux(self._stream))
             except av.error.EOFError:
                 return
             except (av.FFmpegError, OSError) as error:
                 if self.endless and error.errno == errno.EIO:
                     raise self._ended() from None
                 if self.live:
-                    raise explain(error, self._address, live=True) from None
+                    limit = f"{self.opening.read_timeout_s:g} s"
+                    raise explain(error, self._address, live=True, limit=limit) from None
                 yield error
             else:
                 return
+
+    def _timely(self, packets: Iterator[Any]) -> Iterator[Any]:
+        """The packets; `TimeoutError` behind one that a live input did not send.
+
+        FFmpeg answers a read that times out with the packet that its parser holds back, and would then wait once more.
+        """
+        asked = time.monotonic()
+        for packet in packets:
+            late = time.monotonic() - asked >= self.opening.read_timeout_s
+            yield packet
+            if late and self.live:
+                raise TimeoutError
+            asked = time.monotonic()
 
     def _packet(self, packet: Any) -> Packet:
         pts_ns = stream_ns(packet.pts, self.facts.time_base)
@@ -269,6 +283,7 @@ def _open(address: str, opening: Opening) -> InputContainer:
     timeout = (opening.open_timeout_s, opening.read_timeout_s)
     limits = {"max_pixels": str(opening.max_pixels)}  # FFmpeg may decode a picture to find out what this is
     rate = {"framerate": str(opening.rate)} if opening.rate else {}
+    started = time.monotonic()
     try:
         container: InputContainer = av.open(
             ffmpeg_name(address),
@@ -278,7 +293,9 @@ def _open(address: str, opening: Opening) -> InputContainer:
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise explain(error, address, live=opening.live) from None
+        late = opening.live and time.monotonic() - started >= opening.open_timeout_s
+        cause = TimeoutError() if late else error  # FFmpeg calls a time-out invalid data where it was probing
+        raise explain(cause, address, live=opening.live, limit=f"{opening.open_timeout_s:g} s") from None
     return container
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
@@ -60,10 +62,19 @@ def _kind(path: Path) -> str:
     return "a socket" if path.is_socket() else "a device"
 
 
-def explain(error: Exception, address: str, *, live: bool) -> SourceError:
-    """FFmpeg's error over `address` as a sentence: `SourceLost` where a live input may come back."""
+def explain(error: Exception, address: str, *, live: bool, limit: str = "") -> SourceError:
+    """FFmpeg's error over `address` as a sentence: `SourceLost` where a live input may come back.
+
+    limit: the time limit that applied, in words.
+    """
     errors: Any = load().error
     name = redact(address)
+    silent = f"gave nothing within the time limit{limit and f' of {limit}'}"
+    no_video = (
+        "gives no video stream; check host, port (most cameras use 554) and what stands after them"
+        if live
+        else "isn't a video that FFmpeg can read, or it is cut off before its index; see whether it plays elsewhere"
+    )
     hopeless = {
         (errors.HTTPUnauthorizedError, errors.HTTPForbiddenError): (
             "refused the login; check user name and password in the address"
@@ -74,11 +85,9 @@ def explain(error: Exception, address: str, *, live: bool) -> SourceError:
     }
     hopeful = {
         (errors.HTTPNotFoundError,): "doesn't know this stream or file; check what stands after the host",
-        (errors.ExitError, TimeoutError): "gave nothing within the time limit; check that it is up, or raise the limit",
+        (errors.ExitError, TimeoutError): f"{silent}; check that it is up and within reach, or raise the limit",
         (ConnectionError,): "takes no connection; check address and port, and that it is up",
-        (errors.InvalidDataError,): (
-            "isn't a video that FFmpeg can read, or it is cut off before its index; see whether it plays elsewhere"
-        ),
+        (errors.InvalidDataError,): no_video,
     }
     for kinds, sentence in hopeless.items():
         if isinstance(error, kinds):
@@ -87,7 +96,23 @@ def explain(error: Exception, address: str, *, live: bool) -> SourceError:
     for kinds, sentence in hopeful.items():
         if isinstance(error, kinds):
             return lost(f"{name} {sentence}")
+    if host := _unknown_host(address):
+        return lost(f"{name} names a host that nobody knows, {redact(host)}; check its spelling and the name server")
     return lost(f"{name} can't be opened or read: {reason(error)}; check that it is a video and within reach")
+
+
+def _unknown_host(address: str) -> str:
+    """The host of an address if its name can't be resolved, else nothing: FFmpeg only says that input failed."""
+    if not is_url(address):
+        return ""
+    try:
+        host = urlsplit(address).hostname or ""
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        return host
+    except ValueError:  # no host can be read from it
+        return ""
+    return ""
 
 
 def reason(error: Exception) -> str:

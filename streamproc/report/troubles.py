@@ -18,6 +18,7 @@ def troubles(report: RunReport) -> list[str]:
             lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
+        lines += [f"sink {sink.name}: {note}" for note in sink.notes]
         if sink.refused:
             lines.append(
                 f"sink {sink.name} refused {counted(sink.refused, 'record')}, set aside with the reason in "
@@ -48,6 +49,11 @@ def _of_stream(stream: StreamReport) -> Iterator[str]:
             yield f"plugin {plugin.name} of {stream.name} failed at {counted(failed, 'frame')}"
         for remark in plugin.remarks:
             yield f"plugin {plugin.name} of {stream.name}: {remark}"
+    if stream.away and not stream.error:
+        yield f"stream {stream.name} was away at the end: {stream.away}"
+    if stream.ended_streams:
+        ended = counted(stream.ended_streams, "stream")
+        yield f"{ended} of {stream.name} ended to make room for others; raise max_streams if all of them are meant"
     if lost := stream.ledger.total("undecodable"):
         yield f"{counted(lost, 'frame')} of {stream.name} could not be decoded; what they showed is missing"
     if stream.mended:

@@ -17,6 +17,7 @@ from streamproc.options import Field, Options
 from streamproc.sink import EventSink, SinkContext
 
 _BLOCK = 1 << 16
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATIENCE_S = 5.0
 """how soon a full disk is tried again"""
 
@@ -33,6 +34,8 @@ class AppendingFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
+            if error.errno in _FULL:
+                raise SinkBusy(f"{path} can't be made: {error.strerror}; free some room", _PATIENCE_S) from error
             raise SinkError(f"{path} can't be written: {error.strerror}; choose another path") from error
         try:
             self._lock()
@@ -103,7 +106,7 @@ class AppendingFile:
             os.ftruncate(self._fd, self._size)
 
     def _failed(self, error: OSError) -> SinkError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             return SinkBusy(f"{self.path}: {error.strerror}; free some room, nothing is lost meanwhile", _PATIENCE_S)
         return SinkError(f"{self.path} can't be written: {error.strerror}")
 
@@ -138,6 +141,10 @@ class LinesSink(EventSink[LinesOptions]):
         # opened again in the same run, it must not throw away what it wrote before
         replace = self.options.mode == "replace" and not self._begun
         self._file = file = AppendingFile(self.options.path, replace=replace)
+        if not self._begun and not file.empty and self.options.mode == "append":
+            said = f"{file.path} holds lines of an earlier run; new ones are added (mode: replace starts an empty file)"
+            context.log.info(said)
+            context.note(said)
         self._begun = True
         if file.repaired:
             context.log.warning("%s ended in %d bytes of an unfinished line: cut off", file.path, file.repaired)

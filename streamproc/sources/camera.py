@@ -84,7 +84,7 @@ def _property(name: str) -> int:
 
 
 def _device(device: int | str) -> str:
-    """The device's path; `SourceError` for what isn't a camera, a video file above all."""
+    """The device's path; `SourceError` for what can't be a camera, `SourceLost` for one that isn't plugged in."""
     if isinstance(device, int) or device.isdigit():
         device = f"/dev/video{device}"
     path = Path(device)
@@ -94,7 +94,7 @@ def _device(device: int | str) -> str:
         )
     if not path.exists():
         known = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*"))) or "none"
-        raise SourceError(
+        raise SourceLost(
             f"camera {device} doesn't exist; cameras on this machine: {known}; plug it in, or choose another"
         )
     return device

@@ -34,6 +34,17 @@ class KafkaOptions(Options):
     until: Literal["stopped", "end"] = Field(
         "stopped", description="end: finish when all that was in the topic at the start has been read"
     )
+    isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+        "read_committed",
+        description="read_committed: frames of a transaction come once it is committed, and never if it is aborted; "
+        "read_uncommitted: all frames come at once",
+    )
+    max_streams: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="streams at one time: where keys name more, the stream that was silent for longest ends",
+    )
     live: bool = Field(
         False, description="drop the oldest frames when they come too fast, rather than leave them with the broker"
     )
@@ -75,6 +86,11 @@ class KafkaSource(PictureSource[KafkaOptions]):
     _poller: Poller | None = None
     _delivered: dict[str, int]
 
+    @property
+    def most_streams(self) -> int:
+        """How many streams it may carry at a time."""
+        return self.options.max_streams
+
     def open(self, context: SourceContext) -> InputInfo:
         """Find the topic. Raises `SourceLost` if no broker answers, `SourceError` if there is no such topic."""
         from kafka.errors import KafkaError
@@ -108,11 +124,14 @@ class KafkaSource(PictureSource[KafkaOptions]):
             poller.start(f"streamproc-kafka-{self._context.stream}")
         except KafkaError as error:
             raise trouble(f"Kafka at {self.options.servers}, topic {self.options.topic}", error) from error
+        silent = 0
         while not self._context.stopping():
             record = poller.take(_WAIT_S)
             if record is None:
                 if poller.finished:
                     return
+                silent = 0 if poller.connected else silent + 1
+                self._context.away(f"no broker of {self.options.servers} can be reached" if silent > 1 else "")
                 yield None
                 continue
             shot = self._shot(record)
@@ -158,6 +177,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
             session_timeout_ms=round(options.session / 1e6),
             heartbeat_interval_ms=round(options.session / 4e6),
             auto_offset_reset=options.start,
+            isolation_level=options.isolation_level,
             enable_auto_commit=False,
             allow_auto_create_topics=False,
             max_poll_records=_POLL_RECORDS,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streamproc.errors import SourceError, SourceLost
+from streamproc.metrics import worth_logging
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
@@ -56,6 +57,7 @@ class Poller:
         self._settings = settings
         self._delivered = delivered
         self._committed: dict[str, int] = {}
+        self._failed_commits = 0
         self._wanted: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._first: dict[str, int] = {}
@@ -85,6 +87,11 @@ class Poller:
             self._find_ends()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether any broker can be reached at this moment."""
+        return any(conn.connected for conn in list(self._consumer._client._manager._conns.values()))
 
     def take(self, wait_s: float) -> Poller.Record | None:
         """The next record; None if none came within `wait_s`. Raises `SourceLost` or `SourceError`."""
@@ -122,6 +129,9 @@ class Poller:
             self._warn("took too long")
 
     def _warn(self, what: str) -> None:
+        self._failed_commits += 1
+        if not worth_logging(self._failed_commits):
+            return
         self._settings.log.warning(
             "committing to %s %s: what is done since then is done again after a restart", self._settings.topic, what
         )

@@ -13,7 +13,8 @@ import pytest
 
 from streamproc import Event, Frame, Options
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
-from streamproc.engine import Engine, RunReport
+from streamproc.engine import Engine, RunReport, calling
+from streamproc.engine.exporter import EngineCollector
 from streamproc.engine.outbox import Outbox, outbox_key
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
@@ -134,6 +135,69 @@ def test_what_a_failing_local_sink_has_not_flushed_waits_in_the_outbox(
     assert len(notes(good).got) == EVENTS
     assert report.exit_code == UNDELIVERED
     assert closed(report)
+
+
+@pytest.mark.parametrize("frames", [3, 600])
+def test_a_local_sink_is_tried_as_long_as_a_network_sink(
+    tmp_path: Path, frames: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk comes back after more failures than a moment's trouble gives."""
+    monkeypatch.setattr(calling, "_FIRST_WAIT_S", 0.01)
+    late = sink("late", at="open", times=7)
+    report = run(tmp_path, late, good := sink("good"), limits={"drain_ns": 60 * 10**9}, frames=frames)
+    assert notes(late).got == notes(good).got
+    assert len(notes(late).got) == frames + 1
+    assert (report.sinks[0].undelivered, report.sinks[0].trouble) == (0, "")
+    assert report.sinks[0].retries == 7
+    assert waiting(tmp_path, "late") == 0
+    assert report.exit_code == 0
+    assert caplog.text.count("sink late failed: on purpose") == 1
+    assert caplog.text.count("sink late is back after") == 1
+
+
+def test_a_sink_that_is_down_shows_in_the_metrics(tmp_path: Path) -> None:
+    down = sink("down", at="write")
+    seen: list[dict[str, float]] = []
+
+    def look(engine: Engine) -> None:
+        while len(notes(down).calls) < 3:
+            threading.Event().wait(0.01)
+        families = list(EngineCollector(engine).collect())
+        seen.append(
+            {f"{s.name} {s.labels['sink']}": s.value for f in families for s in f.samples if "sink" in s.labels}
+        )
+
+    run(tmp_path, down, sink("good"), meanwhile=look)
+    assert (seen[0]["streamproc_sink_up down"], seen[0]["streamproc_sink_up good"]) == (0, 1)
+
+
+def test_a_run_says_that_its_file_holds_lines_already(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "events.jsonl"))
+    first, second = (run(tmp_path, log) for _ in range(2))
+    assert first.sinks[0].notes == ()
+    (note,) = second.sinks[0].notes
+    assert "events.jsonl holds lines of an earlier run; new ones are added" in note
+    assert f"sink log: {note}" in troubles(second)
+    assert note in caplog.text
+    assert second.exit_code == 0
+    replaced = replace(log, options=LinesOptions(path=tmp_path / "events.jsonl", mode="replace"))
+    assert run(tmp_path, replaced).sinks[0].notes == ()
+
+
+def test_a_missing_folder_is_made_as_soon_as_it_can_be(tmp_path: Path) -> None:
+    """A disk that is mounted late: a file stands where the folder will be."""
+    (tmp_path / "disk").write_text("not mounted yet")
+    log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "disk/today/events.jsonl"))
+
+    def mount(engine: Engine) -> None:
+        while not engine.report().sinks[0].retries:
+            threading.Event().wait(0.01)
+        (tmp_path / "disk").unlink()
+
+    report = run(tmp_path / "state", log, meanwhile=mount, limits={"drain_ns": 60 * 10**9})
+    assert len((tmp_path / "disk/today/events.jsonl").read_text().splitlines()) == EVENTS
+    assert report.exit_code == 0
 
 
 def test_a_sink_that_can_not_be_closed_is_trouble(tmp_path: Path) -> None:

@@ -380,13 +380,16 @@ def test_json_log_lines_are_json_whatever_happens(folder: Path) -> None:
     assert json.loads(wrong.stderr.splitlines()[-1])["level"] == "error"
 
 
-def test_sigint_ends_the_run_in_an_orderly_way(folder: Path, started: list[subprocess.Popen[str]]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_run_in_an_orderly_way(
+    folder: Path, started: list[subprocess.Popen[str]], number: signal.Signals
+) -> None:
     words = ("--set", "streams.yard.sinks=[screen, log]", "--set", "streams.yard.source.options.duration=5h")
     run = start(folder, "run", "job.yaml", *words, "--set", "plugins.dark.options.limit=255")
     started.append(run)
     assert run.stdout is not None
     first = run.stdout.readline()
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     rest = run.stdout.read().splitlines()
     assert run.wait(60) == INTERRUPTED
     told = (folder / "stderr").read_text()

@@ -13,6 +13,7 @@ import pytest
 
 from streamproc.config.load import load_text
 from streamproc.engine import Engine, RunReport
+from streamproc.engine.exporter import EngineCollector
 from streamproc.events import Event
 from streamproc.testing import ListSink
 from tests.engine.running import listed, run_engine
@@ -80,6 +81,20 @@ def await_frames(engine: Engine, count: int) -> None:
         time.sleep(0.02)
 
 
+def up(engine: Engine) -> float:
+    """What `streamproc_source_up` says now."""
+    families = {family.name: family for family in EngineCollector(engine).collect()}
+    return max(sample.value for sample in families["streamproc_source_up"].samples)
+
+
+def await_up(engine: Engine, wanted: int) -> None:
+    """Until `streamproc_source_up` is so."""
+    give_up = time.monotonic() + PATIENCE_S
+    while up(engine) != wanted:
+        assert time.monotonic() < give_up, f"streamproc_source_up never became {wanted}"
+        time.sleep(0.02)
+
+
 def test_a_broker_that_is_away_is_waited_for_from_the_start_and_stopping_ends_the_wait(
     own_kafka: KafkaBroker, tmp_path: Path
 ) -> None:
@@ -93,8 +108,11 @@ def test_a_broker_that_is_away_is_waited_for_from_the_start_and_stopping_ends_th
             assert lost.wait(PATIENCE_S), "nobody said that the broker is away"
         own_kafka.start()
         await_frames(engine, 8)
+        await_up(engine, 1)
         own_kafka.kill()
+        await_up(engine, 0)
         own_kafka.start()
+        await_up(engine, 1)
         send(own_kafka, topic, *(frame(i) for i in range(8, 20)))
         await_frames(engine, 20)
         own_kafka.kill()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from streamproc.errors import SourceError, SourceLost
 from streamproc.frames import Frame
+from streamproc.kafka_client import connected
 from streamproc.sinks.frames import FramesOptions, FramesSink
 from streamproc.source import InputInfo, Shot, SourceContext
 from streamproc.sources import kafka_poll
@@ -363,6 +365,55 @@ def test_what_cant_be_finished_in_time_is_given_up_uncommitted(
             assert committed(kafka, topic) == {}
             fast.source.commit(dict.fromkeys(moved, 10))
             assert committed(kafka, topic) == dict.fromkeys(moved, 10)
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_client_that_is_closed_while_it_has_something_to_send_leaves_no_socket_open(kafka: KafkaBroker) -> None:
+    client = connected(KafkaAdminClient, bootstrap_servers=kafka.bootstrap)
+    client.list_topics()
+    (connection,) = client._manager._conns.values()
+    held = connection.transport._sock
+    connection.transport._writing = True
+    connection.transport._write_buffer.append(b"half a request")  # the loop has not got to it yet
+    client.close()
+    assert held.fileno() == -1
+
+
+def transaction(topic: str, producer: KafkaProducer, numbers: range, *, commit: bool) -> None:
+    headers = [("encoding", b"raw"), ("width", b"64"), ("height", b"48")]
+    producer.begin_transaction()
+    for _ in numbers:
+        producer.send(topic, value=frame(0).rgb.tobytes(), headers=headers, partition=0)
+    producer.flush()
+    (producer.commit_transaction if commit else producer.abort_transaction)()
+
+
+@pytest.mark.parametrize(
+    ("last", "level", "wanted"),
+    [
+        (True, "read_committed", [0, 1, 2, 4, 5]),
+        (True, "read_uncommitted", [0, 1, 2, 4, 5]),
+        (False, "read_committed", [0, 1, 2]),
+        (False, "read_uncommitted", [0, 1, 2, 4, 5]),
+    ],
+    ids=["committed", "committed, all", "aborted", "aborted, all"],
+)
+def test_a_topic_that_ends_in_the_mark_of_a_transaction_has_an_end(
+    kafka: KafkaBroker, last: bool, level: str, wanted: list[int]
+) -> None:
+    topic = kafka.topic(partitions=1)
+    sender = KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=f"of {topic}")
+    try:
+        sender.init_transactions()
+        transaction(topic, sender, range(3), commit=True)  # its mark is at 3
+        transaction(topic, sender, range(2), commit=last)  # and the last at 6
+    finally:
+        sender.close()
+    for first in (0, wanted[-1] + 1):  # from the beginning, and with nothing but a mark left
+        with reading(kafka, topic, {f"{topic}/0": first}, until="end", isolation_level=level) as source:
+            shots = list(islice(source.shots, TICKS))
+            assert len(shots) < TICKS, "it waits for ever"
+            assert offsets([shot for shot in shots if shot]) == [at for at in wanted if at >= first]
 
 
 def test_identity_is_the_topics_own_and_not_only_its_name(kafka: KafkaBroker) -> None:

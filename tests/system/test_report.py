@@ -202,7 +202,7 @@ def test_a_timeline_of_any_length_has_a_dozen_ticks_at_most(span_s: float) -> No
 
 def test_a_run_that_was_interrupted_is_no_fault_and_its_configuration_is_shown_on_demand_only() -> None:
     page = render_report(live_report(interrupted=True), [live_event(5)], None)
-    assert '<p class="note">exit code 130: stopped by SIGINT or SIGTERM' in page
+    assert '<p class="note">exit code 130: stopped by SIGINT, SIGTERM or SIGHUP' in page
     assert "Configuration" not in Outline(page).rows
     assert "<h2>Configuration</h2>" not in page
     assert "<h2>Configuration</h2>" in render_report(live_report(), [], {"version": 1})

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from streamproc.config.plan import Plan, RuntimePlan, StreamPlan
+from streamproc.engine import Engine, StreamReport
 from streamproc.errors import SourceError, SourceLost
 from streamproc.media import Timeline, probe
 from streamproc.sources.rtsp import RtspOptions, RtspSource
+from tests.engine.running import run_engine
 from tests.servers.rtsp import Login, Loop, Pattern, RtspServer
 from tests.videos import Recipe, context, encode, number_of, read, shots_of
 
@@ -105,6 +111,45 @@ def test_an_unknown_stream_may_appear_later(rtsp: Serve) -> None:
         source(server.url("other")).open(context())
 
 
+def silent() -> socket.socket:
+    """Takes connections and never answers."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def test_a_camera_that_hangs_while_it_is_opened_is_lost_after_the_open_timeout() -> None:
+    with silent() as hanging:
+        camera = source(f"rtsp://127.0.0.1:{hanging.getsockname()[1]}/cam", open_timeout="500ms")
+        with pytest.raises(SourceLost, match=r"within the time limit of 0\.5 s"):
+            camera.open(context())
+
+
+def test_an_unknown_host_is_named() -> None:
+    with pytest.raises(SourceLost, match=r"a host that nobody knows, no-such-camera\.invalid; check its spelling"):
+        source("rtsp://viewer:s3cret@no-such-camera.invalid/live").open(context())
+
+
+def test_a_port_at_which_something_else_answers_gives_no_video() -> None:
+    with silent() as other:
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(SourceLost, match="gives no video stream; check host, port"):
+            source(f"rtsp://127.0.0.1:{other.getsockname()[1]}/cam", open_timeout="5s").open(context())
+        thread.join()
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "abc"])
+def test_a_port_that_can_not_be_is_refused_before_anything_opens(port: str) -> None:
+    with pytest.raises(ValidationError, match="no number from 1 to 65535"):
+        RtspOptions(url=f"rtsp://10.0.0.7:{port}/live")
+
+
 def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="5s")
@@ -120,6 +165,39 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
     camera.close()
     server.start()
     assert len(read(camera, limit=3).shots) == 3
+
+
+def test_a_run_waits_for_a_camera_that_is_away_and_says_when_it_is_there(
+    rtsp: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = rtsp(Pattern(name="cam"))
+    server.stop()
+    options = RtspOptions(url=server.url("cam"))
+    stream = StreamPlan(
+        name="door", source=RtspSource, source_options=options, chain=(), sinks=(), reconnect_ns=50_000_000
+    )
+    engine = Engine(Plan(streams=(stream,), runtime=RuntimePlan(state=tmp_path / "state")))
+
+    def meanwhile(engine: Engine) -> None:
+        await_report(engine, lambda stream: stream.reconnects > 0)
+        assert not engine.report().streams[0].up
+        server.start()
+        await_report(engine, lambda stream: stream.up and stream.ledger.seen > 0)
+        engine.stop()
+
+    report = run_engine(engine, meanwhile)
+    assert report.streams[0].ledger.seen > 0
+    assert report.streams[0].error == ""
+    assert caplog.text.count("takes no connection; check address and port") == 1
+    assert caplog.text.count("stream door: source is back after") == 1
+
+
+def await_report(engine: Engine, reached: Callable[[StreamReport], bool]) -> None:
+    """Until the run's one stream has come so far."""
+    give_up = time.monotonic() + 30
+    while not reached(engine.report().streams[0]):
+        assert time.monotonic() < give_up, engine.report()
+        time.sleep(0.02)
 
 
 def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
@@ -139,6 +217,24 @@ def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None
     server.freeze()
     with pytest.raises(SourceLost, match="within the time limit"):
         list(shots)
+    camera.close()
+
+
+def test_silence_is_waited_for_once(rtsp: Serve) -> None:
+    """FFmpeg answers the first time-out with the packet that its parser holds back."""
+    server = rtsp(Pattern(name="cam"))
+    camera = source(server.url("cam"), read_timeout="1s")
+    camera.open(context())
+    packets = camera.packets()
+    for _ in range(3):
+        next(packets)
+    server.freeze()
+    frozen = time.monotonic()
+    ends: list[float] = []
+    with pytest.raises(SourceLost, match="within the time limit of 1 s"):
+        ends.extend(time.monotonic() - frozen for _ in packets)
+    waits = sum(later - earlier >= 0.9 for earlier, later in pairwise([0.0, *ends, time.monotonic() - frozen]))
+    assert waits == 1
     camera.close()
 
 

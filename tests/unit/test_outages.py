@@ -1,0 +1,61 @@
+"""How long a lost source is waited for, what is logged of it, and whose a state folder is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamproc.engine.outage import Outages
+from streamproc.engine.statelock import only_run
+from streamproc.errors import StreamprocError
+
+
+def test_waits_double_up_to_the_longest_and_are_spread() -> None:
+    outages = [Outages("cam", first_s=1, longest_s=10) for _ in range(50)]
+    for wanted in (1, 2, 4, 8, 10, 10):
+        waits = [outage.lost("gone") for outage in outages]
+        assert all(wanted / 2 <= wait <= wanted for wait in waits)
+        assert len(set(waits)) > 1
+    outages[0].came()
+    assert outages[0].lost("gone") <= 1
+
+
+def test_a_first_wait_beyond_the_longest_is_no_longer_than_that() -> None:
+    assert Outages("cam", first_s=30, longest_s=5).lost("gone") <= 5
+
+
+def test_losses_are_logged_by_measure_and_their_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    outages = Outages("cam", first_s=1, longest_s=10)
+    for _ in range(120):
+        outages.lost("gone")
+    assert not outages.up
+    outages.came()
+    outages.came()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[:3] == [
+        "stream cam: source lost: gone; trying again",
+        "stream cam: source lost: gone (failure 10); trying again",
+        "stream cam: source lost: gone (failure 100); trying again",
+    ]
+    assert len(lines) == 4
+    assert lines[3].startswith("stream cam: source is back after")
+
+
+def test_the_lock_of_a_state_folder_dies_with_its_process(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from streamproc.engine.statelock import only_run\n"
+        "with only_run(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StreamprocError, match="in use by another run"), only_run(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+        with only_run(tmp_path):
+            pass
