@@ -19,8 +19,13 @@ _HINTS = (
 def author_frame(error: BaseException) -> str:
     """File, line and function of the author's own frame, such as `dark.py:12 in process`; empty where there is none.
 
-    It is the innermost frame in the folder of the code that the engine called.
+    It is the innermost frame in the folder of the code that the engine called. A `StopIteration` that leaves a
+    generator becomes a `RuntimeError` that shows none: there it is the cause's.
     """
+    return _place(error.__cause__ if isinstance(error.__cause__, StopIteration) else error)
+
+
+def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     first = next((n for n, frame in enumerate(frames) if not Path(frame.filename).is_relative_to(_CORE)), None)
     if first is None or (first and not _calls_authors(frames[first - 1])):

@@ -253,7 +253,8 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
         raise PluginError(f"{name} lacks {missing}: write it to make the plugin complete")
     parameters = [p for p in inspect.signature(cls.process).parameters.values() if p.default is p.empty]
     if len(parameters) != 3:
-        raise PluginError(f"{name}.process takes {len(parameters) - 1} arguments, expected (frame or clip, past)")
+        taken = ", ".join(parameter.name for parameter in parameters[1:])
+        raise PluginError(f"{name}.process takes ({taken}), expected (frame, past) or (clip, past)")
     check_members(cls, ("process", "open", "close", "clip", "on_time", "flush", "state", "restore"))
     for role in ("needs", "uses", "gives"):
         if not isinstance(getattr(cls, role), tuple):

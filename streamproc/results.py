@@ -106,7 +106,8 @@ def _check_boxes(owner: str, xyxy: NDArray[Any]) -> None:
     bad = ~np.isfinite(xyxy).all(axis=1) | (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1])
     row = int(np.argmax(bad))
     raise ValueError(
-        f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected finite numbers with left <= right and top <= bottom"
+        f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected finite numbers with left <= right and top <= bottom; "
+        "of x, y, width and height make [x, y, x + width, y + height]"
     )
 
 

@@ -38,7 +38,9 @@ def console() -> Console:
     """A console on stderr, made anew so that it sees the stream of the moment."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 160)
+    # emoji: rich would make a picture of `:-1:` in the text of an error
+    width = None if sys.stderr.isatty() else 160
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def say(text: str) -> None:
@@ -147,7 +149,7 @@ def show(made: Table, *, stdout: bool = False) -> None:
     from rich.console import Console
 
     if stdout:
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(made)
+        Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160).print(made)
     else:
         console().print(made)
 

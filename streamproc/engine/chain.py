@@ -11,10 +11,11 @@ from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from streamproc.config.plan import PluginPlan, StreamPlan
+from streamproc.engine.boxes import BoxWatch
 from streamproc.engine.clips import ClipCutter, CutClip
 from streamproc.engine.guard import Outcome
 from streamproc.engine.sampling import Beat
-from streamproc.errors import PluginError, describe, redact
+from streamproc.errors import ModelError, PluginError, describe, redact
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram, Tally
 from streamproc.models import ModelStore
@@ -39,6 +40,7 @@ class Step:
     wants_flow: bool
     seconds: Histogram = field(default_factory=Histogram)
     verdicts: Tally = field(default_factory=Tally)
+    boxes: BoxWatch = field(default_factory=BoxWatch)
     remarks: tuple[str, ...] = ()
     """what the plugin had to say about the whole run, once that is over"""
 
@@ -55,10 +57,12 @@ class Step:
     def pure(self) -> bool:
         return not isinstance(self.plugin, StreamPlugin)
 
-    def count(self, verdict: str, *, of_frame: bool) -> None:
-        """Count what a call came to; that it ended well outside a frame is no answer."""
-        if of_frame or verdict != "ok":
-            self.verdicts.add(verdict)
+    def count(self, outcome: Outcome, stream: str, *, of_frame: bool) -> None:
+        """Count what a call came to, and watch its boxes; that it ended well outside a frame is no answer."""
+        if of_frame or outcome.verdict != "ok":
+            self.verdicts.add(outcome.verdict)
+        if self.boxes.look(outcome.results):
+            log.warning("plugin %s stream=%s: %s", self.name, stream, self.boxes.warning)
 
     def cut(self, frame: Frame, on_rate: bool) -> CutClip | None:
         """Sample a source frame for a clip plugin; return the clip that ends here, if one is due."""
@@ -162,9 +166,9 @@ def close_step(step: Step, stream: str, log: logging.Logger) -> None:
 
 def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]:
     """What a plugin has to say about the whole run, logged too; nothing from one that fails at that."""
-    clips = step.cutter.warning if step.cutter is not None else ""
+    noticed = (step.cutter.warning if step.cutter is not None else "", step.boxes.warning)
     try:
-        said = [*step.plugin.remarks(), *([clips] if clips else [])]
+        said = [*step.plugin.remarks(), *filter(None, noticed)]
         remarks = tuple(redact(str(remark)) for remark in said)
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         log.warning("plugin %s failed at its remarks: %s", step.name, describe(error))
@@ -223,8 +227,9 @@ def _open_plugin(
         made.append((entry.name, plugin))
         plugin.open(PluginContext(name=entry.name, stream=info, models=models, log=log))
         return plugin, plugin.clip() if isinstance(plugin, ClipPlugin) else None
-    except Exception as error:
-        what = redact(str(error)) if isinstance(error, PluginError) else describe(error)
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        plain = isinstance(error, PluginError | ModelError)  # a sentence already
+        what = redact(str(error)) if plain else describe(error)
         log.debug("opening failed", exc_info=error)
         raise PluginError(f"plugin {entry.name} can't be opened for stream {info.name}: {what}") from error
 

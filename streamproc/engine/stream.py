@@ -359,7 +359,7 @@ class StreamRun:
     def _book(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         """Take an outcome in order: results, events, failures."""
         ticket.outcomes[step.index] = outcome
-        step.count(outcome.verdict, of_frame=ticket.mark is None)
+        step.count(outcome, self.info.name, of_frame=ticket.mark is None)
         if outcome.events:
             ticket.events[step.index] = (*ticket.events.get(step.index, ()), *outcome.events)
         if outcome.verdict == "failed":

@@ -130,6 +130,14 @@ def test_pixels_can_not_be_written_to(tmp_path: Path) -> None:
 Anything: Any = Event
 """for events that no type checker would let pass"""
 
+
+def deep_list() -> list[Any]:
+    """A list that holds itself."""
+    whole: list[Any] = []
+    whole.append(whole)
+    return whole
+
+
 BAD_EVENTS: dict[str, Any] = {
     "nan in data": lambda f: Anything.instant(f, "bad.data", level=float("nan")),
     "an object in data": lambda f: Anything.instant(f, "bad.data", what=object()),
@@ -144,6 +152,7 @@ BAD_EVENTS: dict[str, Any] = {
     "a capture time beyond all calendars": lambda f: Anything(
         type="bad.time", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, captured_ns=10**30
     ),
+    "lists without end": lambda f: Anything.instant(f, "bad.data", deep=deep_list()),
     "ten megabytes": lambda f: Anything.instant(f, "too.big", text="x" * 10_000_000),
     "a picture that is no bytes": lambda f: Anything(
         type="bad.picture", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, attachments=("x",)
@@ -156,6 +165,54 @@ def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path
     report, events = run_faulty([plugin_plan(gives(lambda f: [make(f)])), plugin_plan(Tell)], make_frames(3), tmp_path)
     assert report.streams[0].plugins[0].verdicts == {"failed": 3}
     assert [event.type for event in events] == ["tell.seen"] * 3 + ["tell.end"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda f: Anything.instant(f, "bad.data", deep=deep_list()), "holds itself"),
+        (
+            lambda f: Anything.begin(f, "bad.time", "e", start_ns=0.5),
+            "whole number of nanoseconds: seconds(1.5)",
+        ),
+    ],
+    ids=["a list that holds itself", "seconds"],
+)
+def test_what_is_wrong_with_an_event_is_said_without_jargon(tmp_path: Path, make: Any, words: str) -> None:
+    plans = [plugin_plan(gives(lambda f: [make(f)]), settings={"on_error": "disable"})]
+    report, _ = run_faulty(plans, make_frames(3), tmp_path)
+    assert words in report.streams[0].plugins[0].off
+
+
+def test_stop_iteration_in_a_generator_is_told_with_the_authors_line(tmp_path: Path) -> None:
+    def stops(frame: Frame) -> Output:
+        yield Event.instant(frame, "a.b")
+        next(iter(()))
+
+    report, _ = run_faulty([plugin_plan(gives(stops), settings={"on_error": "disable"})], make_frames(3), tmp_path)
+    assert "test_plugin_faults.py" in report.streams[0].plugins[0].off
+
+
+def test_a_plugin_that_exits_while_it_opens_is_named(tmp_path: Path) -> None:
+    def leave(self: Any, context: Any) -> None:
+        raise SystemExit(0)
+
+    report, _ = run_faulty([plugin_plan(type("Leaving", (Tell,), {"open": leave}))], make_frames(3), tmp_path)
+    assert "plugin leaving can't be opened" in report.streams[0].error
+    assert report.exit_code == STREAM_FAILED
+
+
+@pytest.mark.parametrize(("scale", "remarks"), [(1.0, 0), (1 / 64, 1)], ids=["in pixels", "fractions"])
+def test_boxes_that_look_like_fractions_get_one_warning(tmp_path: Path, scale: float, remarks: int) -> None:
+    def boxes(frame: Frame) -> Output:
+        yield Detections.of(np.array([[12.8, 6.4, 38.4, 57.6]]) * scale, np.array([0.9]), ["person"])
+
+    plugin = type("Boxes", (FramePlugin,), {"gives": (Detections,), "process": lambda self, f, past: boxes(f)})
+    report, _ = run_faulty([plugin_plan(plugin)], make_frames(12), tmp_path)
+    said = report.streams[0].plugins[0].remarks
+    assert len(said) == remarks
+    assert all("all boxes (12) lie within 0..1" in remark for remark in said)
+    assert report.exit_code == 0
 
 
 def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:

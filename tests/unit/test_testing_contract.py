@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 
-from streamproc import Event, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
+from streamproc import Event, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Result, Results, StreamPlugin
+from streamproc.errors import StreamprocError
 from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract, make_frame
 
@@ -77,3 +80,44 @@ class Picky(Level):
 def test_one_that_refuses_options_that_it_is_to_run_with_is_told() -> None:
     with pytest.raises(AssertionError, match="finds mistakes in these"):
         check_plugin_contract(Picky, FRAMES)
+
+
+class Looking(StreamPlugin[Options]):
+    """Looks at pixels without saying so."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "image.level", level=int(frame.gray[0, 0]))
+
+
+class LookingOpenly(Looking):
+    """Says so."""
+
+    pixels = True
+
+
+def test_a_stream_plugin_gets_pixels_only_where_it_declares_them() -> None:
+    check_plugin_contract(LookingOpenly, FRAMES)
+    with pytest.raises(StreamprocError, match=r"set `pixels = True` in its class"):
+        check_plugin_contract(Looking, FRAMES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Odd(Result):
+    """A result that no table can hold."""
+
+    schema: ClassVar[str] = "test.odd/1"
+    level: Any
+
+
+class GivesOdd(FramePlugin[Options]):
+    """Gives one."""
+
+    gives = (Odd,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Odd(level={"a": {1, 2}})
+
+
+def test_a_result_that_no_table_can_hold_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"Odd can't be written as a table: .*make its fields arrays"):
+        check_plugin_contract(GivesOdd, FRAMES)
