@@ -462,6 +462,7 @@ def test_a_module_that_cant_be_imported_is_a_mistake_of_the_configuration(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "job.yaml")
     assert words in str(caught.value)
+    assert f"[ends.py:{code.count(chr(10)) + 1}]" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 
