@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -117,7 +118,9 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
     if logging.lastResort is not None:  # what other loggers, such as a plugin's own, say at WARNING and above
         logging.lastResort.setFormatter(_TextLines("%(message)s"))
     threading.excepthook = _thread_failed
-    # it logs every lost connection as an error; streamproc says itself what that means
+    # OpenCV writes to stderr, between the lines, what streamproc says of a broken picture; it asks when it is loaded
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # kafka-python logs every lost connection as an error; streamproc says itself what that means
     logging.getLogger("kafka").addHandler(logging.NullHandler())
     logging.getLogger("kafka").propagate = False
 
