@@ -212,7 +212,7 @@ def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
         evaluate(known, [found(segmentation=mask())], "segm")
 
 
-@pytest.mark.parametrize(("wrong", "words"), [({"a": 1}, "are keys with values"), (5, "are 5")], ids=["keys", "number"])
+@pytest.mark.parametrize(("wrong", "words"), [({"a": 1}, "are an object"), (5, "are a number")], ids=["keys", "number"])
 def test_results_of_another_form_are_told_in_words_that_need_no_python(wrong: Any, words: str) -> None:
     with pytest.raises(ValueError, match=f"the results {words}, expected a list"):
         prepare(truth(), wrong, "bbox")
