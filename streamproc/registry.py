@@ -14,7 +14,6 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from streamproc.classes import check_members, class_name
 from streamproc.errors import PluginError, UnknownNameError, describe, nearest
 
 if TYPE_CHECKING:
@@ -134,6 +133,7 @@ def package_of(point: EntryPoint) -> str:
 
 def check_source(cls: type) -> type[AnySource]:
     """`cls` if it is a complete source, else `PluginError` that says why not."""
+    from streamproc.classes import class_name
     from streamproc.source import PictureSource, VideoSource
 
     if not issubclass(cls, VideoSource | PictureSource):
@@ -143,6 +143,7 @@ def check_source(cls: type) -> type[AnySource]:
 
 def check_sink(cls: type) -> type[AnySink]:
     """`cls` if it is a complete sink, else `PluginError` that says why not."""
+    from streamproc.classes import class_name
     from streamproc.sink import EventSink, FrameSink
 
     if not issubclass(cls, EventSink | FrameSink):
@@ -151,6 +152,8 @@ def check_sink(cls: type) -> type[AnySink]:
 
 
 def _complete(cls: type[ClassT], methods: Iterable[str]) -> type[ClassT]:
+    from streamproc.classes import check_members, class_name  # they load pydantic, which --help does without
+
     if inspect.isabstract(cls):
         missing = ", ".join(
             name for name, value in inspect.getmembers(cls) if getattr(value, "__isabstractmethod__", False)
