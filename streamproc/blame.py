@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from pathlib import Path
 from traceback import FrameSummary
 
 _CORE = Path(__file__).parent
-_CALLERS = ("engine", "testing", "config", "cli")
+_CALLERS = ("engine", "testing", "config", "cli", "registry.py")
 """parts of the core that call what authors write"""
 
 _HINTS = (
@@ -19,21 +20,32 @@ _HINTS = (
 def author_frame(error: BaseException) -> str:
     """File, line and function of the author's own frame, such as `dark.py:12 in process`; empty where there is none.
 
-    It is the innermost frame in the folder of the code that the engine called.
+    It is the innermost frame in the folder of the code that the engine called. A `StopIteration` that leaves a
+    generator becomes a `RuntimeError` that shows none: there it is the cause's.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    return _place(error.__cause__ if isinstance(error.__cause__, StopIteration) else error)
+
+
+def _place(error: BaseException) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _imports(frame.filename)]
     first = next((n for n, frame in enumerate(frames) if not Path(frame.filename).is_relative_to(_CORE)), None)
     if first is None or (first and not _calls_authors(frames[first - 1])):
         return ""
     home = Path(frames[first].filename).parent
     own = [frame for frame in frames[first:] if Path(frame.filename).is_relative_to(home)][-1]
-    return f"{Path(own.filename).name}:{own.lineno} in {own.name}"
+    function = "" if own.name == "<module>" else f" in {own.name}"
+    return f"{Path(own.filename).name}:{own.lineno}{function}"
 
 
 def hint(error: BaseException) -> str:
     """What to do about an exception that authors run into often; empty for others."""
     text = str(error)
     return next((sentence for words, sentence in _HINTS if any(word in text for word in words)), "")
+
+
+def _imports(filename: str) -> bool:
+    """Whether it is the interpreter's own code between an import and the module that is imported."""
+    return filename.startswith("<frozen importlib") or filename == importlib.__file__
 
 
 def _calls_authors(frame: FrameSummary) -> bool:

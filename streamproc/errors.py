@@ -174,6 +174,7 @@ def describe(error: BaseException, *, place: bool = True) -> str:
         text, advice = str(error)[: 10 * _LONGEST_ERROR], hint(error)
     except BaseException:  # noqa: BLE001
         text, advice = "(its own text can't be had)", ""
-    said = redact(f"{type(error).__name__}: {text}")[:_LONGEST_ERROR] + (f" ({advice})" if advice else "")
+    name = type(error).__name__
+    said = redact(f"{name}: {text}" if text else name)[:_LONGEST_ERROR] + (f" ({advice})" if advice else "")
     frame = author_frame(error) if place else ""
     return f"{said} [{frame}]" if frame else said

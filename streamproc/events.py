@@ -243,7 +243,8 @@ def _whole(name: str, value: Any) -> int:
     try:
         number = index_of(value)
     except TypeError:
-        raise TypeError(f"event {name} is {value!r}, expected a whole number") from None
+        unit = " of nanoseconds: seconds(1.5), frame.pts_ns" if name.endswith("_ns") else ""
+        raise TypeError(f"event {name} is {value!r}, expected a whole number{unit}") from None
     if not -_LATEST_NS <= number <= _LATEST_NS:
         raise ValueError(
             f"event {name} lies outside of 64 bits, expected nanoseconds or an index; check the arithmetic"
@@ -302,7 +303,12 @@ def _seconds(time_ns: int) -> float:
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values with the promised rounding: scores 4 decimals, pixels 1, all else 6."""
-    return {str(key): _json_value(value, _DECIMALS.get(str(key), 6)) for key, value in data.items()}
+    try:
+        return {str(key): _json_value(value, _DECIMALS.get(str(key), 6)) for key, value in data.items()}
+    except RecursionError:
+        raise ValueError(
+            "event data is nested hundreds of levels deep, or holds itself; put plain values in lists of few levels"
+        ) from None
 
 
 def _json_value(value: Any, decimals: int) -> Any:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from streamproc.classes import check_members, class_name
@@ -194,16 +196,30 @@ class ClipSpec:
     """the part of the picture that is wanted: left, top, right, bottom in fractions 0..1; None: all of it"""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stride_ns, int) or 0 < self.stride_ns < _LEAST_STRIDE_NS:
+        stride_ns: Any = self.stride_ns  # whatever an author wrote
+        rate: Any = self.rate
+        size: Any = self.size
+        if not _whole(stride_ns) or 0 < stride_ns < _LEAST_STRIDE_NS:
+            spoken = f"; {stride_ns:g} seconds are seconds({stride_ns:g})" if isinstance(stride_ns, Real) else ""
             raise ValueError(
-                f"stride_ns is {self.stride_ns!r}, expected a whole number of nanoseconds, at least a millisecond; "
-                f"{self.stride_ns:g} seconds are seconds({self.stride_ns:g})"
+                f"stride_ns is {stride_ns!r}, expected a whole number of nanoseconds, at least a millisecond"
+                f"{spoken or ': seconds(1.5)'}"
             )
-        if self.frames < 1 or self.rate <= 0 or self.stride_ns <= 0 or min(self.size) < 1:
+        if not _whole(self.frames):
+            raise ValueError(f"frames is {self.frames!r}, expected a whole number of pictures")
+        if not isinstance(rate, Real) or not math.isfinite(rate):
+            raise ValueError(f"rate is {self.rate!r}, expected pictures per second, such as 10")
+        if not isinstance(size, tuple | list) or len(size) != 2 or not all(map(_whole, size)):
+            raise ValueError(f"size is {size!r}, expected whole numbers (width, height), such as (224, 224)")
+        if self.frames < 1 or self.rate <= 0 or stride_ns <= 0 or min(size) < 1:
             raise ValueError(f"{self} can't be cut: frames, rate, stride and size must be positive")
-        left, top, right, bottom = self.region or (0.0, 0.0, 1.0, 1.0)
-        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        region = self.region or (0.0, 0.0, 1.0, 1.0)
+        if len(region) != 4 or not (0 <= region[0] < region[2] <= 1 and 0 <= region[1] < region[3] <= 1):
             raise ValueError(f"the region {self.region} is no part of a picture; give left, top, right, bottom in 0..1")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class ClipPlugin(Plugin[OptionsT]):
@@ -262,7 +278,8 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
         raise PluginError(f"{name} lacks {missing}: write it to make the plugin complete")
     parameters = [p for p in inspect.signature(cls.process).parameters.values() if p.default is p.empty]
     if len(parameters) != 3:
-        raise PluginError(f"{name}.process takes {len(parameters) - 1} arguments, expected (frame or clip, past)")
+        taken = ", ".join(parameter.name for parameter in parameters[1:])
+        raise PluginError(f"{name}.process takes ({taken}), expected (frame, past) or (clip, past)")
     check_members(cls, ("process", "open", "close", "clip", "on_time", "flush", "state", "restore"))
     for role in ("needs", "uses", "gives"):
         if not isinstance(getattr(cls, role), tuple):

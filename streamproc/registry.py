@@ -152,7 +152,7 @@ def check_sink(cls: type) -> type[AnySink]:
 
 
 def _complete(cls: type[ClassT], methods: Iterable[str]) -> type[ClassT]:
-    from streamproc.classes import check_members, class_name
+    from streamproc.classes import check_members, class_name  # they load pydantic, which --help does without
 
     if inspect.isabstract(cls):
         missing = ", ".join(

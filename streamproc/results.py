@@ -106,7 +106,7 @@ def _check_boxes(owner: str, xyxy: NDArray[Any]) -> None:
     bad = ~np.isfinite(xyxy).all(axis=1) | (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1])
     row = int(np.argmax(bad))
     sized = np.isfinite(xyxy[row]).all() and (xyxy[row, 2:] > 0).all()
-    advice = "; if it is left, top, width, height, add left and top to the last two" if sized else ""
+    advice = "; of x, y, width and height make [x, y, x + width, y + height]" if sized else ""
     wanted = f"finite numbers with left <= right and top <= bottom{advice}"
     raise ValueError(f"{owner}.xyxy[{row}] is {xyxy[row].tolist()}, expected {wanted}")
 

@@ -114,6 +114,9 @@ _PLAIN = re.compile(
     r"[+-]?\d[\d_]{0,5}(?:\.\d+)?\s*(?:[num]?s|min|h|d|B|[kKMG]i?B|%|px|fps)?"  # numbers, durations, sizes
     r"|[+-]?\d+\.\d+"
     r"|[A-Za-z]?[a-z]{0,11}"  # one word
+    r"|[A-Za-z][a-z]{1,11}(?:[ _-](?:[A-Za-z]?[a-z]{1,11}|[A-Z]|\d{1,2})){1,2}"  # yolox-nano, Zone 1
+    r"|[\w .,()+&/\\:~-]{1,200}\."
+    r"(?i:mp4|m4v|mov|mkv|avi|webm|flv|ts|mpe?g|gif|jpe?g|png|onnx|tflite|jsonl?|csv|db)"  # files
     r"|(?:~|\.{1,2})?/[\w .{}/-]*"  # paths
     r"|(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?"  # IPv4 addresses
     r"|[a-z0-9.-]{1,60}:\d{1,5}(?:,[a-z0-9.-]{1,60}:\d{1,5})*"  # host:port lists
@@ -124,11 +127,14 @@ def is_plain(value: str) -> bool:
     """Whether masking this value everywhere would wreck texts rather than keep a secret.
 
     Plain are: fewer than four characters, numbers of up to six digits, durations and sizes, one word of letters
-    (true, warehouse), paths, IPv4 addresses and host:port. Under a secret key, or as a password in an address, they
-    are masked at that place all the same.
+    (true, warehouse), two or three (yolox-nano, Zone 1), paths, names of videos, pictures and other files, IPv4
+    addresses and host:port. Under a secret key, or as a password in an address, they are masked at that place all
+    the same.
 
     >>> [is_plain(text) for text in ("25", "10s", "true", "warehouse", "/var/out", "10.0.0.7:554", "broker:9092")]
     [True, True, True, True, True, True, True]
+    >>> [is_plain(text) for text in ("hall (2).mp4", "videos/Hall-2.MP4", "night-shift", "Zone 1")]
+    [True, True, True, True]
     >>> [is_plain(text) for text in ("hunter2", "S3CR3T", "12345ab", "TOPSECRET")]
     [False, False, False, False]
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -38,7 +39,9 @@ def console() -> Console:
     """A console on stderr, made anew so that it sees the stream of the moment."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else 160)
+    # emoji: rich would make a picture of `:-1:` in the text of an error
+    width = None if sys.stderr.isatty() else 160
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def say(text: str) -> None:
@@ -115,7 +118,9 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
     if logging.lastResort is not None:  # what other loggers, such as a plugin's own, say at WARNING and above
         logging.lastResort.setFormatter(_TextLines("%(message)s"))
     threading.excepthook = _thread_failed
-    # it logs every lost connection as an error; streamproc says itself what that means
+    # OpenCV writes to stderr, between the lines, what streamproc says of a broken picture; it asks when it is loaded
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # kafka-python logs every lost connection as an error; streamproc says itself what that means
     logging.getLogger("kafka").addHandler(logging.NullHandler())
     logging.getLogger("kafka").propagate = False
 
@@ -147,7 +152,7 @@ def show(made: Table, *, stdout: bool = False) -> None:
     from rich.console import Console
 
     if stdout:
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(made)
+        Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160).print(made)
     else:
         console().print(made)
 

@@ -125,13 +125,14 @@ def _load(text: str, file: Path, reading: Reading) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        message = f"not valid YAML: {error.problem or error.context}"
+        message = f"not valid YAML: {(error.problem or error.context or '').removeprefix('but ')}"
         raise ConfigError([Issue(message=message, file=file, line=place[0], column=place[1])]) from error
     except RecursionError as error:
         raise ConfigError([Issue(message="not read: it is nested hundreds of levels deep", file=file)]) from error
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         # the parser itself stumbles over a merge of a mapping into itself, a number of thousands of digits ...
-        reason = str(error) if isinstance(error, YAMLError) else f"the parser stops at it ({str(error).split(';')[0]})"
+        known = isinstance(error, YAMLError | ValueError)
+        reason = str(error).split(";")[0] if known else "the parser stops; does a merge (<<) name what it stands in?"
         raise ConfigError([Issue(message=f"not valid YAML: {reason}", file=file)]) from error
 
 

@@ -15,7 +15,7 @@ from streamproc.engine.clips import ClipCutter, CutClip
 from streamproc.engine.doubts import BoxDoubts
 from streamproc.engine.guard import Outcome
 from streamproc.engine.sampling import Beat
-from streamproc.errors import PluginError, describe, redact
+from streamproc.errors import ModelError, PluginError, describe, redact
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram, Tally
 from streamproc.models import ModelStore
@@ -229,8 +229,9 @@ def _open_plugin(
         made.append((entry.name, plugin))
         plugin.open(PluginContext(name=entry.name, stream=info, models=models, log=log))
         return plugin, plugin.clip() if isinstance(plugin, ClipPlugin) else None
-    except Exception as error:
-        what = redact(str(error)) if isinstance(error, PluginError) else describe(error)
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        plain = isinstance(error, PluginError | ModelError)  # a sentence already
+        what = redact(str(error)) if plain else describe(error)
         log.debug("opening failed", exc_info=error)
         raise PluginError(f"plugin {entry.name} can't be opened for stream {info.name}: {what}") from error
 

@@ -109,4 +109,4 @@ def _check_result(name: str, plugin: AnyPlugin, item: Result, before: list[Resul
 
 def _what(value: object) -> str:
     text = repr(value)
-    return f"a {type(value).__name__} ({text[:60]}{'...' if len(text) > 60 else ''})"
+    return f"an object of class {type(value).__name__} ({text[:60]}{'...' if len(text) > 60 else ''})"

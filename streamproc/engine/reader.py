@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
+from streamproc.engine.given import checked_info, checked_shots
 from streamproc.engine.intake import Hall, Intake
 from streamproc.engine.ledger import Ledger
 from streamproc.engine.outage import Outages
@@ -161,7 +162,7 @@ class SourceRun:
             away=self.outages.away,
         )
         try:
-            self.info = info = self._ask(lambda: self._source.open(context))
+            self.info = info = checked_info(self._source, self._ask(lambda: self._source.open(context)))
             if info.live:
                 self._hall.ended(self.plan.name)
             self._resume()
@@ -190,11 +191,11 @@ class SourceRun:
     def _shots(self) -> Iterator[Shot | None]:
         source = self._source
         if not isinstance(source, VideoSource):
-            yield from source.shots()
+            yield from checked_shots(source, source.shots())
             return
         try:
             for packet in source.packets():
-                yield from source.decode(packet)
+                yield from checked_shots(source, source.decode(packet))
                 if self._hall.stopping.is_set():
                     return
         except SourceError:  # it is lost, or breaks off: what came before counts

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.evaluation.penn import tokens
-from streamproc.evaluation.tables import figures, read_json, to_json
+from streamproc.evaluation.tables import figures, form_of, read_json, to_json
 
 ORDER = 4
 """longest n-gram"""
@@ -102,7 +102,7 @@ def read_found(path: Path) -> dict[Any, str]:
     """One sentence by picture from a list of `{"image_id", "caption"}`, as COCO's results are."""
     content = read_json(path)
     if not isinstance(content, list):
-        raise ValueError(f"{path} is {type(content).__name__}, expected a list of image_id and caption")
+        raise ValueError(f"{path} holds {form_of(content)}, expected a list of image_id and caption")
     found: dict[Any, str] = {}
     for key, text in _rows(path, content):
         if key in found:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from streamproc.evaluation.tables import form_of
+
 Kind = Literal["bbox", "segm", "keypoints"]
 Row = dict[str, Any]
 
@@ -41,7 +43,7 @@ def prepare(truth: Any, found: Any, kind: Kind) -> Prepared:
     """Check and renumber. Raises `ValueError` that names the row for whatever pycocotools can't score."""
     _check_parts(truth)
     if not isinstance(found, list):
-        raise ValueError(f"the results are {type(found).__name__}, expected a list as COCO's results are")
+        raise ValueError(f"the results are {form_of(found)}, expected a list as COCO's results are")
     pictures = _numbered("images", truth["images"])
     categories = _numbered("categories", truth["categories"])
     sizes = {pictures[row["id"]]: row for row in truth["images"]}
@@ -65,7 +67,7 @@ def prepare(truth: Any, found: Any, kind: Kind) -> Prepared:
 
 def _check_parts(truth: Any) -> None:
     if not isinstance(truth, dict) or not {"images", "annotations", "categories"} <= set(truth):
-        got = ", ".join(map(str, truth)) if isinstance(truth, dict) else type(truth).__name__
+        got = ", ".join(map(str, truth)) if isinstance(truth, dict) else form_of(truth)
         raise ValueError(f"the truth has {got or 'nothing'}, expected COCO's images, annotations and categories")
     for part, keys in (("images", ("id",)), ("categories", ("id",)), ("annotations", ())):
         rows = truth[part]

@@ -46,6 +46,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def form_of(value: Any) -> str:
+    """What a JSON file holds in place of what it should, in JSON's own words."""
+    names = {dict: "an object", list: "a list", str: "a text", type(None): "null", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
 def read_json(path: Path) -> Any:
     """The values of a JSON file; `ValueError` names the place that isn't JSON."""
     try:
@@ -54,4 +60,4 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
-__all__ = ["cell", "columns", "figures", "read_json", "to_json"]
+__all__ = ["cell", "columns", "figures", "form_of", "read_json", "to_json"]

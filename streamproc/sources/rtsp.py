@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
 
@@ -26,17 +25,7 @@ def _rtsp(url: str) -> str:
         raise ValueError(f"expected an address such as rtsp://host:554/stream, got {redact(url)!r}")
     if mistake := address_mistake(url):
         raise ValueError(mistake)
-    _check_port(url)
     return url
-
-
-def _check_port(url: str) -> None:
-    try:
-        port = urlsplit(url).port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError(f"the port in {redact(url)!r} is no number from 1 to 65535; most cameras use 554")
 
 
 class RtspOptions(Options):

@@ -134,6 +134,14 @@ def test_pixels_can_not_be_written_to(tmp_path: Path) -> None:
 Anything: Any = Event
 """for events that no type checker would let pass"""
 
+
+def deep_list() -> list[Any]:
+    """A list that holds itself."""
+    whole: list[Any] = []
+    whole.append(whole)
+    return whole
+
+
 BAD_EVENTS: dict[str, Any] = {
     "nan in data": lambda f: Anything.instant(f, "bad.data", level=float("nan")),
     "an object in data": lambda f: Anything.instant(f, "bad.data", what=object()),
@@ -148,6 +156,7 @@ BAD_EVENTS: dict[str, Any] = {
     "a capture time beyond all calendars": lambda f: Anything(
         type="bad.time", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, captured_ns=10**30
     ),
+    "lists without end": lambda f: Anything.instant(f, "bad.data", deep=deep_list()),
     "ten megabytes": lambda f: Anything.instant(f, "too.big", text="x" * 10_000_000),
     "a picture that is no bytes": lambda f: Anything(
         type="bad.picture", phase="instant", start_ns=0, end_ns=0, frame_index=0, pts_ns=0, attachments=("x",)
@@ -160,6 +169,41 @@ def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path
     report, events = run_faulty([plugin_plan(gives(lambda f: [make(f)])), plugin_plan(Tell)], make_frames(3), tmp_path)
     assert report.streams[0].plugins[0].verdicts == {"failed": 3}
     assert [event.type for event in events] == ["tell.seen"] * 3 + ["tell.end"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda f: Anything.instant(f, "bad.data", deep=deep_list()), "holds itself"),
+        (
+            lambda f: Anything.begin(f, "bad.time", "e", start_ns=0.5),
+            "whole number of nanoseconds: seconds(1.5)",
+        ),
+    ],
+    ids=["a list that holds itself", "seconds"],
+)
+def test_what_is_wrong_with_an_event_is_said_without_jargon(tmp_path: Path, make: Any, words: str) -> None:
+    plans = [plugin_plan(gives(lambda f: [make(f)]), settings={"on_error": "disable"})]
+    report, _ = run_faulty(plans, make_frames(3), tmp_path)
+    assert words in report.streams[0].plugins[0].off
+
+
+def test_stop_iteration_in_a_generator_is_told_with_the_authors_line(tmp_path: Path) -> None:
+    def stops(frame: Frame) -> Output:
+        yield Event.instant(frame, "a.b")
+        next(iter(()))
+
+    report, _ = run_faulty([plugin_plan(gives(stops), settings={"on_error": "disable"})], make_frames(3), tmp_path)
+    assert "test_plugin_faults.py" in report.streams[0].plugins[0].off
+
+
+def test_a_plugin_that_exits_while_it_opens_is_named(tmp_path: Path) -> None:
+    def leave(self: Any, context: Any) -> None:
+        raise SystemExit(0)
+
+    report, _ = run_faulty([plugin_plan(type("Leaving", (Tell,), {"open": leave}))], make_frames(3), tmp_path)
+    assert "plugin leaving can't be opened" in report.streams[0].error
+    assert report.exit_code == STREAM_FAILED
 
 
 def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:
@@ -511,7 +555,7 @@ def test_boxes_that_can_hardly_be_meant_are_reported_once(
 
 
 def test_left_top_width_height_are_named_as_what_they_may_be() -> None:
-    with pytest.raises(ValueError, match="if it is left, top, width, height, add left and top"):
+    with pytest.raises(ValueError, match=r"of x, y, width and height make \[x, y, x \+ width"):
         Detections.of([[200, 150, 40, 60]], [0.5], ["person"])
 
 

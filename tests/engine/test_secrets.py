@@ -262,7 +262,25 @@ def test_the_configuration_of_a_report_holds_references_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["25", "10s", "true", "warehouse", "/var/lib/out", "10.0.0.7", "broker:9092,other:9092", "1.5", "on"]
+    "value",
+    [
+        "25",
+        "10s",
+        "true",
+        "warehouse",
+        "/var/lib/out",
+        "10.0.0.7",
+        "broker:9092,other:9092",
+        "1.5",
+        "on",
+        "hall (2).mp4",
+        "clips/Hall-2.MP4",
+        "C:\\clips\\hall.avi",
+        "yolox-nano",
+        "traffic_light",
+        "Zone 1",
+        "Hall B",
+    ],
 )
 def test_plain_values_of_the_environment_stay_readable(value: str) -> None:
     config = (

@@ -118,6 +118,39 @@ def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: 
     assert closed(report)
 
 
+Anything: Any = Shot
+"""for shots that no type checker would let pass"""
+RGB = np.zeros((48, 64, 3), np.uint8)
+GIVEN = {
+    "no InputInfo": ({"open": lambda self, context: None}, "open gave None, expected InputInfo"),
+    "no generator": ({"shots": lambda self: None}, "gave None, expected pictures"),
+    "an array": ({"shot": lambda self, n: RGB}, "an object of class ndarray in place of a picture, expected Shot"),
+    "an array in a shot": (
+        {"shot": lambda self, n: Anything(picture=RGB, pts_ns=n)},
+        "whose picture is an object of class ndarray, expected a picture",
+    ),
+    "seconds": (
+        {"shot": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=0.1 * n)},
+        "pts_ns=0.0, expected a whole number of nanoseconds",
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "words"), GIVEN.values(), ids=GIVEN.keys())
+def test_what_a_source_must_not_give_is_named_with_its_class(tmp_path: Path, members: Any, words: str) -> None:
+    report, events = run(tmp_path, type("Wrong", (Odd,), {**members, "at": lambda self, place: None}))
+    assert words in report.streams[0].error
+    assert "Wrong" in report.streams[0].error
+    assert count(events, "good") == 40
+
+
+def test_numpy_whole_numbers_are_times(tmp_path: Path) -> None:
+    members = {"shot": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=np.int64(10**8 * n))}
+    report, events = run(tmp_path, type("Right", (Odd,), members))
+    assert report.streams[0].error == ""
+    assert count(events, "odd") == COUNT
+
+
 def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_holds_is_lost(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", Recipe(frames=60, b_frames=2, container={"movflags": "faststart"}))
     left = read(FileSource(FileOptions(path=str(cut_off(path, at=0.6)))), breaks_off=True)

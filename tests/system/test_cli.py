@@ -380,6 +380,15 @@ def test_json_log_lines_are_json_whatever_happens(folder: Path) -> None:
     assert json.loads(wrong.stderr.splitlines()[-1])["level"] == "error"
 
 
+def test_a_broken_picture_puts_nothing_of_a_library_between_json_log_lines(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    source = "streams.yard.source={type: images, options: {path: pictures}}"
+    done = call(folder, "run", "job.yaml", "--log-format", "json", "--set", source)
+    messages = [json.loads(line)["message"] for line in done.stderr.splitlines()]
+    assert any("1.png can't be read as a picture" in message for message in messages)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_in_an_orderly_way(
     folder: Path, started: list[subprocess.Popen[str]], number: signal.Signals

@@ -146,7 +146,7 @@ def test_a_port_at_which_something_else_answers_gives_no_video() -> None:
 
 @pytest.mark.parametrize("port", ["0", "99999", "abc"])
 def test_a_port_that_can_not_be_is_refused_before_anything_opens(port: str) -> None:
-    with pytest.raises(ValidationError, match="no number from 1 to 65535"):
+    with pytest.raises(ValidationError, match="expected a number from 1 to 65535"):
         RtspOptions(url=f"rtsp://10.0.0.7:{port}/live")
 
 

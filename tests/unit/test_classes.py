@@ -205,6 +205,26 @@ def test_a_stride_in_seconds_is_refused(stride: float) -> None:
     assert ClipSpec(frames=8, rate=10, stride_ns=seconds(stride), size=(64, 36)).stride_ns == stride * 1e9
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"stride_ns": "1s"}, r"stride_ns is '1s', expected .*: seconds\(1.5\)"),
+        ({"frames": 8.0}, "frames is 8.0, expected a whole number"),
+        ({"rate": float("nan")}, "rate is nan, expected pictures per second"),
+        ({"rate": "10"}, "rate is '10', expected pictures per second"),
+        ({"size": 64}, r"size is 64, expected whole numbers \(width, height\)"),
+        ({"size": (64.5, 48)}, r"size is \(64.5, 48\), expected whole numbers"),
+        ({"region": (0, 0, 1)}, "is no part of a picture"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_clip_that_cannot_be_cut_is_refused_with_what_to_write(wrong: Any, words: str) -> None:
+    right: Any = {"frames": 8, "rate": 10, "stride_ns": seconds(1), "size": (64, 36)}
+    assert ClipSpec(**right)
+    with pytest.raises(ValueError, match=words):
+        ClipSpec(**{**right, **wrong})
+
+
 class Mine(Detections):
     pass
 

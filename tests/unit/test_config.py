@@ -439,7 +439,8 @@ BILLION = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     [
         (BILLION, "its aliases (*name) make more than 200,000 values of it"),
         ("version: 1\nx: &x {y: [*x]}\n", "unknown key 'x'"),
-        ("version: 1\nx: &x {<<: *x}\n", "not valid YAML"),
+        ("version: 1\nx: &x {<<: *x}\n", "does a merge (<<) name what it stands in?"),
+        ("version: 1\n---\nversion: 1\n", "not valid YAML: found another document"),
         ("x: " + "[" * 3000 + "]" * 3000, "nested hundreds of levels deep"),
         ("x: " + "{a: " * 600 + "1" + "}" * 600, "nested hundreds of levels deep"),
         ("version: " + "9" * 5000, "not valid YAML"),
@@ -448,7 +449,7 @@ BILLION = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
             "expected a text, got a list",
         ),
     ],
-    ids=["billion laughs", "circle", "merge", "deep list", "deep keys", "digits", "set"],
+    ids=["billion laughs", "circle", "merge", "two documents", "deep list", "deep keys", "digits", "set"],
 )
 def test_a_file_that_is_made_to_break_its_reader_is_refused_with_a_sentence(text: str, words: str) -> None:
     assert any(words in line for line in mistakes(text)), mistakes(text)
@@ -479,6 +480,7 @@ def test_a_module_that_cant_be_imported_is_a_mistake_of_the_configuration(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "job.yaml")
     assert words in str(caught.value)
+    assert f"[ends.py:{code.count(chr(10)) + 1}]" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

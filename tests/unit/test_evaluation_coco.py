@@ -10,6 +10,7 @@ import pycocotools.mask
 import pytest
 
 from streamproc.evaluation.coco import evaluate
+from streamproc.evaluation.coco_forms import prepare
 
 BOX = [10.0, 20.0, 100.0, 50.0]
 POINTS = [value for i in range(17) for value in (10 + 5 * i, 20 + 2 * i, 2)]
@@ -209,3 +210,9 @@ def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
     known["annotations"][0]["segmentation"] = {"size": [100, 200], "counts": {}}
     with pytest.raises(ValueError, match="pycocotools refuses these annotations or results: "):
         evaluate(known, [found(segmentation=mask())], "segm")
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"a": 1}, "are an object"), (5, "are a number")], ids=["keys", "number"])
+def test_results_of_another_form_are_told_in_words_that_need_no_python(wrong: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"the results {words}, expected a list"):
+        prepare(truth(), wrong, "bbox")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,11 +26,14 @@ from streamproc import (
     PictureSource,
     PluginContext,
     PluginError,
+    Result,
     Results,
     Shot,
     SinkContext,
     SourceContext,
+    StreamPlugin,
 )
+from streamproc.errors import StreamprocError
 from streamproc.models import ModelStore
 from streamproc.sinks.jsonl import JsonlSink
 from streamproc.sources.synthetic import SyntheticSource
@@ -129,7 +133,7 @@ def output(given: Any, **members: Any) -> type[Any]:
 
 BOXES = Detections.of([[0, 0, 9, 9]], [0.5], ["person"])
 REFUSED = [
-    pytest.param({"label": "person"}, "gave a dict", id="dict"),
+    pytest.param({"label": "person"}, "of class dict", id="dict"),
     pytest.param(np.zeros(4), "among its output, expected results and events", id="array"),
     pytest.param([BOXES], "its `gives` names nothing", id="undeclared"),
     pytest.param(SystemExit("I stop"), "SystemExit: I stop", id="exit"),
@@ -248,3 +252,44 @@ def test_the_contract_of_sinks_finds_what_the_engine_trips_over(tmp_path: Path) 
         check_sink_contract(Told)
     check_sink_contract(JsonlSink, path=tmp_path / "e.jsonl")
     check_source_contract(SyntheticSource, duration="1s", rate=10)
+
+
+class Looking(StreamPlugin[Options]):
+    """Looks at pixels without saying so."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "image.level", level=int(frame.gray[0, 0]))
+
+
+class LookingOpenly(Looking):
+    """Says so."""
+
+    pixels = True
+
+
+def test_a_stream_plugin_gets_pixels_only_where_it_declares_them() -> None:
+    check_plugin_contract(LookingOpenly, FRAMES)
+    with pytest.raises(StreamprocError, match=r"set `pixels = True` in its class"):
+        check_plugin_contract(Looking, FRAMES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Odd(Result):
+    """A result that no table can hold."""
+
+    schema: ClassVar[str] = "test.odd/1"
+    level: Any
+
+
+class GivesOdd(FramePlugin[Options]):
+    """Gives one."""
+
+    gives = (Odd,)
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Odd(level={"a": {1, 2}})
+
+
+def test_a_result_that_no_table_can_hold_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"Odd can't be written as a table: .*make its fields arrays"):
+        check_plugin_contract(GivesOdd, FRAMES)
