@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import sys
+import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from streamproc.plugin import AnyPlugin
     from streamproc.sink import AnySink
     from streamproc.source import AnySource
+
+log = logging.getLogger(__name__)
+
+_SLOW_S = 10
+_SLOW = "%s %r: importing %s has taken %d s and goes on; a module should do nothing at its import"
 
 Kind = Literal["source", "sink", "plugin"]
 ClassT = TypeVar("ClassT")
@@ -112,11 +119,15 @@ class Registry:
         folders = [str(folder.resolve()) for folder in (self._beside, Path()) if folder is not None]
         added = [folder for folder in dict.fromkeys(folders) if ":" in name and folder not in sys.path]
         sys.path[:0] = added
+        slow = threading.Timer(_SLOW_S, log.warning, (_SLOW, kind, name, module_name, _SLOW_S))
+        slow.daemon = True
+        slow.start()
         try:
             module = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:  # whatever a stranger's module raises must not stop the others
             raise PluginError(f"{kind} {name!r}: importing {module_name} failed: {describe(error)}") from error
         finally:
+            slow.cancel()
             for folder in added:
                 sys.path.remove(folder)
         loaded = getattr(module, attribute, None)

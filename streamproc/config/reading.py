@@ -39,6 +39,8 @@ class Reading:
     """1-based line and column of each key"""
     overridden: set[Keys] = field(default_factory=set)
     """what came from the command line"""
+    unset: set[Keys] = field(default_factory=set)
+    """places whose environment variable isn't set: what else is wrong there follows from that"""
     filled: dict[Keys, dict[str, str]] = field(default_factory=dict)
     """by place: the value of each environment variable that was filled in there, by its reference"""
     issues: list[Issue] = field(default_factory=list)
@@ -254,6 +256,7 @@ def _fill_in(node: Any, path: Keys, environment: Mapping[str, str], reading: Rea
         if found is None:
             message = f"environment variable {name} isn't set; set it, or write ${{{name}:-default}}"
             reading.issues.append(reading.issue(path, message))
+            reading.unset.add(path)
             return ""
         if given:
             reading.filled.setdefault(path, {})[f"${{{name}}}"] = given

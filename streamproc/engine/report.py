@@ -24,6 +24,8 @@ class PluginReport:
     """how often: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
     off: str = ""
     """why it was switched off"""
+    needs: tuple[str, ...] = ()
+    """classes of results without which it isn't called"""
     remarks: tuple[str, ...] = ()
     """what it has to say about the whole run"""
 
@@ -35,7 +37,10 @@ class PluginReport:
             return ""
         if failed:
             return f"failed at every frame that it was given ({failed:,})"
-        return f"never had what it needs, at {counted(asked, 'frame')}; see what gives its input"
+        if not self.needs:
+            return f"asked at {counted(asked, 'frame')} for a result that no plugin gave; name its class in `needs`"
+        names = " and ".join(self.needs)
+        return f"never had what it needs ({names}), at {counted(asked, 'frame')}; see why no plugin before gave it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

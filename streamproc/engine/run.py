@@ -337,6 +337,7 @@ def _plugin_reports(run: StreamRun) -> list[PluginReport]:
             max_s=step.seconds.maximum,
             verdicts={str(verdict): count for verdict, count in step.verdicts.snapshot().items()},
             off=reasons.get(step.name, ""),
+            needs=tuple(kind.__name__ for kind in step.plan.cls.needs),
             remarks=step.remarks,
         )
         for step in run.chain.steps

@@ -641,6 +641,12 @@ class NeverGives(FramePlugin[Options]):
         return []
 
 
+class Asks(FramePlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
+        past[Level]
+        return []
+
+
 class Needs(FramePlugin[Options]):
     needs = (Level,)
 
@@ -652,7 +658,11 @@ class Needs(FramePlugin[Options]):
     ("chain", "words"),
     [
         ([plugin_plan(Deep)], "failed at every frame that it was given (3)"),
-        ([plugin_plan(NeverGives), plugin_plan(Needs)], "plugin needs of test never had what it needs, at 3 frames"),
+        ([plugin_plan(Asks)], "asked at 3 frames for a result that no plugin gave; name its class in `needs`"),
+        (
+            [plugin_plan(NeverGives), plugin_plan(Needs)],
+            "plugin needs of test never had what it needs (Level), at 3 frames; see why no plugin before gave it",
+        ),
     ],
 )
 def test_a_run_in_which_a_plugin_gave_nothing_says_so_and_ends_with_an_exit_code(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from streamproc import (
     Mistake,
     ModelError,
     Options,
+    PluginError,
     Registry,
     StreamPlugin,
     Tracks,
+    registry,
 )
 from streamproc.config import config_schema, guess_source, load, load_text, wire
 from streamproc.models import ModelStore
@@ -659,3 +663,36 @@ streams:
   b: {<<: *a, rate: 6}
 """
     assert [stream.rate for stream in load_text(text).streams] == [5, 6]
+
+
+def test_a_variable_that_is_not_set_is_one_mistake() -> None:
+    text = """
+version: 1
+streams: {a: {source: {type: synthetic, options: {rate: "${RATE}", duration: "${LONG}"}}, rate: "${RATE}"}}
+runtime: {workers: "${MANY}"}
+"""
+    found = mistakes(text)
+    assert len(found) == 4, found
+    assert all("isn't set; set it, or write" in mistake for mistake in found)
+
+
+def test_a_module_that_takes_long_to_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned = threading.Event()
+
+    class Tell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "importing slowly has taken" in record.getMessage():
+                warned.set()
+
+    handler = Tell()
+    monkeypatch.setattr(registry, "_SLOW_S", 0.01)
+    monkeypatch.setattr(sys, "warned", warned, raising=False)
+    monkeypatch.delitem(sys.modules, "slowly", raising=False)
+    (tmp_path / "slowly.py").write_text("import sys\nassert sys.warned.wait(30)\nclass P: pass\n")
+    logging.getLogger("streamproc.registry").addHandler(handler)
+    try:
+        with pytest.raises(PluginError, match="is not a plugin"):
+            Registry(tmp_path).plugin("slowly:P")
+    finally:
+        logging.getLogger("streamproc.registry").removeHandler(handler)
+    assert warned.is_set()
