@@ -61,7 +61,7 @@ def prepare(truth: Any, found: Any, kind: Kind) -> Prepared:
         found=answers,
         categories=tuple(sorted({row["category_id"] for row in rows})),
         names=_names(truth["categories"], categories),
-        notes=tuple(_notes(strays, answers, sizes, kind)),
+        notes=(*_left_out(len(found) - len(answers)), *_notes(strays, answers, sizes, kind)),
     )
 
 
@@ -113,7 +113,8 @@ def _annotations(
         if any(_is_id(value) and value not in numbers for value, numbers in known):
             strays += 1
             continue
-        _check_ids(name, item, pictures, categories)
+        _check_id(name, item, "image_id", pictures)
+        _check_id(name, item, "category_id", categories)
         _check_geometry(name, item, kind)
         rows.append(_completed(name, item, kind) | {
             "_name": name, "id": len(rows) + 1, "image_id": pictures[item["image_id"]],
@@ -146,7 +147,7 @@ def _results(found: Sequence[Any], pictures: Mapping[Any, int], categories: Mapp
     for place, item in enumerate(found):
         name = f"result {place}"
         _check_keys(name, item, ("image_id", "score", PART[kind], "category_id"))
-        _check_ids(name, item, pictures, categories)
+        _check_id(name, item, "image_id", pictures)
         if not _finite([item["score"]]):
             raise ValueError(f"{name} has the score {item['score']!r}, expected a finite number")
         _check_geometry(name, item, kind)
@@ -157,8 +158,13 @@ def _results(found: Sequence[Any], pictures: Mapping[Any, int], categories: Mapp
             which = "has a bbox, which result 0 has not" if "bbox" in item else "has no bbox, which result 0 has"
             raise ValueError(f"{name} {which}; give all results the same keys")
         row = {key: item[key] for key in _GEOMETRY if key in item}
-        ids = {"image_id": pictures[item["image_id"]], "category_id": categories[item["category_id"]]}
-        answers.append({**row, **ids, "score": float(item["score"])})
+        if not _is_id(item["category_id"]):
+            _check_id(name, item, "category_id", categories)
+        if item["category_id"] in categories:  # pycocotools leaves the others out
+            ids = {"image_id": pictures[item["image_id"]], "category_id": categories[item["category_id"]]}
+            answers.append({**row, **ids, "score": float(item["score"])})
+    if found and not answers:
+        _check_id("result 0", found[0], "category_id", categories)
     return answers
 
 
@@ -167,12 +173,11 @@ def _check_keys(name: str, item: Any, keys: Sequence[str]) -> None:
         raise ValueError(f"{name} has no {', '.join(missing)}")
 
 
-def _check_ids(name: str, item: Row, pictures: Mapping[Any, int], categories: Mapping[Any, int]) -> None:
-    for key, known, what in (("image_id", pictures, "picture"), ("category_id", categories, "category")):
-        value = item[key]
-        if not _is_id(value) or value not in known:
-            example = f"; an id there is {next(iter(known))!r}" if known else ""
-            raise ValueError(f"{name} is of the {what} {value!r}, which the truth doesn't have{example}")
+def _check_id(name: str, item: Row, key: Literal["image_id", "category_id"], known: Mapping[Any, int]) -> None:
+    value, what = item[key], "picture" if key == "image_id" else "category"
+    if not _is_id(value) or value not in known:
+        example = f"; an id there is {next(iter(known))!r}" if known else ""
+        raise ValueError(f"{name} is of the {what} {value!r}, which the truth doesn't have{example}")
 
 
 def _check_geometry(name: str, item: Row, kind: Kind) -> None:
@@ -210,6 +215,11 @@ def _check_found_mask(name: str, mask: Any) -> None:
             f"{name} has the segmentation {_short(mask)}, expected compressed RLE ({{size, counts}}, counts as text); "
             "pycocotools.mask.encode makes it of a mask"
         )
+
+
+def _left_out(number: int) -> Iterable[str]:
+    if number:
+        yield f"{number} results are of categories that the truth doesn't list; they aren't scored"
 
 
 def _notes(strays: int, answers: Sequence[Row], sizes: Mapping[int, Row], kind: Kind) -> Iterable[str]:

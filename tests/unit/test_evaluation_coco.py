@@ -216,3 +216,13 @@ def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
 def test_results_of_another_form_are_told_in_words_that_need_no_python(wrong: Any, words: str) -> None:
     with pytest.raises(ValueError, match=f"the results {words}, expected a list"):
         prepare(truth(), wrong, "bbox")
+
+
+def test_results_of_categories_that_the_truth_does_not_list_are_left_out_with_a_note() -> None:
+    """As pycocotools does: a detector of 80 classes is scored on a truth of one."""
+    results = [found(image=n, bbox=BOX) for n in (0, 1)]
+    others = [found(bbox=BOX) | {"category_id": number} for number in (3, 80)]
+    alone, among = evaluate(truth(2), results, "bbox"), evaluate(truth(2), [*others, *results], "bbox")
+    assert among.figures == pytest.approx(alone.figures, nan_ok=True)
+    assert among.figures["AP"] == pytest.approx(1)
+    assert among.notes == ("2 results are of categories that the truth doesn't list; they aren't scored",)
