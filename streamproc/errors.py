@@ -18,6 +18,7 @@ StreamprocError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 _LONGEST_ERROR = 2_000
+_LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -166,12 +168,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def describe(error: BaseException, *, place: bool = True) -> str:
-    """Class and text of an exception, of bounded length, secrets taken out, even if its text can't be had.
+    """Class and text of an exception as one line of bounded length, secrets taken out, even if its text can't be had.
 
     place: with file, line and function of the author's frame, where the exception comes from a plugin, source or sink.
     """
     try:
-        text, advice = str(error)[: 10 * _LONGEST_ERROR], hint(error)
+        text, advice = _LINE_BREAK.sub(" ", str(error)[: 10 * _LONGEST_ERROR].strip()), hint(error)
     except BaseException:  # noqa: BLE001
         text, advice = "(its own text can't be had)", ""
     name = type(error).__name__

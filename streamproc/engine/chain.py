@@ -176,7 +176,8 @@ def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]
         log.warning("plugin %s failed at its remarks: %s", step.name, describe(error))
         return ()
     for remark in remarks:
-        log.warning("plugin %s of %s: %s", step.name, stream, remark)
+        if remark != step.doubt:  # logged when it showed
+            log.warning("plugin %s of %s: %s", step.name, stream, remark)
     return remarks
 
 
