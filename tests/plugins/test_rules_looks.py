@@ -162,7 +162,7 @@ def test_a_net_on_which_strangers_look_more_alike_is_measured_by_its_own_scale()
         return np.asarray(mixed / np.linalg.norm(mixed), np.float32)
 
     def scene(t: float) -> dict[int, tuple[float, Look]]:
-        beside = {5: (700, near(5)), 6: (800, near(6))}
+        beside: dict[int, tuple[float, Look]] = {5: (700, near(5)), 6: (800, near(6))}
         if t <= 6:
             return {1: (100, near(1)), **beside}
         return {2: (400, near(2)), **beside} if t >= 10 else beside
