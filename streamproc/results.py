@@ -144,7 +144,7 @@ class Detections(Result):
     masks: NDArray[np.bool_] | None = None
     """bool (N, h, w) on a grid that covers the whole picture, its pixels unless the giver says otherwise, or None"""
     embeddings: NDArray[np.float32] | None = None
-    """float32 (N, D), unit length, or None"""
+    """float32 (N, D), unit length, zeros where unknown, or None"""
     operating_score: float | None = None
     """score, above 0 and below 1, at which the giver is meant to be used (mostly wrong below), or None"""
 

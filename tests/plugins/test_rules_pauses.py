@@ -195,18 +195,21 @@ def test_a_stay_does_not_outlast_an_absence_that_is_too_long() -> None:
     assert episodes(events, "zone.loitering") == []
 
 
-@pytest.mark.parametrize(("lost_for", "warned"), [("2.5s", True), ("5s", False)])
-def test_an_absence_that_the_tracker_does_not_bridge_is_a_warning(lost_for: str, warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("lost_for", "looks", "warned"), [("2.5s", False, True), ("5s", False, False), ("2.5s", True, False)]
+)
+def test_an_absence_that_nothing_bridges_is_a_warning(lost_for: str, looks: bool, warned: bool) -> None:
     text = f"""
 version: 1
 streams:
   hall:
     source: {{type: synthetic}}
-    chain: [people, tracks, fence]
+    chain: [people, {"looks, " if looks else ""}tracks, fence]
     sinks: [out]
 sinks: {{out: {{type: stdout}}}}
 plugins:
   people: {{type: motion}}
+  looks: {{type: appearance, options: {{labels: []}}}}
   tracks: {{type: tracking, options: {{lost_for: {lost_for}}}}}
   fence:
     type: rules
@@ -214,6 +217,7 @@ plugins:
 """
     told = [warning for warning in load_text(text).warnings if "absence" in warning]
     assert len(told) == warned
+    assert all("put `appearance` before the tracker" in warning for warning in told)
     assert all("set the tracker's `lost_for` to 5s" in warning for warning in told)
 
 

@@ -131,6 +131,33 @@ def test_embeddings_of_other_detections_are_refused() -> None:
         plugin.process(make_frame(info=INFO), past(walker(0), Embeddings(values=np.eye(2, 4, dtype=np.float32))))
 
 
+def test_tracks_carry_the_look_of_their_detections_also_after_a_restart() -> None:
+    looks = np.eye(2, 4, dtype=np.float32)
+    two = make_detections((100, 100, 140, 200), (400, 100, 440, 200))
+    first, second = Tracking(TrackingOptions()), Tracking(TrackingOptions())
+    frames = make_frames(8, info=INFO)
+    for frame in frames[:6]:
+        tracks = step(first, frame, two, Embeddings(values=looks))
+    assert tracks.embeddings is not None
+    assert tracks.embeddings.tolist() == looks.tolist()
+    second.restore(json.loads(json.dumps(first.state())))
+    turned = Embeddings(values=looks[:, ::-1].copy())
+    for frame in frames[6:]:
+        one, other = (step(plugin, frame, two, turned).embeddings for plugin in (first, second))
+        assert one is not None
+        assert other is not None
+        assert one.tobytes() == other.tobytes()
+        assert np.linalg.norm(one, axis=1) == pytest.approx(1)
+
+
+def test_tracks_carry_no_looks_where_none_came() -> None:
+    plugin = Tracking(TrackingOptions())
+    for frame in make_frames(3, info=INFO):
+        tracks = step(plugin, frame, walker(0))
+    assert len(tracks) == 1
+    assert tracks.embeddings is None
+
+
 def test_scores_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValidationError, match="none may be below the one before"):
         TrackingOptions(high_score=0.7, new_score=0.5)

@@ -25,6 +25,7 @@ from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
 from streamproc_plugins.rules.labels import LabelsSeen
 from streamproc_plugins.rules.lines import Line
+from streamproc_plugins.rules.looks import Looks
 from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
@@ -34,6 +35,7 @@ from streamproc_plugins.rules.votes import Votes
 from streamproc_plugins.rules.zones import Zone
 from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
 from streamproc_plugins.shots.results import Shot
+from streamproc_plugins.tracking.results import Embeddings
 
 VERSION = 2
 
@@ -42,7 +44,7 @@ class Rules(StreamPlugin[RulesOptions]):
     """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
 
     needs = (Tracks,)
-    uses = (Shot,)
+    uses = (Embeddings, Shot)
     gives = (RuleView,)
 
     @classmethod
@@ -56,7 +58,9 @@ class Rules(StreamPlugin[RulesOptions]):
 
     @classmethod
     def doubts(cls, options: RulesOptions, givers: Mapping[type, Options]) -> Iterable[Mistake]:
-        """Absences that the tracker doesn't bridge: who is back after them has another id."""
+        """Absences that nothing bridges: who is back after them has another id, and no look that tells."""
+        if Embeddings in givers:
+            return
         lost_for = getattr(givers.get(Tracks), "lost_for", None)
         for name, zone in options.zones.items():
             absence = None if zone.loitering is None else zone.loitering.absence
@@ -65,7 +69,8 @@ class Rules(StreamPlugin[RulesOptions]):
                 yield Mistake(
                     ("zones", name, "loitering", "absence"),
                     f"absences up to {want} are not to count, but the tracker gives up a track after {most}: who is "
-                    "out of sight for longer goes on loitering only if found again where last seen; set the tracker's "
+                    "out of sight for longer goes on loitering only if found again where last seen; put `appearance` "
+                    "before the tracker, by which the rule knows people again anywhere in the zone, set the tracker's "
                     f"`lost_for` to {want}, or `absence` to {most}",
                 )
 
@@ -76,8 +81,12 @@ class Rules(StreamPlugin[RulesOptions]):
             enter_ns=options.enter_after, leave_ns=options.leave_after, lost_ns=options.lost_after,
             update_ns=options.update_every,
         )  # fmt: skip
+        absences = [zone.loitering.absence for zone in options.zones.values() if zone.loitering is not None]
+        self._loitering = bool(absences)
+        self._looks = Looks(max(absences, default=0) + options.enter_after + options.leave_after + options.lost_after)
         self._zones = [
-            Zone(name, zone, Area(zone.polygon, size), timing, options.margin) for name, zone in options.zones.items()
+            Zone(name, zone, Area(zone.polygon, size), timing, options.margin, self._looks)
+            for name, zone in options.zones.items()
         ]
         self._lines = [
             Line(name, line, np.array(line.points, np.float64) * size, timing, options.margin)
@@ -102,6 +111,9 @@ class Rules(StreamPlugin[RulesOptions]):
         self._labels.add(seen)
         self._before_ns = now_ns
         self._paths.add(now_ns, seen)
+        if self._loitering:
+            looks = past.get(Embeddings)
+            self._looks.add(now_ns, seen, None if looks is None else looks.strangers)
         places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
         for place in places:
             out.extend(self._events(place.step(now_ns, seen, self._paths), moment))
@@ -131,6 +143,7 @@ class Rules(StreamPlugin[RulesOptions]):
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
             "labels": self._votes.state(),
+            "looks": self._looks.state(),
             "shot": self._shots.number,
             "before_ns": self._before_ns,
             "utc_offset_ns": self._utc_offset_ns,
@@ -148,6 +161,7 @@ class Rules(StreamPlugin[RulesOptions]):
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
         self._votes.restore(state["labels"])
+        self._looks.restore(state.get("looks", {}))
         self._shots.number = state["shot"]
         self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
 
@@ -156,6 +170,7 @@ class Rules(StreamPlugin[RulesOptions]):
         if cut_ns is None:
             return []
         self._paths, self._before_ns = Paths(), None
+        self._looks.forget()
         return list(ended_at_cut([event for place in self._all for event in self._finished(place, moment)], cut_ns))
 
     def _finished(self, place: Zone | Line | Condition, moment: Moment) -> Iterator[Event]:

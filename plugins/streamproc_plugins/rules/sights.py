@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamproc import Tracks
 from streamproc_plugins.rules.steady import scatter
@@ -55,6 +56,8 @@ class Sight:
     """whether its box touches the picture's border, beyond which it may vanish"""
     set_off: Point
     """the same if it gathered that speed since: the point nearest to `point` at which it may have begun"""
+    look: NDArray[np.float32] | None = field(default=None, compare=False)
+    """float32 (D,), unit length; None where it isn't known"""
 
     @property
     def size(self) -> float:
@@ -83,6 +86,7 @@ def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight
     found = []
     boxes, velocities = tracks.xyxy.tolist(), tracks.velocity.tolist()
     ids, scores, ages = tracks.track_id.tolist(), tracks.score.tolist(), tracks.age_ns.tolist()
+    looks = _looks(tracks)
     for row, state in enumerate(tracks.state):
         if state != "confirmed":
             continue
@@ -104,9 +108,20 @@ def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight
                 born=_inside(x - velocities[row][0] * back, y - velocities[row][1] * back, size),
                 at_border=_at_border(look, box),
                 set_off=_inside(x - velocities[row][0] * late, y - velocities[row][1] * late, size),
+                look=looks[row] if looks else None,
             )
         )
     return found
+
+
+def _looks(tracks: Tracks) -> list[NDArray[np.float32] | None]:
+    """The look of each track; empty where none has one."""
+    values = tracks.embeddings
+    if values is None or not values.any():
+        return []
+    return [
+        look if known else None for look, known in zip(values, np.asarray(values.any(axis=1)).tolist(), strict=True)
+    ]
 
 
 def _speeding_up_s(look: Look, age_ns: int, velocity: Sequence[float], box: Box) -> float:

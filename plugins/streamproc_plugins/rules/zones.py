@@ -8,6 +8,7 @@ from typing import Any
 
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.crowd import Crowd
+from streamproc_plugins.rules.looks import Looks
 from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
 from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
@@ -32,6 +33,8 @@ class Visitor:
     stayed_ns: int | None = None
     """when it was last inside; None: never"""
     stay: Episode | None = None
+    rejoined: bool = False
+    """whether the stay began under another track"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,13 +49,17 @@ class Edge:
 class Zone:
     """Turns sights into notices; `state` and `restore` carry it over a restart."""
 
-    def __init__(self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float) -> None:
+    def __init__(
+        self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float, looks: Looks
+    ) -> None:
         self.name = name
         self.area = area
         self._options = options
         self._timing = timing
         self._margin = margin
         self._cooldown = Cooldown(options.cooldown)
+        self._looks = looks
+        self._in_view: list[int] = []
         self._visitors: dict[int, Visitor] = {}
         self._edges: dict[int, Edge] = {}
         self._visits = 0
@@ -66,8 +73,9 @@ class Zone:
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
     def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
-        """What the sights of the frame at `now_ns` mean."""
+        """What the sights of the frame at `now_ns` mean; the looks know them already."""
         mine = wanted(seen, self._options.labels)
+        self._in_view = [sight.track_id for sight in mine]
         for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
             stepped_ns, swings = self._stepped_in(sight, now_ns, depth)
             visitor = self._visitors.get(sight.track_id)
@@ -203,10 +211,12 @@ class Zone:
         back_ns = presence.since_ns if presence.since_ns > (visitor.stayed_ns or 0) else presence.last_ns
         if visitor.stayed_ns is None:
             visitor.stay_ns = visitor.presence.since_ns
-            self._rejoin(visitor, loitering.absence)
+            self._rejoin(visitor, loitering.absence, entered=True)
         elif back_ns - visitor.stayed_ns > self._absence(loitering):
             yield from self._stay_over(visitor)
             visitor.stay_ns = back_ns
+        elif len(self._looks) and visitor.stay is None and not visitor.rejoined:
+            self._rejoin(visitor, loitering.absence)
         visitor.stayed_ns = visitor.presence.last_ns
         spent = (visitor.stayed_ns - visitor.stay_ns) / 1e9
         if visitor.stay is not None:
@@ -217,19 +227,40 @@ class Zone:
             if visitor.stay is not None:
                 yield self._told(visitor.stay, "start", visitor, stay_s=spent)
 
-    def _rejoin(self, visitor: Visitor, absence_ns: int) -> None:
-        """Go on with the stay of one who vanished here, where the tracker has given up and begun another track."""
-        began_ns = visitor.presence.since_ns
-        vanished = [
+    def _rejoin(self, visitor: Visitor, absence_ns: int, *, entered: bool = False) -> None:
+        """Go on with the stay of one whose track the tracker has given up, found again under another one.
+
+        By looks anywhere and as soon as they are known; by place only when it has just entered.
+        """
+        stays = [
             other for other in self._visitors.values()
-            if other.stayed_ns is not None and other.stayed_ns == other.presence.seen_ns
+            if other.stayed_ns is not None and 0 < visitor.stay_ns - other.stayed_ns <= absence_ns
             and other.about["label"] == visitor.about["label"]
-            and 0 < began_ns - other.stayed_ns <= absence_ns and same_place(other.about["box"], visitor.about["box"])
         ]  # fmt: skip
-        if vanished:
-            latest = max(vanished, key=lambda other: other.stayed_ns or 0)
-            visitor.stay_ns, visitor.stay = latest.stay_ns, latest.stay
-            latest.stay, latest.stayed_ns = None, None
+        if not stays:
+            return
+        found = self._alike(visitor, stays)
+        if found is None and entered:
+            found = self._vanished_here(visitor, stays)
+        if found is not None:
+            visitor.stay_ns, visitor.stay, visitor.rejoined = found.stay_ns, found.stay, True
+            found.stay, found.stayed_ns = None, None
+
+    def _alike(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
+        """The stay of one who looks like the visitor."""
+        by_track = {stay.about["track_id"]: stay for stay in stays}
+        free = [i for i in self._in_view if not (i in self._visitors and self._visitors[i].rejoined)]
+        found = self._looks.same(by_track, visitor.about["track_id"], free)
+        return None if found is None else by_track[found]
+
+    def _vanished_here(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
+        """The latest stay of one who vanished where the visitor is, and doesn't look otherwise."""
+        here = [
+            stay for stay in stays
+            if stay.stayed_ns == stay.presence.seen_ns and same_place(stay.about["box"], visitor.about["box"])
+            and not self._looks.others(stay.about["track_id"], visitor.about["track_id"])
+        ]  # fmt: skip
+        return max(here, key=lambda stay: stay.stayed_ns or 0, default=None)
 
     def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Notice]:
         """The absence has been too long (None: nothing more comes)."""
@@ -249,7 +280,7 @@ class Zone:
         if visitor.stay is not None and last_ns is not None:
             spent = (last_ns - visitor.stay_ns) / 1e9
             yield self._told(visitor.stay, "end", visitor, last_ns, stay_s=spent)
-        visitor.stay, visitor.stayed_ns = None, None
+        visitor.stay, visitor.stayed_ns, visitor.rejoined = None, None, False
 
     def _count(self, now_ns: int) -> Iterator[Notice]:
         """Occupancy against the limit; it must be exceeded, or not, for a while."""

@@ -36,7 +36,7 @@ class Appearance(FramePlugin[AppearanceOptions]):
         """Load the net."""
         self._net = context.models.load(self.options.model)
         self._spec = person_input(self._net.entry)
-        self._width: int | None = None
+        self._strangers = None if self._net.entry.strangers is None else self._net.entry.strangers.mean
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One embedding a detection, zeros for those that are not looked at."""
@@ -47,7 +47,7 @@ class Appearance(FramePlugin[AppearanceOptions]):
         values = np.zeros((len(found), width), np.float32)
         if made:
             values[rows] = np.stack(made)
-        return [Embeddings(values=values)]
+        return [Embeddings(values=values, strangers=self._strangers)]
 
     def _worth(self, found: Detections) -> NDArray[np.int64]:
         options = self.options

@@ -144,6 +144,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
             track_id=step.track_id[rows],
             state=tuple(_STATE_NAMES[code] for code in step.state[rows].tolist()),
             velocity=step.velocity[rows].astype(np.float32),
+            embeddings=step.embedding[rows] if step.embedding.shape[1] else None,
             age_ns=now_ns - step.start_ns[rows],
             operating_score=None if self._scale.operating == Scale().operating else self._scale.operating,
         )

@@ -51,10 +51,14 @@ class Embeddings(Result):
 
     values: NDArray[np.float32]
     """float32 (N, D), unit length; zeros where a box was too small or doubtful to look at"""
+    strangers: float | None = None
+    """mean cosine of two different people, below 1, as the net states it, or None"""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.dtype != np.float32 or not np.isfinite(self.values).all():
             raise ValueError(
                 f"Embeddings.values is {self.values.dtype} {self.values.shape}, expected finite float32 (N, D)"
             )
+        if self.strangers is not None and not -1 < self.strangers < 1:
+            raise ValueError(f"Embeddings.strangers is {self.strangers}, expected a number between -1 and 1")
         self.values.flags.writeable = False

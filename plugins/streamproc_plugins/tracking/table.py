@@ -75,6 +75,8 @@ class Step:
     """media time of the first detection"""
     source: Indices
     """index of the detection, -1 where there was none"""
+    embedding: NDArray[np.float32]
+    """float32 (n, d) of unit length, zeros where unknown; d is 0 where no detection came with one"""
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -215,6 +217,6 @@ _COLUMNS = tuple(item.name for item in fields(Table))
 NOTHING = Step(
     track_id=np.zeros(0, np.int64), xyxy=np.zeros((0, 4)), velocity=np.zeros((0, 2)), state=np.zeros(0, np.int64),
     shown=np.zeros(0, np.bool_), score=np.zeros(0), group=np.zeros(0, np.int64), start_ns=np.zeros(0, np.int64),
-    source=np.zeros(0, np.int64),
+    source=np.zeros(0, np.int64), embedding=np.zeros((0, 0), np.float32),
 )  # fmt: skip
 """a step in which there is nothing"""

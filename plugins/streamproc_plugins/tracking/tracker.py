@@ -272,7 +272,7 @@ class Tracker:
         return Step(
             track_id=table.track_id, xyxy=boxes, velocity=table.velocity[:, :2],
             state=np.where(table.confirmed, np.where(now, _CONFIRMED, _LOST), _TENTATIVE), shown=shown,
-            score=table.score, group=table.group, start_ns=table.start_ns, source=source,
+            score=table.score, group=table.group, start_ns=table.start_ns, source=source, embedding=table.embedding,
         )  # fmt: skip
 
     def _alive(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
