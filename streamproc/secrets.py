@@ -160,7 +160,7 @@ def _host_mistake(scheme: str, authority: str) -> str:
     port = found["port"]
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         # not shown: it may be a piece of a password
-        return f"the port in this {scheme} address is none; expected a number from 1 to 65535"
+        return f"the port in this {scheme} address is not valid; expected a number from 1 to 65535"
     return ""
 
 

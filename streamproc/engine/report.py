@@ -35,7 +35,7 @@ class PluginReport:
             return ""
         if failed:
             return f"failed at every frame that it was given ({failed:,})"
-        return f"never had what it needs, at {counted(asked, 'frame')}; see what gives its input"
+        return f"never had its input, in {counted(asked, 'frame')}; check the plugins before it that give it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

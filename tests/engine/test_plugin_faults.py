@@ -652,7 +652,7 @@ class Needs(FramePlugin[Options]):
     ("chain", "words"),
     [
         ([plugin_plan(Deep)], "failed at every frame that it was given (3)"),
-        ([plugin_plan(NeverGives), plugin_plan(Needs)], "plugin needs of test never had what it needs, at 3 frames"),
+        ([plugin_plan(NeverGives), plugin_plan(Needs)], "plugin needs of test never had its input, in 3 frames"),
     ],
 )
 def test_a_run_in_which_a_plugin_gave_nothing_says_so_and_ends_with_an_exit_code(

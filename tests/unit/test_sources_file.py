@@ -465,6 +465,16 @@ def test_what_is_no_video_is_refused_in_a_sentence(
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_folder_that_was_searched_is_named_for_relative_paths_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=rf"^a.mp4 doesn't exist \(looked in {tmp_path}\); check the path$"):
+        read_file(Path("a.mp4"))
+    with pytest.raises(SourceError, match=rf"^{tmp_path}/a.mp4 doesn't exist; check the path$"):
+        read_file(tmp_path / "a.mp4")
+
+
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     """Opening a pipe that nobody writes into would wait for ever."""
     os.mkfifo(tmp_path / "a.mp4")

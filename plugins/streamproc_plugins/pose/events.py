@@ -48,7 +48,7 @@ class PoseEventsOptions(Options):
         55, gt=0, le=85, description="a body that leans this far from upright lies, degrees in the picture"
     )
     upright_angle: float = Field(35, gt=0, le=85, description="below this lean it is upright, degrees")
-    lying_for: Duration = Field(seconds(1), ge=0, description="who lies for less is not told of")
+    lying_for: Duration = Field(seconds(1), ge=0, description="lying for less is not reported")
     fall_speed: float = Field(
         0.5, gt=0, le=20, description="descent from which going down is a fall, body lengths per second"
     )
@@ -58,7 +58,7 @@ class PoseEventsOptions(Options):
     hands_above: float = Field(
         0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
     )
-    hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not told of")
+    hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not reported")
     leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
     lost_after: Duration = Field(
         seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"

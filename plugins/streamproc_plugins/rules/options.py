@@ -113,7 +113,7 @@ class LeftObjectOptions(StationaryOptions):
         1.0, ge=0, le=20, description="an owner is near within this many of their own box heights, from box to box"
     )
     passing: Duration = Field(
-        seconds(5), ge=0, description="who is near for less, and wasn't when it was put down, only passes by"
+        seconds(5), ge=0, description="an owner who comes near later, and stays for less, only passes by"
     )
 
     @model_validator(mode="after")

@@ -64,8 +64,8 @@ class Rules(StreamPlugin[RulesOptions]):
                 want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
                 yield Mistake(
                     ("zones", name, "loitering", "absence"),
-                    f"absences up to {want} are not to count, but the tracker gives up a track after {most}: who is "
-                    "out of sight for longer goes on loitering only if found again where last seen; set the tracker's "
+                    f"absences up to {want} don't count, but the tracker ends a track after {most} out of sight: after "
+                    "that, loitering goes on only if a new track begins where the old one vanished; set the tracker's "
                     f"`lost_for` to {want}, or `absence` to {most}",
                 )
 
