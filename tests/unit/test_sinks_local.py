@@ -316,7 +316,7 @@ def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path) -> Non
     sink._db.execute("PRAGMA busy_timeout=10")
     other = sqlite3.connect(tmp_path / "db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(SinkBusy, match="locked"):
+    with pytest.raises(SinkBusy, match=r"is locked$"):
         sink.write([made(1)])
     other.execute("ROLLBACK")
     other.close()
