@@ -176,7 +176,7 @@ def _login_mistake(scheme: str, authority: str, rest: str) -> str:
     codes = ", ".join(f"{'a blank' if c == ' ' else c} as {quote(c, safe='')}" for c in odd[:6])
     return (
         f"the user name or password in this {scheme} address holds characters that an address can't carry as they are; "
-        f"write {codes}, or give user name and password as options of their own where there are some"
+        f"write {codes}, or use the options user and password if the source has them"
     )
 
 
