@@ -114,7 +114,10 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL):
-            raise SinkBusy(f"{path}: {error}; trying again", _PATIENCE_S) from error
+            raise SinkBusy(f"{path}: {error}", _PATIENCE_S) from error
+        if code == sqlite3.SQLITE_NOTADB:
+            said = f"{path} isn't an SQLite database; name one that a sqlite sink wrote, or give the sink a new file"
+            raise SinkError(said) from error
         raise SinkError(f"{path}: {error}") from error
 
 

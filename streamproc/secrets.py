@@ -160,7 +160,7 @@ def _host_mistake(scheme: str, authority: str) -> str:
     port = found["port"]
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         # not shown: it may be a piece of a password
-        return f"the port in this {scheme} address is none; expected a number from 1 to 65535"
+        return f"the port in this {scheme} address is not valid; expected a number from 1 to 65535"
     return ""
 
 
@@ -176,7 +176,7 @@ def _login_mistake(scheme: str, authority: str, rest: str) -> str:
     codes = ", ".join(f"{'a blank' if c == ' ' else c} as {quote(c, safe='')}" for c in odd[:6])
     return (
         f"the user name or password in this {scheme} address holds characters that an address can't carry as they are; "
-        f"write {codes}, or give user name and password as options of their own where there are some"
+        f"write {codes}, or use the options user and password if the source has them"
     )
 
 

@@ -30,7 +30,7 @@ def main() -> None:
             raise
         name = type(error).__name__
         if hasattr(error, "format_message"):  # click's own: wrong usage
-            told = redact(error.format_message())
+            told = redact(error.format_message().replace("Value error, ", ""))  # pydantic's words
             (say if name == "NoArgsIsHelpError" else say_error)(told)
             code = getattr(error, "exit_code", BAD_CONFIG)
         else:

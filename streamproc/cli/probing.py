@@ -61,7 +61,8 @@ def _show_video(source: str) -> None:
         + (f" (the longest {found.longest_gap_s:.2f} s)" if found.gaps else ""),
         "damaged": counted(found.damaged, "packet") + ("" if found.readable else "; not one picture can be decoded"),
         "sound": "yes (never read)" if facts.audio else "no",
-        "looked at": counted(found.scanned, "packet") + (", all there are" if found.complete else ""),
+        "looked at": counted(found.scanned, "packet")
+        + (", all there are" if found.complete else f"; the recording {found.broken_off}" if found.broken_off else ""),
     }
     _tell(lines)
 

@@ -54,7 +54,7 @@ class Watchdog:
         try:
             self._start()
         except (OSError, AttributeError, ValueError) as error:
-            log.info("nothing watches over the interpreter lock: %s", error)
+            log.info("the watchdog of the interpreter lock can't start: %s", error)
             self._stop()
         return self
 

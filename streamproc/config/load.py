@@ -75,10 +75,10 @@ def _resolve(reading: Reading, registry: Registry, models: ModelStore | None) ->
     values = _short_forms(reading.values)
     document = validate(Document, values, Place(()), reading) or _what_is_right(values)
     if document is None:
-        raise ConfigError(_sorted(reading.issues))
+        raise ConfigError(_sorted(reading.mistakes()))
     plan = _Resolver(document, reading, registry, models or ModelStore()).plan()
     if reading.issues:
-        raise ConfigError(_sorted(reading.issues))
+        raise ConfigError(_sorted(reading.mistakes()))
     return plan
 
 

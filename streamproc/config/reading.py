@@ -39,11 +39,11 @@ class Reading:
     """1-based line and column of each key"""
     overridden: set[Keys] = field(default_factory=set)
     """what came from the command line"""
-    unset: set[Keys] = field(default_factory=set)
-    """places whose environment variable isn't set: what else is wrong there follows from that"""
     filled: dict[Keys, dict[str, str]] = field(default_factory=dict)
     """by place: the value of each environment variable that was filled in there, by its reference"""
     issues: list[Issue] = field(default_factory=list)
+    unset: list[Issue] = field(default_factory=list)
+    """those of `issues` that name an environment variable which isn't set"""
     warnings: list[Issue] = field(default_factory=list)
     """what can hardly be meant, but can be run"""
 
@@ -62,6 +62,11 @@ class Reading:
             path = path[:-1]
         line, column = place or (1, 1)
         return Issue(message=message, where=where, file=self.file, line=line, column=column)
+
+    def mistakes(self) -> list[Issue]:
+        """All mistakes, without those of values that are wrong because their environment variable isn't set."""
+        unknown = {issue.where for issue in self.unset}
+        return [issue for issue in self.issues if issue in self.unset or issue.where not in unknown]
 
     def _without_filled(self, path: Keys, message: str) -> str:
         """`message` with the references instead of what the environment filled in at this place."""
@@ -255,8 +260,8 @@ def _fill_in(node: Any, path: Keys, environment: Mapping[str, str], reading: Rea
         found = given or default
         if found is None:
             message = f"environment variable {name} isn't set; set it, or write ${{{name}:-default}}"
-            reading.issues.append(reading.issue(path, message))
-            reading.unset.add(path)
+            reading.unset.append(reading.issue(path, message))
+            reading.issues.append(reading.unset[-1])
             return ""
         if given:
             reading.filled.setdefault(path, {})[f"${{{name}}}"] = given

@@ -42,14 +42,8 @@ def validate(model: type[ModelT], values: Any, place: Place, reading: Reading) -
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        mistakes = [m for m in error.errors(include_url=False) if _place_of(m, place) not in reading.unset]
-        reading.issues += [_issue(model, mistake, place, reading) for mistake in mistakes]
+        reading.issues += [_issue(model, mistake, place, reading) for mistake in error.errors(include_url=False)]
         return None
-
-
-def _place_of(mistake: Any, place: Place) -> Keys:
-    """Where the value of one of pydantic's mistakes stands."""
-    return place.of(tuple(part for part in mistake["loc"] if not _is_tag(part)))
 
 
 def plugin_options(
@@ -105,7 +99,7 @@ def _what_is_known(model: type[Options], values: Mapping[str, Any]) -> Options |
 
 def _issue(model: type[BaseModel], mistake: Any, place: Place, reading: Reading) -> Issue:
     loc: Keys = tuple(mistake["loc"])
-    path = _place_of(mistake, place)
+    path = place.of(tuple(part for part in loc if not _is_tag(part)))
     if mistake["type"] == "extra_forbidden":
         known = _fields_at(model, loc[:-1])
         expected = f" (known: {', '.join(known)})" if known else ""

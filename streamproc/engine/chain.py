@@ -173,7 +173,7 @@ def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]
         said = [*step.plugin.remarks(), *filter(None, (clips, step.doubt))]
         remarks = tuple(redact(str(remark)) for remark in said)
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
-        log.warning("plugin %s failed at its remarks: %s", step.name, describe(error))
+        log.warning("plugin %s failed in remarks: %s", step.name, describe(error))
         return ()
     for remark in remarks:
         if remark != step.doubt:  # logged when it showed

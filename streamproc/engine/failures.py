@@ -59,9 +59,13 @@ class Failures:
     def _keep(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
         try:
             path = write_bundle(self._services.bundles(), self._info, step, ticket, outcome)
-            log.warning("what %s got then is kept in %s: streamproc repro shows it again", step.name, path)
+            log.warning(
+                "plugin %s: the input of this failure is saved in %s; streamproc repro repeats the call",
+                step.name,
+                path,
+            )
         except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into
-            log.warning("the failing input can't be kept: %s", describe(error))
+            log.warning("the input of this failure can't be saved: %s", describe(error))
 
 
 __all__ = ["Failures"]

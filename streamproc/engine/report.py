@@ -40,7 +40,7 @@ class PluginReport:
         if not self.needs:
             return f"asked at {counted(asked, 'frame')} for a result that no plugin gave; name its class in `needs`"
         names = " and ".join(self.needs)
-        return f"never had what it needs ({names}), at {counted(asked, 'frame')}; see why no plugin before gave it"
+        return f"never had its input ({names}), in {counted(asked, 'frame')}; check the plugins before it that give it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

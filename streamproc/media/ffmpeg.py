@@ -41,7 +41,8 @@ def check_file(path: Path) -> None:
         if path.is_dir():
             raise SourceError(f"{name} is a folder, expected a video file; for a folder of pictures use `type: images`")
         if not path.exists():
-            raise SourceError(f"{name} doesn't exist (looked in {Path.cwd()}); check the path")
+            place = "" if path.is_absolute() else f" (looked in {Path.cwd()})"
+            raise SourceError(f"{name} doesn't exist{place}; check the path")
         if not path.is_file():
             raise SourceError(
                 f"{name} is {_kind(path)}, expected a video file; write what comes out of it to a file first, or for a "

@@ -10,10 +10,12 @@ from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 
-from streamproc.errors import redact
+from streamproc.errors import counted, redact
 from streamproc.frames import SECOND_NS
 from streamproc.media.demux import Demuxer, Facts, Opening
+from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
+from streamproc.media.structure import breaks_off
 from streamproc.media.timeline import Timeline
 from streamproc.paths import expand
 from streamproc.source import Packet
@@ -41,7 +43,9 @@ class Probe:
     scanned: int
     """packets looked at"""
     complete: bool
-    """whether these are all"""
+    """whether these are all that the recording should have"""
+    broken_off: str
+    """where a recording that was read to its end breaks off, as a run says it; empty where nothing is missing"""
     scanned_bytes: int
     measured_rate: float | None
     """pictures per second of media time over what was scanned"""
@@ -78,9 +82,7 @@ def probe(address: Path | str, *, limit: int = 3000, opening: Opening | None = N
     demuxer = Demuxer(name, opening)
     try:
         packets = list(islice(_watched(demuxer.packets()), limit))
-        path = expand(name)
-        file_bytes = None if is_url(name) else path.stat().st_size
-        return _report(redact(name), demuxer, packets, limit, file_bytes)
+        return _report(redact(name), demuxer, packets, limit, None if is_url(name) else expand(name))
     finally:
         demuxer.close()
 
@@ -100,7 +102,17 @@ def _readable(demuxer: Demuxer, packets: list[Packet]) -> bool:
     return any(True for packet in (*packets, None) for _ in decoder.decode(packet))
 
 
-def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file_bytes: int | None) -> Probe:
+def _broken_off(demuxer: Demuxer, packets: list[Packet], path: Path | None) -> str:
+    ending = Ending(demuxer.facts)
+    for packet in packets:
+        ending.see(packet)
+    if ending.missing or demuxer.broken_off:
+        return ending.sentence
+    early = "" if path is None else breaks_off(path, demuxer.facts.container)
+    return early and f"{early}, after {counted(ending.seen, 'picture')}"
+
+
+def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, path: Path | None) -> Probe:
     stamps = sorted(packet.pts_ns for packet in packets if packet.pts_ns is not None)
     counts = Counter(stamps)
     steps = [later - earlier for earlier, later in pairwise(sorted(counts))]
@@ -108,12 +120,15 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, file
     gaps = _gaps(sorted(counts), demuxer.facts.rate)
     keys = sorted(packet.pts_ns for packet in packets if packet.keyframe and packet.pts_ns is not None)
     distances = [later - earlier for earlier, later in pairwise(keys)]
+    ended = len(packets) < limit and not demuxer.live
+    broken_off = _broken_off(demuxer, packets, path) if ended else ""
     return Probe(
         address=name,
         facts=demuxer.facts,
-        file_bytes=file_bytes,
+        file_bytes=None if path is None else path.stat().st_size,
         scanned=len(packets),
-        complete=len(packets) < limit and not demuxer.broken_off and not demuxer.live,
+        complete=ended and not broken_off,
+        broken_off=broken_off,
         scanned_bytes=sum(packet.size for packet in packets),
         measured_rate=len(steps) * SECOND_NS / sum(steps) if steps else None,
         variable_rate=_varies(steps, usual, demuxer.facts.time_base),

@@ -212,7 +212,7 @@ def _plugins(report: RunReport) -> str:
             f"{1000 * stream.latency_mean_s:.2f}", f"{1000 * stream.latency_p95_s:.2f}", "", "", "", "",
         ])  # fmt: skip
     heads = [
-        "stream", "plugin", "class", "calls#", "mean ms#", "p95 ms#", "max ms#", "", "calls that came to", "notes",
+        "stream", "plugin", "class", "calls#", "mean ms#", "p95 ms#", "max ms#", "", "outcomes", "notes",
     ]  # fmt: skip
     return _table(heads, rows, raw=7)
 

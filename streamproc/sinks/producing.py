@@ -118,7 +118,7 @@ class Producing:
             self.close()
             what = f"Kafka at {self._options.servers}, topic {self._options.topic}: {error or type(error).__name__}"
             if error.retriable:
-                raise SinkBusy(f"{what}; trying again", _PATIENCE_S) from error
+                raise SinkBusy(what, _PATIENCE_S) from error
             raise SinkError(what) from error
 
 

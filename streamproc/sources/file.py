@@ -113,11 +113,11 @@ class FileSource(VideoSource[FileOptions]):
     def _recording(self, facts: Facts, rate: Fraction | None) -> InputInfo:
         path = self.options.path
         if facts.false_claim:
-            self._warn(f"its header states {facts.false_claim}, which can't be meant; "
-                       "a recording that is cut off can't be told from a whole one then")  # fmt: skip
+            self._warn(f"its header states {facts.false_claim}, which is ignored as impossible; "
+                       "if the recording is cut off, that can't be detected")  # fmt: skip
         if facts.odd_rate is not None and rate is None:
-            self._warn(f"it names a rate of {float(facts.odd_rate):g} pictures per second, which can't be meant; "
-                   f"{float(facts.rate or DEFAULT_RATE):g} are taken: set `rate` if that is wrong")  # fmt: skip
+            self._warn(f"it names a rate of {float(facts.odd_rate):g} pictures per second, which is ignored; "
+                   f"{float(facts.rate or DEFAULT_RATE):g} are assumed: set `rate` if that is wrong")  # fmt: skip
         return InputInfo(
             identity=redact(path) if is_url(path) else fingerprint(expand(path)),
             live=False,

@@ -661,7 +661,7 @@ class Needs(FramePlugin[Options]):
         ([plugin_plan(Asks)], "asked at 3 frames for a result that no plugin gave; name its class in `needs`"),
         (
             [plugin_plan(NeverGives), plugin_plan(Needs)],
-            "plugin needs of test never had what it needs (Level), at 3 frames; see why no plugin before gave it",
+            "plugin needs of test never had its input (Level), in 3 frames; check the plugins before it that give it",
         ),
     ],
 )

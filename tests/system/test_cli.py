@@ -229,6 +229,8 @@ def test_a_wrong_model_and_a_wrong_label_are_mistakes_of_the_configuration(folde
         (["schema", "evnt"], "did you mean 'event'"),
         (["plugins", "detecton"], "did you mean 'detection'"),
         (["plugins", "new"], "needs a name"),
+        (["plugins", "new", "okname", "--kind", "sorce"], "error: Invalid value for '--kind': 'sorce' is not one of"),
+        (["events", "job.yaml"], "job.yaml isn't an SQLite database; name one that a sqlite sink wrote"),
         (["plugins", "new", "okname", "--into", "job.yaml"], "job.yaml can't be written (Not a directory)"),
         (["plugins", "new", "okname", "--into", "job.yaml/x"], "x can't be written (Not a directory)"),
         (["demo", "--out", "job.yaml"], "job.yaml can't be written (File exists)"),

@@ -353,6 +353,15 @@ def test_labels_that_can_come_are_right(people: str, label: str) -> None:
     assert load_text(CHAIN.format(people=people, follow="", rules=line(f"[{label}]"))).warnings == ()
 
 
+def test_a_variable_that_is_not_set_is_one_mistake() -> None:
+    """Not also the mistake that an empty address would be."""
+    text = "version: 1\nstreams: {a: {source: {type: rtsp, options: {url: '${CAMERA}'}}, rate: 0}}\n"
+    assert [mistake.split(": ")[2] for mistake in mistakes(text)] == [
+        "environment variable CAMERA isn't set; set it, or write ${CAMERA:-default}",
+        "input should be greater than 0, got 0",
+    ]
+
+
 def test_what_can_reach_nobody_is_a_warning() -> None:
     text = "version: 1\nstreams: {a: {source: {type: synthetic}, sinks: []}}\nsinks: {log: {type: stdout}}\n"
     assert load_text(text).warnings == (
@@ -378,8 +387,8 @@ def test_an_address_of_a_broker_is_checked(servers: str) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("rtsp://cam:99999/x", "the port in this rtsp address is none"),
-        ("rtsp://me:pw@cam:0/x", "the port in this rtsp address is none"),
+        ("rtsp://cam:99999/x", "the port in this rtsp address is not valid"),
+        ("rtsp://me:pw@cam:0/x", "the port in this rtsp address is not valid"),
         ("rtsp://cam:first/x", "expected a number from 1 to 65535"),
         ("rtsp:///x", "names no host"),
         ("rtsp://:554/x", "names no host"),
@@ -665,7 +674,7 @@ streams:
     assert [stream.rate for stream in load_text(text).streams] == [5, 6]
 
 
-def test_a_variable_that_is_not_set_is_one_mistake() -> None:
+def test_variables_that_are_not_set_are_one_mistake_each() -> None:
     text = """
 version: 1
 streams: {a: {source: {type: synthetic, options: {rate: "${RATE}", duration: "${LONG}"}}, rate: "${RATE}"}}

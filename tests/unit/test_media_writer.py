@@ -132,7 +132,7 @@ def test_probe_tells_a_regular_video(tmp_path: Path) -> None:
     found = probe(encode(tmp_path / "a.mp4", recipe))
     assert (found.facts.codec, found.facts.size, found.facts.orientation.rotation) == ("h264", (180, 320), 90)
     assert (found.facts.rate, found.facts.audio, found.facts.has_b_frames) == (Fraction(25), True, True)
-    assert (found.scanned, found.complete, found.keyframes) == (60, True, 3)
+    assert (found.scanned, found.complete, found.broken_off, found.keyframes) == (60, True, "", 3)
     assert found.measured_rate == pytest.approx(25)
     assert found.keyframe_interval_s == pytest.approx(0.8)
     assert not found.variable_rate
@@ -165,7 +165,7 @@ def test_probe_tells_that_nothing_can_be_decoded(tmp_path: Path) -> None:
 
 def test_probe_stops_at_its_limit_and_hides_secrets(tmp_path: Path) -> None:
     found = probe(encode(tmp_path / "a.mp4"), limit=10)
-    assert (found.scanned, found.complete) == (10, False)
+    assert (found.scanned, found.complete, found.broken_off) == (10, False, "")
     with pytest.raises(SourceError) as caught:
         probe("http://ann:s3cret@127.0.0.1:9/a.mp4")
     assert "s3cret" not in str(caught.value)

@@ -316,7 +316,7 @@ def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path) -> Non
     sink._db.execute("PRAGMA busy_timeout=10")
     other = sqlite3.connect(tmp_path / "db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(SinkBusy, match="locked"):
+    with pytest.raises(SinkBusy, match=r"is locked$"):
         sink.write([made(1)])
     other.execute("ROLLBACK")
     other.close()
@@ -330,7 +330,10 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
         other.execute("CREATE TABLE mine (a)")
     other.close()
     (tmp_path / "text").write_text("not a database, but long enough to be taken for one " * 20)
-    for name, message in (("db", "isn't a database of this version"), ("text", "not a database")):
+    for name, message in (
+        ("db", "isn't a database of this version"),
+        ("text", "isn't an SQLite database; name one that a sqlite sink wrote"),
+    ):
         with pytest.raises(SinkError, match=message):
             SqliteSink(SqliteOptions(path=tmp_path / name)).open(SinkContext(name="out", log=LOG))
     with pytest.raises(SinkError, match="no such file"):

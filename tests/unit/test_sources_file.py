@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS
+from streamproc.media import probe
 from streamproc.sources.file import FileOptions, FileSource
 from tests.videos import Reading, Recipe, cut_off, encode, hurt, read, remux
 
@@ -243,6 +244,9 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     assert sum(found.counts.values()) + len(found.shots) in (59, 60, 61)
     assert "breaks off after" in found.error
     assert told in found.error
+    probed = probe(tmp_path / name)
+    assert not probed.complete
+    assert told in probed.broken_off
 
 
 @pytest.mark.parametrize(
@@ -260,6 +264,7 @@ def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
     assert 10 < len(found.shots) < 60
     assert found.numbers == list(range(len(found.shots)))
     assert told in found.error
+    assert told in probe(tmp_path / name).broken_off
     assert "after" in found.error
 
 
@@ -463,6 +468,16 @@ def test_what_is_no_video_is_refused_in_a_sentence(
     with pytest.raises(SourceError, match=words):
         read_file(tmp_path / name)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_folder_that_was_searched_is_named_for_relative_paths_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=rf"^a.mp4 doesn't exist \(looked in {tmp_path}\); check the path$"):
+        read_file(Path("a.mp4"))
+    with pytest.raises(SourceError, match=rf"^{tmp_path}/a.mp4 doesn't exist; check the path$"):
+        read_file(tmp_path / "a.mp4")
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class ActionOptions(NetOptions):
         False, description="look at clips that lie in two shots, too; only where `shots` stands before"
     )
     min_score: float = Field(
-        0.5, ge=0, le=1, description="an event `action.seen` tells of a best label from this score on"
+        0.5, ge=0, le=1, description="the best label gives an event `action.seen` from this score on"
     )
     ignore: tuple[str, ...] = Field((), description="labels that are no event, such as 'No gesture'")
 

@@ -41,7 +41,7 @@ class PeopleEvents(LabelsOptions):
     """When a person's action is told of: as the plugin labels does it, for answers that come once a second."""
 
     window: Duration = Field(seconds(2), ge=0, le=seconds(60), description="time that is smoothed over")
-    min_duration: Duration = Field(0, ge=0, description="what is seen for less is not told")
+    min_duration: Duration = Field(0, ge=0, description="an action that lasts for less gives no event")
     lost_after: Duration = Field(
         seconds(4), gt=0, description="a person's actions end when no answer came for longer; more than `stride`"
     )
@@ -56,7 +56,7 @@ class PeopleOptions(NetOptions):
 
     rate: float = Field(8, gt=0, le=120, description="samples per second of media time in a sequence")
     stride: Duration = Field(seconds(1), gt=0, description="media time between two answers for a track")
-    events: PeopleEvents = Field(PeopleEvents(), description="how sure and steady an action must be to be told of")
+    events: PeopleEvents = Field(PeopleEvents(), description="how sure and steady an action must be to give an event")
 
 
 class TrackActionOptions(PeopleOptions):

@@ -11,7 +11,7 @@ class CameraHealthOptions(Options):
 
     every: Duration = Field(seconds(1), gt=0, le=seconds(60), description="time between pictures that are looked at")
     after: Duration = Field(
-        seconds(5), ge=0, le=seconds(3600), description="a fault is told when it has lasted so long, and ends likewise"
+        seconds(5), ge=0, le=seconds(3600), description="a fault starts when it has lasted so long, and ends likewise"
     )
     frozen_after: Duration = Field(
         seconds(10), gt=0, le=seconds(3600), description="the same for `camera.frozen`: two pictures may well be alike"

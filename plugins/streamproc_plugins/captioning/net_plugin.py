@@ -45,7 +45,7 @@ class CaptionNetOptions(Options):
     beam: int = Field(3, ge=1, le=20, description="sentences kept at each word (beam search); 1: greedy")
     longest: int = Field(20, ge=2, le=100, description="most words of a sentence")
     min_score: float = Field(
-        0.3, ge=0, le=1, description="captions with a lower mean probability of a word are not told"
+        0.3, ge=0, le=1, description="captions with a lower mean probability of a word are left out"
     )
     threads: int = Field(1, ge=1, le=64, description="threads that one call of the net may use")
 

@@ -36,7 +36,7 @@ TYPE = "caption"
 class CaptionsOptions(Options):
     """Options of `captions`."""
 
-    window: Duration = Field(seconds(10), gt=0, le=seconds(3600), description="media time that one caption tells of")
+    window: Duration = Field(seconds(10), gt=0, le=seconds(3600), description="media time that one caption describes")
     least: Duration = Field(seconds(0.5), ge=0, description="tracks seen for less in a window are left out")
     repeat: bool = Field(False, description="tell a caption also where the window before had the same")
 

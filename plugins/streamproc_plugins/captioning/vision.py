@@ -54,7 +54,7 @@ class VisionLanguageOptions(Options):
     model: str = Field(min_length=1, description="the model's name at that server")
     api_key: str = Field("", description="sent as a bearer token; write it as ${NAME}")
     prompt: str = Field(PROMPT, min_length=1, description="what is asked about the pictures")
-    every: Duration = Field(seconds(30), gt=0, le=seconds(86400), description="media time that one caption tells of")
+    every: Duration = Field(seconds(30), gt=0, le=seconds(86400), description="media time that one caption describes")
     pictures: int = Field(2, ge=1, le=8, description="pictures sent for each caption, spread evenly over its time")
     longest_side: int = Field(768, ge=64, le=2048, description="pixels; larger pictures are made smaller")
     hide: tuple[Literal["people", "faces"], ...] = Field(

@@ -132,7 +132,7 @@ def threshold(
 @app.command()
 def pairs(  # noqa: PLR0913, PLR0917 - one parameter an option
     table: Annotated[
-        Path, typer.Argument(help="CSV with two columns of photos, perhaps a third: same (1 or 0) (1, 0)")
+        Path, typer.Argument(help="CSV with two columns of photos, and optionally a third: same (1 or 0)")
     ],
     embedding: Annotated[str, typer.Option("--embedding", help="embedding net")] = "sface",
     photos: Annotated[
@@ -171,7 +171,9 @@ def _share(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 0.5:
-        raise typer.BadParameter(f"{text!r} is no share of strangers, expected more than 0 and at most 50%, such as 1%")
+        raise typer.BadParameter(
+            f"{text!r} isn't a share of strangers, expected more than 0 and at most 50%, such as 1%"
+        )
     return value
 
 

@@ -68,8 +68,8 @@ class FaceClustersOptions(Options):
     refused_after: Duration = Field(
         seconds(1),
         ge=0,
-        description="a face that is too poor for an embedding for so long is told with the reason; one that goes "
-        "before is told when it has gone",
+        description="a face that stays too poor for an embedding for so long is reported, with the reason; one that "
+        "goes before is reported when it has gone",
     )
     absent_after: Duration = Field(seconds(2), ge=0, description="who is away no longer goes on in the same event")
     expire_after: Duration = Field(

@@ -51,7 +51,7 @@ class FaceNamesOptions(Options):
         seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its name so long"
     )
     unknown_after: Duration = Field(
-        seconds(1), ge=0, description="a face that nobody was recognised in for so long is told of as unknown"
+        seconds(1), ge=0, description="a face that matches nobody for so long is reported as unknown"
     )
     absent_after: Duration = Field(
         seconds(2), ge=0, description="who is away no longer than this goes on in the same event"

@@ -23,7 +23,7 @@ class LabelsOptions(Options):
     )
     enter: float = Field(0.5, gt=0, le=1, description="a label is there from this smoothed score on")
     leave: float = Field(0.3, gt=0, le=1, description="and until its smoothed score falls below this one")
-    min_duration: Duration = Field(seconds(0.5), ge=0, description="what is seen for less is not told")
+    min_duration: Duration = Field(seconds(0.5), ge=0, description="a label that lasts for less gives no event")
     merge_gap: Duration = Field(
         seconds(1), ge=0, description="a label that is away no longer than this goes on in the same event"
     )
@@ -32,9 +32,9 @@ class LabelsOptions(Options):
         gt=0,
         description="all labels end when no result came for longer; more than the time between two results",
     )
-    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+    update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
     labels: tuple[str, ...] = Field((), description="labels to tell of; empty: all")
-    ignore: tuple[str, ...] = Field((), description="labels never told of, such as background or 'No gesture'")
+    ignore: tuple[str, ...] = Field((), description="labels that give no event, such as background or 'No gesture'")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

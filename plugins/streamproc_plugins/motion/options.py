@@ -28,11 +28,11 @@ class MotionOptions(Options):
         0.4, gt=0, le=1, description="when more of the picture changes at once it was the light or the camera"
     )
     settle: Duration = Field(
-        seconds(1.5), ge=0, le=seconds(60), description="nothing is told for so long after such a change"
+        seconds(1.5), ge=0, le=seconds(60), description="no motion is reported for so long after such a change"
     )
     start_after: Duration = Field(seconds(0.2), ge=0, description="`motion` starts when something moved for so long")
     linger: Duration = Field(seconds(1), ge=0, description="and ends when nothing moved for so long, stamped before it")
-    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+    update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
     label: str = Field("motion", min_length=1, description="label of the boxes, for tracking and rules")
     width: int = Field(240, ge=64, le=1920, description="pixels; the picture is looked at in this width")
 

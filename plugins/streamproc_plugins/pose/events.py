@@ -41,29 +41,29 @@ class PoseEventsOptions(Options):
     """What is told, and how sure and steady it must be; all times are media time."""
 
     events: tuple[Literal["fall", "lying", "raised_hands"], ...] = Field(
-        ("fall", "lying", "raised_hands"), min_length=1, description="what is told"
+        ("fall", "lying", "raised_hands"), min_length=1, description="which events to emit"
     )
     min_point: float = Field(0.3, ge=0, le=1, description="keypoints less sure don't count")
     lying_angle: float = Field(
         55, gt=0, le=85, description="a body that leans this far from upright lies, degrees in the picture"
     )
     upright_angle: float = Field(35, gt=0, le=85, description="below this lean it is upright, degrees")
-    lying_for: Duration = Field(seconds(1), ge=0, description="who lies for less is not told of")
+    lying_for: Duration = Field(seconds(1), ge=0, description="lying for less is not reported")
     fall_speed: float = Field(
         0.5, gt=0, le=20, description="descent from which going down is a fall, body lengths per second"
     )
     fall_within: Duration = Field(seconds(2), gt=0, description="most time from upright to lying in a fall")
-    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="how long somebody lies before a fall is told")
+    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="how long somebody lies before a fall is reported")
     hands: Literal["any", "both"] = Field("any", description="how many hands must be up")
     hands_above: float = Field(
         0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
     )
-    hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not told of")
+    hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not reported")
     leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
     lost_after: Duration = Field(
         seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"
     )
-    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+    update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

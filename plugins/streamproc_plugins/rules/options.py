@@ -68,10 +68,10 @@ class ZoneOptions(RuleOptions):
     """A part of the picture."""
 
     polygon: Polygon = Field(description="at least 3 corners [x, y] in fractions 0-1 of the picture")
-    dwell: Duration | None = Field(None, gt=0, description="`zone.dwell` is told for who stays this long")
-    crowd: CrowdOptions | None = Field(None, description="`zone.crowded` is told when so many are inside")
+    dwell: Duration | None = Field(None, gt=0, description="time inside after which `zone.dwell` starts")
+    crowd: CrowdOptions | None = Field(None, description="how many inside start `zone.crowded`")
     loitering: LoiteringOptions | None = Field(
-        None, description="`zone.loitering` is told for who stays, leaves shortly and comes back for so long"
+        None, description="how long a stay, short absences included, starts `zone.loitering`"
     )
 
 
@@ -113,7 +113,7 @@ class LeftObjectOptions(StationaryOptions):
         1.0, ge=0, le=20, description="an owner is near within this many of their own box heights, from box to box"
     )
     passing: Duration = Field(
-        seconds(5), ge=0, description="who is near for less, and wasn't when it was put down, only passes by"
+        seconds(5), ge=0, description="an owner who comes near later, and stays for less, only passes by"
     )
 
     @model_validator(mode="after")
@@ -171,9 +171,7 @@ class RulesOptions(Options):
     margin: float = Field(
         0.05, ge=0, le=1, description="how far beyond a border or line one must get, as part of the box's size"
     )
-    update_every: Duration = Field(
-        seconds(30), ge=0, description="an `update` of what goes on is told so often; 0s: never"
-    )
+    update_every: Duration = Field(seconds(30), ge=0, description="time between two updates; 0s: none")
 
     @model_validator(mode="after")
     def _some(self) -> Self:

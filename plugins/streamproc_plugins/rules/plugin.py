@@ -68,8 +68,8 @@ class Rules(StreamPlugin[RulesOptions]):
                 want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
                 yield Mistake(
                     ("zones", name, "loitering", "absence"),
-                    f"absences up to {want} are not to count, but the tracker gives up a track after {most}: who is "
-                    "out of sight for longer goes on loitering only if found again where last seen; put `appearance` "
+                    f"absences up to {want} don't count, but the tracker ends a track after {most} out of sight: after "
+                    "that, loitering goes on only if a new track begins where the old one vanished; put `appearance` "
                     "before the tracker, by which the rule knows people again anywhere in the zone, set the tracker's "
                     f"`lost_for` to {want}, or `absence` to {most}",
                 )

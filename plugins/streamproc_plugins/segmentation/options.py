@@ -123,7 +123,7 @@ class AreasOptions(Options):
     """What is measured, and when it is told."""
 
     limits: dict[str, Part] = Field(
-        {}, description="part of the picture from which a label is told of, such as {person: 0.1}; empty: no events"
+        {}, description="part of the picture from which a label gives an event, such as {person: 0.1}; empty: none"
     )
     leave: float = Field(
         0.8, gt=0, le=1, description="it is over when the area falls below this part of its limit (hysteresis)"
@@ -131,7 +131,7 @@ class AreasOptions(Options):
     window: Duration = Field(
         seconds(1), ge=0, le=seconds(60), description="time whose mean area counts; 0s: each result for itself"
     )
-    min_duration: Duration = Field(seconds(0.5), ge=0, description="what lasts less is not told")
+    min_duration: Duration = Field(seconds(0.5), ge=0, description="what lasts for less gives no event")
     merge_gap: Duration = Field(
         seconds(1), ge=0, description="an area that is below its limit no longer than this goes on in the same event"
     )
@@ -140,7 +140,7 @@ class AreasOptions(Options):
         gt=0,
         description="everything ends when no segmentation came for longer; more than the time between two",
     )
-    update_every: Duration = Field(seconds(10), ge=0, description="an `update` is told so often; 0s: never")
+    update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
     mask: Literal["none", "rle", "counts"] = Field(
         "none",
         description="how the label's mask goes with starts and updates: not at all, as COCO's compressed text, or as "
