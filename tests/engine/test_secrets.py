@@ -310,7 +310,7 @@ def test_an_address_that_must_be_encoded_is_refused_and_the_message_says_how(pas
     with pytest.raises(ConfigError) as caught:
         load_text(config)
     assert code in str(caught.value)
-    assert "user name and password as options" in str(caught.value)
+    assert "use the options user and password" in str(caught.value)
     assert password not in str(caught.value)
 
 
