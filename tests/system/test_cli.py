@@ -391,6 +391,15 @@ def test_a_broken_picture_puts_nothing_of_a_library_between_json_log_lines(folde
     assert any("1.png can't be read as a picture" in message for message in messages)
 
 
+@pytest.fixture
+def hangups_heeded() -> Iterator[None]:
+    """SIGHUP has its default, which programs inherit: under nohup it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_in_an_orderly_way(
     folder: Path, started: list[subprocess.Popen[str]], number: signal.Signals
