@@ -96,7 +96,7 @@ class StreamInfo:
     rotation: int = 0
     """degrees clockwise that were applied to the pictures: 0, 90, 180 or 270"""
     session: str = ""
-    """what tells this beginning of the stream from its others; the episodes of its events end with it"""
+    """what distinguishes this beginning of the stream from others; the episodes of its events end with it"""
 
     @property
     def size(self) -> tuple[int, int]:

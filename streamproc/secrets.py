@@ -97,7 +97,7 @@ def remember(node: Any) -> None:
 def remember_environment(value: str, *, before: str = "", after: str = "") -> None:
     """Put a value that came from the environment on the list, unless it is plain (see `is_plain`).
 
-    before, after: the text around the place where it was filled in, which tells a path or host from a password.
+    before, after: the text around the place where it was filled in, which distinguishes a path or host from a password.
     """
     if "://" in value:
         _known.add([*_of_address(value), *_behind_host(value)])

@@ -18,7 +18,7 @@ from streamproc.options import Configurable, OptionsT
 
 
 def _ignore(_: str) -> None:
-    """Whoever uses a sink outside an engine needn't know."""
+    """Take no note: for a sink outside an engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SinkContext:
     """the sink's name in the configuration"""
     log: logging.Logger
     note: Callable[[str], None] = _ignore
-    """say something that whoever started the run should know, and that is no trouble: the run's summary shows it"""
+    """note something for the user that is no trouble; the run's summary shows it"""
 
 
 class Sink(Configurable[OptionsT], ABC):

@@ -25,7 +25,7 @@ class Count(Protocol):
 
 
 def _ignore(_: str) -> None:
-    """Whoever reads a source outside an engine needn't know."""
+    """Take no note: for a source outside an engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

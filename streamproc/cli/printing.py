@@ -5,23 +5,36 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+_LONGEST = 10_000
+"""characters of a line that are held back for its end"""
 
 logger = logging.getLogger("streamproc.print")
 
 
 class _Lines(io.TextIOBase):
-    """Logs each line that is written to it. `behind`: the standard output itself, which the sink writes to."""
+    """Logs each line that is written to it, on any thread.
+
+    behind: the standard output itself, which the `stdout` sink writes to.
+    """
 
     def __init__(self, behind: TextIO) -> None:
         self.behind = behind
-        self._rest = ""
+        self._rest: dict[int, str] = {}
+        """by thread: a line without its end"""
 
     def write(self, text: str) -> int:
         """Log the lines that are complete."""
-        *lines, self._rest = (self._rest + text).split("\n")
+        thread = threading.get_ident()
+        *lines, rest = (self._rest.pop(thread, "") + text).split("\n")
+        if len(rest) > _LONGEST:
+            lines, rest = [*lines, rest], ""
+        if rest:
+            self._rest[thread] = rest
         for line in lines:
             logger.warning("printed: %s", line)
         return len(text)
@@ -30,9 +43,10 @@ class _Lines(io.TextIOBase):
         return True
 
     def finish(self) -> None:
-        """Log what is left of a line."""
-        if self._rest:
-            self.write("\n")
+        """Log the lines that have no end."""
+        for line in list(self._rest.values()):
+            logger.warning("printed: %s", line)
+        self._rest.clear()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from streamproc.options import Mistake
 
 
 def doubts(chain: Sequence[PluginPlan]) -> Iterator[tuple[PluginPlan, Mistake]]:
-    """What won't work as meant, though it is allowed: told as warnings."""
+    """What won't work as meant, though it is allowed: reported as warnings."""
     by_name = {plan.name: plan.options for plan in chain}
     for plan in chain:
         givers = {kind: by_name[name] for kind, name in plan.inputs.items() if name in by_name}

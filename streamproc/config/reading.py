@@ -159,7 +159,7 @@ def _size(node: Any, sizes: dict[int, float]) -> float:
     if not isinstance(node, Mapping | list | tuple | set):
         return 1
     if id(node) not in sizes:
-        sizes[id(node)] = math.inf  # as long as it is being counted: whoever comes back here goes round in a circle
+        sizes[id(node)] = math.inf  # as long as it is being counted: coming back here is a circle
         children = node.values() if isinstance(node, Mapping) else node
         sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
     return sizes[id(node)]

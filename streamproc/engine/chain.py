@@ -59,7 +59,7 @@ class Step:
         return not isinstance(self.plugin, StreamPlugin)
 
     def count(self, outcome: Outcome, of_frame: bool, stream: str) -> None:
-        """Count what a call came to; that it ended well outside a frame is no answer."""
+        """Count the outcome of a call, and look at its boxes; success outside a frame doesn't count."""
         if of_frame or outcome.verdict != "ok":
             self.verdicts.add(outcome.verdict)
         if doubt := self.doubts.look(outcome.results):
@@ -167,14 +167,14 @@ def close_step(step: Step, stream: str, log: logging.Logger) -> None:
 
 
 def _remarks_of(step: Step, stream: str, log: logging.Logger) -> tuple[str, ...]:
-    """What a plugin has to say about the whole run, logged too; nothing from one that fails at that."""
+    """What a plugin and the engine have to say about the whole run, logged too."""
     clips = step.cutter.warning if step.cutter is not None else ""
+    own: list[str] = []
     try:
-        said = [*step.plugin.remarks(), *filter(None, (clips, step.doubt))]
-        remarks = tuple(redact(str(remark)) for remark in said)
+        own = [redact(str(remark)) for remark in step.plugin.remarks()]
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         log.warning("plugin %s failed in remarks: %s", step.name, describe(error))
-        return ()
+    remarks = (*own, *filter(None, (clips, step.doubt)))
     for remark in remarks:
         if remark != step.doubt:  # logged when it showed
             log.warning("plugin %s of %s: %s", step.name, stream, remark)

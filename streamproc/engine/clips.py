@@ -163,6 +163,7 @@ class ClipCutter:
             "due_ns": self._due_ns,
             "ready": self._ready,
             "steps_ns": list(self.pace.steps_ns),
+            "clips": self.pace.clips,
             "pts_ns": [sample.pts_ns for sample in samples],
             "rgb": [pack_image(sample.rgb) for sample in samples],
             "gray": [pack_image(sample.gray) for sample in samples if sample.gray is not None],
@@ -182,6 +183,7 @@ class ClipCutter:
         self._beat.due_ns, self._due_ns = state["beat_due_ns"], state["due_ns"]
         self._ready = state.get("ready", False)
         self.pace.steps_ns.extend(state.get("steps_ns", ()))
+        self.pace.clips = state.get("clips", 0)
         before = None if state["before"] is None else unpack_image(state["before"])
         self._samples.clear()
         for image, gray, pts_ns in zip(rgb, grays, state["pts_ns"], strict=True):
@@ -206,5 +208,7 @@ class ClipCutter:
             return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
         left, top, right, bottom = window_of(self.spec.region, frame.width, frame.height)
         inside = np.s_[top:bottom, left:right]
-        gray = resize(frame.gray[inside], width, height) if self.spec.flow else None
-        return Sample(rgb=resize(frame.rgb[inside], width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
+        # copied first: a view would hold the whole frame's pixels for as long as the clip
+        gray = resize(frame.gray[inside].copy(), width, height) if self.spec.flow else None
+        rgb = resize(frame.rgb[inside].copy(), width, height)
+        return Sample(rgb=rgb, pts_ns=frame.pts_ns, before=before, gray=gray)

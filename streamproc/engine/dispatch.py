@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from streamproc.engine.desk import weight
+from streamproc.engine.entries import weight
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
 from streamproc.engine.writers import Writer

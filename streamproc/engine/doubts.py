@@ -12,7 +12,7 @@ from streamproc.results import Detections, Result, Tracks
 _LOOKED_AT = 200
 """boxes of a plugin that are looked at"""
 _ENOUGH = 20
-"""boxes from which on their spread tells something"""
+"""boxes from which on their spread means something"""
 _FRACTIONS = 3
 _SPREAD_PX = 8.0
 _STILL = 0.25

@@ -101,9 +101,9 @@ def fold(hall: Hall, ledger: Ledger, source: str, run: StreamRun) -> None:
 
 
 def session_of(shot: Shot, live: bool) -> str:
-    """What tells this beginning of a stream from its others: the place where it begins, unless that is 0; or the time.
+    """What distinguishes this beginning of a stream: the position where it begins, unless that is 0, or the time.
 
-    A recording has one beginning, and nothing to tell.
+    A recording has one beginning and needs no mark: empty.
     """
     if shot.position is not None:
         return str(shot.position.offset) if shot.position.offset else ""

@@ -270,7 +270,7 @@ class Engine:
 
 
 def _remember_secrets(plan: Plan) -> None:
-    """Whoever logs them: the passwords and tokens among the options of this plan are masked from now on."""
+    """Mask the passwords and tokens among the options of this plan from now on, in every log line."""
     chains = [entry.options for stream in plan.streams for entry in stream.chain]
     for options in (*chains, *(s.source_options for s in plan.streams), *(s.options for s in plan.sinks)):
         remember(options.model_dump())

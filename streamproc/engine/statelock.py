@@ -16,7 +16,7 @@ def only_run(folder: Path) -> Iterator[None]:
     """Hold the lock of a state folder, which the system lets go of when the process dies, however it dies.
 
     The folder itself is locked, so that nothing is left in it; it is made, and removed again if it stayed empty. Where
-    it can't be made, or the file system knows no locks, nothing is held: whoever needs the folder says so.
+    it can't be made, or the file system knows no locks, nothing is held: whatever needs the folder reports that.
     Raises `StreamprocError` where another run has it.
     """
     held = _locked(folder)

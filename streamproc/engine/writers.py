@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from streamproc.config.plan import SinkPlan
 from streamproc.engine.calling import GuardedSink, Retry
 from streamproc.engine.deadletters import Sieve
-from streamproc.engine.desk import Desk, Entry, weight
+from streamproc.engine.entries import Entry, WriterContext, weight
 from streamproc.engine.outbox import OutboxError, outbox_key
 from streamproc.engine.pool import Abandoned
 from streamproc.engine.repeats import Downtime
@@ -37,7 +37,7 @@ class Writer:
     takes over here.
     """
 
-    def __init__(self, plan: SinkPlan, sink: AnySink, desk: Desk) -> None:
+    def __init__(self, plan: SinkPlan, sink: AnySink, context: WriterContext) -> None:
         self.name = plan.name
         self._key = outbox_key(plan)
         self.sink = sink
@@ -50,12 +50,12 @@ class Writer:
         self.undelivered = 0
         self.stored = 0
         """events that wait in the outbox"""
-        self._desk = desk
+        self._context = context
         self._stows = sink.network and isinstance(sink, EventSink)
         self._guarded = GuardedSink(
-            plan.name, sink, desk.watch, desk.guarded(f"sink {plan.name}", self._hung), self.notes.append
+            plan.name, sink, context.watch, context.guarded(f"sink {plan.name}", self._hung), self.notes.append
         )
-        self._sieve = Sieve(plan.name, self._guarded, desk.dead_letters)
+        self._sieve = Sieve(plan.name, self._guarded, context.dead_letters)
         self._suspicious = False  # a batch was refused: one record of it may be at fault
         self._wake = threading.Condition()
         self._inbox: deque[Entry] = deque()
@@ -169,7 +169,7 @@ class Writer:
             self._failed(error)
         except OutboxError as error:
             if not self._no_outbox:
-                self._desk.outbox_failed(error)
+                self._context.outbox_failed(error)
             self.trouble = str(error)
             self._dead = self._no_outbox = self._lossy = True
         except Exception as error:
@@ -178,8 +178,8 @@ class Writer:
             self._dead = self._lossy = True
 
     def _look_for_old_rows(self) -> None:
-        if self._stows or self._desk.outbox_exists():
-            self.stored = self._desk.outbox().count(self._key)
+        if self._stows or self._context.outbox_exists():
+            self.stored = self._context.outbox().count(self._key)
             self._old_rows = self._dirty = self.stored > 0
 
     def _turn(self) -> None:
@@ -311,7 +311,7 @@ class Writer:
 
     def _dig_up(self) -> None:
         """Deliver what an earlier run couldn't, before anything new."""
-        outbox = self._desk.outbox()
+        outbox = self._context.outbox()
         while held := outbox.head(self._key, BATCH):
             refused = self._hand_over([entry.event for entry in held], flush=True)
             outbox.remove(self._key, held[-1].number)
@@ -330,7 +330,7 @@ class Writer:
         upto = self._settled_serial()
         self._release(batch)
         if events and not self._no_outbox:
-            self._desk.outbox().add(self._key, events)
+            self._context.outbox().add(self._key, events)
             self.stored += len(events)
         self._dirty = False
         if not self._lossy:
@@ -347,7 +347,7 @@ class Writer:
     def _stow(self) -> None:
         events = [(entry.serial, entry.item) for entry in self._batch if isinstance(entry.item, Event)]
         if events:
-            self._desk.outbox().add(self._key, events)
+            self._context.outbox().add(self._key, events)
             self.stored += len(events)
             self._dirty = True
         batch, self._batch = self._batch, []
@@ -357,7 +357,7 @@ class Writer:
         """One batch, so that what comes meanwhile is stowed before the next."""
         if self._retry.left_s > 0 or not self._dirty:
             return
-        outbox = self._desk.outbox()
+        outbox = self._context.outbox()
         upto = self._settled_serial()
         held = outbox.head(self._key, BATCH)
         if held:
@@ -374,8 +374,8 @@ class Writer:
 
     def _count_undelivered(self) -> None:
         """What waits in the outbox at the end, whichever run left it there."""
-        if not self._no_outbox and (self._stows or self._desk.outbox_exists()):
-            waiting = self._desk.outbox().count(self._key)
+        if not self._no_outbox and (self._stows or self._context.outbox_exists()):
+            waiting = self._context.outbox().count(self._key)
             self.undelivered = waiting if self._stows else max(self.undelivered, waiting)
 
 

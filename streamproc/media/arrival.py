@@ -30,7 +30,7 @@ _MOST_HELD = 500
 
 
 class CaptureClock:
-    """Tells capture time by time stamps, anchored on the packet that came in quickest.
+    """Derives capture times from time stamps, anchored on the packet that came in quickest.
 
     Packets are held up, while a connection is probed and in the network, but none comes in early: the smallest
     distance between arrival and time stamp is the true one. One clock serves one connection.

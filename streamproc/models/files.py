@@ -77,7 +77,7 @@ class _Seen:
 
 
 def _stamp(stat: os.stat_result) -> str:
-    """What changes with a file's content: whoever keeps size and time of change still changes its inode's."""
+    """What changes with a file's content: a copy that keeps size and time of change still changes its inode's."""
     return f"{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_dev}:{stat.st_ino}"
 
 

@@ -73,20 +73,20 @@ class Axis:
 
 
 def timeline(report: RunReport, events: Sequence[Event]) -> str:
-    """An SVG picture with a lane for each stream and type."""
-    lanes = _lanes(events)
-    if not lanes:
+    """An SVG picture with a band for each stream and type."""
+    bands = _bands(events)
+    if not bands:
         return "<p>No events in this run.</p>"
     axis = Axis.of(report, events)
-    colours = {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(sorted({kind for _, kind in lanes}))}
+    colours = {kind: _COLOURS[i % len(_COLOURS)] for i, kind in enumerate(sorted({kind for _, kind in bands}))}
     several = len(report.streams) > 1
     parts: list[str] = []
     top = 0
-    for (stream, kind), found in lanes.items():
+    for (stream, kind), found in bands.items():
         rows = _stacked(found, axis)
         height = max(18, _BAR * len(rows)) + 8
         name = f"{stream}: {kind}" if several else kind
-        parts.append(f'<rect class=lane x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
+        parts.append(f'<rect class=band x="{_LEFT}" y="{top + 2}" width="{_WIDTH}" height="{height - 4}" rx="3"/>')
         parts.append(f'<text x="{_LEFT - 10}" y="{top + height / 2 + 5}" text-anchor="end">{text(name)}</text>')
         thick = (height - 8) / len(rows)
         for row, bars in enumerate(rows):
@@ -97,20 +97,20 @@ def timeline(report: RunReport, events: Sequence[Event]) -> str:
     return "".join([start, *_scale(axis, top), *parts, "</svg>"])
 
 
-def _lanes(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
+def _bands(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
     """Events by (stream, type); of an episode its last record."""
     last: dict[tuple[str, str, str, str, str], Event] = {}
     for event in events:
         unique = event.id if event.phase == "instant" else ""
         last[event.stream, event.type, event.plugin, event.episode, unique] = event
-    lanes: dict[tuple[str, str], list[Event]] = {}
+    bands: dict[tuple[str, str], list[Event]] = {}
     for event in last.values():
-        lanes.setdefault((event.stream, event.type), []).append(event)
-    return dict(sorted(lanes.items()))
+        bands.setdefault((event.stream, event.type), []).append(event)
+    return dict(sorted(bands.items()))
 
 
 def _stacked(found: Sequence[Event], axis: Axis) -> list[list[Event]]:
-    """Events of one lane in rows in which none covers another; what finds no room goes into the last."""
+    """Events of one band in rows in which none covers another; what finds no room goes into the last."""
     rows: list[list[Event]] = []
     ends: list[float] = []
     least = 4.0 * axis.span / _WIDTH

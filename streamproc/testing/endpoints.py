@@ -1,4 +1,4 @@
-"""What every source and sink must hold to, whoever wrote it: run these from your own tests."""
+"""What every source and sink must hold to, built in or not: run these from your own tests."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class _Known:
     looks: list[Vectors] = field(default_factory=list)
     """float16 (D,) each, the last one as it was at `seen_ns`"""
     rival: float | None = None
-    """cosine with whoever in view looked most like it, on average"""
+    """cosine with the most alike other person in view, on average"""
     frames: int = 0
 
     def see(self, now_ns: int, look: NDArray[np.float32]) -> None:

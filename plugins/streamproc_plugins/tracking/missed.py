@@ -1,4 +1,4 @@
-"""Detections of a run that came to nothing, for its remarks."""
+"""Detections of a run that begin no track, for its remarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Missed:
                 self._best[label] = max(self._best.get(label, 0.0), score)
 
     def remarks(self, labels: tuple[str, ...], new_score: float) -> Iterator[str]:
-        """One sentence for each way in which detections came to nothing.
+        """One sentence for each way in which detections begin no track.
 
         labels: those that are followed, empty for all. new_score: the score that begins a track.
         """

@@ -67,7 +67,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         return [self._tracks(step, frame.pts_ns)]
 
     def remarks(self) -> Iterable[str]:
-        """What detections came to nothing."""
+        """Detections that begin no track."""
         new_score = self._scale.own(np.array([self._tracker.settings.new_score]))[0]
         return self._missed.remarks(self.options.labels, float(new_score))
 

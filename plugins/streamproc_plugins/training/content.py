@@ -61,17 +61,17 @@ def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
 
 
 def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """The same samples, those that are alike in one group, and what there is to say of it.
+    """The same samples, those that are alike in one group, and notes on it.
 
     Raises `TrainingError` for copies on both sides of a split that the samples give; what is nearly the same there is
-    told only.
+    only noted.
     """
     apart = [(a, b) for a, b in found.near if _sides(samples, (a, b))]
     if both := [pair for pair in found.copies if _sides(samples, pair)]:
         one, other = (samples[index] for index in both[0])
         raise TrainingError(
-            f"{one.path} and {other.path} are the same, but on two sides of the split, as are {len(both) - 1} more "
-            "pairs; the scores would be too good, so delete one of each"
+            f"{one.path} and {other.path} are the same, but on two sides of the split{_and_others(both)}; the scores "
+            "would be too good, so delete one of each"
         )
     pairs = [*found.copies, *(pair for pair in found.near if not _sides(samples, pair))]
     groups = _joined(samples, pairs)
@@ -98,9 +98,14 @@ def _refuse_labels(samples: Sequence[Sample], copies: Sequence[Pair]) -> None:
     if torn := [(a, b) for a, b in pairs if a.label != b.label]:
         one, other = torn[0]
         raise TrainingError(
-            f"{one.path} ({one.label}) and {other.path} ({other.label}) are the same under two labels, as are "
-            f"{len(torn) - 1} more pairs; keep each under one label"
+            f"{one.path} ({one.label}) and {other.path} ({other.label}) are the same under two "
+            f"labels{_and_others(torn)}; keep each under one label"
         )
+
+
+def _and_others(pairs: Sequence[object]) -> str:
+    more = len(pairs) - 1
+    return f", as {'is' if more == 1 else 'are'} {counted(more, 'more pair')}" if more else ""
 
 
 def find_alike(samples: Sequence[Sample]) -> Likeness:

@@ -33,7 +33,7 @@ def weight(item: Event | Frame) -> int:
     return _EVENT_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
 
 
-class Desk(Protocol):
+class WriterContext(Protocol):
     """What a writer may ask of the run."""
 
     @property
@@ -63,4 +63,4 @@ class Desk(Protocol):
         ...
 
 
-__all__ = ["Desk", "Entry", "weight"]
+__all__ = ["Entry", "WriterContext", "weight"]
