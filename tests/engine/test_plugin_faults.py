@@ -541,6 +541,19 @@ class Corners(Sizes):
         yield Detections.of([[left, top, left + 40, top + 60]], [0.5], ["person"])
 
 
+class SpeechlessSizes(Sizes):
+    """Fails when asked about the whole run."""
+
+    def remarks(self) -> list[str]:
+        raise RuntimeError("no words")
+
+
+def test_a_plugin_that_fails_in_remarks_keeps_the_engines_own(tmp_path: Path) -> None:
+    report, _ = run_faulty([plugin_plan(SpeechlessSizes)], make_frames(35), tmp_path)
+    (plugin,) = report.streams[0].plugins
+    assert ["right and bottom hardly do" in remark for remark in plugin.remarks] == [True]
+
+
 @pytest.mark.parametrize(
     ("cls", "words"),
     [(Fractions, "its boxes lie between 0 and 1"), (Sizes, "right and bottom hardly do"), (Corners, "")],

@@ -101,6 +101,25 @@ def test_a_stream_without_room_for_a_clip_ends_with_a_warning() -> None:
     assert "no clip was complete: one takes 16 pictures at 8 per second, 2.0 s without a gap" in cutter.warning
 
 
+def test_a_restart_after_the_last_clip_gives_no_warning() -> None:
+    spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
+    frames = make_frames(32, info=make_info(width=32, height=24, rate=10))
+    before, after = ClipCutter(spec, FlowPlan(), None), ClipCutter(spec, FlowPlan(), None)
+    clips = [before.add(frame) for frame in frames[:30]]
+    assert any(clips)
+    after.restore(before.state())
+    assert [after.add(frame) for frame in frames[30:]] == [None, None]
+    assert after.warning == before.warning == ""
+
+
+def test_a_sampled_region_does_not_keep_the_whole_frame() -> None:
+    spec = ClipSpec(frames=1, rate=10, stride_ns=100_000_000, size=(16, 12), region=(0, 0, 0.1, 0.1))
+    (frame,) = make_frames(1, info=make_info(width=160, height=120, rate=10))
+    cut_clip = ClipCutter(spec, FlowPlan(), None).add(frame)
+    assert cut_clip is not None
+    assert not np.shares_memory(cut_clip.samples[0].rgb, frame.rgb)
+
+
 def test_a_clip_ends_at_a_frame_that_the_streams_rate_takes() -> None:
     spec = ClipSpec(frames=4, rate=8, stride_ns=500_000_000, size=(16, 16))
     cutter, rate = ClipCutter(spec, FlowPlan(), 40_000_000), Beat.of(5, 40_000_000)
