@@ -50,7 +50,7 @@ def loop_factory(mount: dict[str, Any]) -> Any:
     caps = f"video/x-h264,stream-format=byte-stream,alignment=au,framerate={mount['rate']}/1"
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
-        f'( appsrc name=pictures is-live=true format=time do-timestamp=true caps="{caps}" '
+        f'( appsrc name=pictures is-live=true format=time caps="{caps}" '
         "! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1 )"
     )
     factory.connect("media-configure", lambda _, media: feed(media, pictures, mount["rate"]))
@@ -58,12 +58,18 @@ def loop_factory(mount: dict[str, Any]) -> Any:
 
 
 def feed(media: Any, pictures: list[bytes], rate: int) -> None:
-    """Push one picture per beat for as long as this media is prepared."""
+    """Push one picture per beat for as long as this media is prepared.
+
+    Time stamps are multiples of the period, whenever a loaded machine gets round to pushing.
+    """
     source = media.get_element().get_by_name_recurse_up("pictures")
-    state = {"next": 0, "timer": 0}
+    state = {"next": 0, "timer": 0, "start": 0}
 
     def push() -> bool:
+        if not state["next"]:
+            state["start"] = source.get_clock().get_time() - source.get_base_time()
         buffer = Gst.Buffer.new_wrapped(pictures[state["next"] % len(pictures)])
+        buffer.pts = buffer.dts = state["start"] + state["next"] * Gst.SECOND // rate
         state["next"] += 1
         going_on = source.emit("push-buffer", buffer) in (Gst.FlowReturn.OK, Gst.FlowReturn.FLUSHING)
         if not going_on:
