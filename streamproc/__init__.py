@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     )
     from streamproc.sink import EventSink, FrameSink, SinkContext
     from streamproc.source import (
+        DecodedFrame,
         InputInfo,
         Packet,
         PictureSource,
         Position,
-        Shot,
         SourceContext,
         VideoSource,
     )
@@ -83,7 +83,7 @@ _HOMES = {
         "Tracks",
     ),
     "sink": ("EventSink", "FrameSink", "SinkContext"),
-    "source": ("InputInfo", "Packet", "PictureSource", "Position", "Shot", "SourceContext", "VideoSource"),
+    "source": ("InputInfo", "Packet", "PictureSource", "Position", "DecodedFrame", "SourceContext", "VideoSource"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -98,6 +98,7 @@ __all__ = [
     "ClipPlugin",
     "ClipSpec",
     "ConfigError",
+    "DecodedFrame",
     "Detection",
     "Detections",
     "DownloadError",
@@ -131,7 +132,6 @@ __all__ = [
     "Result",
     "Results",
     "Segmentation",
-    "Shot",
     "SinkBusy",
     "SinkContext",
     "SinkError",

@@ -88,7 +88,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shot:
+class DecodedFrame:
     """One decoded picture as the source or the decoder gives it, before its time is mended."""
 
     picture: Picture = field(repr=False)
@@ -108,7 +108,7 @@ class Source(Configurable[OptionsT], ABC):
 
     api: ClassVar[int] = 1
     resumable: ClassVar[bool] = False
-    """whether its shots carry positions and `commit` keeps them"""
+    """whether its pictures carry positions and `commit` keeps them"""
     several: ClassVar[bool] = False
     """whether it carries several streams, which it names while it runs"""
 
@@ -144,7 +144,7 @@ class VideoSource(Source[OptionsT]):
         """
 
     @abstractmethod
-    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
         """Pictures in presentation order; None asks for those still held back. See `streamproc.media.Decoder`.
 
         What can't be decoded is counted through `SourceContext.count` and never raises.
@@ -155,7 +155,7 @@ class PictureSource(Source[OptionsT]):
     """Yields pictures."""
 
     @abstractmethod
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         """Pictures in the order of their time until the input ends or `SourceLost`.
 
         A source that waits for pictures gives None about once a second, so that the engine can commit and stop.
@@ -166,11 +166,11 @@ AnySource = VideoSource[Any] | PictureSource[Any]
 
 __all__ = [
     "AnySource",
+    "DecodedFrame",
     "InputInfo",
     "Packet",
     "PictureSource",
     "Position",
-    "Shot",
     "Source",
     "SourceContext",
     "VideoSource",

@@ -18,7 +18,7 @@ import numpy as np
 
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, Image
-from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
+from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
 
 BITS = 10
 WIDTH, HEIGHT = 320, 180
@@ -179,7 +179,7 @@ class Reading:
     """What a source gave from its opening to its end."""
 
     info: InputInfo
-    shots: list[Shot]
+    frames: list[DecodedFrame]
     counts: dict[str, int]
     """frames that couldn't be read, by reason"""
     error: str = ""
@@ -187,12 +187,12 @@ class Reading:
 
     @property
     def pts_ns(self) -> list[int | None]:
-        return [shot.pts_ns for shot in self.shots]
+        return [shot.pts_ns for shot in self.frames]
 
     @property
     def numbers(self) -> list[int]:
         """What `number_of` finds in the pictures."""
-        return [number_of(shot.picture.to_gray()) for shot in self.shots]
+        return [number_of(shot.picture.to_gray()) for shot in self.frames]
 
 
 def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = lambda: False) -> SourceContext:
@@ -209,21 +209,21 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
 def read(source: AnySource, limit: int | None = None, *, breaks_off: bool = False) -> Reading:
     """Open a source, take its pictures (at most `limit`), close it; where it may break off, keep what came before."""
     counts: Counter[str] = Counter()
-    shots: list[Shot] = []
+    frames: list[DecodedFrame] = []
     error = ""
     info = source.open(context(counts))
     try:
-        shots.extend(islice(shots_of(source), limit))
+        frames.extend(islice(frames_of(source), limit))
     except SourceError as caught:
-        if not breaks_off or not shots:
+        if not breaks_off or not frames:
             raise
         error = str(caught)
     finally:
         source.close()
-    return Reading(info=info, shots=shots, counts=dict(counts), error=error)
+    return Reading(info=info, frames=frames, counts=dict(counts), error=error)
 
 
-def shots_of(source: AnySource) -> Iterator[Shot]:
+def frames_of(source: AnySource) -> Iterator[DecodedFrame]:
     """The pictures of an open source of either kind."""
     if isinstance(source, VideoSource):
         try:
@@ -234,6 +234,6 @@ def shots_of(source: AnySource) -> Iterator[Shot]:
             raise
         yield from source.decode(None)
     else:
-        for shot in source.shots():
+        for shot in source.frames():
             if shot is not None:
                 yield shot

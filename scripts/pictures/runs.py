@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streamproc import Detections, Event, Frame, FramePlugin, Output, PluginContext, Result, Results
 from streamproc.frames import SECOND_NS
-from streamproc.media.scene import Scene, SceneSpec
 from streamproc.models import ModelStore
+from streamproc.scene.scene import Scene, SceneSpec
 from streamproc.testing import make_frame, make_info, plugin_plan, run_chain
 from streamproc_plugins.annotate import Annotate
 

@@ -14,7 +14,7 @@ from streamproc.events import utc_text
 from streamproc.frames import SECOND_NS
 from streamproc.media.orientation import Orientation
 from streamproc.secrets import remember
-from streamproc.source import PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, PictureSource, SourceContext
 
 _MOST_PICTURES = 300
 """of a folder, that are looked at"""
@@ -98,7 +98,10 @@ def show_watched(name: str, source: PictureSource[Any]) -> None:
     )
     try:
         info = source.open(context)
-        seen = [((shot.picture.width, shot.picture.height), shot.pts_ns or 0) for shot in _watched(source.shots())]
+        seen = [
+            ((decoded.picture.width, decoded.picture.height), decoded.pts_ns or 0)
+            for decoded in _watched(source.frames())
+        ]
     finally:
         source.close()
     stamps = [pts_ns for _, pts_ns in seen]
@@ -117,15 +120,15 @@ def show_watched(name: str, source: PictureSource[Any]) -> None:
     )
 
 
-def _watched(shots: Iterator[Shot | None]) -> Iterator[Shot]:
+def _watched(pictures: Iterator[DecodedFrame | None]) -> Iterator[DecodedFrame]:
     """The pictures of the first seconds."""
     began_ns: int | None = None
-    for shot in shots:
-        if shot is None:
+    for decoded in pictures:
+        if decoded is None:
             continue
-        yield shot
-        began_ns = shot.pts_ns if began_ns is None else began_ns
-        if (shot.pts_ns or 0) - (began_ns or 0) > _WATCH_NS:
+        yield decoded
+        began_ns = decoded.pts_ns if began_ns is None else began_ns
+        if (decoded.pts_ns or 0) - (began_ns or 0) > _WATCH_NS:
             return
 
 

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from streamproc.chain.guard import Outcome, call, hung
+from streamproc.chain.steps import Step
 from streamproc.config.plan import PluginPlan
-from streamproc.engine.chain import Step
-from streamproc.engine.guard import Outcome, call, hung, stack_of
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, StreamprocError, describe, redact_values
 from streamproc.frames import ArrayPicture, Clip, Flow, Frame, Picture, PixelCache, StreamInfo
@@ -36,6 +36,7 @@ from streamproc.plugin import ClipPlugin, Output, PluginContext, Results, Stream
 from streamproc.registry import Registry
 from streamproc.results import Result
 from streamproc.secrets import MASK
+from streamproc.watch import stack_of
 
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 

@@ -6,20 +6,15 @@ states; nothing behind it is. It is written before the source commits, and read 
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
 import threading
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from streamproc.errors import StreamprocError
-from streamproc.frames import Image
 
 FORMAT = 1
 
@@ -111,16 +106,4 @@ class Cut:
             self.waiting.discard(stream)
 
 
-def pack_image(image: Image) -> dict[str, Any]:
-    """A picture as plain JSON values, exactly."""
-    data = base64.b64encode(zlib.compress(image.tobytes(), 1)).decode()
-    return {"shape": list(image.shape), "zlib": data}
-
-
-def unpack_image(kept: Mapping[str, Any]) -> Image:
-    """The picture that `pack_image` packed."""
-    data = zlib.decompress(base64.b64decode(kept["zlib"]))
-    return np.frombuffer(data, np.uint8).reshape(kept["shape"])
-
-
-__all__ = ["Checkpoint", "CheckpointStore", "Cut", "pack_image", "unpack_image"]
+__all__ = ["Checkpoint", "CheckpointStore", "Cut"]

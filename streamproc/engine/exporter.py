@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from streamproc.engine.ledger import LedgerPage
+from streamproc.chain.ledger import LedgerPage
 from streamproc.engine.run import Engine
 from streamproc.errors import StreamprocError, redact
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from streamproc.chain.guard import Outcome, hung
+from streamproc.chain.steps import Health, Step
 from streamproc.engine.bundle import write_bundle
-from streamproc.engine.chain import Health, Step
-from streamproc.engine.guard import Outcome, hung
 from streamproc.engine.services import Services
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import describe

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamproc.classes import class_name
 from streamproc.errors import SourceError
-from streamproc.source import InputInfo, Shot
+from streamproc.source import DecodedFrame, InputInfo
 
 
 def checked_info(source: object, info: Any) -> InputInfo:
@@ -22,34 +22,36 @@ def checked_info(source: object, info: Any) -> InputInfo:
     )
 
 
-def checked_shots(source: object, shots: Any) -> Iterator[Shot | None]:
+def checked_pictures(source: object, pictures: Any) -> Iterator[DecodedFrame | None]:
     """What a source or its decoder gives; `SourceError` names the class where it can't be used."""
-    if not isinstance(shots, Iterable):
-        raise SourceError(f"{class_name(type(source))} gave {_what(shots)}, expected pictures; yield them one by one")
-    for shot in shots:
-        yield _checked(source, shot)
+    if not isinstance(pictures, Iterable):
+        raise SourceError(
+            f"{class_name(type(source))} gave {_what(pictures)}, expected pictures; yield them one by one"
+        )
+    for decoded in pictures:
+        yield _checked(source, decoded)
 
 
-def _checked(source: object, shot: Any) -> Shot | None:
-    if shot is None:
+def _checked(source: object, decoded: Any) -> DecodedFrame | None:
+    if decoded is None:
         return None
-    if not isinstance(shot, Shot):
+    if not isinstance(decoded, DecodedFrame):
         raise SourceError(
-            f"{class_name(type(source))} gave {_what(shot)} in place of a picture, expected Shot; write: "
-            "yield Shot(picture=ArrayPicture(rgb), pts_ns=...)"
+            f"{class_name(type(source))} gave {_what(decoded)} in place of a picture, expected DecodedFrame; write: "
+            "yield DecodedFrame(picture=ArrayPicture(rgb), pts_ns=...)"
         )
-    if not hasattr(shot.picture, "to_rgb"):
+    if not hasattr(decoded.picture, "to_rgb"):
         raise SourceError(
-            f"{class_name(type(source))} gave a Shot whose picture is {_what(shot.picture)}, expected a picture; "
-            "write: picture=ArrayPicture(rgb)"
+            f"{class_name(type(source))} gave a DecodedFrame whose picture is {_what(decoded.picture)}, "
+            "expected a picture; write: picture=ArrayPicture(rgb)"
         )
-    if shot.pts_ns is None or type(shot.pts_ns) is int:
-        return shot
+    if decoded.pts_ns is None or type(decoded.pts_ns) is int:
+        return decoded
     try:
-        return replace(shot, pts_ns=index(shot.pts_ns))
+        return replace(decoded, pts_ns=index(decoded.pts_ns))
     except TypeError:
         raise SourceError(
-            f"{class_name(type(source))} gave a Shot at pts_ns={shot.pts_ns!r}, expected a whole number of "
+            f"{class_name(type(source))} gave a DecodedFrame at pts_ns={decoded.pts_ns!r}, expected a whole number of "
             "nanoseconds, or None; of seconds make: pts_ns=seconds(1.5)"
         ) from None
 
@@ -58,4 +60,4 @@ def _what(value: object) -> str:
     return "None" if value is None else f"an object of class {type(value).__name__}"
 
 
-__all__ = ["checked_info", "checked_shots"]
+__all__ = ["checked_info", "checked_pictures"]

@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from streamproc.engine.chain import Due
-from streamproc.engine.checkpoint import CheckpointStore, Cut, pack_image, unpack_image
-from streamproc.engine.flow import flow_grid
+from streamproc.chain.flow import flow_grid
+from streamproc.chain.packing import pack_image, unpack_image
+from streamproc.chain.sampling import Beat
+from streamproc.chain.steps import Due
+from streamproc.engine.checkpoint import CheckpointStore, Cut
 from streamproc.engine.names import Names
-from streamproc.engine.pool import Call
-from streamproc.engine.sampling import Beat
 from streamproc.engine.services import Services
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket, end_ticket
 from streamproc.errors import StreamprocError, describe
 from streamproc.events import Moment
 from streamproc.frames import Frame, Image, Picture, PixelCache, resize
-from streamproc.media.timeline import Timeline
 from streamproc.models import ModelStore
 from streamproc.plugin import TimeReason
-from streamproc.source import Shot
+from streamproc.source import DecodedFrame
+from streamproc.timeline import Timeline
+from streamproc.watch import Call
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Intake:
         self._last = Moment(pts_ns=0, frame_index=0)
         self._told: set[str] = set()
 
-    def feed(self, shot: Shot, hall: Hall, following_ns: int | None = None) -> None:
+    def feed(self, decoded: DecodedFrame, hall: Hall, following_ns: int | None = None) -> None:
         """Take a decoded picture: settle it in the ledger at once, or send it on its way.
 
         following_ns: the time stamp of the picture after it, where it is known.
@@ -87,9 +88,9 @@ class Intake:
         if self.run.error:
             raise StreamprocError(self.run.error)
         back = self._lost_at is not None
-        self._reconnect(shot)
-        placed = self.timeline.place(shot.pts_ns, following_ns)
-        frame = self._frame(shot, placed.pts_ns)
+        self._reconnect(decoded)
+        placed = self.timeline.place(decoded.pts_ns, following_ns)
+        frame = self._frame(decoded, placed.pts_ns)
         if placed.gap and not back:
             self.gaps += 1
             self.longest_gap_ns = max(self.longest_gap_ns, frame.pts_ns - self._last.pts_ns)
@@ -114,13 +115,13 @@ class Intake:
             self._lost_at = time.monotonic()
             self.tell("lost")
 
-    def _reconnect(self, shot: Shot) -> None:
+    def _reconnect(self, decoded: DecodedFrame) -> None:
         """The first picture after a loss: time went on since the last one before it, by capture time if known."""
         if self._lost_at is None:
             return
         elapsed_ns = round((time.monotonic() - self._lost_at) * 1e9)
-        if shot.captured_ns is not None and self._last.captured_ns is not None:
-            elapsed_ns = shot.captured_ns - self._last.captured_ns
+        if decoded.captured_ns is not None and self._last.captured_ns is not None:
+            elapsed_ns = decoded.captured_ns - self._last.captured_ns
         self.timeline.reconnected(elapsed_ns)
         self._lost_at = None
 
@@ -196,24 +197,24 @@ class Intake:
             self._told.add(topic)
             log.warning("stream %s: %s", self.run.info.name, text)
 
-    def _frame(self, shot: Shot, pts_ns: int) -> Frame:
+    def _frame(self, decoded: DecodedFrame, pts_ns: int) -> Frame:
         info = self.run.info
-        captured = shot.captured_ns
+        captured = decoded.captured_ns
         if captured is None and info.started_ns is not None:
             captured = info.started_ns + pts_ns
         if captured is not None and not 0 <= captured <= _LAST_CAPTURE_NS:
             self._say_once("capture", f"capture time {captured} ns isn't between 1970 and 9999: taken as unknown")
             captured = None
-        if shot.position is not None:
+        if decoded.position is not None:
             # numbers never come twice, and ids with them, even where no state was kept: another worker had it before
-            self.index = max(self.index, shot.position.offset)
+            self.index = max(self.index, decoded.position.offset)
         frame = Frame(
             stream=info,
             index=self.index,
             pts_ns=pts_ns,
-            pixels=PixelCache(self._fitted(shot.picture)),
+            pixels=PixelCache(self._fitted(decoded.picture)),
             captured_ns=captured,
-            keyframe=shot.keyframe,
+            keyframe=decoded.keyframe,
         )
         self.index += 1
         return frame

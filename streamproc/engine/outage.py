@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 
-from streamproc.engine.repeats import Downtime
+from streamproc.downtime import Downtime
 
 log = logging.getLogger(__name__)
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
 
-from streamproc.engine.guard import stack_of
 from streamproc.engine.ticket import Ticket
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
+from streamproc.watch import Abandoned
 
 
 class Lane:
@@ -25,83 +17,6 @@ class Lane:
         self.begin = begin
         self.waiting: deque[Ticket] = deque()
         self.sequence = 0
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """A guarded call into code that isn't the engine's; may be used again for the next one."""
-
-    what: str
-    limit_s: float
-    abandon: Callable[[], None]
-    """called once by the watch when the call takes too long"""
-    hurry_s: float | None = None
-    """how long it may take from then on once the run is being stopped; None: stopping changes nothing"""
-    opens: bool = False
-    """whether it opens a plugin"""
-    started: float = 0.0
-
-    def overdue(self, now: float, stopped: float | None) -> bool:
-        """Whether it has taken too long at this moment of the monotonic clock."""
-        if now - self.started > self.limit_s:
-            return True
-        return stopped is not None and self.hurry_s is not None and now - max(self.started, stopped) > self.hurry_s
-
-
-class Watch:
-    """Knows the calls under way; a call that is overdue is abandoned exactly once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._calls: dict[int, Call] = {}
-        self.left: list[str] = []
-        """what the threads are stuck in that were given up for good"""
-        self.on_opening: Callable[[bool], None] = lambda _: None
-        """called with whether any plugin is being opened, when that changes"""
-        self.stack = ""
-        """where the call stands that is being abandoned, as a traceback shows it"""
-
-    def enter(self, call: Call) -> None:
-        """The current thread begins this call."""
-        call.started = time.monotonic()
-        with self._lock:
-            self._calls[threading.get_ident()] = call
-        if call.opens:
-            self.on_opening(True)
-
-    def leave(self) -> bool:
-        """The current thread's call has come back; False if it was given up: the thread must end without a trace."""
-        with self._lock:
-            call = self._calls.pop(threading.get_ident(), None)
-            opening = any(other.opens for other in self._calls.values())
-        if call is not None and call.opens:
-            self.on_opening(opening)
-        return call is not None
-
-    def run(self, call: Call, function: Callable[[], T]) -> T:
-        """Call `function` under watch; raises `Abandoned` when it comes back too late."""
-        self.enter(call)
-        try:
-            return function()
-        finally:
-            if not self.leave():
-                raise Abandoned
-
-    def check(self, now: float, stopped: float | None = None) -> None:
-        """Abandon what is overdue; `stopped` is when the run was told to stop."""
-        with self._lock:
-            late = [(ident, call) for ident, call in self._calls.items() if call.overdue(now, stopped)]
-            for ident, call in late:
-                del self._calls[ident]
-                self.left.append(call.what)
-        for ident, call in late:
-            self.stack = stack_of(ident)
-            log.error("%s did not come back within %.1f s; its thread is abandoned", call.what, now - call.started)
-            call.abandon()
-
-
-class Abandoned(BaseException):
-    """Unwinds a thread whose call was given up; not an `Exception`, so that nothing on the way catches it."""
 
 
 class Pool:

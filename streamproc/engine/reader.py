@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from streamproc.chain.ledger import Ledger
+from streamproc.chain.steps import open_chain
 from streamproc.config.plan import StreamPlan
-from streamproc.engine.chain import open_chain
 from streamproc.engine.checkpoint import Checkpoint, Cut
-from streamproc.engine.given import checked_info, checked_shots
+from streamproc.engine.given import checked_info, checked_pictures
 from streamproc.engine.intake import Hall, Intake
-from streamproc.engine.ledger import Ledger
 from streamproc.engine.outage import Outages
-from streamproc.engine.pool import Abandoned, Call
 from streamproc.engine.roster import Roster, fold, looking_ahead, session_of
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import SourceError, SourceLost, StreamprocError, describe, redact
 from streamproc.frames import StreamInfo
-from streamproc.media.timeline import Timeline
-from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
+from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
+from streamproc.timeline import Timeline
+from streamproc.watch import Abandoned, Call
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class SourceRun:
                 self._hall.ended(self.plan.name)
             self._resume()
             ahead = isinstance(self._source, VideoSource) and not info.live
-            pairs = looking_ahead(self._shots()) if ahead else ((shot, None) for shot in self._shots())
+            pairs = looking_ahead(self._pictures()) if ahead else ((decoded, None) for decoded in self._pictures())
             advance = partial(next, pairs, None)
             while (pair := self._ask(advance)) is not None and not self._hall.stopping.is_set():
                 self.outages.came()
@@ -188,14 +188,14 @@ class SourceRun:
         except Exception as error:  # noqa: BLE001 - everything was read: no reason to fail
             log.warning("closing the source of %s failed: %s", self.plan.name, describe(error))
 
-    def _shots(self) -> Iterator[Shot | None]:
+    def _pictures(self) -> Iterator[DecodedFrame | None]:
         source = self._source
         if not isinstance(source, VideoSource):
-            yield from checked_shots(source, source.shots())
+            yield from checked_pictures(source, source.frames())
             return
         try:
             for packet in source.packets():
-                yield from checked_shots(source, source.decode(packet))
+                yield from checked_pictures(source, source.decode(packet))
                 if self._hall.stopping.is_set():
                     return
         except SourceError:  # it is lost, or breaks off: what came before counts
@@ -214,34 +214,34 @@ class SourceRun:
                 "a frame can't be decoded stream=%s reason=%s total=%d", self.plan.name, reason, self._undecodable
             )
 
-    def _take(self, shot: Shot, info: InputInfo, following_ns: int | None) -> None:
-        if shot.picture.width < 1 or shot.picture.height < 1:
+    def _take(self, decoded: DecodedFrame, info: InputInfo, following_ns: int | None) -> None:
+        if decoded.picture.width < 1 or decoded.picture.height < 1:
             self._count("empty")
             return
-        name = self._name_of(shot)
+        name = self._name_of(decoded)
         if name not in self.intakes:
-            self._announce(name, shot, info)
+            self._announce(name, decoded, info)
         self.frames_read += 1
         self.roster.note(name)
-        self.intakes[name].feed(shot, self._hall, following_ns)
-        if shot.position is not None:
-            self._positions[shot.position.partition] = shot.position.offset + 1
+        self.intakes[name].feed(decoded, self._hall, following_ns)
+        if decoded.position is not None:
+            self._positions[decoded.position.partition] = decoded.position.offset + 1
 
-    def _announce(self, name: str, shot: Shot, info: InputInfo) -> None:
+    def _announce(self, name: str, decoded: DecodedFrame, info: InputInfo) -> None:
         """A stream shows its first picture: now its size is known, and its chain can be opened."""
         kept = self._kept.pop(name, None)
         self._make_room(info)
         self.roster.wait_for(name, self._hall.stopping.is_set)
         begun = {
-            "width": shot.picture.width,
-            "height": shot.picture.height,
-            "start_offset_ns": shot.pts_ns or 0,
-            "session": session_of(shot, info.live),
+            "width": decoded.picture.width,
+            "height": decoded.picture.height,
+            "start_offset_ns": decoded.pts_ns or 0,
+            "session": session_of(decoded, info.live),
         }
         self._open_stream(name, info, begun, kept)
 
-    def _name_of(self, shot: Shot) -> str:
-        return self._hall.names.claim(shot.stream or self.plan.name, self.plan.name)
+    def _name_of(self, decoded: DecodedFrame) -> str:
+        return self._hall.names.claim(decoded.stream or self.plan.name, self.plan.name)
 
     def _make_room(self, info: InputInfo) -> None:
         """End the streams that are too many, those of the last run first: they were silent for longest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamproc.engine.ledger import LedgerPage
+from streamproc.chain.ledger import LedgerPage
 from streamproc.errors import counted
 from streamproc.exits import INTERRUPTED, OK, OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from streamproc.chain.ledger import Ledger
 from streamproc.engine.intake import Hall, Intake
-from streamproc.engine.ledger import Ledger
 from streamproc.engine.stream import StreamRun
 from streamproc.metrics import worth_logging
-from streamproc.source import Shot
+from streamproc.source import DecodedFrame
 
 log = logging.getLogger(__name__)
 
@@ -100,24 +100,24 @@ def fold(hall: Hall, ledger: Ledger, source: str, run: StreamRun) -> None:
             hall.services.events.move(key, (source, key[1]))
 
 
-def session_of(shot: Shot, live: bool) -> str:
+def session_of(decoded: DecodedFrame, live: bool) -> str:
     """What distinguishes this beginning of a stream: the position where it begins, unless that is 0, or the time.
 
     A recording has one beginning and needs no mark: empty.
     """
-    if shot.position is not None:
-        return str(shot.position.offset) if shot.position.offset else ""
+    if decoded.position is not None:
+        return str(decoded.position.offset) if decoded.position.offset else ""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ") if live else ""
 
 
-def looking_ahead(shots: Iterator[Shot | None]) -> Iterator[tuple[Shot | None, int | None]]:
+def looking_ahead(pictures: Iterator[DecodedFrame | None]) -> Iterator[tuple[DecodedFrame | None, int | None]]:
     """Each picture with the time stamp of the one after it, None where there is none."""
-    held: Shot | None = None
+    held: DecodedFrame | None = None
     try:
-        for shot in shots:
+        for decoded in pictures:
             if held is not None:
-                yield held, None if shot is None else shot.pts_ns
-            held = shot
+                yield held, None if decoded is None else decoded.pts_ns
+            held = decoded
     except Exception:
         if held is not None:
             yield held, None

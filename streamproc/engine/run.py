@@ -10,29 +10,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from streamproc.chain.ledger import LedgerPage
 from streamproc.config.plan import Plan, SinkPlan
+from streamproc.delivery.deadletters import DeadLetters
+from streamproc.delivery.merge import Dispatcher
+from streamproc.delivery.outbox import Outbox, OutboxError, outbox_key
+from streamproc.delivery.writer import Writer
 from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
-from streamproc.engine.deadletters import DeadLetters
-from streamproc.engine.dispatch import Dispatcher
 from streamproc.engine.intake import Hall
-from streamproc.engine.ledger import LedgerPage
 from streamproc.engine.names import Names
-from streamproc.engine.outbox import Outbox, OutboxError, outbox_key
-from streamproc.engine.pool import Call, Pool, Watch
+from streamproc.engine.pool import Pool
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.services import Services
 from streamproc.engine.statelock import only_run
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer
 from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
 from streamproc.secrets import remember
 from streamproc.sink import EventSink
+from streamproc.watch import Call, Watch
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streamproc.engine.pool import Pool, Watch
+from streamproc.engine.pool import Pool
 from streamproc.engine.ticket import Ticket
 from streamproc.events import Event
 from streamproc.metrics import Tally
+from streamproc.watch import Watch
 
 if TYPE_CHECKING:
     from streamproc.engine.stream import StreamRun

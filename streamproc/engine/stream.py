@@ -14,23 +14,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from streamproc.chain.call import FLOW, has_needs, kept_state, process, replace_picture
+from streamproc.chain.flow import frame_flow
+from streamproc.chain.guard import MISSING, OFF, Outcome, call
+from streamproc.chain.ledger import Ledger
+from streamproc.chain.steps import Chain, Stage, Step, close_step
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.admission import Credits
-from streamproc.engine.chain import Chain, Stage, Step, close_step
 from streamproc.engine.failures import Failures
-from streamproc.engine.flow import frame_flow
-from streamproc.engine.guard import MISSING, OFF, Outcome, call
-from streamproc.engine.ledger import Ledger
 from streamproc.engine.mailbox import GROUP, Mailbox
-from streamproc.engine.pool import Abandoned, Call, Lane
+from streamproc.engine.pool import Lane
 from streamproc.engine.services import Services
-from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event, Moment
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram
 from streamproc.plugin import Results, StreamPlugin
+from streamproc.watch import Abandoned, Call
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from streamproc.engine.chain import Due
-from streamproc.engine.guard import Outcome
+from streamproc.chain.guard import Outcome
+from streamproc.chain.steps import Due
 from streamproc.events import Event, Moment
 from streamproc.frames import Frame
 from streamproc.plugin import TimeReason

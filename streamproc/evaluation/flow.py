@@ -103,8 +103,8 @@ def compute(method: Method, before: NDArray[np.uint8], now: NDArray[np.uint8]) -
     """
     import cv2
 
+    from streamproc.chain.flow import picture_flow
     from streamproc.config.plan import FlowPlan
-    from streamproc.engine.flow import picture_flow
 
     if before.shape != now.shape:
         raise ValueError(f"the pictures are {before.shape} and {now.shape}, expected one size")

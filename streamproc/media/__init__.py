@@ -5,20 +5,15 @@ from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.identity import fingerprint
 from streamproc.media.picture import AvPicture
 from streamproc.media.probe import Probe, probe
-from streamproc.media.timeline import FAULTS, Fault, Placed, Timeline
 from streamproc.media.writer import VideoWriter
 
 __all__ = [
-    "FAULTS",
     "AvPicture",
     "Decoder",
     "Demuxer",
     "Facts",
-    "Fault",
     "Opening",
-    "Placed",
     "Probe",
-    "Timeline",
     "VideoWriter",
     "fingerprint",
     "probe",

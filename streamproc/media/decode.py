@@ -26,7 +26,7 @@ from streamproc.media.header import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, too_large
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.picture import AvPicture
 from streamproc.media.stamps import StampOrder
-from streamproc.source import Packet, Shot
+from streamproc.source import DecodedFrame, Packet
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -87,7 +87,7 @@ class Decoder:
         self._has_warned_of_size = False
         self._sent: Any = b""  # the packet sent last
         self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
-        self._held: list[tuple[int, Shot]] = []  # out, and waiting for those they may refer to
+        self._held: list[tuple[int, DecodedFrame]] = []  # out, and waiting for those they may refer to
         self._entry: Entry | None = None  # while references from before the keyframe may be missing
         self.failed = False
         """whether the packet sent last could not be decoded"""
@@ -103,7 +103,7 @@ class Decoder:
         if self._h264 is not None:
             show_all(self._context)
 
-    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
         """Pictures that are ready, in presentation order; None asks for those held back."""
         if packet is None:
             return iter(self._finish())
@@ -165,7 +165,7 @@ class Decoder:
                 "those that refer to it; raise `max_pixels` if it is meant to be that large"
             )
 
-    def _enter(self, entry: Entry, judged: Iterable[tuple[VideoFrame, Verdict]]) -> list[Shot]:
+    def _enter(self, entry: Entry, judged: Iterable[tuple[VideoFrame, Verdict]]) -> list[DecodedFrame]:
         """What may be shown of the first pictures behind an entry point."""
         whole: list[VideoFrame] = []
         for frame, verdict in judged:
@@ -187,7 +187,7 @@ class Decoder:
         if self._pending.pop(number, None) is not None:
             self._count(UNDECODABLE)
 
-    def _take(self, frames: list[VideoFrame], failed: int | None) -> list[Shot]:
+    def _take(self, frames: list[VideoFrame], failed: int | None) -> list[DecodedFrame]:
         """What may be shown of what came out; failed: the number of the packet that failed."""
         if self._given:
             frames = [frame for frame in frames if ticket_of(frame).number not in self._given]
@@ -196,13 +196,13 @@ class Decoder:
             return self._give_up(frames, bad or failed or self._number)
         return self._release(frames)
 
-    def _give_up(self, frames: list[VideoFrame], culprit: int) -> list[Shot]:
+    def _give_up(self, frames: list[VideoFrame], culprit: int) -> list[DecodedFrame]:
         """Keep what was decoded before packet `culprit`, count all the rest, wait for a keyframe."""
         large = self._is_too_large()
         held = drain(self._context)
         frames = frames if self._entry is not None else [*frames, *held]
         shown = [self._shown(frame) for frame in frames if not frame.is_corrupt]
-        kept = [(number, shot) for number, shot in [*self._held, *shown] if 0 < number < culprit]
+        kept = [(number, decoded) for number, decoded in [*self._held, *shown] if 0 < number < culprit]
         unseen = {*self._pending, *(number for number, _ in self._held)}
         if large:
             self._warn_of_size()
@@ -215,38 +215,38 @@ class Decoder:
         self._damages += 1
         if self._damages == _PATIENCE:
             self._relent()
-        return [shot for _, shot in kept]
+        return [decoded for _, decoded in kept]
 
-    def _finish(self) -> list[Shot]:
+    def _finish(self) -> list[DecodedFrame]:
         frames = drain(self._context)
-        shots: list[Shot] = []
+        pictures: list[DecodedFrame] = []
         if self._entry is not None:
-            shots = self._enter(self._entry, self._entry.finish(frames))
+            pictures = self._enter(self._entry, self._entry.finish(frames))
             frames = []
         bad = [ticket_of(frame).number for frame in frames if frame.is_corrupt]
         if bad or (self._proving and self._pending):
             # nothing came out since the last keyframe, or what came out is damaged
-            return shots + self._give_up(frames, min(bad, default=self._number + 1))
-        shots += self._release(frames) + [shot for _, shot in self._held]
+            return pictures + self._give_up(frames, min(bad, default=self._number + 1))
+        pictures += self._release(frames) + [decoded for _, decoded in self._held]
         self._pending.clear()
         self._held.clear()
-        return shots
+        return pictures
 
-    def _release(self, frames: list[VideoFrame]) -> list[Shot]:
+    def _release(self, frames: list[VideoFrame]) -> list[DecodedFrame]:
         """What may be shown: a picture waits for those decoded before it, which it may refer to, to prove sound.
 
         FFmpeg marks a picture as corrupt when it comes out, and B-frames come out before what they refer to.
         """
         for frame in frames:
-            number, shot = self._shown(frame)
-            self._settle(number, shot.pts_ns)
-            self._held.append((number, shot))
+            number, decoded = self._shown(frame)
+            self._settle(number, decoded.pts_ns)
+            self._held.append((number, decoded))
         unproved = min(self._pending, default=self._number + 1)
         ready = 0
         while ready < len(self._held) and self._held[ready][0] < unproved:
             ready += 1
         released, self._held = self._held[:ready], self._held[ready:]
-        return [shot for _, shot in released]
+        return [decoded for _, decoded in released]
 
     def _relent(self) -> None:
         """Go on with a decoder that lets small breaches of the codec's rules pass."""
@@ -254,7 +254,7 @@ class Decoder:
         self._strict = False
         self._context = another(self._context, LENIENT, self._coding.max_pixels)
 
-    def _shown(self, frame: VideoFrame) -> tuple[int, Shot]:
+    def _shown(self, frame: VideoFrame) -> tuple[int, DecodedFrame]:
         """The number of its packet, and the picture."""
         ticket = ticket_of(frame)
         stamp = frame.pts if frame.pts is not None else frame.dts
@@ -265,8 +265,10 @@ class Decoder:
         if self._turns and (frame.key_frame or frame.rotation):
             self._turn(frame)
         picture = AvPicture(frame, self._orientation, self._fitting(frame))
-        shot = Shot(picture=picture, pts_ns=pts_ns, captured_ns=ticket.captured_ns, keyframe=bool(frame.key_frame))
-        return ticket.number, shot
+        decoded = DecodedFrame(
+            picture=picture, pts_ns=pts_ns, captured_ns=ticket.captured_ns, keyframe=bool(frame.key_frame)
+        )
+        return ticket.number, decoded
 
     def _turn(self, frame: VideoFrame) -> None:
         """Note how this picture is to be turned; H.264 and HEVC say it now and then, for the pictures that follow."""

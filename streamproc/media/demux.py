@@ -22,9 +22,9 @@ from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, 
 from streamproc.media.header import MAX_PIXELS
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.stills import oversize
-from streamproc.media.timeline import DEFAULT_RATE, MOST_RATE
 from streamproc.paths import expand
 from streamproc.source import Packet
+from streamproc.timeline import DEFAULT_RATE, MOST_RATE
 
 if TYPE_CHECKING:
     from av.container import InputContainer

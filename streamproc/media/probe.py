@@ -16,9 +16,9 @@ from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.media.structure import breaks_off
-from streamproc.media.timeline import Timeline
 from streamproc.paths import expand
 from streamproc.source import Packet
+from streamproc.timeline import Timeline
 
 _STEADY = 0.1
 """a step that differs from the usual one by more than this part of it makes the rate variable"""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streamproc.frames import Frame
+from streamproc.kafka.producing import Message, ProducerOptions, Publishing
 from streamproc.media.wire import Encoding, encode_frame, frame_headers
 from streamproc.options import Field
 from streamproc.sink import FrameSink
-from streamproc.sinks.producing import Message, ProducerOptions, Publishing
 
 
 class FramesOptions(ProducerOptions):

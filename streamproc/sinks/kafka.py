@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from streamproc.events import Event
+from streamproc.kafka.producing import Message, ProducerOptions, Publishing
 from streamproc.sink import EventSink
-from streamproc.sinks.producing import Message, ProducerOptions, Publishing
 
 CONTENT_TYPE = b"application/cloudevents+json; charset=UTF-8"
 """of the CloudEvents Kafka binding, structured mode"""

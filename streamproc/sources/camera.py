@@ -13,7 +13,7 @@ import numpy as np
 from streamproc.errors import SourceError, SourceLost
 from streamproc.frames import ArrayPicture
 from streamproc.options import Field, Options
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 
 if TYPE_CHECKING:
     import cv2
@@ -45,7 +45,7 @@ class CameraSource(PictureSource[CameraOptions]):
         rate = Fraction(said).limit_denominator(1001) if 0 < said <= 1000 else None
         return InputInfo(identity=f"camera {device} {time.time_ns()}", live=True, rate=rate)
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         import cv2
 
         assert self._capture is not None, "open() comes first"
@@ -62,7 +62,7 @@ class CameraSource(PictureSource[CameraOptions]):
                 continue
             failures = 0
             rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-            yield Shot(picture=ArrayPicture(rgb), pts_ns=pts_ns, captured_ns=captured_ns, keyframe=True)
+            yield DecodedFrame(picture=ArrayPicture(rgb), pts_ns=pts_ns, captured_ns=captured_ns, keyframe=True)
 
     def close(self) -> None:
         capture, self._capture = self._capture, None

@@ -18,11 +18,11 @@ from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.media.header import MAX_PIXELS
 from streamproc.media.structure import breaks_off
-from streamproc.media.timeline import DEFAULT_RATE
 from streamproc.options import Field, Options
 from streamproc.paths import expand
 from streamproc.secrets import address_mistake
-from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
+from streamproc.source import DecodedFrame, InputInfo, Packet, SourceContext, VideoSource
+from streamproc.timeline import DEFAULT_RATE
 
 _SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
 """formats in which the last picture alone may show that a recording is cut off"""
@@ -161,7 +161,7 @@ class FileSource(VideoSource[FileOptions]):
             ending.see(held)
             self._context.count("truncated")
 
-    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
         assert self._decoder is not None, "open() comes first"
         return self._decoder.decode(packet)
 

@@ -17,7 +17,7 @@ from streamproc.media.header import MAX_PIXELS, TOO_LARGE
 from streamproc.media.stills import PICTURE_SUFFIXES, natural, oversize, read_picture
 from streamproc.options import Field, Options
 from streamproc.paths import expand
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 
 _WILD = re.compile(r"[*?[]")
 
@@ -61,7 +61,7 @@ class ImagesSource(PictureSource[ImagesOptions]):
             frames=len(self._files),
         )
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         size: tuple[int, int] | None = None
         for number, path in enumerate(self._files):
             if self._context.stopping():
@@ -80,7 +80,7 @@ class ImagesSource(PictureSource[ImagesOptions]):
             if own != size:
                 rgb = self._fitted(rgb, size, path)
             pts_ns = round(number * SECOND_NS / self._rate)
-            yield Shot(picture=ArrayPicture(rgb), pts_ns=pts_ns, keyframe=True)
+            yield DecodedFrame(picture=ArrayPicture(rgb), pts_ns=pts_ns, keyframe=True)
 
     def close(self) -> None:
         self._files = ()

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from streamproc.errors import SourceError
-from streamproc.kafka_client import Servers, connected
+from streamproc.kafka.client import Servers, connected
+from streamproc.kafka.poll import Poller, partition_name, trouble
 from streamproc.media.header import MAX_PIXELS
 from streamproc.media.wire import Label, Unreadable, read_label, read_picture
 from streamproc.options import Duration, Field, Options, seconds
-from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
-from streamproc.sources.kafka_poll import Poller, partition_name, trouble
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, Position, SourceContext
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer
@@ -115,7 +115,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
         """Go on at these offsets, or behind them where the group has committed more."""
         self._opened().seek(positions)
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         """Pictures as they come, None when there is none for a while or a message can't be read."""
         from kafka.errors import KafkaError
 
@@ -134,10 +134,10 @@ class KafkaSource(PictureSource[KafkaOptions]):
                 self._context.away(f"no broker of {self.options.servers} can be reached" if silent > 1 else "")
                 yield None
                 continue
-            shot = self._shot(record)
-            if shot is not None and shot.position is not None:
-                self._delivered[shot.position.partition] = shot.position.offset + 1
-            yield shot
+            decoded = self._decoded(record)
+            if decoded is not None and decoded.position is not None:
+                self._delivered[decoded.position.partition] = decoded.position.offset + 1
+            yield decoded
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """Tell the group; a failure is logged, since a later commit or the next owner makes up for it."""
@@ -198,7 +198,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
             admin.close()
         return f"kafka:{described.get('topic_id') or self.options.topic}"
 
-    def _shot(self, record: Poller.Record) -> Shot | None:
+    def _decoded(self, record: Poller.Record) -> DecodedFrame | None:
         """The message as a picture; None, and counted, if it is none."""
         try:
             label = read_label(record.headers)
@@ -209,7 +209,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
             self._context.log.debug("%s offset %d: %s", partition_name(record), record.offset, error)
             return None
         stamp_ns = record.timestamp * 1_000_000 if record.timestamp is not None and record.timestamp >= 0 else None
-        return Shot(
+        return DecodedFrame(
             picture=picture,
             pts_ns=stamp_ns if label.pts_ns is None else label.pts_ns,
             captured_ns=label.captured_ns,

@@ -14,7 +14,7 @@ from streamproc.media import Decoder, Demuxer, Opening
 from streamproc.media.header import MAX_PIXELS
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.secrets import address_mistake, with_login
-from streamproc.source import InputInfo, Packet, Shot, SourceContext, VideoSource
+from streamproc.source import DecodedFrame, InputInfo, Packet, SourceContext, VideoSource
 
 _BUFFER_BYTES = str(4 << 20)
 """of the UDP socket: a keyframe of a large picture arrives in one burst"""
@@ -93,7 +93,7 @@ class RtspSource(VideoSource[RtspOptions]):
         assert self._demuxer is not None, "open() comes first"
         return self._demuxer.packets()
 
-    def decode(self, packet: Packet | None) -> Iterator[Shot]:
+    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
         assert self._decoder is not None, "open() comes first"
         return self._decoder.decode(packet)
 

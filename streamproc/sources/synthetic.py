@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from streamproc.frames import ArrayPicture
-from streamproc.media.scene import Scene, SceneSpec, Seen, Span, Visit
 from streamproc.options import Duration, Field, Options, seconds
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.scene.scene import Scene, SceneSpec, Seen, Span, Visit
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 
 
 class Stretch(Options):
@@ -73,13 +73,13 @@ class SyntheticSource(PictureSource[SyntheticOptions]):
             frames=len(self._scene),
         )
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         scene = self._scene
         assert scene is not None, "open() comes first"
         for index, pts_ns in enumerate(scene.times_ns.tolist()):
             if self._context.stopping():
                 return
-            yield Shot(picture=ArrayPicture(scene.render(index)), pts_ns=pts_ns, keyframe=True)
+            yield DecodedFrame(picture=ArrayPicture(scene.render(index)), pts_ns=pts_ns, keyframe=True)
 
     def close(self) -> None:
         self._scene = None

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from streamproc.engine.guard import sort_output
-from streamproc.engine.steps import without_pixels
+from streamproc.chain.call import without_pixels
+from streamproc.chain.guard import sort_output
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event
 from streamproc.frames import Clip, Frame

@@ -16,7 +16,7 @@ from streamproc.errors import check_array
 from streamproc.events import Attachment, Event
 from streamproc.registry import check_sink, check_source
 from streamproc.sink import AnySink, EventSink, SinkContext
-from streamproc.source import AnySource, InputInfo, Shot, SourceContext, VideoSource
+from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
 from streamproc.testing.makers import make_frame, make_info
 
 _LEAST_SPAN_NS = 1_000_000
@@ -67,16 +67,18 @@ def check_source_contract(cls: type[AnySource], **options: Any) -> None:
     checked = cls.options_type.model_validate(options)
     first_info, first = _read(cls, checked)
     assert first, "it gave no picture; name options that lead to something that can be read"
-    for shot in first:
-        _check_shot(shot)
-    times = [shot.pts_ns for shot in first if shot.pts_ns is not None]
+    for decoded in first:
+        _check_decoded(decoded)
+    times = [decoded.pts_ns for decoded in first if decoded.pts_ns is not None]
     assert all(a < b for a, b in pairwise(times)), f"times must rise, got {times[:8]} ..."
     span_ns = times[-1] - times[0] if times else 0
     assert len(times) < 2 or span_ns >= _LEAST_SPAN_NS, f"{len(times)} pictures in {span_ns} ns: times are nanoseconds"
     if not first_info.live:
         again_info, again = _read(cls, checked)
         assert first_info.identity == again_info.identity, "a recording opened again has another identity"
-        assert [_print_of(shot) for shot in first] == [_print_of(shot) for shot in again], "a second run differs"
+        assert [_print_of(decoded) for decoded in first] == [_print_of(decoded) for decoded in again], (
+            "a second run differs"
+        )
     _check_stop(cls, checked)
 
 
@@ -107,43 +109,45 @@ def _made(cls: Any, options: Any) -> Any:
     return construct(cls, options) or cls(options)
 
 
-def _read(cls: Any, options: Any) -> tuple[InputInfo, list[Shot]]:
+def _read(cls: Any, options: Any) -> tuple[InputInfo, list[DecodedFrame]]:
     source = _made(cls, options)
     info = source.open(source_context())
     try:
         assert isinstance(info, InputInfo), f"open gave {info!r}, expected an InputInfo"
         assert info.identity, "open gave an empty identity, which event ids are made from"
-        return info, list(islice(_shots(source), _MOST))
+        return info, list(islice(_pictures(source), _MOST))
     finally:
         source.close()
         source.close()
 
 
-def _shots(source: AnySource) -> Iterator[Shot]:
+def _pictures(source: AnySource) -> Iterator[DecodedFrame]:
     """The pictures of an open source of either kind."""
     if isinstance(source, VideoSource):
         for packet in source.packets():
             yield from source.decode(packet)
         yield from source.decode(None)
         return
-    for shot in source.shots():
-        if shot is not None:
-            assert isinstance(shot, Shot), f"shots gave {type(shot).__name__}, expected Shot(picture=..., pts_ns=...)"
-            yield shot
+    for decoded in source.frames():
+        if decoded is not None:
+            assert isinstance(decoded, DecodedFrame), (
+                f"frames gave {type(decoded).__name__}, expected DecodedFrame(picture=..., pts_ns=...)"
+            )
+            yield decoded
 
 
-def _check_shot(shot: Shot) -> None:
-    assert not isinstance(shot.picture, np.ndarray), "Shot.picture is an array; write ArrayPicture(rgb)"
-    size = (shot.picture.height, shot.picture.width)
-    check_array("rgb", shot.picture.to_rgb(), np.uint8, (*size, 3))
-    check_array("gray", shot.picture.to_gray(), np.uint8, size)
+def _check_decoded(decoded: DecodedFrame) -> None:
+    assert not isinstance(decoded.picture, np.ndarray), "DecodedFrame.picture is an array; write ArrayPicture(rgb)"
+    size = (decoded.picture.height, decoded.picture.width)
+    check_array("rgb", decoded.picture.to_rgb(), np.uint8, (*size, 3))
+    check_array("gray", decoded.picture.to_gray(), np.uint8, size)
     for name in ("pts_ns", "captured_ns"):
-        value = getattr(shot, name)
+        value = getattr(decoded, name)
         assert value is None or isinstance(value, int), f"{name} is {value!r}, expected whole nanoseconds or None"
 
 
-def _print_of(shot: Shot) -> tuple[int | None, bytes]:
-    return shot.pts_ns, shot.picture.to_rgb().tobytes()
+def _print_of(decoded: DecodedFrame) -> tuple[int | None, bytes]:
+    return decoded.pts_ns, decoded.picture.to_rgb().tobytes()
 
 
 def _check_stop(cls: Any, options: Any) -> None:
@@ -152,10 +156,10 @@ def _check_stop(cls: Any, options: Any) -> None:
     source = _made(cls, options)
     source.open(source_context(stopping=lambda: stopping))
     try:
-        shots = _shots(source)
-        next(shots)
+        pictures = _pictures(source)
+        next(pictures)
         stopping = True
-        left = sum(1 for _ in islice(shots, _MOST))
+        left = sum(1 for _ in islice(pictures, _MOST))
         assert left < _MOST, f"it gave {_MOST} more pictures after stopping() was true; ask for it in the loop"
     finally:
         source.close()

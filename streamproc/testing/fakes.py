@@ -15,7 +15,7 @@ from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.options import Field, Options
 from streamproc.sink import EventSink, SinkContext
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class ListSource(PictureSource[ListSourceOptions]):
         exact = None if rate is None else Fraction(rate).limit_denominator(1001)
         return InputInfo(identity=self.options.identity, live=self.options.live, rate=exact)
 
-    def shots(self) -> Iterator[Shot]:
+    def frames(self) -> Iterator[DecodedFrame]:
         while self._next < len(self.options.frames):
             item = self.options.frames[self._next]
             self._next += 1
             if isinstance(item, Frame):
-                yield Shot(
+                yield DecodedFrame(
                     picture=_FramePicture(item),
                     pts_ns=item.pts_ns,
                     captured_ns=item.captured_ns,

@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+from streamproc.chain.guard import sort_output
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
-from streamproc.engine.guard import sort_output
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event
 from streamproc.frames import Clip, Frame

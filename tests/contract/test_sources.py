@@ -13,7 +13,7 @@ import pytest
 from streamproc.errors import SourceError, check_array
 from streamproc.registry import Registry
 from streamproc.source import AnySource, InputInfo, VideoSource
-from tests.videos import Recipe, context, encode, numbered, read, shots_of
+from tests.videos import Recipe, context, encode, frames_of, numbered, read
 
 COUNT = 20
 STEP_NS = 40_000_000
@@ -69,7 +69,7 @@ def test_it_ends_and_gives_every_picture_at_its_time(case: Case, tmp_path: Path)
 
 @pytest.mark.parametrize("case", READABLE)
 def test_pictures_are_arrays_of_their_size(case: Case, tmp_path: Path) -> None:
-    for shot in read(make(case.kind, case.good(tmp_path)), limit=3).shots:
+    for shot in read(make(case.kind, case.good(tmp_path)), limit=3).frames:
         size = (shot.picture.height, shot.picture.width)
         rgb, gray = shot.picture.to_rgb(), shot.picture.to_gray()
         check_array("rgb", rgb, np.uint8, (*size, 3))
@@ -83,7 +83,7 @@ def test_two_runs_are_identical(case: Case, tmp_path: Path) -> None:
     options = case.good(tmp_path)
     first, second = read(make(case.kind, options)), read(make(case.kind, options))
     assert first.info == second.info
-    for one, two in zip(first.shots, second.shots, strict=True):
+    for one, two in zip(first.frames, second.frames, strict=True):
         assert (one.pts_ns, one.captured_ns, one.keyframe) == (two.pts_ns, two.captured_ns, two.keyframe)
         assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
 
@@ -104,10 +104,10 @@ def test_what_it_says_of_itself_holds(case: Case, tmp_path: Path) -> None:
 def test_it_can_be_opened_again_and_closed_twice_at_any_point(case: Case, tmp_path: Path) -> None:
     source = make(case.kind, case.good(tmp_path))
     source.open(context())
-    next(shots_of(source))
+    next(frames_of(source))
     source.close()
     source.close()
-    assert len(read(source).shots) == COUNT
+    assert len(read(source).frames) == COUNT
 
 
 @pytest.mark.parametrize("case", READABLE)

@@ -17,7 +17,7 @@ from streamproc.engine import Engine
 from streamproc.frames import ArrayPicture
 from streamproc.options import Field
 from streamproc.sinks.jsonl import JsonlSink
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 from streamproc.testing import plugin_plan
 from tests.engine.plugins import ClipMean, Level, Tell
 from tests.engine.running import closed, run_engine
@@ -47,12 +47,12 @@ class Made(PictureSource[MadeOptions]):
     def open(self, context: SourceContext) -> InputInfo:
         return InputInfo(identity="made", live=False)
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         width, height = self.options.size
         for index in range(self.options.count):
             self.options.look(index)
             picture = ArrayPicture(np.full((height, width, 3), index % 256, np.uint8))
-            yield Shot(picture=picture, pts_ns=40_000_000 * index)
+            yield DecodedFrame(picture=picture, pts_ns=40_000_000 * index)
 
 
 class Grey(FramePlugin[Options]):

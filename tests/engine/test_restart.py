@@ -23,7 +23,7 @@ from streamproc.frames import ArrayPicture
 from streamproc.options import Field
 from streamproc.sink import EventSink, FrameSink, SinkContext
 from streamproc.sinks.jsonl import json_line
-from streamproc.source import InputInfo, PictureSource, Position, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, Position, SourceContext
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import ClipMean, Fail, Measure, Tell
 from tests.engine.running import closed, run_engine
@@ -50,10 +50,10 @@ class Tape:
         self.commit_each = True
         self.given: list[int] = []
 
-    def shot(self, offset: int) -> Shot:
+    def shot(self, offset: int) -> DecodedFrame:
         rng = np.random.default_rng(offset // len(self.streams))
         block = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-        return Shot(
+        return DecodedFrame(
             picture=ArrayPicture(np.ascontiguousarray(block)),
             pts_ns=100_000_000 * (offset // len(self.streams)),
             captured_ns=1_700_000_000_000_000_000 + 100_000_000 * offset,
@@ -78,7 +78,7 @@ class TapeSource(PictureSource[TapeOptions]):
     def commit(self, positions: Mapping[str, int]) -> None:
         self.options.tape.committed.append(dict(positions))
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         tape = self.options.tape
         for _ in range(tape.idle_first):
             yield None

@@ -15,8 +15,8 @@ import pytest
 
 from streamproc import FramePlugin, Moment, Options, Output, Registry, Results
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
+from streamproc.delivery.outbox import Outbox
 from streamproc.engine import Engine, RunReport, replay_bundle
-from streamproc.engine.outbox import Outbox
 from streamproc.engine.statelock import only_run
 from streamproc.errors import StreamprocError
 from streamproc.events import Event

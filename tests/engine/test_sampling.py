@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from streamproc.chain.clips import ClipCutter
+from streamproc.chain.sampling import Beat
 from streamproc.config.plan import FlowPlan
-from streamproc.engine.clips import ClipCutter
-from streamproc.engine.sampling import Beat
 from streamproc.plugin import ClipSpec
 from streamproc.testing import make_frame, make_frames, make_info
 

@@ -13,9 +13,10 @@ import pytest
 
 from streamproc import Event, Frame, Options
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
-from streamproc.engine import Engine, RunReport, calling
+from streamproc.delivery import guarded
+from streamproc.delivery.outbox import Outbox, outbox_key
+from streamproc.engine import Engine, RunReport
 from streamproc.engine.exporter import EngineCollector
-from streamproc.engine.outbox import Outbox, outbox_key
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
 from streamproc.report.troubles import troubles
@@ -142,7 +143,7 @@ def test_a_local_sink_is_tried_as_long_as_a_network_sink(
     tmp_path: Path, frames: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its disk comes back after more failures than a moment's trouble gives."""
-    monkeypatch.setattr(calling, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(guarded, "_FIRST_WAIT_S", 0.01)
     late = sink("late", at="open", times=7)
     report = run(tmp_path, late, good := sink("good"), limits={"drain_ns": 60 * 10**9}, frames=frames)
     assert notes(late).got == notes(good).got

@@ -17,7 +17,7 @@ from streamproc.engine import Engine, RunReport
 from streamproc.errors import StreamprocError
 from streamproc.exits import STREAM_FAILED
 from streamproc.frames import ArrayPicture
-from streamproc.source import InputInfo, PictureSource, Shot, SourceContext
+from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 from streamproc.sources.file import FileOptions, FileSource
 from streamproc.testing import ListSink, make_frames, make_plan, plugin_plan
 from streamproc.testing.fakes import ListSinkOptions
@@ -47,14 +47,14 @@ class Odd(PictureSource[Options]):
         self.at("open")
         return InputInfo(identity="odd", live=self.live)
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         for index in range(COUNT):
             self.at(f"shot {index}")
             yield self.shot(index)
 
-    def shot(self, index: int) -> Shot | None:
+    def shot(self, index: int) -> DecodedFrame | None:
         picture = ArrayPicture(np.full((*self.size, 3), index, np.uint8))
-        return Shot(picture=picture, pts_ns=100_000_000 * index)
+        return DecodedFrame(picture=picture, pts_ns=100_000_000 * index)
 
     def close(self) -> None:
         self.at("close")
@@ -118,13 +118,16 @@ def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: 
     assert closed(report)
 
 
-Anything: Any = Shot
+Anything: Any = DecodedFrame
 """for shots that no type checker would let pass"""
 RGB = np.zeros((48, 64, 3), np.uint8)
 GIVEN = {
     "no InputInfo": ({"open": lambda self, context: None}, "open gave None, expected InputInfo"),
-    "no generator": ({"shots": lambda self: None}, "gave None, expected pictures"),
-    "an array": ({"shot": lambda self, n: RGB}, "an object of class ndarray in place of a picture, expected Shot"),
+    "no generator": ({"frames": lambda self: None}, "gave None, expected pictures"),
+    "an array": (
+        {"shot": lambda self, n: RGB},
+        "an object of class ndarray in place of a picture, expected DecodedFrame",
+    ),
     "an array in a shot": (
         {"shot": lambda self, n: Anything(picture=RGB, pts_ns=n)},
         "whose picture is an object of class ndarray, expected a picture",
@@ -160,10 +163,10 @@ def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_
     kept = listed()
     report = run_engine(Engine(plan, extra=[kept]))
     assert count(kept[1].events, "good") == 40
-    assert count(kept[1].events, "odd") == len(left.shots)
+    assert count(kept[1].events, "odd") == len(left.frames)
     ends = [event for event in kept[1].events if event.type == "tell.end"]
-    assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.shots))}
-    assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.shots), 40]
+    assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.frames))}
+    assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.frames), 40]
     assert report.streams[0].ledger.seen == 60
     assert "of 60" in report.streams[0].error
     assert report.streams[1].error == ""
@@ -233,14 +236,14 @@ def test_a_quiet_camera_holds_up_no_recording(tmp_path: Path) -> None:
     class Camera(Odd):
         live = True
 
-        def shots(self) -> Iterator[Shot | None]:
+        def frames(self) -> Iterator[DecodedFrame | None]:
             for _ in range(500):
                 if len([event for event in sink.events if event.stream == "good"]) == 41:
                     break
                 threading.Event().wait(0.01)
                 yield None
             seen.append(len(sink.events))
-            yield from super().shots()
+            yield from super().frames()
 
     good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
     plan = Plan(streams=(odd_stream(Camera), good), runtime=RuntimePlan(workers=2, state=tmp_path))
@@ -259,7 +262,7 @@ class Mean(FramePlugin[Options]):
 
 def test_pictures_of_changing_size_are_fitted_to_the_first(tmp_path: Path) -> None:
     class Changing(Odd):
-        def shot(self, index: int) -> Shot | None:
+        def shot(self, index: int) -> DecodedFrame | None:
             self.size = (48, 64) if index % 3 else (60, 100)
             return super().shot(index)
 
@@ -271,7 +274,7 @@ def test_pictures_of_changing_size_are_fitted_to_the_first(tmp_path: Path) -> No
 
 def test_pictures_without_pixels_count_as_undecodable(tmp_path: Path) -> None:
     class Empty(Odd):
-        def shot(self, index: int) -> Shot | None:
+        def shot(self, index: int) -> DecodedFrame | None:
             self.size = (48, 64) if index % 3 else (0, 64)
             return super().shot(index)
 
@@ -288,7 +291,7 @@ def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, ch
             raise RuntimeError("can't be converted")
 
     class Bad(Odd):
-        def shot(self, index: int) -> Shot | None:
+        def shot(self, index: int) -> DecodedFrame | None:
             shot = super().shot(index)
             assert shot is not None
             return shot if index % 3 else replace(shot, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
@@ -303,7 +306,7 @@ def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, ch
 @pytest.mark.parametrize("captured", [None, -5, 10**30])
 def test_time_stamps_beyond_reason_lose_nothing(tmp_path: Path, pts: int, captured: int | None) -> None:
     class Wild(Odd):
-        def shot(self, index: int) -> Shot | None:
+        def shot(self, index: int) -> DecodedFrame | None:
             shot = super().shot(index)
             assert shot is not None
             return replace(shot, captured_ns=captured, pts_ns=pts if index == 4 else shot.pts_ns)
@@ -331,7 +334,7 @@ def test_counting_from_other_threads_keeps_the_ledger_closed(tmp_path: Path) -> 
 
 def test_what_a_source_of_many_streams_can_not_read_is_in_the_report(tmp_path: Path) -> None:
     class Many(Odd):
-        def shot(self, index: int) -> Shot | None:
+        def shot(self, index: int) -> DecodedFrame | None:
             self.context.count("not a picture")
             shot = super().shot(index)
             assert shot is not None

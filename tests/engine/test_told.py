@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from streamproc.chain.ledger import LedgerPage
 from streamproc.config import load_text
 from streamproc.engine import Engine, RunReport, StreamReport
-from streamproc.engine.ledger import LedgerPage
 from streamproc.media import probe
 from streamproc.report.page import render_report
 from streamproc.report.troubles import troubles

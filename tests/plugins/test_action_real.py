@@ -56,8 +56,8 @@ def test_six_gestures_of_a_seated_person_are_named_as_published(shared: Path) ->
 def test_flow_agrees_with_the_published_tvl1_flow_of_a_cricket_shot(
     shared: Path, method: Any, u: float, v: float, off_px: float
 ) -> None:
+    from streamproc.chain.flow import picture_flow
     from streamproc.config.plan import FlowPlan
-    from streamproc.engine.flow import picture_flow
     from streamproc.frames import ArrayPicture
 
     seen = pictures(shared / "media" / "sport_cricket_shot.gif")

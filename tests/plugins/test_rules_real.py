@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results
-from streamproc.engine.sampling import Beat
+from streamproc.chain.sampling import Beat
 from streamproc.models import ModelStore
 from streamproc.testing import make_frame, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.detection import Detection

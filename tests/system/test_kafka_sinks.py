@@ -18,11 +18,11 @@ from streamproc.engine import Engine
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.events import Event
 from streamproc.frames import ArrayPicture, Frame, PixelCache, StreamInfo
+from streamproc.kafka.producing import ProducerOptions
 from streamproc.media.wire import read_label, read_picture
 from streamproc.sink import SinkContext
 from streamproc.sinks.frames import FramesOptions, FramesSink
 from streamproc.sinks.kafka import KafkaSink
-from streamproc.sinks.producing import ProducerOptions
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.servers.kafka import KafkaBroker
 

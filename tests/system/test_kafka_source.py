@@ -17,10 +17,10 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from streamproc.errors import SourceError, SourceLost
 from streamproc.frames import Frame
-from streamproc.kafka_client import connected
+from streamproc.kafka import poll
+from streamproc.kafka.client import connected
 from streamproc.sinks.frames import FramesOptions, FramesSink
-from streamproc.source import InputInfo, Shot, SourceContext
-from streamproc.sources import kafka_poll
+from streamproc.source import DecodedFrame, InputInfo, SourceContext
 from streamproc.sources.kafka import KafkaOptions, KafkaSource
 from tests.servers.kafka import KafkaBroker
 from tests.system.test_kafka_sinks import CONTEXT, frame
@@ -39,14 +39,14 @@ class Reading:
     counted: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.shots: Iterator[Shot | None] = self.source.shots()
+        self.pictures: Iterator[DecodedFrame | None] = self.source.frames()
 
-    def next(self, count: int) -> list[Shot]:
+    def next(self, count: int) -> list[DecodedFrame]:
         """The next `count` pictures."""
-        found: list[Shot] = []
+        found: list[DecodedFrame] = []
         idle = 0
         while len(found) < count and idle < TICKS:
-            shot = next(self.shots)
+            shot = next(self.pictures)
             idle = idle + 1 if shot is None else 0
             found += [] if shot is None else [shot]
         assert len(found) == count, f"only {len(found)} of {count} pictures came"
@@ -107,7 +107,7 @@ def committed(broker: KafkaBroker, group: str) -> dict[str, int]:
     return {f"{part.topic}/{part.partition}": at.offset for part, at in found.items() if at.offset >= 0}
 
 
-def offsets(shots: list[Shot]) -> list[int]:
+def offsets(shots: list[DecodedFrame]) -> list[int]:
     return [shot.position.offset for shot in shots if shot.position]
 
 
@@ -212,12 +212,12 @@ def test_it_ends_where_the_topic_ended_if_told_to(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=4)
     send(kafka, topic, *(frame(i, stream=name) for i in range(5) for name in "abc"))
     with reading(kafka, topic, until="end") as source:
-        shots = [shot for shot in source.shots if shot is not None]
+        shots = [shot for shot in source.pictures if shot is not None]
         assert len(shots) == 15
         ends = Counter(shot.position.partition for shot in shots if shot.position)
         source.source.commit(dict(ends))
     with reading(kafka, topic, until="end") as source:
-        assert [shot for shot in source.shots if shot is not None] == []
+        assert [shot for shot in source.pictures if shot is not None] == []
 
 
 def test_a_slow_reader_holds_fetching_back_and_loses_nothing(kafka: KafkaBroker) -> None:
@@ -238,16 +238,16 @@ def test_a_slow_reader_holds_fetching_back_and_loses_nothing(kafka: KafkaBroker)
 def test_stopping_ends_it_though_nothing_comes(kafka: KafkaBroker) -> None:
     topic = kafka.topic()
     with reading(kafka, topic) as source:
-        assert next(source.shots) is None
+        assert next(source.pictures) is None
         source.stop.set()
-        assert list(source.shots) in ([], [None])
+        assert list(source.pictures) in ([], [None])
 
 
-def run_reader(source: Reading, ready: threading.Event, seen: list[Shot], commit: bool) -> Callable[[], None]:
+def run_reader(source: Reading, ready: threading.Event, seen: list[DecodedFrame], commit: bool) -> Callable[[], None]:
     """A reader as the engine has it: takes pictures, and commits what it has taken whenever it gets to."""
 
     def read() -> None:
-        for shot in source.shots:
+        for shot in source.pictures:
             if shot is not None:
                 seen.append(shot)
                 assert shot.position is not None
@@ -269,7 +269,7 @@ def test_a_partition_that_moves_is_committed_first_so_that_nothing_is_done_twice
         other.flush()
         with ExitStack() as stack:
             first, second = (stack.enter_context(reading(kafka, topic)) for _ in range(2))
-            seen: tuple[list[Shot], list[Shot]] = ([], [])
+            seen: tuple[list[DecodedFrame], list[DecodedFrame]] = ([], [])
             ready = (threading.Event(), threading.Event())
             threads = [
                 threading.Thread(target=run_reader(source, event, into, True))
@@ -304,14 +304,14 @@ def shared_out(members: list[Reading], each: int) -> bool:
         pollers = [member.source._poller for member in members]
         if all(poller and len(poller._mine) == each for poller in pollers):
             return True
-        assert all(next(member.shots) is None for member in members)
+        assert all(next(member.pictures) is None for member in members)
     return False
 
 
 def test_partitions_that_a_topic_gets_later_are_shared_out_and_read(
     kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_poll, "_POLL_MS", 1)  # as if the broker were slow: each join outlasts some polls
+    monkeypatch.setattr(poll, "_POLL_MS", 1)  # as if the broker were slow: each join outlasts some polls
     topic = kafka.topic(partitions=2)
     with reading(kafka, topic, session="4s") as one, reading(kafka, topic, session="4s") as two:
         assert shared_out([one, two], 1)
@@ -338,7 +338,7 @@ def test_a_member_that_leaves_without_a_commit_leaves_everything_to_the_next(kaf
         assert offsets(slow.next(2)) == [0, 1]
         # of two members one gets the only partition: the new one's name sorts either way, so the old one leaves
         with reading(kafka, topic) as other:
-            assert next(other.shots) is None
+            assert next(other.pictures) is None
             slow.source.close()
             assert offsets(other.next(2)) == [0, 1]
 
@@ -411,7 +411,7 @@ def test_a_topic_that_ends_in_the_mark_of_a_transaction_has_an_end(
         sender.close()
     for first in (0, wanted[-1] + 1):  # from the beginning, and with nothing but a mark left
         with reading(kafka, topic, {f"{topic}/0": first}, until="end", isolation_level=level) as source:
-            shots = list(islice(source.shots, TICKS))
+            shots = list(islice(source.pictures, TICKS))
             assert len(shots) < TICKS, "it waits for ever"
             assert offsets([shot for shot in shots if shot]) == [at for at in wanted if at >= first]
 
@@ -445,7 +445,7 @@ def test_a_broker_that_restarts_is_waited_for(own_kafka: KafkaBroker) -> None:
     with reading(own_kafka, topic) as source:
         assert offsets(source.next(2)) == [0, 1]
         own_kafka.kill()
-        assert next(source.shots) is None
+        assert next(source.pictures) is None
         own_kafka.start()
         send(own_kafka, topic, frame(2))
         assert offsets(source.next(1)) == [2]

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results
+from streamproc.chain.ledger import LedgerPage
 from streamproc.config import SinkPlan
 from streamproc.engine import Engine, RunReport, StreamReport
-from streamproc.engine.ledger import LedgerPage
 from streamproc.events import Attachment
 from streamproc.frames import SECOND_NS
 from streamproc.report import EventLog, render_report

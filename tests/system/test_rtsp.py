@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from streamproc.config.plan import Plan, RuntimePlan, StreamPlan
 from streamproc.engine import Engine, StreamReport
 from streamproc.errors import SourceError, SourceLost
-from streamproc.media import Timeline, probe
+from streamproc.media import probe
 from streamproc.sources.rtsp import RtspOptions, RtspSource
+from streamproc.timeline import Timeline
 from tests.engine.running import run_engine
 from tests.servers.rtsp import Login, Loop, Pattern, RtspServer
-from tests.videos import Recipe, context, encode, number_of, read, shots_of
+from tests.videos import Recipe, context, encode, frames_of, number_of, read
 
 Serve = Callable[..., RtspServer]
 
@@ -39,11 +40,11 @@ def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transpor
     assert found.info.live
     assert found.info.started_ns is None
     assert found.info.rate == 15
-    assert found.shots[-1].picture.to_rgb().shape == (240, 320, 3)
-    red, green, blue = found.shots[-1].picture.to_rgb().reshape(-1, 3).mean(axis=0)
+    assert found.frames[-1].picture.to_rgb().shape == (240, 320, 3)
+    red, green, blue = found.frames[-1].picture.to_rgb().reshape(-1, 3).mean(axis=0)
     assert red > 200
     assert max(green, blue) < 60
-    arrivals = [shot.captured_ns for shot in found.shots]
+    arrivals = [shot.captured_ns for shot in found.frames]
     assert arrivals == sorted(arrivals, key=lambda ns: ns or 0)
     assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
 
@@ -55,7 +56,7 @@ def test_capture_times_follow_the_time_stamps_from_the_first_picture_on(rtsp: Se
     for _ in range(2):  # a reconnection is probed too
         offsets = [
             shot.captured_ns - shot.pts_ns
-            for shot in read(camera, limit=20).shots
+            for shot in read(camera, limit=20).frames
             if shot.captured_ns is not None and shot.pts_ns is not None
         ]
         assert max(offsets) - min(offsets) < 100_000_000
@@ -76,18 +77,18 @@ def test_the_times_of_a_looped_clip_become_a_regular_beat(rtsp: Serve, tmp_path:
 
 def test_low_delay_gives_pictures_too(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
-    assert len(read(source(server.url("cam"), low_delay=True), limit=5).shots) == 5
+    assert len(read(source(server.url("cam"), low_delay=True), limit=5).frames) == 5
 
 
 def test_mjpeg_cameras_are_read(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam", pattern="white", codec="mjpeg"))
-    assert read(source(server.url("cam")), limit=3).shots[-1].picture.to_gray().mean() > 230
+    assert read(source(server.url("cam")), limit=3).frames[-1].picture.to_gray().mean() > 230
 
 
 def test_a_login_is_used_and_never_told(rtsp: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     server = rtsp(Pattern(name="cam"), login=Login(user="viewer", password="s3cret"))
     found = read(source(server.url("cam")), limit=2)
-    assert len(found.shots) == 2
+    assert len(found.frames) == 2
     assert "s3cret" not in found.info.identity
     wrong = server.url("cam").replace("s3cret", "other5ecret")
     with pytest.raises(SourceError, match="refused the login") as caught:
@@ -102,7 +103,7 @@ def test_user_and_password_as_options_may_hold_any_character(rtsp: Serve, digest
     login = Login(user="me", password="p@/#?: '1%", digest=digest)
     server = rtsp(Pattern(name="cam"), login=login)
     camera = source(server.url("cam", login=False), user=login.user, password=login.password)
-    assert len(read(camera, limit=2).shots) == 2
+    assert len(read(camera, limit=2).frames) == 2
 
 
 def test_an_unknown_stream_may_appear_later(rtsp: Serve) -> None:
@@ -154,7 +155,7 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="5s")
     camera.open(context())
-    shots = shots_of(camera)
+    shots = frames_of(camera)
     assert len(list(islice(shots, 3))) == 3
     server.stop()
     with pytest.raises(SourceLost):
@@ -164,7 +165,7 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
         camera.open(context())
     camera.close()
     server.start()
-    assert len(read(camera, limit=3).shots) == 3
+    assert len(read(camera, limit=3).frames) == 3
 
 
 def test_a_run_waits_for_a_camera_that_is_away_and_says_when_it_is_there(
@@ -205,14 +206,14 @@ def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
     camera = source(large.url("cam"))
     read(camera, limit=1)
     camera.options = RtspOptions(url=small.url("cam"))
-    assert read(camera, limit=1).shots[0].picture.to_rgb().shape == (240, 320, 3)
+    assert read(camera, limit=1).frames[0].picture.to_rgb().shape == (240, 320, 3)
 
 
 def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="1s")
     camera.open(context())
-    shots = shots_of(camera)
+    shots = frames_of(camera)
     assert len(list(islice(shots, 3))) == 3
     server.freeze()
     with pytest.raises(SourceLost, match="within the time limit"):
@@ -244,8 +245,8 @@ def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serv
     server = rtsp(Loop(name="clip", path=str(clip), rate=30))
     read(source(server.url("clip")), limit=8)  # others watch already, so this one joins somewhere
     found = read(source(server.url("clip")), limit=5)
-    assert found.shots[0].keyframe
-    assert number_of(found.shots[0].picture.to_gray()) == 0
+    assert found.frames[0].keyframe
+    assert number_of(found.frames[0].picture.to_gray()) == 0
 
 
 def test_joining_an_open_group_of_pictures_shows_all_from_its_keyframe_on(rtsp: Serve, tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_a_camera_that_hangs_upside_down_says_so(rtsp: Serve, tmp_path: Path) ->
                 container.mux(changed)
     server = rtsp(Loop(name="clip", path=str(tmp_path / "a.h264"), rate=20))
     found = read(source(server.url("clip")), limit=12)
-    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.shots]
+    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.frames]
     assert set((np.diff(turned) % 20).tolist()) == {1}
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from streamproc import (
     ClipSpec,
     ConfigError,
+    DecodedFrame,
     Detections,
     Duration,
     Event,
@@ -28,7 +29,6 @@ from streamproc import (
     Registry,
     Result,
     Results,
-    Shot,
     SinkContext,
     SourceContext,
     seconds,
@@ -138,7 +138,7 @@ class AwaitedSource(PictureSource[Options]):
     def open(self, context: SourceContext) -> InputInfo:
         return InputInfo(identity="x", live=False)
 
-    async def shots(self) -> AsyncIterator[Shot | None]:  # type: ignore[override]
+    async def frames(self) -> AsyncIterator[DecodedFrame | None]:  # type: ignore[override]
         yield None
 
 
@@ -167,7 +167,7 @@ def test_a_mistake_in_a_plugins_class_is_found_before_it_runs(cls: type[Any], wo
 def test_a_sink_or_source_that_nobody_awaits_is_refused() -> None:
     with pytest.raises(PluginError, match="write is `async def`"):
         Registry().sink(f"{__name__}:AwaitedSink")
-    with pytest.raises(PluginError, match="shots is `async def`"):
+    with pytest.raises(PluginError, match="frames is `async def`"):
         Registry().source(f"{__name__}:AwaitedSource")
 
 

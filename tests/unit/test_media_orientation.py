@@ -51,12 +51,12 @@ def quarters(image: Image) -> Image:
 
 
 def check(found: Reading, orientation: int) -> None:
-    for shot in found.shots:
+    for shot in found.frames:
         for image in (shot.picture.to_rgb(), shot.picture.to_gray()):
             assert image.shape[:2] == (shot.picture.height, shot.picture.width)
             assert np.abs(quarters(image) - WANTED[orientation].astype(float)).max() < 4
     assert found.counts == {}
-    assert found.shots
+    assert found.frames
 
 
 def read_file(path: Path) -> Reading:

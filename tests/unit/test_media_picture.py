@@ -71,7 +71,7 @@ def test_matrix_and_range_come_from_the_file(
     recipe = Recipe(
         frames=1, size=(64, 48), picture=lambda _: flat, colorspace=matrix, color_range=extent, options={"crf": "1"}
     )
-    picture = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", recipe))))).shots[0].picture
+    picture = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", recipe))))).frames[0].picture
     assert np.abs(picture.to_rgb().astype(int) - colour).max() <= 4
     assert np.abs(picture.to_gray().astype(int) - luma_of(colour, bt709=matrix == BT709)).max() <= 2
 
@@ -99,7 +99,7 @@ def test_limited_luma_is_stretched_to_the_full_range() -> None:
 
 
 def test_a_picture_survives_its_source_and_other_pictures(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).shots
+    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).frames
     first = shots[0].picture.to_rgb().copy()
     kept = shots[0].picture.to_rgb()
     for shot in shots:
@@ -108,7 +108,7 @@ def test_a_picture_survives_its_source_and_other_pictures(tmp_path: Path) -> Non
 
 
 def test_threads_convert_without_disturbing_each_other(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).shots
+    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).frames
     wanted = [shot.picture.to_rgb() for shot in shots]
     wrong: list[int] = []
 

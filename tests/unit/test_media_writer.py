@@ -57,7 +57,7 @@ def test_odd_sizes_are_padded_and_colours_kept(tmp_path: Path) -> None:
     colour = (200, 30, 60)
     with VideoWriter(tmp_path / "a.mp4", crf=1) as writer:
         writer.write(np.full((35, 51, 3), colour, np.uint8), 0)
-    rgb = read_file(tmp_path / "a.mp4").shots[0].picture.to_rgb()
+    rgb = read_file(tmp_path / "a.mp4").frames[0].picture.to_rgb()
     assert rgb.shape == (36, 52, 3)
     assert np.abs(rgb.astype(int) - colour).max() <= 4
 
@@ -70,7 +70,7 @@ def test_the_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b"older"
     writer.close()
     writer.close()
-    assert len(read_file(path).shots) == 1
+    assert len(read_file(path).frames) == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
 
 

@@ -61,7 +61,7 @@ def test_every_picture_comes_once_at_its_time(tmp_path: Path, name: str, recipe:
     assert first is not None
     assert [pts - first for pts in found.pts_ns if pts is not None] == beats(recipe.frames, recipe.rate)
     assert found.counts == {}
-    assert found.shots[0].keyframe
+    assert found.frames[0].keyframe
 
 
 def test_av1_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_rotation_in_the_metadata_turns_the_pictures(tmp_path: Path) -> None:
     for rotation, place in wanted.items():
         recipe = Recipe(frames=2, rotation=rotation, picture=lambda _: corner)
         found = read_file(encode(tmp_path / f"{rotation}.mp4", recipe))
-        picture = found.shots[0].picture
+        picture = found.frames[0].picture
         assert found.info.rotation == rotation
         assert (picture.width, picture.height) == ((180, 320) if rotation != 180 else (320, 180))
         for image in (picture.to_rgb(), picture.to_gray()):
@@ -149,7 +149,7 @@ def test_a_damaged_group_of_pictures_is_dropped_whole_and_counted(tmp_path: Path
     found = read_file(hurt(path, at=0.5, length=2000))
     lost = found.counts["undecodable"]
     assert 0 < lost <= 40
-    assert len(found.shots) + lost == 100
+    assert len(found.frames) + lost == 100
     numbers = found.numbers
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == 99
@@ -169,12 +169,12 @@ def test_no_picture_of_a_damaged_file_is_patched_up(tmp_path: Path) -> None:
 
     recipe = Recipe(frames=80, b_frames=3, options={"sc_threshold": "0"})
     clean = read_file(encode(tmp_path / "a.mp4", recipe))
-    pictures = {pts: shot.picture.to_rgb() for pts, shot in zip(clean.pts_ns, clean.shots, strict=True)}
+    pictures = {pts: shot.picture.to_rgb() for pts, shot in zip(clean.pts_ns, clean.frames, strict=True)}
     found = read_file(remux(tmp_path / "a.mp4", tmp_path / "b.mp4", spoil))
     assert 15 <= found.counts["undecodable"] <= 30
-    assert len(found.shots) + found.counts["undecodable"] == 80
+    assert len(found.frames) + found.counts["undecodable"] == 80
     assert found.numbers[-40:] == list(range(40, 80))
-    for pts, shot in zip(found.pts_ns, found.shots, strict=True):
+    for pts, shot in zip(found.pts_ns, found.frames, strict=True):
         assert np.array_equal(shot.picture.to_rgb(), pictures[pts])
 
 
@@ -185,7 +185,7 @@ def test_a_damaged_file_gives_the_same_pictures_in_every_run(tmp_path: Path) -> 
     first, second = read_file(path), read_file(path)
     assert first.counts == second.counts
     assert first.pts_ns == second.pts_ns
-    for one, two in zip(first.shots, second.shots, strict=True):
+    for one, two in zip(first.frames, second.frames, strict=True):
         assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
 
 
@@ -216,8 +216,8 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
             continue  # the damage hit what nothing can be read without
         second = read_file(path)
         assert (first.pts_ns, first.counts) == (second.pts_ns, second.counts)
-        assert len(first.shots) + sum(first.counts.values()) <= 41
-        for one, two in zip(first.shots, second.shots, strict=True):
+        assert len(first.frames) + sum(first.counts.values()) <= 41
+        for one, two in zip(first.frames, second.frames, strict=True):
             assert np.array_equal(one.picture.to_rgb(), two.picture.to_rgb())
 
 
@@ -238,10 +238,10 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     codec = {".webm": "libvpx", ".flv": "flv1"}.get(Path(name).suffix, "libx264")
     recipe = Recipe(codec=codec, frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=at))
-    assert 10 < len(found.shots) < 60
-    assert found.numbers == list(range(len(found.shots)))
-    assert found.counts["truncated"] >= 60 - len(found.shots) - found.counts.get("undecodable", 0) - 1
-    assert sum(found.counts.values()) + len(found.shots) in (59, 60, 61)
+    assert 10 < len(found.frames) < 60
+    assert found.numbers == list(range(len(found.frames)))
+    assert found.counts["truncated"] >= 60 - len(found.frames) - found.counts.get("undecodable", 0) - 1
+    assert sum(found.counts.values()) + len(found.frames) in (59, 60, 61)
     assert "breaks off after" in found.error
     assert told in found.error
     probed = probe(tmp_path / name)
@@ -261,8 +261,8 @@ def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
     tmp_path: Path, name: str, recipe: Recipe, told: str
 ) -> None:
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=0.61))
-    assert 10 < len(found.shots) < 60
-    assert found.numbers == list(range(len(found.shots)))
+    assert 10 < len(found.frames) < 60
+    assert found.numbers == list(range(len(found.frames)))
     assert told in found.error
     assert told in probe(tmp_path / name).broken_off
     assert "after" in found.error
@@ -272,7 +272,7 @@ def test_matroska_that_ends_a_little_early_says_so(tmp_path: Path) -> None:
     """By less than what the stated duration would show."""
     path = encode(tmp_path / "a.mkv", Recipe(codec="mpeg4", frames=60))
     found = read_file(cut_off(path, at=0.95))
-    assert 50 < len(found.shots) < 60
+    assert 50 < len(found.frames) < 60
     assert "before its segment does" in found.error
 
 
@@ -297,15 +297,15 @@ def test_a_gif_without_its_end_mark_is_shown_whole(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
     path.write_bytes(path.read_bytes().removesuffix(b";"))
     found = read_file(path)
-    assert (len(found.shots), found.error, found.counts) == (60, "", {})
+    assert (len(found.frames), found.error, found.counts) == (60, "", {})
 
 
 def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
-    right = [shot.picture.to_rgb() for shot in read_file(path).shots]
+    right = [shot.picture.to_rgb() for shot in read_file(path).frames]
     found = read_file(cut_off(path, at=0.61))
     assert found.counts == {"truncated": 1}
-    for shot, picture in zip(found.shots, right, strict=False):
+    for shot, picture in zip(found.frames, right, strict=False):
         assert np.array_equal(shot.picture.to_rgb(), picture)
 
 
@@ -313,9 +313,9 @@ def test_a_raw_stream_that_ends_within_a_picture_is_named(tmp_path: Path, caplog
     path = encode(tmp_path / "a.h264", Recipe())
     with caplog.at_level(logging.WARNING):
         whole = read_file(path)
-        assert (len(whole.shots), caplog.text) == (60, "")
+        assert (len(whole.frames), caplog.text) == (60, "")
         found = read_file(cut_off(path, at=0.5))
-    assert found.numbers == list(range(len(found.shots)))
+    assert found.numbers == list(range(len(found.frames)))
     assert "ends within a picture" in caplog.text
 
 
@@ -337,7 +337,7 @@ def test_a_playlist_names_the_segment_that_it_lacks(tmp_path: Path) -> None:
 def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictures(tmp_path: Path) -> None:
     found = read_file(cut_off(encode(tmp_path / "a.mkv", Recipe(frames=100, audio=True)), at=0.5))
     assert "of 4.00 s" in found.error
-    assert 98 <= len(found.shots) + sum(found.counts.values()) <= 102
+    assert 98 <= len(found.frames) + sum(found.counts.values()) <= 102
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictur
 )  # fmt: skip
 def test_a_whole_file_is_never_said_to_break_off(tmp_path: Path, name: str, recipe: Recipe) -> None:
     found = read_file(encode(tmp_path / name, recipe))
-    assert len(found.shots) == recipe.frames
+    assert len(found.frames) == recipe.frames
     assert (found.error, found.counts) == ("", {})
 
 
@@ -380,7 +380,7 @@ def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> No
     data[entry : entry + 4] = (shown // 2).to_bytes(4, "big")
     path.write_bytes(data)
     found = read_file(path)
-    assert 0 < len(found.shots) < 60
+    assert 0 < len(found.frames) < 60
     assert (found.error, found.counts) == ("", {})
 
 
@@ -430,7 +430,7 @@ def test_the_picture_size_of_a_stream_stays_though_its_resolution_changes(tmp_pa
     parts = [encode(tmp_path / f"{w}.h264", Recipe(frames=10, size=(w, h))) for w, h in ((320, 180), (640, 360))]
     (tmp_path / "both.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
     found = read_file(tmp_path / "both.h264")
-    assert [shot.picture.to_rgb().shape for shot in found.shots] == [(180, 320, 3)] * 20
+    assert [shot.picture.to_rgb().shape for shot in found.frames] == [(180, 320, 3)] * 20
     assert found.numbers == [*range(10)] * 2
 
 
@@ -444,9 +444,9 @@ def test_a_camera_that_breaks_the_rules_in_side_information_is_still_decoded(
     whole.write_bytes(b"".join(delimiter + unit[:1] + overlong + unit[1:] for unit in units))
     with caplog.at_level(logging.WARNING):
         found = read_file(whole)
-    assert len(found.shots) >= 40
+    assert len(found.frames) >= 40
     assert found.numbers == sorted(found.numbers)
-    assert len(found.shots) + sum(found.counts.values()) == 120
+    assert len(found.frames) + sum(found.counts.values()) == 120
     assert "less strictly" in caplog.text
 
 
@@ -510,7 +510,7 @@ def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None
 def test_a_path_with_colon_percent_and_space_is_a_path(tmp_path: Path) -> None:
     path = tmp_path / "a: %03d b.mp4"
     shutil.move(encode(tmp_path / "a.mp4", Recipe(frames=3)), path)
-    assert len(read_file(path).shots) == 3
+    assert len(read_file(path).frames) == 3
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -71,13 +71,13 @@ def test_a_pattern_chooses_and_goes_into_folders(tmp_path: Path) -> None:
 
 def test_colours_are_red_green_blue(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), (60, 30, 200), np.uint8))
-    assert read_images(tmp_path).shots[0].picture.to_rgb()[0, 0].tolist() == [200, 30, 60]
+    assert read_images(tmp_path).frames[0].picture.to_rgb()[0, 0].tolist() == [200, 30, 60]
 
 
 def test_gray_and_16_bit_pictures_are_read(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 120, np.uint8))
     cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 8, 3), 120 * 257, np.uint16))
-    for shot in read_images(tmp_path).shots:
+    for shot in read_images(tmp_path).frames:
         assert shot.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
 
 
@@ -97,7 +97,7 @@ def test_another_size_is_an_error_that_names_both_or_is_fitted(tmp_path: Path) -
     save(tmp_path / "2.png", 2, 200, 200)
     with pytest.raises(SourceError, match=r"2\.png is 200x200, expected 320x180"):
         read_images(tmp_path)
-    fitted = read_images(tmp_path, fit=True).shots[1].picture.to_rgb()
+    fitted = read_images(tmp_path, fit=True).frames[1].picture.to_rgb()
     assert fitted.shape == (180, 320, 3)
     assert fitted[:, :70].max() == fitted[:, 250:].max() == 0
     assert fitted[:, 70:250].min(axis=2).mean() > 50
@@ -231,7 +231,7 @@ def test_the_synthetic_source_gives_the_scene_of_its_options() -> None:
     wanted = Scene(options.spec())
     assert found.pts_ns == wanted.times_ns.tolist()
     assert found.info.frames == 20
-    for index, shot in enumerate(found.shots):
+    for index, shot in enumerate(found.frames):
         assert np.array_equal(shot.picture.to_rgb(), wanted.render(index))
 
 
@@ -241,5 +241,5 @@ def test_picture_sources_stop_when_asked(tmp_path: Path) -> None:
     for source in (ImagesSource(ImagesOptions(path=str(tmp_path))), SyntheticSource(SyntheticOptions())):
         asked = itertools.count()
         source.open(context(Counter(), stopping=lambda asked=asked: next(asked) >= 2))  # type: ignore[misc]
-        assert len(list(source.shots())) == 2
+        assert len(list(source.frames())) == 2
         source.close()

@@ -14,7 +14,7 @@ import pytest
 
 from streamproc.errors import SourceLost
 from streamproc.sources.file import FileOptions, FileSource
-from tests.videos import context, number_of, numbered, shots_of
+from tests.videos import context, frames_of, number_of, numbered
 
 
 class Camera:
@@ -96,7 +96,7 @@ def test_pushed_pictures_have_the_time_of_their_arrival_and_their_end_is_a_loss(
     info = source.open(context())
     assert info.live
     assert info.rate is None
-    shots = shots_of(source)
+    shots = frames_of(source)
     last_ns = next(shots).pts_ns or 0
     next(shots)
     for number in range(500, 504):
@@ -112,7 +112,7 @@ def test_pushed_pictures_have_the_time_of_their_arrival_and_their_end_is_a_loss(
         list(shots)
     source.close()
     assert source.open(context()).live
-    assert len(list(islice(shots_of(source), 2))) == 2
+    assert len(list(islice(frames_of(source), 2))) == 2
     source.close()
     camera.close()
     with pytest.raises(SourceLost, match="takes no connection"):

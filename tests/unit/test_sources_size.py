@@ -62,7 +62,7 @@ def test_one_picture_that_is_too_large_costs_itself_alone(tmp_path: Path, caplog
     assert found.pts_ns == [0, 80_000_000]
     assert found.counts == {"too_large": 1}
     assert "2.png isn't read: 12000x9000 are 108 million pixels" in caplog.text
-    assert len(read(ImagesSource(ImagesOptions(path=str(tmp_path / "3*"), max_pixels=LIMIT))).shots) == 1
+    assert len(read(ImagesSource(ImagesOptions(path=str(tmp_path / "3*"), max_pixels=LIMIT))).frames) == 1
     assert read(ImagesSource(ImagesOptions(path=str(tmp_path / "3*"), max_pixels=100))).counts == {"too_large": 1}
 
 
@@ -104,7 +104,7 @@ def test_jpegs_in_a_video_that_are_too_large_are_counted(tmp_path: Path, caplog:
     path = encode(tmp_path / "a.avi", Recipe(frames=3, codec="mjpeg", pixels="yuvj420p"))
     with caplog.at_level(logging.WARNING):
         found = read(FileSource(FileOptions(path=str(path), max_pixels=LIMIT)))
-    assert (found.shots, found.counts) == ([], {"too_large": 3})
+    assert (found.frames, found.counts) == ([], {"too_large": 3})
     assert "raise `max_pixels`" in caplog.text
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from streamproc import (
     ArrayPicture,
+    DecodedFrame,
     Detections,
     Event,
     EventSink,
@@ -28,7 +29,6 @@ from streamproc import (
     PluginError,
     Result,
     Results,
-    Shot,
     SinkContext,
     SourceContext,
     StreamPlugin,
@@ -179,30 +179,32 @@ class Endless(PictureSource[Options]):
     def open(self, context: SourceContext) -> InputInfo:
         return InputInfo(identity="x", live=True)
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         for number in itertools.count():
-            yield Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number * 10**9)
+            yield DecodedFrame(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number * 10**9)
 
 
 class InSeconds(Endless):
     """Gives seconds."""
 
-    def shots(self) -> Iterator[Shot | None]:
-        yield from (Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number) for number in range(5))
+    def frames(self) -> Iterator[DecodedFrame | None]:
+        yield from (
+            DecodedFrame(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=number) for number in range(5)
+        )
 
 
 class Bare(Endless):
     """Gives arrays."""
 
-    def shots(self) -> Iterator[Any]:
+    def frames(self) -> Iterator[Any]:
         yield np.zeros((8, 8, 3), np.uint8)
 
 
 class Other(Endless):
     """Is another one each time."""
 
-    def shots(self) -> Iterator[Shot | None]:
-        yield Shot(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=0)
+    def frames(self) -> Iterator[DecodedFrame | None]:
+        yield DecodedFrame(picture=ArrayPicture(np.zeros((8, 8, 3), np.uint8)), pts_ns=0)
 
     def open(self, context: SourceContext) -> InputInfo:
         return InputInfo(identity=str(next(NUMBERS)), live=False)
@@ -216,7 +218,7 @@ NUMBERS = itertools.count()
     [
         (Endless, "more pictures after stopping"),
         (InSeconds, "times are nanoseconds"),
-        (Bare, "shots gave ndarray, expected Shot"),
+        (Bare, "frames gave ndarray, expected DecodedFrame"),
         (Other, "another identity"),
     ],
 )

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from streamproc.frames import SECOND_NS
-from streamproc.media import Timeline
-from streamproc.media.timeline import LEAP_NS
+from streamproc.timeline import LEAP_NS, Timeline
 
 MS = 1_000_000
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamproc.engine.deadletters import DeadLetters
-from streamproc.engine.outbox import Outbox, OutboxError
-from streamproc.engine.pool import Call, Watch
+from streamproc.delivery.deadletters import DeadLetters
+from streamproc.delivery.outbox import Outbox, OutboxError
 from streamproc.events import Event
 from streamproc.frames import Frame
+from streamproc.watch import Call, Watch
 
 _EVENT_BYTES = 1_000
 

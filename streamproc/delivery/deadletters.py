@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from streamproc.engine.calling import GuardedSink
+from streamproc.delivery.guarded import GuardedSink
 from streamproc.errors import SinkBusy, SinkError, redact
 from streamproc.events import Event
 from streamproc.frames import Frame

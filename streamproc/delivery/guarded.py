@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamproc.engine.pool import Call, Watch
 from streamproc.errors import SinkBusy, SinkError, describe, redact
 from streamproc.sink import AnySink, SinkContext
+from streamproc.watch import Call, Watch
 
 log = logging.getLogger(__name__)
 

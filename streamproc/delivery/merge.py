@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from streamproc.engine.entries import weight
+from streamproc.delivery.entries import weight
+from streamproc.delivery.writer import Writer
 from streamproc.engine.stream import StreamRun
 from streamproc.engine.ticket import Ticket
-from streamproc.engine.writers import Writer
 from streamproc.errors import describe
 from streamproc.events import Attachment, Event
 from streamproc.frames import Frame, resize

@@ -9,17 +9,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from streamproc.config.plan import SinkPlan
-from streamproc.engine.calling import GuardedSink, Retry
-from streamproc.engine.deadletters import Sieve
-from streamproc.engine.entries import Entry, WriterContext, weight
-from streamproc.engine.outbox import OutboxError, outbox_key
-from streamproc.engine.pool import Abandoned
-from streamproc.engine.repeats import Downtime
+from streamproc.delivery.deadletters import Sieve
+from streamproc.delivery.entries import Entry, WriterContext, weight
+from streamproc.delivery.guarded import GuardedSink, Retry
+from streamproc.delivery.outbox import OutboxError, outbox_key
+from streamproc.downtime import Downtime
 from streamproc.errors import SinkBusy, SinkError, describe
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.metrics import Tally
 from streamproc.sink import AnySink, EventSink
+from streamproc.watch import Abandoned
 
 log = logging.getLogger(__name__)
 

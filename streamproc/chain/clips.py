@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.chain.flow import picture_flow
+from streamproc.chain.packing import pack_image, unpack_image
+from streamproc.chain.sampling import Beat
 from streamproc.config.plan import FlowPlan
-from streamproc.engine.checkpoint import pack_image, unpack_image
-from streamproc.engine.flow import picture_flow
-from streamproc.engine.sampling import Beat
 from streamproc.errors import counted
 from streamproc.frames import SECOND_NS, Clip, Frame, Image, resize
 from streamproc.geometry import window_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -68,12 +67,6 @@ def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], st
         said, place = describe(error, place=False), author_frame(error)
         return Outcome("failed", error=said, place=place, trace=trace, seconds=time.perf_counter() - started)
     return Outcome("ok", results, events, seconds=time.perf_counter() - started)
-
-
-def stack_of(ident: int | None) -> str:
-    """Where the thread of this identity is, as a traceback shows it; empty if it has ended."""
-    frame = sys._current_frames().get(ident) if ident is not None else None
-    return "" if frame is None else redact("".join(traceback.format_stack(frame))[-_LONGEST_TRACE:])
 
 
 def sort_output(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:

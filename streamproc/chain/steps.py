@@ -10,11 +10,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
+from streamproc.chain.clips import ClipCutter, CutClip
+from streamproc.chain.doubts import BoxDoubts
+from streamproc.chain.guard import Outcome
+from streamproc.chain.sampling import Beat
 from streamproc.config.plan import PluginPlan, StreamPlan
-from streamproc.engine.clips import ClipCutter, CutClip
-from streamproc.engine.doubts import BoxDoubts
-from streamproc.engine.guard import Outcome
-from streamproc.engine.sampling import Beat
 from streamproc.errors import ModelError, PluginError, describe, redact
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.metrics import Histogram, Tally

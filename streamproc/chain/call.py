@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from streamproc.engine.chain import Step
-from streamproc.engine.guard import Outcome
+from streamproc.chain.guard import Outcome
+from streamproc.chain.steps import Step
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import StreamprocError, describe
 from streamproc.frames import ArrayPicture, Flow, Frame, PixelCache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from streamproc.errors import SinkBusy, SinkError
-from streamproc.kafka_client import Servers, connected
+from streamproc.kafka.client import Servers, connected
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.sink import SinkContext
 

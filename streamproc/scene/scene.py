@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.frames import SECOND_NS, Image
-from streamproc.media.figures import Look, Shape, paint, shapes
-from streamproc.media.scenery import KERB, ROAD, Backdrop, backdrop, px_per_m
+from streamproc.scene.figures import Look, Shape, paint, shapes
+from streamproc.scene.scenery import KERB, ROAD, Backdrop, backdrop, px_per_m
 
 Label = Literal["person", "car"]
 

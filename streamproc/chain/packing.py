@@ -1,0 +1,27 @@
+"""Pictures as plain JSON values, for states that a checkpoint stores."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamproc.frames import Image
+
+
+def pack_image(image: Image) -> dict[str, Any]:
+    """A picture as plain JSON values, exactly."""
+    data = base64.b64encode(zlib.compress(image.tobytes(), 1)).decode()
+    return {"shape": list(image.shape), "zlib": data}
+
+
+def unpack_image(kept: Mapping[str, Any]) -> Image:
+    """The picture that `pack_image` packed."""
+    data = zlib.decompress(base64.b64decode(kept["zlib"]))
+    return np.frombuffer(data, np.uint8).reshape(kept["shape"])
+
+
+__all__ = ["pack_image", "unpack_image"]

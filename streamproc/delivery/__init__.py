@@ -1,0 +1,1 @@
+"""From events and frames to sinks: merge, writers, outbox."""

@@ -1,0 +1,1 @@
+"""The synthetic scene whose truth is known exactly."""
