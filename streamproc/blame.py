@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import FrameSummary
 
 _CORE = Path(__file__).parent
-_CALLERS = ("engine", "testing", "config", "cli", "registry.py")
+_CALLERS = ("chain", "delivery", "engine", "testing", "config", "cli", "registry.py")
 """parts of the core that call what authors write"""
 
 _HINTS = (

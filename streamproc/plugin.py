@@ -117,6 +117,8 @@ class Plugin(Configurable[OptionsT], ABC):
     uses: ClassVar[tuple[type[Result | Flow], ...]] = ()
     """result classes taken into account where they are there"""
     gives: ClassVar[tuple[type[Result], ...]] = ()
+    waits: ClassVar[bool] = False
+    """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers"""
     writes: ClassVar[tuple[str, ...]] = ()
     """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
 

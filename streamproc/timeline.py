@@ -113,6 +113,11 @@ class Timeline:
         self._anchor_ns = self._last_ns + max(0, elapsed_ns - self.nominal_ns)
         self._run = 0
 
+    def advance(self, pts_ns: int) -> None:
+        """Media time has reached `pts_ns` without a picture: the next one lies behind it, and a late one is mended."""
+        if self._last_ns is not None:
+            self._last_ns = max(self._last_ns, pts_ns)
+
     @property
     def nominal_ns(self) -> int:
         """The nominal time between two pictures."""

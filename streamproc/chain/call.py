@@ -1,94 +1,71 @@
-"""How a plugin of each kind is called for a ticket."""
+"""How a plugin of each kind is called for an item."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import Outcome
-from streamproc.chain.steps import Step
-from streamproc.engine.ticket import Ticket
-from streamproc.errors import StreamprocError, describe
-from streamproc.frames import ArrayPicture, Flow, Frame, PixelCache
+from streamproc.chain.item import End, FrameItem, Item, TimeMark
+from streamproc.chain.step import Step
+from streamproc.errors import describe
+from streamproc.events import Event
+from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
-from streamproc.replacement import Replacement
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
 
 
-def has_needs(step: Step, found: dict[tuple[str, type], Any]) -> bool:
+def has_needs(step: Step, found: Mapping[tuple[str, type], Any]) -> bool:
+    """Whether every result that the step's plugin can't do without is there."""
     if step.wants_flow and Flow in step.plan.cls.needs and (FLOW, Flow) not in found:
         return False
     return all((step.plan.inputs[kind], kind) in found for kind in step.plan.cls.needs if kind is not Flow)
 
 
-def process(ticket: Ticket, step: Step, past: Results) -> Output | None:
-    """The plugin's own call for this ticket."""
+def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Output | None:
+    """The plugin's own call for this item.
+
+    frame: the item's frame as this step observes it.
+    """
     plugin = step.plugin
     if isinstance(plugin, StreamPlugin):
-        return _run_ordered(ticket, plugin, past)
-    assert ticket.frame is not None
+        return _process_in_order(item, frame, plugin, past)
+    assert isinstance(item, FrameItem)
+    assert frame is not None
     if isinstance(plugin, ClipPlugin):
-        return plugin.process(ticket.due.clips[step.index].build(ticket.frame), past)
+        return plugin.process(item.due.clips[step.index].build(frame), past)
     assert isinstance(plugin, FramePlugin)
-    return plugin.process(ticket.frame, past)
+    return plugin.process(frame, past)
 
 
-def _run_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Output | None:
-    if ticket.mark is None:
-        assert ticket.frame is not None
-        return plugin.process(ticket.frame if plugin.pixels else without_pixels(ticket.frame), past)
-    if ticket.mark == "end":
-        return plugin.flush(ticket.moment) if ticket.flush else None
-    if ticket.mark == "snapshot":
-        return None
-    return plugin.on_time(ticket.moment, ticket.mark)
+def _process_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], past: Results) -> Output | None:
+    if frame is not None:
+        return plugin.process(frame if plugin.pixels else without_pixels(frame), past)
+    if isinstance(item, TimeMark):
+        return plugin.on_time(item.moment, item.reason)
+    return plugin.flush(item.moment) if isinstance(item, End) and item.flush else None
 
 
-def kept_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
+def reason_of(item: Item) -> str:
+    """Why a plugin is called for this item: empty for a frame."""
+    if isinstance(item, TimeMark):
+        return item.reason
+    return "end" if isinstance(item, End) else ""
+
+
+def stamp_events(info: StreamInfo, step: Step, item: Item, before: int, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Events with their place and id. before: how many the step has emitted at this frame already."""
+    return tuple(event.stamped(info, step.name, before + n, item.moment) for n, event in enumerate(events))
+
+
+def read_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
     """(None, the plugin's state as plain JSON values or None), or (why it can't be had, None)."""
     try:
         state = plugin.state()
         return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
-
-
-def replace_picture(ticket: Ticket, done: Sequence[Step]) -> None:
-    """Behind a step that gives `Replacement` the frame holds that picture; without one, or of another size, black.
-
-    done: steps that came to an end or hang; what was replaced before stays.
-    """
-    for step in done:
-        if ticket.frame is not None and Replacement in step.plan.cls.gives and step.index not in ticket.replaced:
-            ticket.frame = _replaced(ticket.frame, ticket.found.pop((step.name, Replacement), None))
-            ticket.replaced |= {step.index}
-
-
-def _replaced(frame: Frame, found: Replacement | None) -> Frame:
-    width, height = frame.size
-    rgb = found.rgb if found is not None and found.rgb.shape == (height, width, 3) else None
-    picture = ArrayPicture(np.zeros((height, width, 3), np.uint8) if rgb is None else rgb)
-    return replace(frame, pixels=PixelCache(picture))
-
-
-class _NoPicture:
-    """Stands in for the pixels of a frame that a plugin without `pixels = True` gets."""
-
-    width = 0
-    height = 0
-
-    def to_rgb(self) -> Any:
-        raise StreamprocError("this plugin sees no pixels; set `pixels = True` in its class to get them")
-
-    to_gray = to_rgb
-
-
-def without_pixels(frame: Frame) -> Frame:
-    """The same frame whose pixels can't be asked for."""
-    return replace(frame, pixels=PixelCache(_NoPicture()))

@@ -77,3 +77,11 @@ class Ledger:
         """The state of things at this moment."""
         with self._lock:
             return LedgerPage(seen=self._seen, in_flight=self._in_flight, buckets=dict(self._buckets))
+
+
+def bucket_of(verdicts: Mapping[str, str]) -> tuple[Bucket, str]:
+    """Bucket and reason of a frame that left the chain with these verdicts, by plugin."""
+    found = set(verdicts.values())
+    if not found or "ok" in found or not found & {"failed", "off", "hung"}:
+        return "processed", ""
+    return "failed", ", ".join(name for name, verdict in verdicts.items() if verdict != "missing")

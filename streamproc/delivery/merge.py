@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from streamproc.delivery.entries import weight
 from streamproc.delivery.writer import Writer
-from streamproc.engine.stream import StreamRun
-from streamproc.engine.ticket import Ticket
 from streamproc.errors import describe
 from streamproc.events import Attachment, Event
 from streamproc.frames import Frame, resize
+from streamproc.record import Record
 from streamproc.sink import EventSink, FrameSink
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ class _Queue:
     weight: int = 0
 
 
-class Dispatcher:
+class Delivery:
     """Hands events and frames to the writers of their stream's sinks.
 
     Events of recorded streams come out ordered by (media time, stream, place in the stream), so that files are the
@@ -56,19 +55,21 @@ class Dispatcher:
         self._sinks: dict[str, tuple[str, ...]] = {}
         self._no_picture = False
 
-    def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
-        """Take what one ticket came to."""
-        writers = [self._writers[name] for name in run.plan.sinks]
-        if events and ticket.frame is not None and any(writer.wants_pictures for writer in writers):
-            picture = self._picture(ticket.frame)
+    def deliver(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None = None) -> None:
+        """Hand a record to these sinks; `done` is called once the last of them needs its frame no more."""
+        writers = [self._writers[name] for name in sinks]
+        events = record.events
+        if events and record.frame is not None and any(writer.wants_pictures for writer in writers):
+            picture = self._picture(record.frame)
             events = tuple(replace(event, attachments=(*event.attachments, *picture)) for event in events)
         with self._lock:
-            if not run.info.live and run.info.name in self._queues:
-                self._sinks[run.info.name] = run.plan.sinks
-                self._hold(run.info.name, ticket.moment.pts_ns, events)
+            if not record.stream.live and record.stream.name in self._queues:
+                self._sinks[record.stream.name] = sinks
+                self._hold(record.stream.name, record.pts_ns, events)
             else:
-                self._send(run.plan.sinks, events)
-        self._send_frame(run, ticket, [w for w in writers if isinstance(w.sink, FrameSink)])
+                self._send(sinks, events)
+        if record.frame is not None:
+            self._send_frame(record.frame, [w for w in writers if isinstance(w.sink, FrameSink)], done)
 
     def ended(self, stream: str) -> None:
         """Others needn't wait for this stream: it has ended, or it is live, or it only announces streams."""
@@ -77,17 +78,19 @@ class Dispatcher:
                 self._queues[stream].ended = True
                 self._merge()
 
-    def when_sent(self, stream: str, then: Callable[[int], None]) -> None:
-        """Call `then` with the count of what was handed to the writers, once all of this stream so far has been."""
+    def barrier(self, stream: str) -> Receipt:
+        """Receipt for everything of this stream so far, fulfilled once all of that was handed to the writers."""
+        receipt = Receipt()
         with self._lock:
             line = self._queues.get(stream)
             if line is not None and line.held:
-                line.held.append((line.held[-1][0], then))
-                return
+                line.held.append((line.held[-1][0], receipt.fulfil))
+                return receipt
             serial = self._serial
-        then(serial)
+        receipt.fulfil(serial)
+        return receipt
 
-    def flushed_upto(self, sinks: tuple[str, ...], serial: int) -> bool:
+    def flushed(self, sinks: tuple[str, ...], serial: int) -> bool:
         """Whether all that was handed over up to `serial` is durable in every one of these sinks."""
         return all(self._writers[name].flushed_upto(serial) for name in sinks)
 
@@ -136,17 +139,16 @@ class Dispatcher:
                 )
                 writer.put(self._serial, plain)
 
-    def _send_frame(self, run: StreamRun, ticket: Ticket, writers: list[Writer]) -> None:
-        if ticket.frame is None:
-            return
+    def _send_frame(self, frame: Frame, writers: list[Writer], done: Callable[[], None] | None) -> None:
+        release = done or (lambda: None)
         if not writers:
-            run.release(ticket)
+            release()
             return
-        done = _Countdown(len(writers), lambda: run.release(ticket))
+        countdown = _Countdown(len(writers), release)
         with self._lock:
             self._serial += 1
             for writer in writers:
-                writer.put(self._serial, (ticket.frame,), done)
+                writer.put(self._serial, (frame,), countdown)
 
     def _picture(self, frame: Frame) -> tuple[Attachment, ...]:
         """A thumbnail, or nothing where the picture can't be converted."""
@@ -157,6 +159,31 @@ class Dispatcher:
                 log.warning("no thumbnail stream=%s frame=%d: %s", frame.stream.name, frame.index, describe(error))
             self._no_picture = True
             return ()
+
+
+class Receipt:
+    """A promise of the serial up to which a stream was handed over; `then` calls back at once where it is known."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._serial: int | None = None
+        self._then: Callable[[int], None] | None = None
+
+    def fulfil(self, serial: int) -> None:
+        """Everything was handed over, as this serial or before."""
+        with self._lock:
+            self._serial = serial
+            then = self._then
+        if then is not None:
+            then(serial)
+
+    def then(self, function: Callable[[int], None]) -> None:
+        """Call `function` with the serial, now or once it is known."""
+        with self._lock:
+            self._then = function
+            serial = self._serial
+        if serial is not None:
+            function(serial)
 
 
 class _Countdown:
@@ -185,4 +212,4 @@ def thumbnail(frame: Frame) -> Attachment:
     return Attachment(name="thumbnail", media_type="image/jpeg", data=data.tobytes())
 
 
-__all__ = ["Dispatcher", "thumbnail"]
+__all__ = ["Delivery", "thumbnail"]

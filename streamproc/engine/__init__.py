@@ -3,7 +3,7 @@
 from streamproc.chain.ledger import BUCKETS, LedgerPage
 from streamproc.engine.bundle import Replay, replay_bundle
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
-from streamproc.engine.run import Engine
+from streamproc.engine.runtime import Engine
 
 __all__ = [
     "BUCKETS",

@@ -25,9 +25,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from streamproc.chain.guard import Outcome, call, hung
-from streamproc.chain.steps import Step
+from streamproc.chain.item import Failure
 from streamproc.config.plan import PluginPlan
-from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, StreamprocError, describe, redact_values
 from streamproc.frames import ArrayPicture, Clip, Flow, Frame, Picture, PixelCache, StreamInfo
 from streamproc.media.carried import pack_picture, unpack_picture
@@ -41,16 +40,17 @@ from streamproc.watch import stack_of
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 
 
-def write_bundle(folder: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> Path:
-    """Keep what a failing call of `step` got; the path of the bundle, or whatever is raised when it can't be kept."""
+def write_bundle(folder: Path, info: StreamInfo, failure: Failure) -> Path:
+    """Save the input of a failed call; the path of the bundle, or whatever is raised when it can't be saved."""
+    step, outcome = failure.step, failure.outcome
     # failures of another kind, or of another plugin of this name, keep a bundle of their own
     made_by = f"{type(step.plugin).__module__}:{type(step.plugin).__qualname__}"
     kind = blake2b(f"{made_by}\0{outcome.error}".encode(), digest_size=4)
-    name = f"{_safe(info.name)}-{_safe(step.name)}-{ticket.moment.frame_index}-{kind.hexdigest()}.zip"
+    name = f"{_safe(info.name)}-{_safe(step.name)}-{failure.given.moment.frame_index}-{kind.hexdigest()}.zip"
     path = folder / name
     half = folder / f".{name}.{os.getpid()}.part"
     try:
-        _fill(half, info, step, ticket, outcome)
+        _fill(half, info, failure)
         return half.replace(path)
     finally:
         half.unlink(missing_ok=True)
@@ -75,18 +75,19 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _fill(path: Path, info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> None:
+def _fill(path: Path, info: StreamInfo, failure: Failure) -> None:
+    given = failure.given
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-        bundle.writestr("bundle.json", json.dumps(redact_values(_facts(info, step, ticket, outcome)), indent=2))
-        if ticket.frame is not None and not ticket.frame.pixels.busy:  # else a conversion hangs
-            planes = pack_picture(ticket.frame.pixels.carried())
+        bundle.writestr("bundle.json", json.dumps(redact_values(_facts(info, failure)), indent=2))
+        if given.frame is not None and not given.frame.pixels.busy:  # else a conversion hangs
+            planes = pack_picture(given.frame.pixels.carried())
             if planes is None:
-                bundle.writestr("frame.png", _png(ticket.frame))
+                bundle.writestr("frame.png", _png(given.frame))
             else:
                 bundle.writestr("frame.npz", _npz(**planes))
-        if step.index in ticket.due.clips and ticket.frame is not None:
-            bundle.writestr("clip.npz", _clip(ticket.due.clips[step.index].build(ticket.frame)))
-        for (giver, kind), result in ticket.found.items():
+        if given.clip is not None and given.frame is not None:
+            bundle.writestr("clip.npz", _clip(given.clip.build(given.frame)))
+        for (giver, kind), result in given.results.items():
             if isinstance(result, Result):
                 bundle.writestr(f"past/{giver}/{kind.__module__}:{kind.__qualname__}.arrow", _arrow(result))
             elif isinstance(result, Flow):
@@ -230,7 +231,8 @@ def _read_clip(last: Frame, data: bytes) -> Clip:
         return Clip(stream=last.stream, rgb=arrays["rgb"], pts_ns=arrays["pts_ns"], last=last, flow=flow)
 
 
-def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> dict[str, Any]:
+def _facts(info: StreamInfo, failure: Failure) -> dict[str, Any]:
+    step, outcome, given = failure.step, failure.outcome, failure.given
     cls = step.plan.cls
     return {
         "bundle": 1,
@@ -240,11 +242,11 @@ def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> di
         "height": info.height,
         "rate": None if info.rate is None else str(info.rate),
         "live": info.live,
-        "frame": ticket.moment.frame_index,
-        "captured_ns": ticket.moment.captured_ns,
-        "keyframe": ticket.frame is not None and ticket.frame.keyframe,
-        "pts_ns": ticket.moment.pts_ns,
-        "mark": ticket.mark,
+        "frame": given.moment.frame_index,
+        "captured_ns": given.moment.captured_ns,
+        "keyframe": given.frame is not None and given.frame.keyframe,
+        "pts_ns": given.moment.pts_ns,
+        "reason": given.reason,
         "plugin": {
             "name": step.name,
             "class": f"{cls.__module__}:{cls.__qualname__}",

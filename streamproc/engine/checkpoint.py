@@ -1,7 +1,8 @@
 """Checkpoints of resumable sources: where to go on, and the state of every plugin at exactly that place.
 
-A checkpoint is a cut through all streams of a source: everything before it is done, flushed by every sink, and in the
-states; nothing behind it is. It is written before the source commits, and read positions come from it after a restart.
+A checkpoint stands at one barrier in all streams of a source: everything before it is done, flushed by every sink, and
+in the states; nothing behind it is. It is written before the source commits; after a restart read positions come from
+it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from streamproc.errors import StreamprocError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One cut."""
+    """State of a source and its streams at one barrier."""
 
     positions: Mapping[str, int]
     """by partition: the offset at which reading goes on"""
@@ -75,35 +76,4 @@ class CheckpointStore:
             self._db.close()
 
 
-@dataclass(slots=True, eq=False)
-class Cut:
-    """A checkpoint in the making: marks travel through the streams and bring the plugins' states home."""
-
-    positions: Mapping[str, int]
-    waiting: set[str]
-    """streams of which not all that came before their mark was handed to the writers yet"""
-    streams: dict[str, Any] = field(default_factory=dict)
-    failed: bool = False
-    """a plugin's state can't be had"""
-    _serial: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def reached(self) -> int | None:
-        """What must be flushed before the checkpoint may be written; None while a mark is on its way."""
-        with self._lock:
-            return None if self.waiting else self._serial
-
-    def arrived(self, stream: str, body: Any) -> None:
-        """The mark of one stream came out at its end."""
-        with self._lock:
-            self.streams[stream] = body
-
-    def sent(self, stream: str, serial: int) -> None:
-        """All that this stream told before its mark was handed over, when so much had been handed over."""
-        with self._lock:
-            self._serial = max(self._serial, serial)
-            self.waiting.discard(stream)
-
-
-__all__ = ["Checkpoint", "CheckpointStore", "Cut"]
+__all__ = ["Checkpoint", "CheckpointStore"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from streamproc.chain.ledger import LedgerPage
-from streamproc.engine.run import Engine
+from streamproc.engine.runtime import Engine
 from streamproc.errors import StreamprocError, redact
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class EngineCollector:
             up.add_metric([stream.name], int(stream.up))
             lost.add_metric([stream.name], stream.reconnects)
         for run in self._engine.live_streams():
-            depth.add_metric([run.info.name], len(run.lane.waiting))
-            latency.add_metric([run.info.name], run.latency.cumulative(), sum_value=run.latency.total)
+            depth.add_metric([run.info.name], len(run.driver.queue.waiting))
+            latency.add_metric([run.info.name], run.stats.latency.cumulative(), sum_value=run.stats.latency.total)
         events = CounterMetricFamily("streamproc_events", "events by type", labels=["stream", "type"])
         for key, count in report.events.items():
             events.add_metric(list(key), count)
@@ -77,12 +77,12 @@ class EngineCollector:
             "streamproc_plugin_off", "1 once a plugin was switched off", labels=["stream", "plugin"]
         )
         for run in self._engine.live_streams():
-            for step in run.chain.steps:
+            for step, histogram in zip(run.steps, run.driver.seconds, strict=True):
                 labels = [run.info.name, step.name]
-                seconds.add_metric(labels, step.seconds.cumulative(), sum_value=step.seconds.total)
-                off.add_metric(labels, int(step.index in run.chain.health.off))
+                seconds.add_metric(labels, histogram.cumulative(), sum_value=histogram.total)
+                off.add_metric(labels, int(step.index in run.driver.core.health.off))
                 for kind in ("failed", "hung", "missing"):
-                    errors.add_metric([*labels, kind], step.verdicts[kind])
+                    errors.add_metric([*labels, kind], run.stats.steps[step.name].verdicts[kind])
         yield from (seconds, errors, off)
 
     def _sinks(self) -> Iterator[Metric]:

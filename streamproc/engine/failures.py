@@ -1,67 +1,68 @@
-"""What becomes of a plugin's failure: logged with measure, kept as a repro bundle, perhaps the end of the run."""
+"""Consequences of a plugin's failure: logged by measure, saved as a repro bundle, perhaps the end of the run."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
+from pathlib import Path
 
-from streamproc.chain.guard import Outcome, hung
-from streamproc.chain.steps import Health, Step
+from streamproc.chain.item import Failure
+from streamproc.chain.step import Step
 from streamproc.engine.bundle import write_bundle
-from streamproc.engine.services import Services
-from streamproc.engine.ticket import Ticket
 from streamproc.errors import describe
 from streamproc.frames import StreamInfo
-from streamproc.metrics import worth_logging
+from streamproc.metrics import Tally, worth_logging
 
 log = logging.getLogger(__name__)
 
 
 class Failures:
-    """Tells of the failures of one stream's plugins, in the order of its frames."""
+    """Reports the failures of one stream's plugins, in the order of its frames.
 
-    def __init__(self, info: StreamInfo, services: Services) -> None:
+    bundles: gives the folder for repro bundles, made on first use. stop: ends the run for a reason.
+    """
+
+    def __init__(self, info: StreamInfo, bundles: Callable[[], Path], stop: Callable[[str], None]) -> None:
         self._info = info
-        self._services = services
+        self._bundles = bundles
+        self._stop = stop
         self._bundled: set[int] = set()
-        self._stuck_at: dict[int, str] = {}
+        self._failed = Tally()
 
-    def note(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
-        """A call of `step` failed; it stands in the step's verdicts already."""
-        total = step.verdicts["failed"]
-        if worth_logging(total):
-            place = f"stream={self._info.name} plugin={step.name} frame={ticket.moment.frame_index} total={total}"
-            log.warning("plugin failed %s: %s", place, outcome.sentence)
-            log.debug("%s", outcome.trace)
-        if step.index not in self._bundled and ticket.frame is not None:
+    def report(self, failure: Failure) -> None:
+        """A call failed or hung, and perhaps switches its plugin off."""
+        step, outcome = failure.step, failure.outcome
+        if outcome.verdict == "failed":
+            self._log(failure)
+        if failure.given.frame is not None and step.index not in self._bundled:
             self._bundled.add(step.index)
-            self._keep(ticket, step, outcome)
-        if step.plan.on_error == "stop":
-            where = f"plugin {step.name} of stream {self._info.name} failed at frame {ticket.moment.frame_index}"
-            self._services.outlet.stop(f"{where}: {outcome.sentence}")
+            self._save(failure)
+        if outcome.verdict == "failed" and step.plan.on_error == "stop":
+            where = f"plugin {step.name} of stream {self._info.name} failed at frame {failure.given.moment.frame_index}"
+            self._stop(f"{where}: {outcome.sentence}")
             log.warning("%s", outcome.trace)
+        if failure.disabled:
+            log.warning("plugin switched off stream=%s plugin=%s: it %s", self._info.name, step.name, failure.disabled)
 
-    def mark_hung(self, step: Step, health: Health) -> None:
-        """The watch gave up on a call of `step` this moment: no more of them."""
-        self._stuck_at[step.index] = self._services.watch.stack
-        step.verdicts.add("hung")
-        reason = hung(step.timeout_s).error
-        health.switch_off(step.index, reason, hung=True)
+    def hung(self, step: Step, reason: str) -> None:
+        """A call of `step` was abandoned at this moment; its report follows in order."""
         if step.plan.on_error == "stop":
-            self._services.outlet.stop(f"plugin {step.name} of stream {self._info.name} {reason}")
+            self._stop(f"plugin {step.name} of stream {self._info.name} {reason}")
 
-    def note_hung(self, ticket: Ticket, step: Step) -> None:
-        """A call of `step` for this ticket never came back: keep what it got."""
-        if step.index not in self._bundled and ticket.frame is not None:
-            self._bundled.add(step.index)
-            self._keep(ticket, step, replace(hung(step.timeout_s), trace=self._stuck_at.get(step.index, "")))
+    def _log(self, failure: Failure) -> None:
+        name, moment = failure.step.name, failure.given.moment
+        total = self._failed.add(name)
+        if worth_logging(total):
+            place = f"stream={self._info.name} plugin={name} frame={moment.frame_index} total={total}"
+            log.warning("plugin failed %s: %s", place, failure.outcome.sentence)
+            log.debug("%s", failure.outcome.trace)
 
-    def _keep(self, ticket: Ticket, step: Step, outcome: Outcome) -> None:
+    def _save(self, failure: Failure) -> None:
         try:
-            path = write_bundle(self._services.bundles(), self._info, step, ticket, outcome)
+            path = write_bundle(self._bundles(), self._info, failure)
             log.warning(
                 "plugin %s: the input of this failure is saved in %s; streamproc repro repeats the call",
-                step.name,
+                failure.step.name,
                 path,
             )
         except Exception as error:  # noqa: BLE001 - whatever a picture or a result can't be turned into

@@ -22,7 +22,7 @@ def checked_info(source: object, info: Any) -> InputInfo:
     )
 
 
-def checked_pictures(source: object, pictures: Any) -> Iterator[DecodedFrame | None]:
+def checked_frames(source: object, pictures: Any) -> Iterator[DecodedFrame | None]:
     """What a source or its decoder gives; `SourceError` names the class where it can't be used."""
     if not isinstance(pictures, Iterable):
         raise SourceError(
@@ -60,4 +60,4 @@ def _what(value: object) -> str:
     return "None" if value is None else f"an object of class {type(value).__name__}"
 
 
-__all__ = ["checked_info", "checked_pictures"]
+__all__ = ["checked_frames", "checked_info"]

@@ -1,22 +1,89 @@
-"""The workers for the pure plugins, the lanes in which frames wait for them, and the watch over calls that hang."""
+"""Workers for pure stages, shared fairly between streams, and threads for stages that wait.
+
+A worker whose call waits instead of computing doesn't count: another one takes its place, as Go's scheduler does for
+blocked system calls. So does one more where a stream's frame has waited for a while and none of its tasks runs.
+`relieve` notices both; the runtime's watch thread calls it ten times a second.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from streamproc.engine.ticket import Ticket
+from streamproc.chain.item import FrameItem, Item, Task
 from streamproc.watch import Abandoned
 
+PATIENCE_S = 0.1
+"""a call that has taken so long may wait; a frame that has waited so long starves"""
+_BUSY_SHARE = 0.3
+"""a call that has used less than this share of its time on a core waits"""
+_MOST_RELIEF = 32
+"""threads beyond the number of workers"""
+_MOST_WAITING = 64
+"""calls of waiting stages at a time"""
 
-class Lane:
-    """Frames of one stream that wait for a worker, in order. Its numbers are given when a worker takes a ticket."""
 
-    def __init__(self, begin: Callable[[Ticket], None]) -> None:
-        self.begin = begin
-        self.waiting: deque[Ticket] = deque()
-        self.sequence = 0
+class Runner(Protocol):
+    """Numbers and runs the work of one stream."""
+
+    def admit(self, item: Item) -> Task:
+        """Number an item that a worker takes, and return its first task."""
+        ...
+
+    def run(self, task: Task) -> None:
+        """Run a task on this thread."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """Items of one stream that wait for a worker, in order; guarded by the pool."""
+
+    runner: Runner
+    waiting: deque[tuple[float, Item]] = field(default_factory=deque)
+    """items, each with the moment of the monotonic clock at which it came"""
+    running: int = 0
+    """tasks of this stream that run at the moment"""
+
+    def starves(self, now: float) -> bool:
+        """Whether an item has waited for long and nothing of this stream runs."""
+        return bool(self.waiting) and not self.running and now - self.waiting[0][0] >= PATIENCE_S
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One thread of the pool."""
+
+    thread: threading.Thread
+    clock: int | None = None
+    """of the CPU time of the thread, where the system tells"""
+    since: float = 0.0
+    """moment at which its task began, 0 while it has none"""
+    used_s: float = 0.0
+    """CPU time of the thread at that moment"""
+
+    def begin(self) -> None:
+        """A task begins on this thread."""
+        self.used_s = self._cpu_s()
+        self.since = time.monotonic()
+
+    def waits(self, now: float) -> bool:
+        """Whether its task has taken for long and used hardly any CPU time."""
+        took_s = now - self.since
+        if not self.since or self.clock is None or took_s < PATIENCE_S:
+            return False
+        return self._cpu_s() - self.used_s < _BUSY_SHARE * took_s
+
+    def _cpu_s(self) -> float:
+        with suppress(OSError):
+            if self.clock is not None:
+                return time.clock_gettime(self.clock)
+        return 0.0
 
 
 class Pool:
@@ -24,98 +91,174 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._wanted = size
         self._wake = threading.Condition()
-        self._ready: deque[Callable[[], None]] = deque()
-        self._lanes: deque[Lane] = deque()
-        self._threads: list[threading.Thread] = []
+        self._ready: deque[tuple[Queue, Task]] = deque()
+        self._queues: deque[Queue] = deque()
+        self._workers: list[_Worker] = []
+        self._waiting = WaitingThreads(_MOST_WAITING)
         self._closed = False
 
     def start(self) -> None:
         """Start the workers."""
-        for _ in range(self._size):
-            self._spawn()
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Run `work` before any new frame."""
         with self._wake:
-            self._ready.append(work)
+            for _ in range(self._size):
+                self._spawn()
+
+    def submit(self, queue: Queue, task: Task) -> None:
+        """Run a task that follows from earlier ones: before any new frame, or on a thread that may wait."""
+        if task.stage.kind == "waiting":
+            self._waiting.submit(lambda: queue.runner.run(task))
+            return
+        with self._wake:
+            self._ready.append((queue, task))
             self._wake.notify()
 
-    def add_lane(self, lane: Lane) -> None:
-        """Take frames from this lane from now on."""
+    def add(self, queue: Queue) -> None:
+        """Take frames from this queue from now on."""
         with self._wake:
-            self._lanes.append(lane)
+            self._queues.append(queue)
 
-    def remove_lane(self, lane: Lane) -> None:
-        """Nothing more comes from this lane."""
+    def remove(self, queue: Queue) -> None:
+        """Nothing more comes from this queue."""
         with self._wake:
-            if lane in self._lanes:
-                self._lanes.remove(lane)
+            if queue in self._queues:
+                self._queues.remove(queue)
 
-    def put(self, lane: Lane, ticket: Ticket) -> None:
-        """Let a ticket wait in its lane."""
+    def put(self, queue: Queue, item: Item) -> None:
+        """Let an item wait in its queue."""
         with self._wake:
-            lane.waiting.append(ticket)
+            queue.waiting.append((time.monotonic(), item))
             self._wake.notify()
 
-    def drop_oldest(self, lane: Lane) -> Ticket | None:
-        """Take the oldest waiting frame out of the lane, if there is one; what isn't a frame stays."""
+    def drop_oldest(self, queue: Queue) -> FrameItem | None:
+        """Take the oldest waiting frame out of the queue, if there is one; what isn't a frame stays."""
         with self._wake:
-            for ticket in lane.waiting:
-                if ticket.frame is not None:
-                    lane.waiting.remove(ticket)
-                    return ticket
+            for place, (_, item) in enumerate(queue.waiting):
+                if isinstance(item, FrameItem):
+                    del queue.waiting[place]
+                    return item
         return None
 
-    def replace_worker(self) -> None:
-        """A worker was abandoned: start another."""
+    def relieve(self, now: float) -> None:
+        """Let other workers take the place of those that wait, and one more run for each stream that starves."""
         with self._wake:
-            if not self._closed:
-                self._spawn()
+            idle = sum(worker.waits(now) for worker in self._workers)
+            starving = sum(queue.starves(now) for queue in self._queues)
+            self._wanted = self._size + min(_MOST_RELIEF, idle + min(starving, self._size))
+            if self._ready or any(queue.waiting for queue in self._queues):
+                while len(self._workers) < self._wanted and not self._closed:
+                    self._spawn()
+
+    def abandon(self, queue: Queue, thread: threading.Thread) -> None:
+        """A thread is stuck in a call for good: don't wait for it, and start another in its place."""
+        with self._wake:
+            stuck = [worker for worker in self._workers if worker.thread is thread]
+            for worker in stuck:
+                self._workers.remove(worker)
+                queue.running -= 1
+                if not self._closed:
+                    self._spawn()
+        self._waiting.abandon(thread)
 
     def close(self) -> None:
         """End the workers once nothing is left to do; wait for those that can end."""
         with self._wake:
             self._closed = True
             self._wake.notify_all()
-            threads = list(self._threads)
+            threads = [worker.thread for worker in self._workers]
         for thread in threads:
             thread.join()
-
-    def forget(self, thread: threading.Thread) -> None:
-        """Don't wait for this one at the end: it is stuck."""
-        with self._wake:
-            if thread in self._threads:
-                self._threads.remove(thread)
+        self._waiting.close()
 
     def _spawn(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"streamproc-worker-{len(self._threads)}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        name = f"streamproc-worker-{len(self._workers)}"
+        worker = _Worker(threading.Thread(target=lambda: self._work(worker), name=name, daemon=True))
+        self._workers.append(worker)
+        worker.thread.start()
 
-    def _work(self) -> None:
+    def _work(self, worker: _Worker) -> None:
+        if hasattr(time, "pthread_getcpuclockid"):
+            worker.clock = time.pthread_getcpuclockid(threading.get_ident())
         while True:
             with self._wake:
-                work = self._next()
-                while work is None and not self._closed:
+                work = self._next(worker)
+                while work is None and not self._closed and len(self._workers) <= self._wanted:
                     self._wake.wait()
-                    work = self._next()
-            if work is None:
+                    work = self._next(worker)
+                if work is None:
+                    if worker in self._workers:
+                        self._workers.remove(worker)
+                    return
+            queue, task = work
+            try:
+                queue.runner.run(task)
+            except Abandoned:
                 return
+            with self._wake:
+                queue.running -= 1
+                worker.since = 0.0
+
+    def _next(self, worker: _Worker) -> tuple[Queue, Task] | None:
+        found = self._ready.popleft() if self._ready else self._next_frame()
+        if found is not None:
+            found[0].running += 1
+            worker.begin()
+        return found
+
+    def _next_frame(self) -> tuple[Queue, Task] | None:
+        for _ in range(len(self._queues)):
+            queue = self._queues[0]
+            self._queues.rotate(-1)
+            if queue.waiting:
+                return queue, queue.runner.admit(queue.waiting.popleft()[1])
+        return None
+
+
+class WaitingThreads:
+    """Threads for calls that wait for others, bounded in number; each lives as long as there is work."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._work: deque[Callable[[], None]] = deque()
+        self._threads: set[threading.Thread] = set()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run `work` on one of the threads."""
+        with self._lock:
+            self._work.append(work)
+            if len(self._threads) < self._most:
+                thread = threading.Thread(target=self._run, name="streamproc-waiting", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+
+    def abandon(self, thread: threading.Thread) -> None:
+        """Don't count a thread that is stuck."""
+        with self._lock:
+            self._threads.discard(thread)
+
+    def close(self) -> None:
+        """Wait for the threads that can end."""
+        while True:
+            with self._lock:
+                thread = next(iter(self._threads), None)
+            if thread is None:
+                return
+            thread.join()
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._lock:
+                if not self._work:
+                    self._threads.discard(me)
+                    return
+                work = self._work.popleft()
             try:
                 work()
             except Abandoned:
                 return
 
-    def _next(self) -> Callable[[], None] | None:
-        if self._ready:
-            return self._ready.popleft()
-        for _ in range(len(self._lanes)):
-            lane = self._lanes[0]
-            self._lanes.rotate(-1)
-            if lane.waiting:
-                ticket = lane.waiting.popleft()
-                ticket.sequence = lane.sequence
-                lane.sequence += 1
-                return lambda: lane.begin(ticket)
-        return None
+
+__all__ = ["PATIENCE_S", "Pool", "Queue", "Runner", "WaitingThreads"]

@@ -1,27 +1,24 @@
-"""The reader: one thread a source. It opens a lost source again and keeps checkpoints of a resumable one."""
+"""The reader: one thread a source. It opens a lost source again, and starts the streams that the source carries."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from streamproc.chain.ledger import Ledger
-from streamproc.chain.steps import open_chain
 from streamproc.config.plan import StreamPlan
-from streamproc.engine.checkpoint import Checkpoint, Cut
-from streamproc.engine.given import checked_info, checked_pictures
-from streamproc.engine.intake import Hall, Intake
+from streamproc.engine.checkpointing import Checkpointing
+from streamproc.engine.context import RunContext
+from streamproc.engine.decoding import decoded_frames
+from streamproc.engine.given import checked_info
 from streamproc.engine.outage import Outages
-from streamproc.engine.roster import Roster, fold, looking_ahead, session_of
-from streamproc.engine.stream import StreamRun
+from streamproc.engine.streams import Streams
 from streamproc.errors import SourceError, SourceLost, StreamprocError, describe, redact
-from streamproc.frames import StreamInfo
-from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
-from streamproc.timeline import Timeline
+from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext
 from streamproc.watch import Abandoned, Call
 
 log = logging.getLogger(__name__)
@@ -29,49 +26,78 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class SourceStatus:
+    """How a source fares."""
+
+    error: str = ""
+    """why it failed"""
+    reconnects: int = 0
+    frames_read: int = 0
+    info: InputInfo | None = None
+    """of its input, once it was open"""
+    undecodable: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """The reader's thread."""
+
+    thread: threading.Thread
+    left: threading.Event = field(default_factory=threading.Event)
+    """set once nothing more is read"""
+    finished: bool = False
+    """whether its streams were ended and everything that they emitted is delivered"""
+    checkpointed_at: float = field(default_factory=time.monotonic)
+
+
+class _Calls:
+    """Calls of a reader into its source and into plugins that open, under the watch.
+
+    abandoned: called with what the reader was busy with, once, when one of them takes too long.
+    """
+
+    def __init__(self, name: str, context: RunContext, abandoned: Callable[[str], None]) -> None:
+        self.gone = False
+        """whether the reader's thread was abandoned"""
+        self._context = context
+        self._abandoned = abandoned
+        self._busy_with = ""
+        self._call = context.guarded(f"source of stream {name}", self._give_up)
+
+    def ask(self, function: Callable[[], T]) -> T:
+        """Call the source."""
+        return self._run(self._call, function)
+
+    def opening(self, what: str, function: Callable[[], T]) -> T:
+        """Call a plugin that opens."""
+        return self._run(self._context.opening(what, self._give_up), function)
+
+    def _run(self, call: Call, function: Callable[[], T]) -> T:
+        self._busy_with = call.what
+        return self._context.watch.run(call, function)
+
+    def _give_up(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._abandoned(self._busy_with)
+
+
 class SourceRun:
     """One configured stream: its source, its reader thread, and the streams that come out of it."""
 
-    def __init__(self, plan: StreamPlan, hall: Hall) -> None:
+    def __init__(self, plan: StreamPlan, context: RunContext) -> None:
         self.plan = plan
         self.ledger = Ledger()
-        self.error = ""
-        """why this stream failed"""
-        self.reconnects = 0
-        self.info: InputInfo | None = None
-        self.frames_read = 0
-        self._undecodable = 0
-        self._busy_with = ""
-        self._hall = hall
-        self._source: AnySource = plan.source(plan.source_options)
+        self.status = SourceStatus()
         self.outages = Outages(plan.name, plan.reconnect_ns / 1e9, plan.reconnect_max_ns / 1e9)
-        self.roster = Roster(plan.name, self._source.most_streams, partial(fold, hall, self.ledger, plan.name))
-        self._finished = False
-        """whether its streams were ended and all that they found is delivered"""
-        self._call: Call = hall.guarded(f"source of stream {plan.name}", self._abandoned)
-        self._left = threading.Event()
-        self._gone = False
-        self._resumed = False
-        self._checkpoint: Checkpoint | None = None
-        self._kept: dict[str, Any] = {}
-        """streams of the last run that have not shown up again, the most silent first"""
-        self._order: tuple[str, ...] = ()
-        """those of the cut that is being made, likewise"""
-        self._positions: dict[str, int] = {}
-        self._committed: dict[str, int] = {}
-        self._cut: Cut | None = None
-        self._cut_at = time.monotonic()
-        self._thread = threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True)
-
-    @property
-    def streams(self) -> dict[str, StreamRun]:
-        """The streams at work, by name."""
-        return self.roster.runs
-
-    @property
-    def intakes(self) -> dict[str, Intake]:
-        """What takes their pictures, by name."""
-        return self.roster.intakes
+        self.stopping = threading.Event()
+        self._context = context
+        self._source: AnySource = plan.source(plan.source_options)
+        self._calls = _Calls(plan.name, context, self._abandoned)
+        self.streams = Streams(plan, self._source, self.ledger, context, self._calls.opening, self.stopping)
+        self._checkpoints: Checkpointing | None = self._checkpointing() if self._source.resumable else None
+        self._reader = _Reader(threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True))
 
     @property
     def up(self) -> bool:
@@ -80,21 +106,29 @@ class SourceRun:
 
     def start(self) -> None:
         """Start reading."""
-        self._thread.start()
+        self._reader.thread.start()
+
+    def stop(self) -> None:
+        """Stop reading; what was read still comes out."""
+        self.stopping.set()
+        for run in list(self.streams.runs.values()):
+            run.credits.nudge()
 
     def join(self) -> None:
         """Wait until everything that was read has come out."""
-        self._left.wait()
-        if not self._gone:
-            self._thread.join()
-        for run in list(self.streams.values()):
-            run.join()
-        self.roster.settle(0, lambda: False)
+        self._reader.left.wait()
+        if not self._calls.gone:
+            self._reader.thread.join()
+        for run in list(self.streams.runs.values()):
+            run.driver.join()
+        self.streams.settle(0, lambda: False)
 
-    def nudge(self) -> None:
-        """The run is being stopped: don't wait for room any more."""
-        for run in list(self.streams.values()):
-            run.credits.nudge()
+    def tick(self, now: float) -> None:
+        """Let media time go on in live streams that give nothing; called now and then with the monotonic clock."""
+        info = self.status.info
+        if info is not None and info.live and not self._source.resumable and not self._reader.left.is_set():
+            for intake in list(self.streams.intakes.values()):
+                intake.tick(now)
 
     # --- the reader's thread ---
 
@@ -110,27 +144,13 @@ class SourceRun:
             log.debug("the reader of %s failed", self.plan.name, exc_info=True)
         self._end()
 
-    def _abandoned(self) -> None:
+    def _abandoned(self, busy_with: str) -> None:
         """The watch gave up on a call into the source or a plugin that opens: the stream ends without this thread."""
-        if not self._gone:
-            self._gone = True
-            self._fail(f"{self._busy_with} did not come back in time; its thread is abandoned")
-            self._end()
-
-    def _run(self, call: Call, function: Callable[[], T]) -> T:
-        self._busy_with = call.what
-        return self._hall.services.watch.run(call, function)
-
-    def _ask(self, function: Callable[[], T]) -> T:
-        """Call the source under watch."""
-        return self._run(self._call, function)
-
-    def _opening(self, what: str, function: Callable[[], T]) -> T:
-        """Call a plugin that opens, under watch."""
-        return self._run(self._hall.opening(what, self._abandoned), function)
+        self._fail(f"{busy_with} did not come back in time; its thread is abandoned")
+        self._end()
 
     def _fail(self, why: str) -> None:
-        self.error = why
+        self.status.error = why
         log.warning("stream %s failed: %s", self.plan.name, why)
 
     def _read_until_end(self) -> None:
@@ -140,258 +160,148 @@ class SourceRun:
                 self._read_once()
                 return
             except SourceLost as error:
-                if not self._source.resumable and self.info is not None and not self.info.live:
-                    raise SourceError(str(error)) from error
-                if self.info is None:
-                    self._hall.ended(self.plan.name)  # nobody waits for a stream that may come at any time
-                wait_s = self.outages.lost(redact(str(error)))
-            if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
-                for intake in self.intakes.values():
-                    intake.lost()
-            if self._hall.stopping.wait(wait_s):
+                wait_s = self._lost(error)
+            if self.stopping.wait(wait_s):
                 return
-            self.reconnects += 1
+            self.status.reconnects += 1
+
+    def _lost(self, error: SourceLost) -> float:
+        """The source is away; seconds to wait. Raises where its input is a recording, which can't come back."""
+        info = self.status.info
+        if not self._source.resumable and info is not None and not info.live:
+            raise SourceError(str(error)) from error
+        if info is None:
+            self._context.delivery.ended(self.plan.name)  # nobody waits for a stream that may come at any time
+        wait_s = self.outages.lost(redact(str(error)))
+        if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
+            for intake in self.streams.intakes.values():
+                intake.lost()
+        return wait_s
 
     def _read_once(self) -> None:
         """Open, read to the end, close."""
-        context = SourceContext(
-            stream=self.plan.name,
-            log=logging.getLogger(f"streamproc.source.{self.plan.name}"),
-            stopping=self._hall.stopping.is_set,
-            count=self._count,
-            away=self.outages.away,
-        )
         try:
-            self.info = info = checked_info(self._source, self._ask(lambda: self._source.open(context)))
-            if info.live:
-                self._hall.ended(self.plan.name)
-            self._resume()
-            ahead = isinstance(self._source, VideoSource) and not info.live
-            pairs = looking_ahead(self._pictures()) if ahead else ((decoded, None) for decoded in self._pictures())
-            advance = partial(next, pairs, None)
-            while (pair := self._ask(advance)) is not None and not self._hall.stopping.is_set():
+            info = self._open()
+            frames = decoded_frames(self._source, self.stopping, ahead=not info.live)
+            while (pair := self._calls.ask(lambda: next(frames, None))) is not None and not self.stopping.is_set():
                 self.outages.came()
                 if pair[0] is not None:
                     self._take(pair[0], info, pair[1])
                 self._checkpoint_now_and_then()
-            if self._hall.stopping.is_set():
+            if self.stopping.is_set():
                 self._last_checkpoint()
             else:
-                self._bring_back(info)
-                self._finish()
+                self._finish(info)
         finally:
             self._close_source()
 
+    def _open(self) -> InputInfo:
+        context = SourceContext(
+            stream=self.plan.name,
+            log=logging.getLogger(f"streamproc.source.{self.plan.name}"),
+            stopping=self.stopping.is_set,
+            count=self._count,
+            away=self.outages.away,
+        )
+        info = checked_info(self._source, self._calls.ask(lambda: self._source.open(context)))
+        self.status.info = info
+        if info.live:
+            self._context.delivery.ended(self.plan.name)
+        if self._checkpoints is not None and (positions := self._checkpoints.resume()):
+            self._calls.ask(lambda: self._source.seek(positions))
+            self.streams.stored = self._checkpoints.stored
+        return info
+
     def _close_source(self) -> None:
         try:
-            self._ask(self._source.close)
+            self._calls.ask(self._source.close)
         except Exception as error:  # noqa: BLE001 - everything was read: no reason to fail
             log.warning("closing the source of %s failed: %s", self.plan.name, describe(error))
 
-    def _pictures(self) -> Iterator[DecodedFrame | None]:
-        source = self._source
-        if not isinstance(source, VideoSource):
-            yield from checked_pictures(source, source.frames())
-            return
-        try:
-            for packet in source.packets():
-                yield from checked_pictures(source, source.decode(packet))
-                if self._hall.stopping.is_set():
-                    return
-        except SourceError:  # it is lost, or breaks off: what came before counts
-            yield from source.decode(None)
-            raise
-        yield from source.decode(None)
-
     def _count(self, reason: str, number: int = 1) -> None:
         self.ledger.book("undecodable", reason, number)
-        before, self._undecodable = self._undecodable, self._undecodable + number
-        if (
-            any(before < mark <= self._undecodable for mark in (1, 10, 100))
-            or self._undecodable // 1000 > before // 1000
-        ):
-            log.warning(
-                "a frame can't be decoded stream=%s reason=%s total=%d", self.plan.name, reason, self._undecodable
-            )
+        before, self.status.undecodable = self.status.undecodable, self.status.undecodable + number
+        total = self.status.undecodable
+        if any(before < mark <= total for mark in (1, 10, 100)) or total // 1000 > before // 1000:
+            log.warning("a frame can't be decoded stream=%s reason=%s total=%d", self.plan.name, reason, total)
 
     def _take(self, decoded: DecodedFrame, info: InputInfo, following_ns: int | None) -> None:
         if decoded.picture.width < 1 or decoded.picture.height < 1:
             self._count("empty")
             return
-        name = self._name_of(decoded)
-        if name not in self.intakes:
-            self._announce(name, decoded, info)
-        self.frames_read += 1
-        self.roster.note(name)
-        self.intakes[name].feed(decoded, self._hall, following_ns)
-        if decoded.position is not None:
-            self._positions[decoded.position.partition] = decoded.position.offset + 1
-
-    def _announce(self, name: str, decoded: DecodedFrame, info: InputInfo) -> None:
-        """A stream shows its first picture: now its size is known, and its chain can be opened."""
-        kept = self._kept.pop(name, None)
-        self._make_room(info)
-        self.roster.wait_for(name, self._hall.stopping.is_set)
-        begun = {
-            "width": decoded.picture.width,
-            "height": decoded.picture.height,
-            "start_offset_ns": decoded.pts_ns or 0,
-            "session": session_of(decoded, info.live),
-        }
-        self._open_stream(name, info, begun, kept)
-
-    def _name_of(self, decoded: DecodedFrame) -> str:
-        return self._hall.names.claim(decoded.stream or self.plan.name, self.plan.name)
-
-    def _make_room(self, info: InputInfo) -> None:
-        """End the streams that are too many, those of the last run first: they were silent for longest."""
-        while self._source.several and len(self.intakes) + len(self._kept) >= self.roster.most:
-            name = next(iter(self._kept), "") or self.roster.by_silence()[0]
-            if name in self._kept:
-                self._open_stream(name, info, {}, self._kept.pop(name))
-            self.roster.retire(name, self._hall.stopping.is_set)
-
-    def _bring_back(self, info: InputInfo) -> None:
-        """The input has ended: streams that an earlier run knew and that didn't show up again end with it."""
-        while self._kept:
-            name = next(iter(self._kept))
-            self._open_stream(name, info, {}, self._kept.pop(name))
-
-    def _open_stream(self, name: str, info: InputInfo, begun: Mapping[str, Any], kept: Any) -> None:
-        """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
-        stream = StreamInfo(
-            name=name,
-            identity=self.plan.identity or info.identity,
-            rate=info.rate,
-            live=info.live,
-            started_ns=info.started_ns,
-            duration_ns=info.duration_ns,
-            rotation=info.rotation,
-            **(begun if kept is None else kept["info"]),
-        )
-        chain = open_chain(self.plan, stream, self._hall.models, self._opening)
-        ledger = self.ledger if name == self.plan.name else Ledger()
-        run = StreamRun(self.plan, stream, chain, ledger, self._hall.services)
-        intake = Intake(run, Timeline(stream.rate), keep_all=self._source.resumable)
-        if kept is not None:
-            self._restore(intake, kept)
-        if name != self.plan.name:
-            self._hall.ended(self.plan.name)
-        self.roster.add(name, run, intake)
-        run.start()
-
-    def _restore(self, intake: Intake, kept: Any) -> None:
-        name = intake.run.info.name
-        try:
-            self._opening(f"a plugin of stream {name}, asked to restore its state,", lambda: intake.restore(kept))
-        except BaseException:
-            self._opening(f"a plugin of stream {name}, asked to close,", lambda: intake.run.chain.close(log))
-            raise
+        intake = self.streams.intake_of(decoded, info)
+        self.status.frames_read += 1
+        intake.feed(decoded, following_ns)
+        if decoded.position is not None and self._checkpoints is not None:
+            self._checkpoints.read(decoded.position)
 
     def _end(self) -> None:
         """Send the end behind the last frame.
 
         What is open stays open where the next run goes on, and where a recording was left in the middle: nothing ended.
         """
-        stopping = self._hall.stopping.is_set()
-        live = self.info is not None and self.info.live
+        stopping = self.stopping.is_set()
+        live = self.status.info is not None and self.status.info.live
         self.outages.ended()
-        if self._finished:
-            self._left.set()
-            return
-        flush = not (stopping and not live) and not (self._source.resumable and self.error)
-        for intake in self.intakes.values():
-            intake.end(flush)
-        if not self.intakes and not self.error and not stopping and not self._resumed:
-            self._fail("not one frame could be read; look at it with: streamproc probe")
-        if not self.intakes:
-            self._hall.ended(self.plan.name)
-        self._left.set()
+        if not self._reader.finished:
+            flush = not (stopping and not live) and not (self._source.resumable and self.status.error)
+            self.streams.end_all(flush)
+            resumed = self._checkpoints is not None and self._checkpoints.resumed
+            if not self.streams.intakes and not self.status.error and not stopping and not resumed:
+                self._fail("not one frame could be read; look at it with: streamproc probe")
+            if not self.streams.intakes:
+                self._context.delivery.ended(self.plan.name)
+        self._reader.left.set()
 
     # --- checkpoints ---
 
-    def _resume(self) -> None:
-        """Go on behind what was read: in this run if the source was lost, else by the checkpoint."""
-        if not self._source.resumable:
-            return
-        if not self._positions:
-            self._checkpoint = self._hall.store().read(self.plan.name)
-            if self._checkpoint is not None:
-                self._resumed = True
-                self._kept = dict(self._checkpoint.streams)
-                self._positions = dict(self._checkpoint.positions)
-                self._committed = dict(self._positions)
-        if self._positions:
-            positions = dict(self._positions)
-            self._ask(lambda: self._source.seek(positions))
+    def _checkpointing(self) -> Checkpointing:
+        def commit(positions: Any) -> None:
+            self._calls.ask(lambda: self._source.commit(positions))
+
+        context = self._context
+        return Checkpointing(self.plan.name, self.plan.sinks, context.delivery, context.state.checkpoints, commit)
 
     def _checkpoint_now_and_then(self) -> None:
-        if not self._source.resumable:
+        checkpoints = self._checkpoints
+        if checkpoints is None:
             return
-        self._finish_cut()
-        late = time.monotonic() - self._cut_at >= self._hall.commit_s
-        due = self._cut is None and late and self.intakes and self._positions != self._committed
-        # what streams that made room found must be out before a position behind it is committed
-        if due and self.roster.settle(0, lambda: True):
-            self._begin_cut()
+        checkpoints.finish()
+        late = time.monotonic() - self._reader.checkpointed_at >= self._context.plan.commit_ns / 1e9
+        # what streams that made room emitted must be out before a position behind it is committed
+        if late and checkpoints.due and self.streams.intakes and self.streams.settle(0, lambda: True):
+            self._begin_checkpoint(checkpoints)
 
-    def _begin_cut(self) -> None:
-        self._cut_at = time.monotonic()
-        # streams of the last run that haven't shown up again keep what was known of them
-        self._cut = Cut(positions=dict(self._positions), waiting=set(self.intakes), streams=dict(self._kept))
-        self._order = (*self._kept, *self.roster.by_silence())
-        for intake in self.intakes.values():
-            intake.snapshot(self._cut, self._hall)
-
-    def _finish_cut(self) -> None:
-        cut = self._cut
-        if cut is None:
-            return
-        if cut.failed:
-            self._cut = None
-            return
-        if cut.reached is None or not self._hall.flushed_upto(self.plan.sinks, cut.reached):
-            return
-        streams = {name: cut.streams[name] for name in self._order if name in cut.streams}
-        self._commit(Checkpoint(positions=cut.positions, streams=streams))
-        self._cut = None
-
-    def _commit(self, checkpoint: Checkpoint) -> None:
-        self._hall.store().write(self.plan.name, checkpoint)
-        self._ask(lambda: self._source.commit(checkpoint.positions))
-        self._committed = dict(checkpoint.positions)
+    def _begin_checkpoint(self, checkpoints: Checkpointing) -> None:
+        self._reader.checkpointed_at = time.monotonic()
+        checkpoints.begin(self.streams.intakes, self.streams.by_silence())
 
     def _last_checkpoint(self) -> None:
         """At an orderly stop: wait for everything read so far to be done, then commit it."""
-        if not self._source.resumable or not self.intakes:
+        checkpoints = self._checkpoints
+        if checkpoints is None or not self.streams.intakes:
             return
-        deadline = time.monotonic() + self._hall.drain_s
-        self._await_cut(deadline)
-        self.roster.settle(0, lambda: time.monotonic() >= deadline)
-        if self._cut is None and self._positions != self._committed:
-            self._begin_cut()
-            self._await_cut(deadline)
+        deadline = time.monotonic() + self._context.plan.drain_ns / 1e9
+        checkpoints.wait(deadline)
+        self.streams.settle(0, lambda: time.monotonic() >= deadline)
+        if checkpoints.due:
+            self._begin_checkpoint(checkpoints)
+            checkpoints.wait(deadline)
 
-    def _finish(self) -> None:
-        """The input has ended: end its streams, and commit once all that they found is delivered."""
-        if not self._source.resumable or not self.intakes:
+    def _finish(self, info: InputInfo) -> None:
+        """The input has ended: end its streams, and commit once everything that they emitted is delivered."""
+        self.streams.bring_back(info)
+        checkpoints = self._checkpoints
+        if checkpoints is None or not self.streams.intakes:
             return
-        for intake in self.intakes.values():
-            intake.end(flush=True)
-        self._finished = True
-        cut = self._cut = Cut(positions=dict(self._positions), waiting=set(self.intakes))
-        for name in self.intakes:
-            self.streams[name].done.wait()
-            self._hall.when_sent(name, partial(cut.sent, name))
-        self.roster.settle(0, self._hall.stopping.is_set)
-        self._await_cut(time.monotonic() + self._hall.drain_s)
-
-    def _await_cut(self, deadline: float) -> None:
-        pause = threading.Event()
-        while self._cut is not None and time.monotonic() < deadline:
-            self._finish_cut()
-            if self._cut is not None:
-                pause.wait(0.02)
+        self.streams.end_all(flush=True)
+        self._reader.finished = True
+        names = list(self.streams.intakes)
+        for name in names:
+            self.streams.runs[name].driver.wait()
+        checkpoints.begin_last(names)
+        self.streams.settle(0)
+        checkpoints.wait(time.monotonic() + self._context.plan.drain_ns / 1e9)
 
 
-__all__ = ["SourceRun"]
+__all__ = ["SourceRun", "SourceStatus"]

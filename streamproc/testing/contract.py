@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from streamproc.chain.call import without_pixels
+from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import sort_output
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event

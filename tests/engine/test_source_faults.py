@@ -368,10 +368,10 @@ def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
 
     whole = StreamRun._settle
 
-    def settle(self: Any, ticket: Any) -> None:
-        if self.info.name == "odd" and ticket.frame.index == 5:
+    def settle(self: Any, index: int, bucket: Any, reason: str = "") -> bool:
+        if self.info.name == "odd" and index == 5 and bucket == "processed":
             raise AssertionError("a bug")
-        whole(self, ticket)
+        return whole(self, index, bucket, reason)
 
     monkeypatch.setattr(StreamRun, "_settle", settle)
     report, events = run(tmp_path, Odd)

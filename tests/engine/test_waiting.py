@@ -1,4 +1,4 @@
-"""Where threads wait for each other: admission by credits, and the mailbox of a stream's tail."""
+"""Where threads wait for each other: admission by credits, and the mailbox of a stream's ordered worker."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ import threading
 
 from streamproc.engine.admission import Credits
 from streamproc.engine.mailbox import GROUP, Mailbox
-from streamproc.engine.ticket import Ticket
-from streamproc.events import Moment
-
-
-def tickets(count: int) -> list[Ticket]:
-    return [Ticket(moment=Moment(pts_ns=index, frame_index=index, captured_ns=None)) for index in range(count)]
 
 
 def test_a_reader_that_had_to_wait_goes_on_when_half_of_the_frames_are_through() -> None:
@@ -38,33 +32,33 @@ def test_one_large_frame_is_let_in_when_nothing_else_is_in_flight() -> None:
     assert mine.frames == 1
 
 
-def test_tickets_come_in_order_once_there_are_enough_or_somebody_hurries() -> None:
-    box, sent, got = Mailbox(), tickets(2 * GROUP + 1), list[Ticket]()
+def test_mailbox_keeps_the_order() -> None:
+    box, sent, got = Mailbox[int](), list(range(2 * GROUP + 1)), list[int]()
     reader = threading.Thread(target=lambda: got.extend(box.get() for _ in sent))
     reader.start()
-    for ticket in sent:
-        box.put(ticket)
+    for item in sent:
+        box.put(item)
     box.hurry()
     reader.join(30)
     assert got == sent
 
 
-def test_a_hurried_ticket_takes_those_before_it_along() -> None:
-    box, (first, second) = Mailbox(), tickets(2)
+def test_hurry_releases_what_came_before() -> None:
+    box, (first, second) = Mailbox[int](), range(2)
     box.put(first)
     box.put(second, hurry=True)
     assert [box.get(), box.get()] == [first, second]
 
 
-def test_hurry_about_nothing_leaves_the_next_ticket_waiting_for_company() -> None:
-    box, (first, *others) = Mailbox(), tickets(GROUP)
+def test_hurry_of_an_empty_mailbox_changes_nothing() -> None:
+    box, (first, *others) = Mailbox[int](), range(GROUP)
     box.hurry()
     box.put(first)
-    got: list[Ticket] = []
+    got: list[int] = []
     reader = threading.Thread(target=lambda: got.append(box.get()))
     reader.start()
     assert not got
-    for ticket in others:
-        box.put(ticket)
+    for item in others:
+        box.put(item)
     reader.join(30)
     assert got == [first]

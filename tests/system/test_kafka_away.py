@@ -76,7 +76,7 @@ def hearing(words: str) -> Iterator[threading.Event]:
 def await_frames(engine: Engine, count: int) -> None:
     """Until so many frames came out of the chain."""
     give_up = time.monotonic() + PATIENCE_S
-    while sum(run.processed for run in engine.live_streams()) < count:
+    while sum(run.ledger.page().total("processed") for run in engine.live_streams()) < count:
         assert time.monotonic() < give_up, f"{count} frames never came"
         time.sleep(0.02)
 

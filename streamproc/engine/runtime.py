@@ -13,22 +13,19 @@ from typing import Any
 from streamproc.chain.ledger import LedgerPage
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.delivery.deadletters import DeadLetters
-from streamproc.delivery.merge import Dispatcher
+from streamproc.delivery.merge import Delivery
 from streamproc.delivery.outbox import Outbox, OutboxError, outbox_key
 from streamproc.delivery.writer import Writer
 from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
-from streamproc.engine.intake import Hall
+from streamproc.engine.context import RunContext, StateFolder
 from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
-from streamproc.engine.services import Services
 from streamproc.engine.statelock import only_run
 from streamproc.engine.stream import StreamRun
-from streamproc.engine.ticket import Ticket
 from streamproc.errors import StreamprocError
-from streamproc.events import Event
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
 from streamproc.secrets import remember
@@ -71,10 +68,10 @@ class Engine:
         self._writers |= {p.name: Writer(p, sink, self) for p, sink in extra}
         self._always = tuple(p.name for p, _ in extra)
         recorded = {stream.name: order for order, stream in enumerate(plan.streams)}
-        self._dispatcher = Dispatcher(self._writers, recorded)
-        hall = self._hall(models or ModelStore())
+        self._delivery = Delivery(self._writers, recorded)
+        context = self._context(models or ModelStore())
         self._sources = [
-            SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), hall) for stream in plan.streams
+            SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), context) for stream in plan.streams
         ]
 
     def run(self) -> RunReport:
@@ -119,7 +116,7 @@ class Engine:
             self._stopped_at = time.monotonic()
         self._stopping.set()
         for source in self._sources:
-            source.nudge()
+            source.stop()
 
     def interrupt(self) -> None:
         """As a signal does: `stop`, and the report says so."""
@@ -152,7 +149,7 @@ class Engine:
 
     def live_streams(self) -> list[StreamRun]:
         """The streams that have shown a picture so far, for metrics."""
-        return [run for source in self._sources for run in list(source.streams.values())]
+        return [run for source in self._sources for run in list(source.streams.runs.values())]
 
     def backlogs(self) -> dict[str, int]:
         """By sink: how many items wait in memory."""
@@ -160,22 +157,10 @@ class Engine:
 
     # --- what streams, readers and writers ask of the run ---
 
-    def deliver(self, run: StreamRun, ticket: Ticket, events: tuple[Event, ...]) -> None:
-        """Hand over what one ticket came to."""
-        self._dispatcher.deliver(run, ticket, events)
-
-    def ended(self, run: StreamRun) -> None:
-        """A stream has come to its end."""
-        self._dispatcher.ended(run.plan.name)
-
     def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
         """A call into a source or sink, with the run's limits."""
         runtime = self.plan.runtime
         return Call(what, runtime.call_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9)
-
-    def _opening(self, what: str, abandon: Callable[[], None]) -> Call:
-        runtime = self.plan.runtime
-        return Call(what, runtime.open_limit_ns / 1e9, abandon, hurry_s=runtime.drain_ns / 1e9, opens=True)
 
     def outbox(self) -> Outbox:
         """The run's outbox, made on first use."""
@@ -207,34 +192,18 @@ class Engine:
                 self._store = CheckpointStore(self.plan.runtime.state / "checkpoints.sqlite")
             return self._store
 
-    def _bundles(self) -> Path:
-        folder = self.plan.runtime.state / "bundles"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def _hall(self, models: ModelStore) -> Hall:
-        services = Services(
+    def _context(self, models: ModelStore) -> RunContext:
+        return RunContext(
+            plan=self.plan.runtime,
             pool=self._pool,
             watch=self.watch,
-            outlet=self,
-            frames_in_flight=max(4, 2 * self.plan.runtime.workers + 2),
-            events=self._events,
-            bundles=self._bundles,
-        )
-        return Hall(
-            services=services,
+            delivery=self._delivery,
             models=models,
-            stopping=self._stopping,
-            guarded=self.guarded,
-            opening=self._opening,
-            when_sent=self._dispatcher.when_sent,
-            flushed_upto=self._dispatcher.flushed_upto,
-            crowded=self._dispatcher.crowded,
-            ended=self._dispatcher.ended,
             names=Names(stream.name for stream in self.plan.streams),
-            store=self._checkpoints,
-            commit_s=self.plan.runtime.commit_ns / 1e9,
-            drain_s=self.plan.runtime.drain_ns / 1e9,
+            state=StateFolder(path=self.plan.runtime.state, checkpoints=self._checkpoints),
+            events=self._events,
+            stopping=self._stopping,
+            stop=self.stop,
         )
 
     def _find_stranded(self) -> None:
@@ -254,7 +223,11 @@ class Engine:
 
     def _guard(self) -> None:
         while not self._finished.wait(_WATCH_EVERY_S):
-            self.watch.check(time.monotonic(), self._stopped_at)
+            now = time.monotonic()
+            self.watch.check(now, self._stopped_at)
+            self._pool.relieve(now)
+            for source in self._sources:
+                source.tick(now)
 
     def _end(self, guard: threading.Thread) -> None:
         self._pool.close()
@@ -279,9 +252,9 @@ def _remember_secrets(plan: Plan) -> None:
 
 def _stream_reports(source: SourceRun) -> list[StreamReport]:
     """One for each stream that has shown up, and one for the source itself where it counted something of its own."""
-    found = [_stream_report(source, run) for run in list(source.streams.values())]
+    found = [_stream_report(source, run) for run in list(source.streams.runs.values())]
     page = source.ledger.page()
-    if not found or (page.seen and source.plan.name not in source.streams):
+    if not found or (page.seen and source.plan.name not in source.streams.runs):
         found.append(_own_report(source, page))
     return found
 
@@ -292,57 +265,59 @@ def _own_report(source: SourceRun, page: LedgerPage) -> StreamReport:
         name=source.plan.name,
         ledger=page,
         media_s=0.0,
-        reconnects=source.reconnects,
-        error=source.error,
+        reconnects=source.status.reconnects,
+        error=source.status.error,
         up=source.up,
         away=source.outages.reason,
-        ended_streams=source.roster.ended,
+        ended_streams=source.streams.ended,
     )
 
 
 def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
     info = run.info
-    intake = source.intakes.get(info.name)
+    intake = source.streams.intakes.get(info.name)
     return StreamReport(
         name=info.name,
         ledger=run.ledger.page(),
-        media_s=run.last_pts_ns / 1e9,
+        media_s=run.stats.last_pts_ns / 1e9,
         duration_s=None if info.duration_ns is None else info.duration_ns / 1e9,
         size=info.size,
         rate=None if info.rate is None else float(info.rate),
         live=info.live,
-        mended={} if intake is None else {fault: n for fault, n in intake.timeline.mended.items() if n},
-        gaps=0 if intake is None else intake.gaps,
-        longest_gap_s=0.0 if intake is None else intake.longest_gap_ns / 1e9,
-        up=source.up and not run.done.is_set(),
+        mended={} if intake is None else {fault: n for fault, n in intake.schedule.timeline.mended.items() if n},
+        gaps=0 if intake is None else intake.schedule.gaps.count,
+        longest_gap_s=0.0 if intake is None else intake.schedule.gaps.longest_ns / 1e9,
+        up=source.up and not run.driver.done,
         away=source.outages.reason,
-        reconnects=source.reconnects,
-        latency_mean_s=run.latency.mean,
-        latency_p95_s=run.latency.quantile(0.95),
+        reconnects=source.status.reconnects,
+        latency_mean_s=run.stats.latency.mean,
+        latency_p95_s=run.stats.latency.quantile(0.95),
         plugins=tuple(_plugin_reports(run)),
-        error=run.error or source.error,
-        repeatable=run.repeatable,
-        ended=run.done.is_set(),
+        error=run.error or source.status.error,
+        repeatable=run.stats.repeatable,
+        ended=run.driver.done,
     )
 
 
 def _plugin_reports(run: StreamRun) -> list[PluginReport]:
-    reasons = run.chain.health.reasons
-    return [
-        PluginReport(
+    reasons = run.driver.core.health.reasons
+    found = []
+    for step, seconds in zip(run.steps, run.driver.seconds, strict=True):
+        stats = run.stats.steps[step.name]
+        report = PluginReport(
             name=step.name,
             type=f"{step.plan.cls.__module__}:{step.plan.cls.__qualname__}",
-            calls=step.seconds.count,
-            mean_s=step.seconds.mean,
-            p95_s=step.seconds.quantile(0.95),
-            max_s=step.seconds.maximum,
-            verdicts={str(verdict): count for verdict, count in step.verdicts.snapshot().items()},
+            calls=seconds.count,
+            mean_s=seconds.mean,
+            p95_s=seconds.quantile(0.95),
+            max_s=seconds.maximum,
+            verdicts={str(verdict): count for verdict, count in stats.verdicts.snapshot().items()},
             off=reasons.get(step.name, ""),
             needs=tuple(kind.__name__ for kind in step.plan.cls.needs),
-            remarks=step.remarks,
+            remarks=stats.remarks,
         )
-        for step in run.chain.steps
-    ]
+        found.append(report)
+    return found
 
 
 def _sink_report(writer: Writer) -> SinkReport:

@@ -1,0 +1,314 @@
+"""The chain core: what happens to each item of one stream, and in which order. It runs nothing on its own.
+
+The core is told what arrived and answers with what to do, as h11 does for HTTP:
+
+    admit(item)            -> the task of the item's first stage
+    complete(task, outcome) -> what follows: further tasks, records, snapshots, failures
+    hung(task, step)       -> the same, after a step of a task was abandoned
+    resume_after_hang(step) -> the same, after an ordered step was abandoned
+
+It owns the order of items at every stage, the calls of ordered steps, circuit breakers, sequence numbers of events,
+snapshots and the end. It knows no thread, lock, clock, queue or log. Tasks may complete in any order: the records are
+the same. A failure counts where its frame stands in the order, so a breaker opens at the same frame in every run; a
+task that began before is run again without that step.
+
+Its methods but `admit` are generators that one thread at a time exhausts; they make the calls of ordered steps through
+the `Caller`. `admit` only numbers the item and may run beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from streamproc.chain.call import FLOW, has_needs, process, read_state, reason_of, stamp_events
+from streamproc.chain.caller import Caller
+from streamproc.chain.covering import replace_picture
+from streamproc.chain.guard import MISSING, OFF, Outcome, call, hung
+from streamproc.chain.health import Health
+from streamproc.chain.item import (
+    Attempt,
+    Barrier,
+    CallInput,
+    End,
+    Failure,
+    FrameItem,
+    Item,
+    Output,
+    Snapshot,
+    Task,
+)
+from streamproc.chain.step import NOTHING_DUE, Due, Stage, Step, stages_of
+from streamproc.errors import PluginError, describe
+from streamproc.events import Event
+from streamproc.frames import Flow, Frame, StreamInfo
+from streamproc.plugin import Results, StreamPlugin
+from streamproc.record import Record
+from streamproc.results import Result
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Passage:
+    """One item on its way through the chain."""
+
+    sequence: int
+    """place in the order of the stream"""
+    item: Item
+    frame: Frame | None
+    stage: int = 0
+    """place of the stage that is next"""
+    position: int = 0
+    """steps done within an ordered stage"""
+    results: dict[tuple[str, type], Any] = field(default_factory=dict)
+    events: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    verdicts: dict[int, str] = field(default_factory=dict)
+    hung: dict[int, str] = field(default_factory=dict)
+    """pure steps that never returned, each with the place where it stood"""
+    replaced: frozenset[int] = frozenset()
+    """steps behind which `frame` holds another picture than the source's"""
+    states: dict[str, Any] = field(default_factory=dict)
+    spoilt: bool = False
+    """a plugin's state can't be had"""
+
+    @property
+    def due(self) -> Due:
+        """What runs at this item."""
+        return self.item.due if isinstance(self.item, FrameItem) else NOTHING_DUE
+
+    def emitted(self) -> tuple[Event, ...]:
+        """Events so far, in the order of the chain."""
+        return tuple(event for index in sorted(self.events) for event in self.events[index])
+
+
+class ChainCore:
+    """Order, breakers, snapshots and records of one stream's chain; see the module."""
+
+    def __init__(self, info: StreamInfo, steps: tuple[Step, ...], caller: Caller) -> None:
+        self.steps = steps
+        self.health = Health(steps)
+        self.ended = False
+        """whether the last record has left"""
+        self._info = info
+        self._caller = caller
+        self._stages = stages_of(steps)
+        self._passages: dict[int, Passage] = {}
+        self._ready: list[dict[int, tuple[Task, Attempt]]] = [{} for _ in self._stages]
+        self._next = [0 for _ in self._stages]
+        self._counts: dict[str, tuple[int, int]] = {}  # by step: a frame index, and events emitted at it so far
+        self._admitted = 0
+        self._current: Passage | None = None
+
+    def admit(self, item: Item) -> Task:
+        """Number an item and return the task of its first stage, which is always pure."""
+        frame = item.frame if isinstance(item, FrameItem) else None
+        passage = Passage(sequence=self._admitted, item=item, frame=frame)
+        self._admitted += 1
+        self._passages[passage.sequence] = passage
+        return self._task(passage)
+
+    def complete(self, task: Task, attempt: Attempt) -> Iterator[Output]:
+        """Take the outcome of a task; what follows from it, and from others that waited for it."""
+        self._ready[task.place][task.sequence] = (task, attempt)
+        yield from self._accept_all()
+
+    def hung(self, task: Task, step: Step, where: str = "") -> Iterator[Output]:
+        """A pure step was abandoned: switch it off, and do the task again without it."""
+        passage = self._passages[task.sequence]
+        passage.hung[step.index] = where
+        self.health.switch_off(step.index, hung(step.timeout_s).error, hung=True)
+        yield self._task(passage)
+
+    def resume_after_hang(self, step: Step, where: str = "") -> Iterator[Output]:
+        """An ordered step was abandoned within a generator of the core: go on behind it, on another thread."""
+        self.health.switch_off(step.index, hung(step.timeout_s).error, hung=True)
+        passage = self._current
+        if passage is None:
+            return
+        passage.verdicts[step.index] = "hung"
+        yield self._failure(passage, step, replace(hung(step.timeout_s), trace=where))
+        yield from self._advance(passage)
+        yield from self._accept_all()
+
+    def restore(self, states: Mapping[str, Any]) -> None:
+        """Go on from the states of a snapshot, before the first item; `PluginError` when a plugin can't."""
+        for step in self.steps:
+            stored = states.get(step.name, {})
+            self.health.resume(step.index, stored.get("failures", 0))
+            if stored.get("emitted") is not None:
+                self._counts[step.name] = (stored["emitted"][0], stored["emitted"][1])
+            if stored.get("state") is not None and isinstance(step.plugin, StreamPlugin):
+                _restore(step, step.plugin, stored["state"])
+
+    # --- pure and waiting stages ---
+
+    def _task(self, passage: Passage) -> Task:
+        return Task(
+            sequence=passage.sequence,
+            place=passage.stage,
+            stage=self._stages[passage.stage],
+            item=passage.item,
+            frame=passage.frame,
+            results=dict(passage.results),
+            events=dict(passage.events),
+            off=self.health.off,
+        )
+
+    def _accept_all(self) -> Iterator[Output]:
+        """Accept, in order, every attempt that is ready at any stage."""
+        moved = True
+        while moved:
+            moved = False
+            for place, ready in enumerate(self._ready):
+                found = ready.pop(self._next[place], None)
+                if found is None:
+                    continue
+                task, attempt = found
+                if (self.health.off - task.off) & attempt.outcomes.keys():  # a plugin went off meanwhile
+                    yield self._task(self._passages[task.sequence])
+                else:
+                    moved = True
+                    self._next[place] += 1
+                    yield from self._accept(task, attempt)
+
+    def _accept(self, task: Task, attempt: Attempt) -> Iterator[Output]:
+        passage = self._passages[task.sequence]
+        if attempt.flow is not None:
+            passage.results[FLOW, Flow] = attempt.flow
+        for step in task.stage.steps:
+            if isinstance(passage.item, Barrier):
+                passage.states[step.name] = {"failures": self.health.in_a_row(step.index)}
+            if step.index in attempt.outcomes:
+                yield from self._book(passage, step, attempt.outcomes[step.index])
+        passage.stage += 1
+        yield from self._advance(passage)
+
+    def _advance(self, passage: Passage) -> Iterator[Output]:
+        """Run the ordered stages that are next, then give a task or finish."""
+        self._current = passage
+        while passage.stage < len(self._stages):
+            stage = self._stages[passage.stage]
+            if stage.kind != "ordered":
+                yield from self._hand_over(passage)
+                break
+            yield from self._run_ordered(passage, stage)
+        else:
+            yield from self._finish(passage)
+        self._current = None
+
+    def _hand_over(self, passage: Passage) -> Iterator[Output]:
+        """Give the task of the next stage; where nothing of it is due, the item only waits for its turn there."""
+        task = self._task(passage)
+        if task.steps:
+            yield task
+        else:
+            self._ready[task.place][task.sequence] = (task, Attempt())
+
+    # --- ordered stages ---
+
+    def _run_ordered(self, passage: Passage, stage: Stage) -> Iterator[Output]:
+        while passage.position < len(stage.steps):
+            replace_picture(passage, stage.steps[: passage.position])  # a step that hung hides its picture too
+            step = stage.steps[passage.position]
+            passage.position += 1
+            if isinstance(passage.item, Barrier):
+                yield from self._take_state(passage, step)
+            elif self._runs(passage, step):
+                yield from self._book(passage, step, self._call_ordered(passage, step))
+        replace_picture(passage, stage.steps)
+        passage.position = 0
+        passage.stage += 1
+
+    def _runs(self, passage: Passage, step: Step) -> bool:
+        if isinstance(passage.item, FrameItem):
+            return step.index in passage.item.due.steps
+        return step.index not in self.health.off
+
+    def _call_ordered(self, passage: Passage, step: Step) -> Outcome:
+        of_frame = isinstance(passage.item, FrameItem)
+        if step.index in self.health.off:
+            return OFF
+        if of_frame and not has_needs(step, passage.results):
+            return MISSING
+        past = Results(passage.results, step.plan.inputs, passage.emitted())
+        stamp = partial(stamp_events, self._info, step, passage.item, self._emitted_before(passage, step))
+        run = partial(process, passage.item, passage.frame, step, past)
+        outcome = self._caller(step, partial(call, step.name, step.plugin, run, stamp))
+        # what a tracker gives outside a frame has no frame to belong to
+        return outcome if of_frame else replace(outcome, results=())
+
+    def _emitted_before(self, passage: Passage, step: Step) -> int:
+        """Events of this step at the same frame so far, over `process`, `on_time` and `flush`."""
+        index, count = self._counts.get(step.name, (-1, 0))
+        return count if index == passage.item.moment.frame_index else 0
+
+    def _take_state(self, passage: Passage, step: Step) -> Iterator[Output]:
+        """Take a plugin's state now, as plain values: its own object changes with the next frame."""
+        if not isinstance(step.plugin, StreamPlugin) or step.index in self.health.off:
+            return
+        failures = self.health.in_a_row(step.index)
+        outcome, state = self._caller(step, partial(read_state, step.plugin))
+        if outcome is not None:
+            passage.spoilt = True
+            yield from self._book(passage, step, outcome)
+            return
+        passage.states[step.name] = {"state": state, "emitted": self._counts.get(step.name), "failures": failures}
+
+    # --- what leaves ---
+
+    def _book(self, passage: Passage, step: Step, outcome: Outcome) -> Iterator[Output]:
+        """Take an outcome in order: results, events, failures."""
+        passage.verdicts[step.index] = "hung" if step.index in passage.hung else outcome.verdict
+        if outcome.events:
+            passage.events[step.index] = (*passage.events.get(step.index, ()), *outcome.events)
+            before = self._emitted_before(passage, step)
+            self._counts[step.name] = (passage.item.moment.frame_index, before + len(outcome.events))
+        disabled = self.health.record(step.index, outcome, final=isinstance(passage.item, End))
+        if outcome.verdict == "failed":
+            yield self._failure(passage, step, outcome, disabled)
+        if step.index in passage.hung:
+            yield self._failure(passage, step, replace(hung(step.timeout_s), trace=passage.hung[step.index]))
+        passage.results.update({(step.name, type(result)): result for result in outcome.results})
+
+    def _failure(self, passage: Passage, step: Step, outcome: Outcome, disabled: str = "") -> Failure:
+        given = CallInput(
+            moment=passage.item.moment,
+            frame=passage.frame,
+            clip=passage.due.clips.get(step.index),
+            results=dict(passage.results),
+            reason=reason_of(passage.item),
+        )
+        return Failure(step=step, outcome=outcome, given=given, disabled=disabled)
+
+    def _finish(self, passage: Passage) -> Iterator[Output]:
+        item = passage.item
+        del self._passages[passage.sequence]
+        if isinstance(item, Barrier):
+            yield Snapshot(number=item.number, states=None if passage.spoilt else passage.states)
+            return
+        self.ended = isinstance(item, End)
+        yield Record(
+            stream=self._info,
+            index=item.moment.frame_index,
+            pts_ns=item.moment.pts_ns,
+            captured_ns=item.moment.captured_ns,
+            results={key: found for key, found in passage.results.items() if isinstance(found, Result)},
+            events=passage.emitted(),
+            verdicts={self.steps[index].name: verdict for index, verdict in sorted(passage.verdicts.items())},
+            frame=passage.frame,
+            reason=reason_of(item),
+        )
+
+
+def _restore(step: Step, plugin: StreamPlugin[Any], state: Mapping[str, Any]) -> None:
+    try:
+        plugin.restore(state)
+    except Exception as error:
+        raise PluginError(
+            f"plugin {step.name} can't go on from the state that it stored: {describe(error)}; run the "
+            "version that stored it, or remove checkpoints.sqlite in runtime.state to start afresh"
+        ) from error
+
+
+__all__ = ["ChainCore"]

@@ -1,0 +1,78 @@
+"""One plugin of a chain with what decides when it runs, and the stages that consecutive plugins of one kind form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from streamproc.chain.clips import ClipCutter, CutClip
+from streamproc.chain.sampling import Beat
+from streamproc.config.plan import PluginPlan
+from streamproc.plugin import AnyPlugin, StreamPlugin
+
+Kind = Literal["pure", "waiting", "ordered"]
+"""How a step may run: anywhere in any order; likewise, but it waits for others and needs no core; in order only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Step:
+    """One opened plugin of a chain."""
+
+    index: int
+    """place in the chain, from 0"""
+    plan: PluginPlan
+    plugin: AnyPlugin
+    beat: Beat | None = None
+    """which frames it gets; None: each one that the stream's rate takes"""
+    cutter: ClipCutter | None = None
+    """cuts its clips, for a `ClipPlugin`"""
+    required: tuple[int, ...] = ()
+    """steps whose results it needs"""
+    wants_flow: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the plugin in the configuration."""
+        return self.plan.name
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one call may take."""
+        return self.plan.timeout_ns / 1e9
+
+    @property
+    def kind(self) -> Kind:
+        """How it may run."""
+        if isinstance(self.plugin, StreamPlugin):
+            return "ordered"
+        return "waiting" if self.plugin.waits else "pure"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """Consecutive steps of one kind."""
+
+    kind: Kind
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What runs at one frame: indices of steps, and the clips that end there, by step."""
+
+    steps: frozenset[int]
+    clips: dict[int, CutClip]
+
+
+NOTHING_DUE = Due(frozenset(), {})
+
+
+def stages_of(steps: Sequence[Step]) -> tuple[Stage, ...]:
+    """Stages of a chain; the first one is always pure, perhaps empty, so that every item passes a worker."""
+    groups = [Stage(kind, tuple(group)) for kind, group in groupby(steps, key=lambda step: step.kind)]
+    return tuple(groups if groups and groups[0].kind == "pure" else [Stage("pure", ()), *groups])
+
+
+__all__ = ["NOTHING_DUE", "Due", "Kind", "Stage", "Step", "stages_of"]

@@ -1,0 +1,151 @@
+"""Checkpoints of one resumable source: barriers travel through its streams, and positions are committed behind them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from streamproc.delivery.merge import Delivery
+from streamproc.engine.checkpoint import Checkpoint, CheckpointStore
+from streamproc.engine.intake import Intake
+from streamproc.source import Position
+
+_LOOK_EVERY_S = 0.02
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A checkpoint in the making."""
+
+    positions: Mapping[str, int]
+    waiting: set[str]
+    """streams of which not everything before the barrier was handed to the writers yet"""
+    order: tuple[str, ...] = ()
+    """streams, the most silent first"""
+    streams: dict[str, Any] = field(default_factory=dict)
+    failed: bool = False
+    """a plugin's state can't be had"""
+    _serial: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def reached(self) -> int | None:
+        """What must be flushed before the checkpoint may be written; None while a barrier is on its way."""
+        with self._lock:
+            return None if self.waiting else self._serial
+
+    def passed(self, stream: str, body: Any) -> None:
+        """The barrier of one stream left its chain."""
+        with self._lock:
+            self.failed = self.failed or body is None
+            self.streams[stream] = body
+
+    def sent(self, stream: str, serial: int) -> None:
+        """Everything that this stream emitted before its barrier was handed over, up to this serial."""
+        with self._lock:
+            self._serial = max(self._serial, serial)
+            self.waiting.discard(stream)
+
+    def checkpoint(self) -> Checkpoint:
+        """The finished checkpoint."""
+        streams = {name: self.streams[name] for name in self.order if name in self.streams}
+        return Checkpoint(positions=self.positions, streams=streams)
+
+
+class Checkpointing:
+    """Positions of one resumable source and the checkpoints behind them; touched by its reader thread.
+
+    commit: hands positions to the source, after their checkpoint was written.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        sinks: tuple[str, ...],
+        delivery: Delivery,
+        store: Callable[[], CheckpointStore],
+        commit: Callable[[Mapping[str, int]], None],
+    ) -> None:
+        self.stored: dict[str, Any] = {}
+        """streams of the last run that have not shown up again, the most silent first"""
+        self.resumed = False
+        """whether there was a checkpoint to go on from"""
+        self._source = source
+        self._sinks = sinks
+        self._delivery = delivery
+        self._store = store
+        self._commit = commit
+        self._positions: dict[str, int] = {}
+        self._committed: dict[str, int] = {}
+        self._pending: Pending | None = None
+
+    def resume(self) -> Mapping[str, int]:
+        """Positions to read on from: of this run if the source was lost, else of the checkpoint; empty at a start."""
+        if not self._positions:
+            checkpoint = self._store().read(self._source)
+            if checkpoint is not None:
+                self.resumed = True
+                self.stored = dict(checkpoint.streams)
+                self._positions = dict(checkpoint.positions)
+                self._committed = dict(checkpoint.positions)
+        return dict(self._positions)
+
+    def read(self, position: Position) -> None:
+        """A frame of this position was read."""
+        self._positions[position.partition] = position.offset + 1
+
+    @property
+    def pending(self) -> bool:
+        """Whether a checkpoint is in the making."""
+        return self._pending is not None
+
+    @property
+    def due(self) -> bool:
+        """Whether more was read than is committed or about to be."""
+        return self._pending is None and self._positions != self._committed
+
+    def begin(self, intakes: Mapping[str, Intake], by_silence: list[str]) -> None:
+        """Send barriers through all streams; those of the last run that haven't shown up again keep their states."""
+        order = (*self.stored, *by_silence)
+        self._pending = pending = Pending(dict(self._positions), set(intakes), order, dict(self.stored))
+        for name, intake in intakes.items():
+            intake.barrier(0, partial(self._passed, pending, name))
+
+    def begin_last(self, streams: list[str]) -> None:
+        """The input has ended, and its streams with it: nothing of them needs a state."""
+        self._pending = pending = Pending(dict(self._positions), set(streams))
+        for name in streams:
+            self._delivery.barrier(name).then(partial(pending.sent, name))
+
+    def finish(self) -> None:
+        """Write and commit the pending checkpoint if everything before it is durable."""
+        pending = self._pending
+        if pending is None:
+            return
+        if pending.failed:
+            self._pending = None
+        elif pending.reached is not None and self._delivery.flushed(self._sinks, pending.reached):
+            checkpoint = pending.checkpoint()
+            self._store().write(self._source, checkpoint)
+            self._commit(checkpoint.positions)
+            self._committed = dict(checkpoint.positions)
+            self._pending = None
+
+    def wait(self, deadline: float) -> None:
+        """Wait until the pending checkpoint is committed, or for the deadline on the monotonic clock."""
+        pause = threading.Event()
+        while self._pending is not None and time.monotonic() < deadline:
+            self.finish()
+            if self._pending is not None:
+                pause.wait(_LOOK_EVERY_S)
+
+    def _passed(self, pending: Pending, name: str, states: Mapping[str, Any] | None, own: dict[str, Any]) -> None:
+        pending.passed(name, None if states is None else {**own, "plugins": states})
+        self._delivery.barrier(name).then(partial(pending.sent, name))
+
+
+__all__ = ["Checkpointing", "Pending"]

@@ -1,0 +1,66 @@
+"""What the parts of a run share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamproc.config.plan import RuntimePlan
+from streamproc.delivery.merge import Delivery
+from streamproc.engine.checkpoint import CheckpointStore
+from streamproc.engine.names import Names
+from streamproc.engine.pool import Pool
+from streamproc.metrics import Tally
+from streamproc.models import ModelStore
+from streamproc.watch import Call, Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateFolder:
+    """Files of a run that last, made on first use."""
+
+    path: Path
+    checkpoints: Callable[[], CheckpointStore] = field(repr=False)
+
+    def bundles(self) -> Path:
+        """The folder for repro bundles."""
+        folder = self.path / "bundles"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What the streams and readers of a run share."""
+
+    plan: RuntimePlan
+    pool: Pool
+    watch: Watch
+    delivery: Delivery
+    models: ModelStore
+    names: Names
+    """which source the name of a stream belongs to"""
+    state: StateFolder
+    events: Tally
+    """events by (stream, type)"""
+    stopping: threading.Event
+    stop: Callable[[str], None]
+    """ends the whole run for a reason"""
+
+    @property
+    def frames_in_flight(self) -> int:
+        """Most frames of one stream between reader and sinks."""
+        return max(4, 2 * self.plan.workers + 2)
+
+    def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
+        """A call into a source or sink, with the run's limits."""
+        return Call(what, self.plan.call_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9)
+
+    def opening(self, what: str, abandon: Callable[[], None]) -> Call:
+        """A call that opens a plugin, likewise."""
+        return Call(what, self.plan.open_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9, opens=True)
+
+
+__all__ = ["RunContext", "StateFolder"]

@@ -1,0 +1,55 @@
+"""What a stream counts: verdicts and remarks of its plugins, latency, how far it has come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from streamproc.chain.doubts import BoxDoubts
+from streamproc.chain.step import Step
+from streamproc.metrics import Histogram, Tally
+from streamproc.record import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class StepStats:
+    """What is counted of one plugin."""
+
+    verdicts: Tally = field(default_factory=Tally)
+    doubts: BoxDoubts = field(default_factory=BoxDoubts)
+    doubt: str = ""
+    """what is strange about its boxes"""
+    remarks: tuple[str, ...] = ()
+    """of the plugin and the engine about the whole run, once that is over"""
+
+
+class StreamStats:
+    """What is counted of one stream, in the order of its records."""
+
+    def __init__(self, stream: str, steps: Sequence[Step]) -> None:
+        self.steps = {step.name: StepStats() for step in steps}
+        self.latency = Histogram()
+        self.last_pts_ns = 0
+        """media time of the last processed frame"""
+        self.repeatable = True
+        """false once a time-out struck"""
+        self._stream = stream
+
+    def count(self, record: Record) -> None:
+        """Count the verdicts of a record, and look at its boxes; success outside a frame doesn't count."""
+        for name, verdict in record.verdicts.items():
+            if not record.reason or verdict != "ok":
+                self.steps[name].verdicts.add(verdict)
+        for (name, _), result in record.results.items():
+            stats = self.steps[name]
+            if doubt := stats.doubts.look((result,)):
+                stats.doubt = doubt
+                log.warning("plugin %s of %s: %s", name, self._stream, doubt)
+        if not record.reason:
+            self.last_pts_ns = record.pts_ns
+
+
+__all__ = ["StepStats", "StreamStats"]

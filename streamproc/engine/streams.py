@@ -1,0 +1,216 @@
+"""The streams of one source, by name: opened when they show their first frame, and bounded in number."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from streamproc.chain.ledger import Ledger
+from streamproc.config.plan import StreamPlan
+from streamproc.engine.context import RunContext
+from streamproc.engine.intake import Intake
+from streamproc.engine.opening import Opener, close_plugin, open_steps
+from streamproc.engine.stream import StreamRun
+from streamproc.frames import StreamInfo
+from streamproc.metrics import worth_logging
+from streamproc.source import AnySource, DecodedFrame, InputInfo
+
+log = logging.getLogger(__name__)
+
+_MOST_ENDING = 8
+"""streams of one source that may be on their way out before the reader waits for them"""
+_LOOK_EVERY_S = 0.05
+
+
+class Activity:
+    """Which streams gave a frame least recently."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._count = 0
+
+    def note(self, name: str) -> None:
+        """A frame of this stream was read."""
+        self._count += 1
+        self._last[name] = self._count
+
+    def forget(self, name: str) -> None:
+        """The stream has ended."""
+        self._last.pop(name, None)
+
+    def sorted(self, names: Mapping[str, Any]) -> list[str]:
+        """These streams, the most silent first."""
+        return sorted(names, key=lambda name: self._last.get(name, 0))
+
+
+class Streams:
+    """The streams that a source has announced; touched by its reader thread, read by reports."""
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        source: AnySource,
+        ledger: Ledger,
+        context: RunContext,
+        opener: Opener,
+        stopping: threading.Event,
+    ) -> None:
+        self.runs: dict[str, StreamRun] = {}
+        self.intakes: dict[str, Intake] = {}
+        """those that take frames"""
+        self.stored: dict[str, Any] = {}
+        """states of the last run's streams that have not shown up again, the most silent first"""
+        self.ended = 0
+        """streams that ended to make room for others"""
+        self._plan = plan
+        self._source = source
+        self._ledger = ledger
+        self._context = context
+        self._opener = opener
+        self._stopping = stopping
+        self._activity = Activity()
+        self._ending: list[StreamRun] = []
+
+    def intake_of(self, decoded: DecodedFrame, info: InputInfo) -> Intake:
+        """The intake of the stream that a decoded frame belongs to; a stream's chain opens at its first frame."""
+        name = self._context.names.claim(decoded.stream or self._plan.name, self._plan.name)
+        if name not in self.intakes:
+            self._announce(name, decoded, info)
+        self._activity.note(name)
+        return self.intakes[name]
+
+    def by_silence(self) -> list[str]:
+        """The streams that take frames, the most silent first."""
+        return self._activity.sorted(self.intakes)
+
+    def bring_back(self, info: InputInfo) -> None:
+        """The input has ended: streams that an earlier run knew and that didn't show up again end with it."""
+        while self.stored:
+            name = next(iter(self.stored))
+            self._open(name, info, {}, self.stored.pop(name))
+
+    def end_all(self, flush: bool) -> None:
+        """Nothing more comes from any of them. flush: whether open episodes end."""
+        for intake in self.intakes.values():
+            intake.end(flush)
+
+    def settle(self, most: int, give_up: Callable[[], bool] | None = None) -> bool:
+        """Forget the streams that have ended to make room; wait until at most so many are still on their way.
+
+        give_up: whether to stop waiting; by default at the stop of the source.
+        """
+        give_up = give_up or self._stopping.is_set
+        while True:
+            for run in [run for run in self._ending if run.driver.done]:
+                run.driver.join()
+                self._ending.remove(run)
+                self.runs.pop(run.info.name, None)
+                self._fold(run)
+            if len(self._ending) <= most:
+                return True
+            if give_up():
+                return False
+            self._ending[0].driver.wait(_LOOK_EVERY_S)
+
+    def _announce(self, name: str, decoded: DecodedFrame, info: InputInfo) -> None:
+        """A stream shows its first frame: now its size is known, and its chain can be opened."""
+        stored = self.stored.pop(name, None)
+        self._make_room(info)
+        if any(run.info.name == name for run in self._ending):  # it begins again before it has ended
+            self.settle(0)
+        begun = {
+            "width": decoded.picture.width,
+            "height": decoded.picture.height,
+            "start_offset_ns": decoded.pts_ns or 0,
+            "session": _session_of(decoded, info.live),
+        }
+        self._open(name, info, begun, stored)
+
+    def _make_room(self, info: InputInfo) -> None:
+        """End the streams that are too many, those of the last run first: they were silent for longest."""
+        while self._source.several and len(self.intakes) + len(self.stored) >= self._source.most_streams:
+            name = next(iter(self.stored), "") or self.by_silence()[0]
+            if name in self.stored:
+                self._open(name, info, {}, self.stored.pop(name))
+            self._retire(name)
+
+    def _retire(self, name: str) -> None:
+        """End a stream, and what is open in it, to make room for another."""
+        self.intakes.pop(name).end(flush=True)
+        self._activity.forget(name)
+        self.ended += 1
+        self._ending.append(self.runs[name])
+        if worth_logging(self.ended):
+            log.warning(
+                "stream %s: more than %d streams at a time, so %s ends, which was silent for longest (%d ended so "
+                "far); raise max_streams if all of them are meant",
+                self._plan.name, self._source.most_streams, name, self.ended,
+            )  # fmt: skip
+        self.settle(_MOST_ENDING)
+
+    def _open(self, name: str, info: InputInfo, begun: Mapping[str, Any], stored: Any) -> None:
+        """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
+        plan, context = self._plan, self._context
+        stream = StreamInfo(
+            name=name,
+            identity=plan.identity or info.identity,
+            rate=info.rate,
+            live=info.live,
+            started_ns=info.started_ns,
+            duration_ns=info.duration_ns,
+            rotation=info.rotation,
+            **(begun if stored is None else stored["info"]),
+        )
+        steps = open_steps(plan, stream, context.models, self._opener)
+        ledger = self._ledger if name == plan.name else Ledger()
+        run = StreamRun(plan, stream, steps, ledger, context)
+        intake = Intake(run, self._crowded(name), self._stopping, keep_all=self._source.resumable)
+        if stored is not None:
+            self._restore(intake, stored)
+        if name != plan.name:
+            context.delivery.ended(plan.name)
+        self.intakes[name], self.runs[name] = intake, run
+        self._activity.note(name)
+        run.start()
+
+    def _crowded(self, name: str) -> Callable[[], bool]:
+        return lambda: self._context.delivery.crowded(name, self._plan.sinks)
+
+    def _restore(self, intake: Intake, stored: Any) -> None:
+        name = intake.run.info.name
+        try:
+            self._opener(f"a plugin of stream {name}, asked to restore its state,", lambda: intake.restore(stored))
+        except BaseException:
+            for step in intake.run.steps:
+                close = partial(close_plugin, step.name, step.plugin)
+                self._opener(f"a plugin of stream {name}, asked to close,", close)
+            raise
+
+    def _fold(self, run: StreamRun) -> None:
+        """Forget a stream that has ended to make room; what it counted is its source's now."""
+        name, context = run.info.name, self._context
+        context.pool.remove(run.driver.queue)
+        if run.ledger is self._ledger:
+            return
+        self._ledger.absorb(run.ledger.page())
+        context.names.release(name)
+        for key in context.events.snapshot():
+            if isinstance(key, tuple) and key[0] == name:
+                context.events.move(key, (self._plan.name, key[1]))
+
+
+def _session_of(decoded: DecodedFrame, live: bool) -> str:
+    """What distinguishes this beginning of a stream: the position where it begins, unless that is 0, or the time.
+
+    A recording has one beginning and needs no mark: empty.
+    """
+    if decoded.position is not None:
+        return str(decoded.position.offset) if decoded.position.offset else ""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ") if live else ""
+
+
+__all__ = ["Streams"]
