@@ -8,7 +8,7 @@ from typing import Any
 
 from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import Outcome
-from streamproc.chain.item import End, FrameItem, Item, TimeMark
+from streamproc.chain.item import Barrier, End, FrameItem, Item, TimeMark
 from streamproc.chain.step import Step
 from streamproc.errors import describe
 from streamproc.events import Event
@@ -54,6 +54,8 @@ def reason_of(item: Item) -> str:
     """Why a plugin is called for this item: empty for a frame."""
     if isinstance(item, TimeMark):
         return item.reason
+    if isinstance(item, Barrier):
+        return "barrier"
     return "end" if isinstance(item, End) else ""
 
 
@@ -68,4 +70,4 @@ def read_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
         state = plugin.state()
         return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
-        return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
+        return Outcome("failed", error=f"its state can't be kept: {describe(error)}", cause=error), None

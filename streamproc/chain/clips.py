@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,26 @@ class CutClip:
             last=last,
             flow=np.stack([sample.flow(self.flow_plan) for sample in self.samples]) if self.spec.flow else None,
         )
+
+
+class Buildable(Protocol):
+    """A clip that is due."""
+
+    def build(self, last: Frame) -> Clip:
+        """The clip as the plugin gets it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyClip:
+    """A clip that is built already: of a repro bundle, or a test's own."""
+
+    clip: Clip
+
+    def build(self, last: Frame) -> Clip:
+        """The clip."""
+        del last
+        return self.clip
 
 
 class Pace:

@@ -102,8 +102,9 @@ class ChainCore:
 
     def admit(self, item: Item) -> Task:
         """Number an item and return the task of its first stage, which is always pure."""
-        frame = item.frame if isinstance(item, FrameItem) else None
-        passage = Passage(sequence=self._admitted, item=item, frame=frame)
+        passage = Passage(sequence=self._admitted, item=item, frame=None)
+        if isinstance(item, FrameItem):
+            passage.frame, passage.results = item.frame, dict(item.results)
         self._admitted += 1
         self._passages[passage.sequence] = passage
         return self._task(passage)

@@ -34,6 +34,8 @@ class Outcome:
     place: str = ""
     """file, line and function of the author's frame that failed"""
     trace: str = ""
+    cause: BaseException | None = None
+    """what the plugin raised"""
     seconds: float = 0.0
 
     @property
@@ -61,11 +63,13 @@ def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], st
         results, events = sort_output(name, plugin, function())
         events = stamp(events)
     except MissingInput as error:
-        return Outcome("missing", error=describe(error, place=False), seconds=time.perf_counter() - started)
+        said = describe(error, place=False)
+        return Outcome("missing", error=said, cause=error, seconds=time.perf_counter() - started)
     except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, SystemExit too, is its fault alone
         trace = redact(traceback.format_exc()[-_LONGEST_TRACE:])
         said, place = describe(error, place=False), author_frame(error)
-        return Outcome("failed", error=said, place=place, trace=trace, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Outcome("failed", error=said, place=place, trace=trace, cause=error, seconds=seconds)
     return Outcome("ok", results, events, seconds=time.perf_counter() - started)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamproc.chain.clips import CutClip
+from streamproc.chain.clips import Buildable
 from streamproc.chain.guard import Outcome
 from streamproc.chain.step import NOTHING_DUE, Due, Stage, Step
 from streamproc.events import Event, Moment
@@ -24,6 +24,8 @@ class FrameItem:
     due: Due
     before: Frame | None = None
     """the source frame before it, where flow is wanted"""
+    results: Mapping[tuple[str, type], Any] = field(default_factory=dict)
+    """results that are known already, by (plugin, class): of a stored run, or of a repro bundle"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,7 +107,7 @@ class CallInput:
 
     moment: Moment
     frame: Frame | None
-    clip: CutClip | None
+    clip: Buildable | None
     results: Mapping[tuple[str, type], Any]
     reason: str = ""
     """why it was called, where not for a frame"""

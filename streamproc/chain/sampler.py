@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streamproc.chain.clips import CutClip
+from streamproc.chain.clips import Buildable, CutClip
 from streamproc.chain.sampling import Beat
 from streamproc.chain.step import Due, Step
 from streamproc.frames import Frame
@@ -26,7 +26,7 @@ class Sampler:
         """What runs at this frame; raises what a picture raises that can't be converted for a clip."""
         on_rate = self._beat is None or self._beat.takes(frame.pts_ns)
         steps: set[int] = set()
-        clips: dict[int, CutClip] = {}
+        clips: dict[int, Buildable] = {}
         for step in self._steps:
             if step.cutter is not None:
                 clip = self._cut(step, frame, on_rate)

@@ -14,7 +14,7 @@ from streamproc.chain.packing import pack_image, unpack_image
 from streamproc.chain.sampler import Sampler
 from streamproc.chain.sampling import Beat
 from streamproc.chain.step import Due, Step
-from streamproc.config.plan import StreamPlan
+from streamproc.config.plan import ChainPlan
 from streamproc.errors import describe
 from streamproc.events import Moment
 from streamproc.frames import SECOND_NS, Frame, Image, PixelCache, StreamInfo
@@ -46,7 +46,7 @@ class Gaps:
 class Schedule:
     """Schedules the decoded frames of one stream, in the order in which they are shown."""
 
-    def __init__(self, plan: StreamPlan, info: StreamInfo, steps: Sequence[Step], warn: Callable[[str], None]) -> None:
+    def __init__(self, plan: ChainPlan, info: StreamInfo, steps: Sequence[Step], warn: Callable[[str], None]) -> None:
         self.timeline = Timeline(info.rate)
         self.gaps = Gaps()
         self._plan = plan

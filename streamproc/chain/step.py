@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from streamproc.chain.clips import ClipCutter, CutClip
+from streamproc.chain.clips import Buildable, ClipCutter
 from streamproc.chain.sampling import Beat
 from streamproc.config.plan import PluginPlan
 from streamproc.plugin import AnyPlugin, StreamPlugin
@@ -63,7 +63,7 @@ class Due:
     """What runs at one frame: indices of steps, and the clips that end there, by step."""
 
     steps: frozenset[int]
-    clips: dict[int, CutClip]
+    clips: dict[int, Buildable]
 
 
 NOTHING_DUE = Due(frozenset(), {})

@@ -48,21 +48,27 @@ class FlowPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPlan:
+class ChainPlan:
+    """A chain of plugins, wherever its frames come from."""
+
+    chain: tuple[PluginPlan, ...]
+    rate: float | None = None
+    """processed frames per second of media time; None: every frame"""
+    flow: FlowPlan = FlowPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan(ChainPlan):
     """One configured stream."""
 
     name: str
     source: type[AnySource]
     source_options: Options
-    chain: tuple[PluginPlan, ...]
     sinks: tuple[str, ...]
-    rate: float | None = None
-    """processed frames per second of media time; None: every frame"""
     identity: str | None = None
     """what event ids are made from instead of the input's own identity"""
     buffer_bytes: int = 64 * 2**20
     """most memory that this stream's frames in flight may hold"""
-    flow: FlowPlan = FlowPlan()
     reconnect_ns: int = 10**9
     """first wait before a lost source is opened again; doubles up to `reconnect_max_ns`"""
     reconnect_max_ns: int = 10 * 10**9
@@ -110,4 +116,14 @@ class Plan:
     """what can hardly be meant, in sentences"""
 
 
-__all__ = ["FlowMethod", "FlowPlan", "OnError", "Plan", "PluginPlan", "RuntimePlan", "SinkPlan", "StreamPlan"]
+__all__ = [
+    "ChainPlan",
+    "FlowMethod",
+    "FlowPlan",
+    "OnError",
+    "Plan",
+    "PluginPlan",
+    "RuntimePlan",
+    "SinkPlan",
+    "StreamPlan",
+]

@@ -1,7 +1,7 @@
 """The running system."""
 
 from streamproc.chain.ledger import BUCKETS, LedgerPage
-from streamproc.engine.bundle import Replay, replay_bundle
+from streamproc.engine.replay import Replay, replay_bundle
 from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.runtime import Engine
 

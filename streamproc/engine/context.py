@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from streamproc.chain.item import Failure
 from streamproc.config.plan import RuntimePlan
 from streamproc.delivery.merge import Delivery
 from streamproc.engine.checkpoint import CheckpointStore
@@ -14,6 +16,7 @@ from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
+from streamproc.record import Record
 from streamproc.watch import Call, Watch
 
 
@@ -29,6 +32,18 @@ class StateFolder:
         folder = self.path / "bundles"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+class Tap(Protocol):
+    """Gets what leaves the chains of a run, on their ordered workers: a call that blocks holds its stream up."""
+
+    def record(self, record: Record) -> None:
+        """A record left a chain."""
+        ...
+
+    def failure(self, failure: Failure) -> None:
+        """A call of a plugin failed; the record of its frame follows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +63,7 @@ class RunContext:
     stopping: threading.Event
     stop: Callable[[str], None]
     """ends the whole run for a reason"""
+    tap: Tap | None = None
 
     @property
     def frames_in_flight(self) -> int:
@@ -63,4 +79,4 @@ class RunContext:
         return Call(what, self.plan.open_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9, opens=True)
 
 
-__all__ = ["RunContext", "StateFolder"]
+__all__ = ["RunContext", "StateFolder", "Tap"]

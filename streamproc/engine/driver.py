@@ -14,7 +14,7 @@ from streamproc.chain.guard import Outcome
 from streamproc.chain.item import Failure, Item, Output, Snapshot, Task
 from streamproc.chain.step import Step
 from streamproc.chain.task import run_task
-from streamproc.config.plan import StreamPlan
+from streamproc.config.plan import ChainPlan
 from streamproc.engine.mailbox import Mailbox
 from streamproc.engine.opening import close_plugin
 from streamproc.engine.pool import Pool, Queue
@@ -83,7 +83,7 @@ class ThreadDriver:
     """Threads around the chain core of one stream."""
 
     def __init__(
-        self, plan: StreamPlan, info: StreamInfo, steps: tuple[Step, ...], pool: Pool, watch: Watch, handlers: Handlers
+        self, plan: ChainPlan, info: StreamInfo, steps: tuple[Step, ...], pool: Pool, watch: Watch, handlers: Handlers
     ) -> None:
         self.seconds = tuple(Histogram() for _ in steps)
         self.core = ChainCore(info, steps, WatchedCaller(info.name, watch, self.seconds, self._ordered_hung))

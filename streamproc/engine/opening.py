@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from streamproc.chain.clips import ClipCutter
 from streamproc.chain.sampling import Beat
 from streamproc.chain.step import Step
-from streamproc.config.plan import PluginPlan, StreamPlan
+from streamproc.config.plan import ChainPlan, PluginPlan
 from streamproc.errors import ModelError, PluginError, describe, redact
 from streamproc.frames import Flow, StreamInfo
 from streamproc.models import ModelStore
@@ -59,7 +59,7 @@ class Opener(Protocol):
         ...
 
 
-def open_steps(plan: StreamPlan, info: StreamInfo, models: ModelStore, opener: Opener) -> tuple[Step, ...]:
+def open_steps(plan: ChainPlan, info: StreamInfo, models: ModelStore, opener: Opener) -> tuple[Step, ...]:
     """Make and open the plugins of a stream; if one refuses, close them all and raise `PluginError`."""
     made: list[tuple[str, AnyPlugin]] = []
     try:
@@ -71,13 +71,14 @@ def open_steps(plan: StreamPlan, info: StreamInfo, models: ModelStore, opener: O
 
 
 def _opened(
-    plan: StreamPlan, info: StreamInfo, models: ModelStore, opener: Opener, made: list[tuple[str, AnyPlugin]]
+    plan: ChainPlan, info: StreamInfo, models: ModelStore, opener: Opener, made: list[tuple[str, AnyPlugin]]
 ) -> Iterator[Step]:
     places = {entry.name: index for index, entry in enumerate(plan.chain)}
     for index, entry in enumerate(plan.chain):
         what = f"plugin {entry.name} of stream {info.name}, asked to open,"
         plugin, clip = opener(what, partial(_open_plugin, entry, info, models, made))
-        required = tuple(places[entry.inputs[kind]] for kind in entry.cls.needs if kind is not Flow)
+        givers = [entry.inputs[kind] for kind in entry.cls.needs if kind is not Flow]
+        required = tuple(places[giver] for giver in givers if giver in places)
         rate = None if isinstance(plugin, ClipPlugin) else entry.rate
         yield Step(
             index=index,

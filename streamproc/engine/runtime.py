@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from streamproc.chain.ledger import LedgerPage
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.delivery.deadletters import DeadLetters
 from streamproc.delivery.merge import Delivery
@@ -18,11 +17,12 @@ from streamproc.delivery.outbox import Outbox, OutboxError, outbox_key
 from streamproc.delivery.writer import Writer
 from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
-from streamproc.engine.context import RunContext, StateFolder
+from streamproc.engine.context import RunContext, StateFolder, Tap
 from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool
 from streamproc.engine.reader import SourceRun
-from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
+from streamproc.engine.report import RunReport
+from streamproc.engine.reporting import sink_report, stream_reports
 from streamproc.engine.statelock import only_run
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import StreamprocError
@@ -41,10 +41,16 @@ class Engine:
     """Runs a plan once. `run` blocks until every stream has ended or `stop` was called.
 
     extra: sinks of the caller's own that get the events of all streams, such as a report's.
+    tap: gets every record, and every failure of a plugin, on the ordered workers.
     """
 
     def __init__(
-        self, plan: Plan, *, models: ModelStore | None = None, extra: Sequence[tuple[SinkPlan, EventSink[Any]]] = ()
+        self,
+        plan: Plan,
+        *,
+        models: ModelStore | None = None,
+        extra: Sequence[tuple[SinkPlan, EventSink[Any]]] = (),
+        tap: Tap | None = None,
     ) -> None:
         self.plan = plan
         _remember_secrets(plan)
@@ -69,7 +75,7 @@ class Engine:
         self._always = tuple(p.name for p, _ in extra)
         recorded = {stream.name: order for order, stream in enumerate(plan.streams)}
         self._delivery = Delivery(self._writers, recorded)
-        context = self._context(models or ModelStore())
+        context = self._context(models or ModelStore(), tap)
         self._sources = [
             SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), context) for stream in plan.streams
         ]
@@ -132,8 +138,8 @@ class Engine:
         """What the run has come to so far."""
         wall, cpu = self._started if self._begun else (time.monotonic(), time.process_time())
         return RunReport(
-            streams=tuple(report for source in self._sources for report in _stream_reports(source)),
-            sinks=tuple(_sink_report(writer) for name, writer in self._writers.items() if name not in self._always),
+            streams=tuple(report for source in self._sources for report in stream_reports(source)),
+            sinks=tuple(sink_report(writer) for name, writer in self._writers.items() if name not in self._always),
             events={
                 (str(key[0]), str(key[1])): n for key, n in self._events.snapshot().items() if isinstance(key, tuple)
             },
@@ -192,7 +198,7 @@ class Engine:
                 self._store = CheckpointStore(self.plan.runtime.state / "checkpoints.sqlite")
             return self._store
 
-    def _context(self, models: ModelStore) -> RunContext:
+    def _context(self, models: ModelStore, tap: Tap | None) -> RunContext:
         return RunContext(
             plan=self.plan.runtime,
             pool=self._pool,
@@ -204,6 +210,7 @@ class Engine:
             events=self._events,
             stopping=self._stopping,
             stop=self.stop,
+            tap=tap,
         )
 
     def _find_stranded(self) -> None:
@@ -248,90 +255,6 @@ def _remember_secrets(plan: Plan) -> None:
     chains = [entry.options for stream in plan.streams for entry in stream.chain]
     for options in (*chains, *(s.source_options for s in plan.streams), *(s.options for s in plan.sinks)):
         remember(options.model_dump())
-
-
-def _stream_reports(source: SourceRun) -> list[StreamReport]:
-    """One for each stream that has shown up, and one for the source itself where it counted something of its own."""
-    found = [_stream_report(source, run) for run in list(source.streams.runs.values())]
-    page = source.ledger.page()
-    if not found or (page.seen and source.plan.name not in source.streams.runs):
-        found.append(_own_report(source, page))
-    return found
-
-
-def _own_report(source: SourceRun, page: LedgerPage) -> StreamReport:
-    """What a source counted that belongs to no stream at work."""
-    return StreamReport(
-        name=source.plan.name,
-        ledger=page,
-        media_s=0.0,
-        reconnects=source.status.reconnects,
-        error=source.status.error,
-        up=source.up,
-        away=source.outages.reason,
-        ended_streams=source.streams.ended,
-    )
-
-
-def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
-    info = run.info
-    intake = source.streams.intakes.get(info.name)
-    return StreamReport(
-        name=info.name,
-        ledger=run.ledger.page(),
-        media_s=run.stats.last_pts_ns / 1e9,
-        duration_s=None if info.duration_ns is None else info.duration_ns / 1e9,
-        size=info.size,
-        rate=None if info.rate is None else float(info.rate),
-        live=info.live,
-        mended={} if intake is None else {fault: n for fault, n in intake.schedule.timeline.mended.items() if n},
-        gaps=0 if intake is None else intake.schedule.gaps.count,
-        longest_gap_s=0.0 if intake is None else intake.schedule.gaps.longest_ns / 1e9,
-        up=source.up and not run.driver.done,
-        away=source.outages.reason,
-        reconnects=source.status.reconnects,
-        latency_mean_s=run.stats.latency.mean,
-        latency_p95_s=run.stats.latency.quantile(0.95),
-        plugins=tuple(_plugin_reports(run)),
-        error=run.error or source.status.error,
-        repeatable=run.stats.repeatable,
-        ended=run.driver.done,
-    )
-
-
-def _plugin_reports(run: StreamRun) -> list[PluginReport]:
-    reasons = run.driver.core.health.reasons
-    found = []
-    for step, seconds in zip(run.steps, run.driver.seconds, strict=True):
-        stats = run.stats.steps[step.name]
-        report = PluginReport(
-            name=step.name,
-            type=f"{step.plan.cls.__module__}:{step.plan.cls.__qualname__}",
-            calls=seconds.count,
-            mean_s=seconds.mean,
-            p95_s=seconds.quantile(0.95),
-            max_s=seconds.maximum,
-            verdicts={str(verdict): count for verdict, count in stats.verdicts.snapshot().items()},
-            off=reasons.get(step.name, ""),
-            needs=tuple(kind.__name__ for kind in step.plan.cls.needs),
-            remarks=stats.remarks,
-        )
-        found.append(report)
-    return found
-
-
-def _sink_report(writer: Writer) -> SinkReport:
-    return SinkReport(
-        name=writer.name,
-        delivered=writer.counts["events"] + writer.counts["frames"],
-        retries=writer.counts["retries"],
-        undelivered=writer.undelivered,
-        refused=writer.refused,
-        up=writer.up,
-        stored=writer.stored,
-        notes=tuple(writer.notes),
-        trouble=writer.trouble,
-    )
 
 
 __all__ = ["Engine"]

@@ -44,7 +44,9 @@ class StreamStats:
             if not record.reason or verdict != "ok":
                 self.steps[name].verdicts.add(verdict)
         for (name, _), result in record.results.items():
-            stats = self.steps[name]
+            stats = self.steps.get(name)
+            if stats is None:  # known before, of no plugin of this chain
+                continue
             if doubt := stats.doubts.look((result,)):
                 stats.doubt = doubt
                 log.warning("plugin %s of %s: %s", name, self._stream, doubt)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from streamproc.chain.guard import hung
-from streamproc.chain.item import Barrier, FrameItem, Item, Snapshot
+from streamproc.chain.item import Barrier, Failure, FrameItem, Item, Snapshot
 from streamproc.chain.ledger import Bucket, Ledger, bucket_of
 from streamproc.chain.step import Step
 from streamproc.config.plan import StreamPlan
@@ -99,7 +99,7 @@ class StreamRun:
         return Handlers(
             record=self._record,
             snapshot=self._snapshot,
-            failure=self._failures.report,
+            failure=self._failed,
             close=self._close,
             broken=self._break_down,
             hung=self._hung,
@@ -112,6 +112,8 @@ class StreamRun:
         self.stats.count(record)
         for event in record.events:
             self._context.events.add((self.info.name, event.type))
+        if self._context.tap is not None:
+            self._context.tap.record(record)
         if record.frame is None:
             self._context.delivery.deliver(record, self.plan.sinks)
         else:
@@ -135,6 +137,13 @@ class StreamRun:
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._barriers.pop(snapshot.number)(snapshot.states)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.given.reason == "barrier":  # of which no record leaves
+            self.stats.steps[failure.step.name].verdicts.add("failed")
+        if self._context.tap is not None:
+            self._context.tap.failure(failure)
+        self._failures.report(failure)
 
     def _close(self, step: Step) -> None:
         stats = self.stats.steps[step.name]

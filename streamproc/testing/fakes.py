@@ -57,7 +57,7 @@ class ListSource(PictureSource[ListSourceOptions]):
             self._next += 1
             if isinstance(item, Frame):
                 yield DecodedFrame(
-                    picture=_FramePicture(item),
+                    picture=FramePicture(item),
                     pts_ns=item.pts_ns,
                     captured_ns=item.captured_ns,
                     keyframe=item.keyframe,
@@ -76,7 +76,7 @@ class ListSource(PictureSource[ListSourceOptions]):
             raise RuntimeError("the list says that the source has a bug here")
 
 
-class _FramePicture:
+class FramePicture:
     """A frame's pixels as a picture."""
 
     def __init__(self, frame: Frame) -> None:

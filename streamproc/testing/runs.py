@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streamproc.chain.guard import sort_output
+from streamproc.chain.clips import ReadyClip
+from streamproc.chain.guard import Outcome
+from streamproc.chain.item import Failure, FrameItem
+from streamproc.chain.step import Due, Step
 from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
-from streamproc.errors import PluginError, describe
-from streamproc.events import Event
-from streamproc.frames import Clip, Frame
+from streamproc.engine.inline import InlineStream
+from streamproc.errors import PluginError
+from streamproc.events import Event, Moment
+from streamproc.frames import Clip, Frame, StreamInfo
 from streamproc.models import ModelStore
-from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, Output, PluginContext, Results, check_plugin
+from streamproc.plugin import AnyPlugin, ClipPlugin, check_plugin
+from streamproc.record import Record
 from streamproc.results import Result
+from streamproc.source import DecodedFrame
 from streamproc.testing.fakes import Fault, ListSink, ListSinkOptions, ListSource, ListSourceOptions
+from streamproc.testing.fakes import FramePicture as _FramePicture
 
 ResultT = TypeVar("ResultT", bound=Result)
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PluginRun:
-    """What a run came to."""
+    """Outcome of a run."""
 
     report: RunReport
     events: list[Event]
     results: list[Result] = field(default_factory=list)
     """every result of the plugin under test, in the order of frames"""
+    records: list[Record] = field(default_factory=list)
+    """all that left the chain"""
 
     @property
     def types(self) -> list[str]:
@@ -62,26 +70,93 @@ def run_plugin(
     models: ModelStore | None = None,
     **options: Any,
 ) -> PluginRun:
-    """Run one plugin over frames in the real engine; its failures are raised here.
+    """Run one plugin over frames in the real chain, on this thread; what it raises is raised here.
 
     frames: frames (renumbered and re-timed so that their order is kept, where they all stand at time 0) or, for a
-        `ClipPlugin`, the clips themselves, which then don't pass the engine.
+        `ClipPlugin`, the clips themselves.
     past: what earlier plugins gave, one iterable of results for each frame.
     options: the plugin's own.
     """
     check_plugin(cls)
-    if issubclass(cls, ClipPlugin) and frames and isinstance(frames[0], Clip):
-        return _run_on_clips(cls, [clip for clip in frames if isinstance(clip, Clip)], models, options)
-    pictures = _in_order([frame for frame in frames if isinstance(frame, Frame)])
-    given = [list(results) for results in past] if past is not None else []
-    chain = [plugin_plan(cls, **options)]
-    if given:
-        chain.insert(0, _replayer(given, [frame.pts_ns for frame in pictures]))
-    run = run_chain(chain, pictures, models=models, watch=cls)
-    for stream in run.report.streams:
-        if stream.error:
-            raise PluginError(stream.error)
-    return run
+    known = [{("given", type(result)): result for result in results} for results in past or ()]
+    kinds = {kind for results in known for _, kind in results}
+    plan = plugin_plan(cls, **options)
+    plan = replace(plan, inputs={kind: "given" for kind in (*cls.needs, *cls.uses) if kind in kinds})
+    clips = issubclass(cls, ClipPlugin) and bool(frames) and isinstance(frames[0], Clip)
+    pictures = [] if clips else _in_order([frame for frame in frames if isinstance(frame, Frame)])
+    first = frames[0].last if isinstance(frames[0], Clip) else frames[0] if frames else None
+    info = StreamInfo(
+        name="test",
+        identity="list",
+        width=first.width if first else 0,
+        height=first.height if first else 0,
+        rate=_rate(first),
+        start_offset_ns=pictures[0].pts_ns if pictures else 0,
+    )
+    stream = InlineStream(
+        _stream_plan((plan,), "test", ListSourceOptions(frames=())), info, models or ModelStore(), _raise
+    )
+    try:
+        fed: Iterator[Record]
+        if clips:
+            fed = (record for clip in frames if isinstance(clip, Clip) for record in stream.process(_item(clip)))
+        else:
+            fed = _feed(stream, pictures, known)
+        records = [*fed, *([] if clips else stream.end())]
+    finally:
+        stream.close()
+    started = RunReport(streams=(stream.report(),), sinks=(), events=_counts(records), wall_s=0.0, cpu_s=0.0)
+    return _plugin_run(started, records, [event for record in records for event in record.events], plan.name)
+
+
+def _feed(stream: InlineStream, frames: list[Frame], known: list[dict[tuple[str, type], Result]]) -> Iterator[Record]:
+    for number, frame in enumerate(frames):
+        decoded = DecodedFrame(
+            picture=_FramePicture(frame), pts_ns=frame.pts_ns, captured_ns=frame.captured_ns, keyframe=frame.keyframe
+        )
+        yield from stream.feed(decoded, known[number] if known else None)
+
+
+def _item(clip: Clip) -> FrameItem:
+    due = Due(frozenset({0}), {0: ReadyClip(clip)})
+    return FrameItem(moment=Moment.of(clip.last), frame=clip.last, due=due)
+
+
+def _raise(step: Step, outcome: Outcome) -> None:
+    del step
+    error = outcome.cause
+    raise error if isinstance(error, Exception) else PluginError(outcome.error)
+
+
+def _counts(records: list[Record]) -> dict[tuple[str, str], int]:
+    return dict(Counter((event.stream, event.type) for record in records for event in record.events))
+
+
+def _plugin_run(report: RunReport, records: list[Record], events: list[Event], plugin: str) -> PluginRun:
+    results = [found for record in records for (name, _), found in record.results.items() if name == plugin]
+    return PluginRun(report=report, events=events, results=results, records=records)
+
+
+def _rate(first: Frame | None) -> Fraction | None:
+    if first is None or not first.stream.rate:
+        return None
+    return Fraction(float(first.stream.rate)).limit_denominator(1001)
+
+
+class _Tap:
+    """Keeps the records of a run, and what one of its plugins raised."""
+
+    def __init__(self, plugin: str) -> None:
+        self.records: list[Record] = []
+        self.failures: list[Outcome] = []
+        self._plugin = plugin
+
+    def record(self, record: Record) -> None:
+        self.records.append(record)
+
+    def failure(self, failure: Failure) -> None:
+        if failure.step.name == self._plugin:
+            self.failures.append(failure.outcome)
 
 
 def run_chain(
@@ -93,18 +168,17 @@ def run_chain(
     workers: int = 2,
     live: bool = False,
 ) -> PluginRun:
-    """Run a chain over frames in the real engine. `watch`: a plugin whose failures are raised and results kept."""
-    seen: list[tuple[int, Result]] = []
-    failures: list[BaseException] = []
-    if watch is not None:
-        chain = [_watched(entry, seen, failures) if entry.cls is watch else entry for entry in chain]
+    """Run a chain over frames in the real engine. `watch`: a plugin whose failures are raised and results listed."""
+    watched = next((entry.name for entry in chain if entry.cls is watch), "")
+    tap = _Tap(watched)
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(chain, frames, state=Path(folder), workers=workers, live=live)
         sink = ListSink()
-        report = Engine(plan, models=models, extra=[(_LIST_SINK, sink)]).run()
-    if failures:
-        raise failures[0] if isinstance(failures[0], Exception) else PluginError(describe(failures[0]))
-    return PluginRun(report, sink.events, [result for _, result in sorted(seen, key=lambda pair: pair[0])])
+        report = Engine(plan, models=models, extra=[(_LIST_SINK, sink)], tap=tap).run()
+    if tap.failures:
+        cause = tap.failures[0].cause
+        raise cause if isinstance(cause, Exception) else PluginError(tap.failures[0].error)
+    return _plugin_run(report, tap.records, sink.events, watched)
 
 
 _LIST_SINK = SinkPlan(name="list", cls=ListSink, options=ListSinkOptions())
@@ -126,16 +200,20 @@ def make_plan(
     first = next((frame for frame in frames if isinstance(frame, Frame)), None)
     rate = float(first.stream.rate) if first is not None and first.stream.rate else None
     source = ListSourceOptions(frames=tuple(frames), live=live, rate=rate)
-    stream = StreamPlan(
+    stream = _stream_plan(wired, name, source)
+    return Plan(streams=(stream,), runtime=RuntimePlan(workers=workers, state=state))
+
+
+def _stream_plan(chain: tuple[PluginPlan, ...], name: str, options: ListSourceOptions) -> StreamPlan:
+    return StreamPlan(
         name=name,
         source=ListSource,
-        source_options=source,
-        chain=wired,
+        source_options=options,
+        chain=chain,
         sinks=(),
         flow=FlowPlan(),
         reconnect_ns=1_000_000,
     )
-    return Plan(streams=(stream,), runtime=RuntimePlan(workers=workers, state=state))
 
 
 def _in_order(frames: list[Frame]) -> list[Frame]:
@@ -145,59 +223,6 @@ def _in_order(frames: list[Frame]) -> list[Frame]:
         return frames
     step = frames[0].stream.nominal_ns or 100_000_000
     return [replace(frame, index=index, pts_ns=index * step) for index, frame in enumerate(frames)]
-
-
-def _replayer(given: list[list[Result]], times: list[int]) -> PluginPlan:
-    """A plugin that gives what the test says, by frame."""
-    kinds = tuple(dict.fromkeys(type(result) for results in given for result in results))
-    by_time = dict(zip((time - times[0] for time in times), given, strict=True))
-
-    class Given(FramePlugin[Any]):
-        gives = kinds
-
-        def process(self, frame: Frame, past: Results) -> Output:
-            del past
-            return by_time[frame.pts_ns]
-
-    return plugin_plan(Given, name="given")
-
-
-def _watched(entry: PluginPlan, seen: list[tuple[int, Result]], failures: list[BaseException]) -> PluginPlan:
-    """The same plugin, but what it gives is kept and what it raises is kept whole."""
-    base: Any = entry.cls
-
-    def process(self: Any, subject: Any, past: Any) -> Any:
-        frame = subject.last if isinstance(subject, Clip) else subject
-        try:
-            results, events = sort_output(entry.name, self, base.process(self, subject, past))
-            for event in events:
-                event.stamped(frame.stream, entry.name, 0)
-        except BaseException as error:
-            failures.append(error)
-            raise
-        seen.extend((frame.index, result) for result in results)
-        return [*results, *events]
-
-    return replace(entry, cls=type(base.__name__, (base,), {"process": process, "__module__": base.__module__}))
-
-
-def _run_on_clips(
-    cls: type[AnyPlugin], clips: list[Clip], models: ModelStore | None, options: dict[str, Any]
-) -> PluginRun:
-    plugin: Any = cls(cls.options_type.model_validate(options))
-    info = clips[0].stream
-    events: list[Event] = []
-    results: list[Result] = []
-    try:
-        plugin.open(PluginContext(name="test", stream=info, models=models or ModelStore(), log=logger))
-        for clip in clips:
-            given, told = sort_output("test", plugin, plugin.process(clip, Results()))
-            events += [event.stamped(info, "test", n) for n, event in enumerate(told)]
-            results += given
-    finally:
-        plugin.close()
-    report = RunReport(streams=(), sinks=(), events={}, wall_s=0.0, cpu_s=0.0)
-    return PluginRun(report, events, results)
 
 
 __all__ = ["PluginRun", "make_plan", "plugin_plan", "run_chain", "run_plugin"]
