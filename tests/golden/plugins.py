@@ -139,6 +139,12 @@ class Total(StreamPlugin[Options]):
         self._total += 1 if product is None else product.value
         yield Event.instant(frame, "total", total=self._total, product=product is not None)
 
+    def state(self) -> Mapping[str, Any]:
+        return {"total": self._total}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._total = int(state["total"])
+
 
 class Echo(FramePlugin[Options]):
     """Lists the events of the plugins before it, and the level of the picture that it gets."""
