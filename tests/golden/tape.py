@@ -15,7 +15,7 @@ from streamproc import (
     Options,
     PictureSource,
     Position,
-    Shot,
+    DecodedFrame,
     SourceContext,
 )
 from tests.golden.pictures import panned
@@ -47,7 +47,7 @@ class Tape(PictureSource[TapeOptions]):
     def commit(self, positions: Mapping[str, int]) -> None:
         self._committed = positions["0"]
 
-    def shots(self) -> Iterator[Shot | None]:
+    def frames(self) -> Iterator[DecodedFrame | None]:
         while self._next < COUNT and not self._stopping():
             if self._next == self.options.at and self.options.action != "none":
                 yield from self._act()
@@ -72,9 +72,9 @@ class Tape(PictureSource[TapeOptions]):
         threading.Event().wait(0.005)
 
 
-def _picture(offset: int) -> Shot:
+def _picture(offset: int) -> DecodedFrame:
     number, stream = divmod(offset, len(STREAMS))
-    return Shot(
+    return DecodedFrame(
         picture=ArrayPicture(panned(number, 2 + stream)),
         pts_ns=100_000_000 * number,
         captured_ns=1_700_000_000_000_000_000 + 50_000_000 * offset,
