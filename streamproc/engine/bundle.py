@@ -37,6 +37,9 @@ from streamproc.registry import Registry
 from streamproc.results import Result
 from streamproc.secrets import MASK
 
+FORMAT = 2
+"""how a bundle is written; 1 had tables of another form"""
+
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 
 
@@ -123,6 +126,7 @@ def replay_bundle(path: Path, registry: Registry, models: ModelStore, modules: C
         with zipfile.ZipFile(path) as bundle:
             files = {name: bundle.read(name) for name in bundle.namelist()}
         facts = json.loads(files["bundle.json"])
+        _check_format(path, facts)
         _check_modules(path, facts, files, registry, modules)
         cls = registry.plugin(facts["plugin"]["class"])
         call = _bundled_call(facts, files, cls)
@@ -131,6 +135,14 @@ def replay_bundle(path: Path, registry: Registry, models: ModelStore, modules: C
     except Exception as error:
         raise PluginError(f"{path} is not a whole repro bundle ({describe(error)}); take another copy of it") from error
     return _replay(call, facts, models)
+
+
+def _check_format(path: Path, facts: Mapping[str, Any]) -> None:
+    if facts["bundle"] != FORMAT:
+        raise PluginError(
+            f"{path} is a repro bundle of format {facts['bundle']}, and this streamproc reads format {FORMAT}; run it "
+            f"with the version that wrote it ({facts['versions']['streamproc']}), or let the failure happen again"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +244,7 @@ def _read_clip(last: Frame, data: bytes) -> Clip:
 def _facts(info: StreamInfo, step: Step, ticket: Ticket, outcome: Outcome) -> dict[str, Any]:
     cls = step.plan.cls
     return {
-        "bundle": 1,
+        "bundle": FORMAT,
         "stream": info.name,
         "identity": info.identity,
         "width": info.width,
