@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         Segmentation,
         Tracks,
     )
-    from streamproc.sink import EventSink, FrameSink, SinkContext
+    from streamproc.sink import EventSink, FrameSink, RecordSink, SinkContext
     from streamproc.source import (
         InputInfo,
         Packet,
@@ -87,7 +87,7 @@ _HOMES = {
         "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
         "Tracks",
     ),
-    "sink": ("EventSink", "FrameSink", "SinkContext"),
+    "sink": ("EventSink", "FrameSink", "RecordSink", "SinkContext"),
     "source": ("InputInfo", "Packet", "PictureSource", "Position", "Shot", "SourceContext", "VideoSource"),
     "tables": ("to_arrow", "to_pandas"),
 }  # fmt: skip
@@ -133,6 +133,7 @@ __all__ = [
     "Poses",
     "Position",
     "Record",
+    "RecordSink",
     "Registry",
     "Replacement",
     "Result",
