@@ -126,13 +126,14 @@ def _vectors(dtype: str, values: Sequence[Any]) -> pa.Array:
 def _split(column: Column, cells: pa.Array) -> dict[str, pa.Array]:
     """Columns of one field: a box as its four sides, nanoseconds as seconds."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     names = _PARTS.get(column.name, ())
     if isinstance(column.form, Rows) and column.form.inner == (len(names),):
         numbers = np.asarray(cells.flatten()).reshape(-1, len(names))
         return {name: pa.array(numbers[:, n], from_pandas=False) for n, name in enumerate(names)}
     if column.name.endswith("_ns") and pa.types.is_integer(cells.type):
-        seconds = pa.compute.divide(cells.cast(pa.float64()), float(SECOND_NS))
+        seconds = pc.divide(cells.cast(pa.float64()), float(SECOND_NS))
         return {column.name.removesuffix("_ns") + "_s": seconds}
     return {column.name: cells}
 

@@ -114,7 +114,7 @@ def record_batch(records: Sequence[Record], gives: Sequence[Key]) -> pa.RecordBa
 
 
 def given_by(records: Iterable[Record]) -> tuple[Key, ...]:
-    """What the chains of these records give, in their order; what a record holds beside that comes last."""
+    """Plugin and class of every result that the chains of these records give, and of any that a record holds beside."""
     found: dict[Key, None] = {}
     for record in records:
         found |= dict.fromkeys((*record.gives, *record.results))

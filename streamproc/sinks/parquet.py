@@ -44,7 +44,7 @@ class ParquetOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What all records of a file have in common."""
+    """Stream and result classes that the records of a file have in common."""
 
     stream: StreamInfo
     gives: tuple[Key, ...]
@@ -201,6 +201,10 @@ class ParquetSink(RecordSink[ParquetOptions]):
                 break
         try:
             journal.begin(record_schema(layout.gives).with_metadata({"streamproc.stream": _about(layout.stream)}))
+            _sync(folder)
+        except OSError as error:
+            journal.remove()
+            raise failed(path, error) from error
         except BaseException:
             journal.remove()
             raise

@@ -404,7 +404,7 @@ def test_fields_without_a_form_are_refused_by_name() -> None:
         check_plugin(plugin_that_gives(Late))
 
 
-def test_a_class_may_have_a_form_of_its_own() -> None:
+def test_a_class_may_have_its_own_form() -> None:
     check_plugin(plugin_that_gives(OwnForm))
     assert OwnForm.from_arrow(OwnForm(price=3 + 4j).to_arrow()).price == 3 + 4j
 

@@ -43,7 +43,7 @@ def made(results: Mapping[tuple[str, type], Any] | None = None, **fields: Any) -
     return Record(**{"stream": DOCK, "index": 4, "pts_ns": 400_000_000, "results": results or {}, **fields})
 
 
-def test_one_result_of_a_class_is_found_by_it() -> None:
+def test_a_result_is_found_by_its_class() -> None:
     people = make_detections((0, 0, 5, 5))
     record = made({("people", Detections): people, ("tracks", Tracks): TWO})
     assert record[Tracks] is TWO
@@ -187,7 +187,7 @@ def test_rows_without_an_optional_field_are_null() -> None:
     assert table["embeddings"].to_pylist() == [None, None, [1.0, 0.0], [0.0, 1.0]]
 
 
-def test_a_class_without_rows_has_a_row_per_result() -> None:
+def test_a_rowless_class_has_one_row_each() -> None:
     rows = to_arrow([made({("c", Caption): Caption(text="a dog")})], Caption).to_pylist()
     assert (rows[0]["text"], rows[0]["score"], rows[0]["plugin"]) == ("a dog", None, "c")
     area = Segmentation(class_map=np.zeros((2, 2), np.uint8), labels=("floor",))
@@ -202,7 +202,7 @@ class Named(Result):
     index: int
 
 
-def test_a_field_never_hides_a_column_of_the_record() -> None:
+def test_a_field_never_hides_a_record_column() -> None:
     table = to_arrow([made({("n", Named): Named(index=9)})], Named)
     assert (table["index"].to_pylist(), table["Named.index"].to_pylist()) == ([4], [9])
 
@@ -218,7 +218,8 @@ def test_a_table_without_the_wanted_column_is_refused() -> None:
 
 
 def test_pandas_has_a_row_per_detection() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = to_pandas([made({("tracks", Tracks): TWO}, captured_ns=10**18)], Tracks)
     assert isinstance(frame, pandas.DataFrame)
     assert frame.track_id.tolist() == [7, 3]
