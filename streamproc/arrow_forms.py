@@ -153,11 +153,9 @@ class Items(Form):
         return listed(self.arrow_type(), self.item.encode(flat), values)
 
     def decode(self, column: pa.Array) -> list[Any]:
-        items, bounds = self.item.decode(column.values), column.offsets.to_pylist()
-        return [
-            self.kind(items[start:stop]) if valid else None
-            for start, stop, valid in zip(bounds, bounds[1:], column.is_valid().to_pylist(), strict=False)
-        ]
+        cells, places = unlisted(column)
+        items = self.item.decode(cells)
+        return [None if place is None else self.kind(items[place]) for place in places]
 
     def _check(self, value: Any) -> None:
         if value is None:
@@ -221,16 +219,13 @@ class Rows(Form):
         return listed(self.arrow_type(), self._nested(flat), values)
 
     def decode(self, column: pa.Array) -> list[Any]:
-        flat = column.values
+        cells, places = unlisted(column)
+        flat = cells
         for _ in self.inner:
             flat = flat.flatten()
         rows = flat.to_numpy(zero_copy_only=False).astype(self.dtype, copy=False)
-        rows = rows.reshape(len(column.values), *self.inner)
-        bounds = column.offsets.to_pylist()
-        return [
-            rows[start:stop].copy() if valid else None
-            for start, stop, valid in zip(bounds, bounds[1:], column.is_valid().to_pylist(), strict=False)
-        ]
+        rows = rows.reshape(len(cells), *self.inner)
+        return [None if place is None else rows[place].copy() for place in places]
 
     def _row_type(self) -> pa.DataType:
         return _nested_type(self.dtype, self.inner)
@@ -312,6 +307,15 @@ def listed(kind: pa.DataType, items: pa.Array, values: Sequence[Any]) -> pa.Arra
     return pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), items, type=kind, mask=_nulls(values))
 
 
+def unlisted(column: pa.Array) -> tuple[pa.Array, list[slice | None]]:
+    """The items of all lists of a column, and where those of each list are, None for a null."""
+    bounds, valid = column.offsets.to_pylist(), column.is_valid().to_pylist()
+    first = bounds[0]
+    cells = column.values.slice(first, bounds[-1] - first)  # a column may be a part of a longer one
+    places = zip(bounds, bounds[1:], valid, strict=False)
+    return cells, [slice(start - first, stop - first) if there else None for start, stop, there in places]
+
+
 def _nulls(values: Sequence[Any]) -> pa.Array | None:
     import pyarrow as pa
 
@@ -355,4 +359,17 @@ def _array(args: tuple[Any, ...], shape: Shape | None) -> Form:
     return Rows(dtype, first, tuple(axis for axis in inner if isinstance(axis, int)))
 
 
-__all__ = ["Form", "Items", "Mixed", "Plain", "Rows", "Shape", "Tensor", "Unfit", "Unmapped", "form_of", "listed"]
+__all__ = [
+    "Form",
+    "Items",
+    "Mixed",
+    "Plain",
+    "Rows",
+    "Shape",
+    "Tensor",
+    "Unfit",
+    "Unmapped",
+    "form_of",
+    "listed",
+    "unlisted",
+]
