@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamproc.arrow_forms import Shape
     from streamproc.errors import (
         ChecksumError,
         ConfigError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         StreamPlugin,
         TimeReason,
     )
+    from streamproc.record import Record
     from streamproc.registry import Registry
     from streamproc.replacement import Replacement
     from streamproc.results import (
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
         Segmentation,
         Tracks,
     )
-    from streamproc.sink import EventSink, FrameSink, SinkContext
+    from streamproc.sink import EventSink, FrameSink, RecordSink, SinkContext
     from streamproc.source import (
         DecodedFrame,
         InputInfo,
@@ -62,10 +64,12 @@ if TYPE_CHECKING:
         SourceContext,
         VideoSource,
     )
+    from streamproc.tables import to_arrow, to_pandas
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "arrow_forms": ("Shape",),
     "errors": (
         "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
         "PluginError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError", "UnknownNameError",
@@ -76,14 +80,16 @@ _HOMES = {
     "plugin": (
         "ClipPlugin", "ClipSpec", "FramePlugin", "Output", "PluginContext", "Results", "StreamPlugin", "TimeReason",
     ),
+    "record": ("Record",),
     "registry": ("Registry",),
     "replacement": ("Replacement",),
     "results": (
         "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
         "Tracks",
     ),
-    "sink": ("EventSink", "FrameSink", "SinkContext"),
-    "source": ("InputInfo", "Packet", "PictureSource", "Position", "DecodedFrame", "SourceContext", "VideoSource"),
+    "sink": ("EventSink", "FrameSink", "RecordSink", "SinkContext"),
+    "source": ("DecodedFrame", "InputInfo", "Packet", "PictureSource", "Position", "SourceContext", "VideoSource"),
+    "tables": ("to_arrow", "to_pandas"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -127,11 +133,14 @@ __all__ = [
     "PluginError",
     "Poses",
     "Position",
+    "Record",
+    "RecordSink",
     "Registry",
     "Replacement",
     "Result",
     "Results",
     "Segmentation",
+    "Shape",
     "SinkBusy",
     "SinkContext",
     "SinkError",
@@ -148,6 +157,8 @@ __all__ = [
     "__version__",
     "parse_duration",
     "seconds",
+    "to_arrow",
+    "to_pandas",
 ]
 
 

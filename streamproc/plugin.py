@@ -14,12 +14,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from streamproc.arrow import columns_of
 from streamproc.classes import check_members, class_name
-from streamproc.errors import MissingInput, PluginError
+from streamproc.errors import PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
+from streamproc.lookup import Lookup
 from streamproc.options import Configurable, Mistake, Options, OptionsT
 from streamproc.replacement import Replacement
 from streamproc.results import Result
@@ -31,8 +33,6 @@ API = 1
 """the protocol that this version of streamproc speaks"""
 
 _LEAST_STRIDE_NS = 1_000_000
-
-ResultT = TypeVar("ResultT", bound="Result | Flow")
 
 Output = Iterable[Result | Event]
 """What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
@@ -52,7 +52,7 @@ class PluginContext:
     log: logging.Logger
 
 
-class Results:
+class Results(Lookup):
     """What the plugins before gave for this frame.
 
     `past[Detections]` is the one result of that class (where two plugins give it, the one that the configuration names
@@ -60,6 +60,8 @@ class Results:
     """
 
     __slots__ = ("_found", "_inputs", "events")
+    _missing = "earlier plugin gave {kind} for this frame; use past.get()"
+    _several = "name one under `inputs`, or use past.of()"
 
     def __init__(
         self,
@@ -72,40 +74,16 @@ class Results:
         self.events = events
         """what earlier plugins of the chain told at this frame, stamped"""
 
-    def __getitem__(self, kind: type[ResultT]) -> ResultT:
-        found = self.get(kind)
-        if found is None:
-            raise MissingInput(
-                f"no earlier plugin gave {kind.__name__} for this frame; use past.get() if it may be absent"
-            )
-        return found
-
-    def get(self, kind: type[ResultT]) -> ResultT | None:
-        """The result of exactly this class, or None."""
-        chosen = self._inputs.get(kind)
-        if chosen is not None:
-            return self._found.get((chosen, kind))
-        givers = [name for name, given in self._found if given is kind]
-        if len(givers) > 1:
-            raise PluginError(
-                f"{' and '.join(givers)} both gave {kind.__name__}; name one under `inputs`, or use past.of()"
-            )
-        return self._found[(givers[0], kind)] if givers else None
-
-    def of(self, plugin: str, kind: type[ResultT]) -> ResultT:
-        """The result of exactly this class that the plugin of this name gave."""
-        if (plugin, kind) not in self._found:
-            raise MissingInput(f"{plugin} gave no {kind.__name__} for this frame")
-        found: ResultT = self._found[(plugin, kind)]
-        return found
-
     def has_giver(self, kind: type[Result | Flow]) -> bool:
         """True where an earlier plugin gives results of exactly this class, if not for this frame."""
         return kind in self._inputs or any(given is kind for _, given in self._found)
 
-    def all(self, kind: type[ResultT]) -> dict[str, ResultT]:
-        """By plugin name, in the order of the chain: every result of this class or derived from it."""
-        return {name: found for (name, given), found in self._found.items() if issubclass(given, kind)}
+    def _given(self) -> Mapping[tuple[str, type], Any]:
+        return self._found
+
+    def _givers(self, kind: type) -> Collection[str]:
+        chosen = self._inputs.get(kind)
+        return super()._givers(kind) if chosen is None else [chosen]
 
 
 class Plugin(Configurable[OptionsT], ABC):
@@ -263,6 +241,11 @@ class StreamPlugin(Plugin[OptionsT]):
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
 
 
+def _is_derived(kind: type[Result]) -> bool:
+    """Whether the class leaves its form as a table to `Result`."""
+    return kind.to_arrow is Result.to_arrow
+
+
 AnyPlugin = FramePlugin[Any] | ClipPlugin[Any] | StreamPlugin[Any]
 
 
@@ -295,6 +278,8 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
                     f"{class_name(kind)} is a result without a declaration of its fields; write "
                     "@dataclass(frozen=True, kw_only=True, eq=False) above it and fields in place of __init__"
                 )
+            if issubclass(kind, Result) and _is_derived(kind):
+                columns_of(kind)  # raises where a field has no form in a table
     if Replacement in cls.gives and not issubclass(cls, StreamPlugin):
         raise PluginError(f"{name} gives Replacement, which only a StreamPlugin may; derive it from that")
     return cls

@@ -155,10 +155,10 @@ def check_source(cls: type) -> type[AnySource]:
 def check_sink(cls: type) -> type[AnySink]:
     """`cls` if it is a complete sink, else `PluginError` that says why not."""
     from streamproc.classes import class_name
-    from streamproc.sink import EventSink, FrameSink
+    from streamproc.sink import EventSink, FrameSink, RecordSink
 
-    if not issubclass(cls, EventSink | FrameSink):
-        raise PluginError(f"{class_name(cls)} is not a sink: derive it from EventSink or FrameSink")
+    if not issubclass(cls, EventSink | FrameSink | RecordSink):
+        raise PluginError(f"{class_name(cls)} is not a sink: derive it from EventSink, FrameSink or RecordSink")
     return _complete(cls, ("open", "write", "flush", "close"))
 
 

@@ -1,4 +1,4 @@
-"""What a sink is: where events and frames go. Touched by its own writer thread only.
+"""What a sink is: where events, frames and records go. Touched by its own writer thread only.
 
 The engine owns batching, order, retry and (for network sinks) the outbox: a sink only writes, and raises `SinkBusy` or
 `SinkError` when it can't.
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.options import Configurable, OptionsT
+from streamproc.record import Record
 
 
 def _ignore(_: str) -> None:
@@ -33,7 +34,7 @@ class SinkContext:
 
 
 class Sink(Configurable[OptionsT], ABC):
-    """What both kinds have in common. The constructor touches nothing; `open` does."""
+    """What all kinds have in common. The constructor touches nothing; `open` does."""
 
     api: ClassVar[int] = 1
     network: ClassVar[bool] = False
@@ -70,6 +71,23 @@ class FrameSink(Sink[OptionsT]):
         """Take these frames; after `SinkBusy` or `SinkError` the same ones come again."""
 
 
-AnySink = EventSink[Any] | FrameSink[Any]
+class RecordSink(Sink[OptionsT]):
+    """Gets every record of its streams, each at least once, in order per stream.
 
-__all__ = ["AnySink", "EventSink", "FrameSink", "Sink", "SinkContext"]
+    A stream may appear at any time: which results its records may hold stands in `Record.gives`.
+    """
+
+    frames: ClassVar[bool] = False
+    """whether it wants the picture of each record (`Record.frame`)"""
+
+    @abstractmethod
+    def write(self, records: Sequence[Record]) -> None:
+        """Take these records; after `SinkBusy` or `SinkError` the same ones come again.
+
+        `stream`, `index` and `reason` tell repeats.
+        """
+
+
+AnySink = EventSink[Any] | FrameSink[Any] | RecordSink[Any]
+
+__all__ = ["AnySink", "EventSink", "FrameSink", "RecordSink", "Sink", "SinkContext"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import Outcome
@@ -14,6 +14,7 @@ from streamproc.errors import describe
 from streamproc.events import Event
 from streamproc.frames import Flow, Frame, StreamInfo
 from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.record import Reason
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
@@ -50,7 +51,7 @@ def _process_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any]
     return plugin.flush(item.moment) if isinstance(item, End) and item.flush else None
 
 
-def reason_of(item: Item) -> str:
+def reason_of(item: Item) -> Reason | Literal["barrier"]:
     """Why a plugin is called for this item: empty for a frame."""
     if isinstance(item, TimeMark):
         return item.reason

@@ -109,6 +109,7 @@ class ChainCore:
         self.ended = False
         """whether the last record has left"""
         self._info = info
+        self._gives = tuple((step.name, kind) for step in steps for kind in step.plan.cls.gives)
         self._caller = caller
         self._stages = stages_of(steps)
         self._order = _Order.of(len(self._stages))
@@ -307,6 +308,8 @@ class ChainCore:
             yield Snapshot(number=item.number, states=None if passage.spoilt else passage.states)
             return
         self.ended = isinstance(item, End)
+        reason = reason_of(item)
+        assert reason != "barrier"
         yield Record(
             stream=self._info,
             index=item.moment.frame_index,
@@ -316,7 +319,8 @@ class ChainCore:
             events=passage.emitted(),
             verdicts={self.steps[index].name: verdict for index, verdict in sorted(passage.verdicts.items())},
             frame=passage.frame,
-            reason=reason_of(item),
+            reason=reason,
+            gives=self._gives,
         )
 
 

@@ -170,7 +170,10 @@ def _table(item: Result) -> Any:
     name = type(item).__name__
     try:
         table = item.to_arrow()
-        assert isinstance(type(item).from_arrow(table), type(item))
+        assert table.schema.equals(type(item).arrow_schema()), "to_arrow has other columns than arrow_schema"
+        again = type(item).from_arrow(table)
+        assert type(again) is type(item), f"from_arrow gives {type(again).__name__}"
+        assert repr(again.to_arrow().to_pydict()) == repr(table.to_pydict()), "it is another one when it is read back"
     except Exception as error:
         raise AssertionError(
             f"{name} can't be written as a table: {describe(error)}; make its fields arrays, numbers, texts or tuples"
