@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamproc.api import Run, load, run, run_async
     from streamproc.arrow_forms import Shape
     from streamproc.errors import (
         ChecksumError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         ModelError,
         ModelNotFound,
         PluginError,
+        RunError,
         SinkBusy,
         SinkError,
         SourceError,
@@ -69,10 +71,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "api": ("Run", "load", "run", "run_async"),
     "arrow_forms": ("Shape",),
     "errors": (
         "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
-        "PluginError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError", "UnknownNameError",
+        "PluginError", "RunError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError",
+        "UnknownNameError",
     ),
     "events": ("Attachment", "Event", "Moment"),
     "frames": ("ArrayPicture", "Clip", "Flow", "Frame", "Picture", "StreamInfo"),
@@ -139,6 +143,8 @@ __all__ = [
     "Replacement",
     "Result",
     "Results",
+    "Run",
+    "RunError",
     "Segmentation",
     "Shape",
     "SinkBusy",
@@ -155,7 +161,10 @@ __all__ = [
     "UnknownNameError",
     "VideoSource",
     "__version__",
+    "load",
     "parse_duration",
+    "run",
+    "run_async",
     "seconds",
     "to_arrow",
     "to_pandas",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from streamproc.events import Event
 from streamproc.frames import SECOND_NS, Frame, StreamInfo
-from streamproc.lookup import Key, Lookup
+from streamproc.lookup import Key, Lookup, ResultT
 from streamproc.results import Detections
 
 Reason = Literal["", "idle", "gap", "lost", "back", "end"]
@@ -80,6 +80,14 @@ class Record(Lookup):
     def to_supervision(self, kind: type[Detections] = Detections) -> Any:
         """The one result of this class as `supervision.Detections`, track ids included."""
         return self[kind].to_supervision()
+
+    def get(self, kind: type[ResultT]) -> ResultT | None:
+        """The result of exactly this class, or None; of a moment without a frame an empty one, where the class has that."""
+        found = Lookup.get(self, kind)  # in a class with slots a bare super() finds no way
+        if found is None and not self.is_frame and any(given is kind for _, given in self.gives):
+            empty = getattr(kind, "empty", None)
+            return None if empty is None else empty()
+        return found
 
     def _given(self) -> Mapping[Key, Any]:
         return self.results
