@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamproc.episodes import Episode
     from streamproc.errors import (
         ChecksumError,
         ConfigError,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "episodes": ("Episode",),
     "errors": (
         "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
         "PluginError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError", "UnknownNameError",
@@ -102,6 +104,7 @@ __all__ = [
     "Detections",
     "DownloadError",
     "Duration",
+    "Episode",
     "Event",
     "EventSink",
     "Faces",

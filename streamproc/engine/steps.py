@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 from streamproc.engine.chain import Step
 from streamproc.engine.guard import Outcome
 from streamproc.engine.ticket import Ticket
-from streamproc.errors import StreamprocError, describe
+from streamproc.errors import MissingInput, StreamprocError, describe
+from streamproc.events import Event, Moment
 from streamproc.frames import ArrayPicture, Flow, Frame, PixelCache
 from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
 from streamproc.replacement import Replacement
+from streamproc.shots import Shot
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
@@ -42,7 +44,7 @@ def process(ticket: Ticket, step: Step, past: Results) -> Output | None:
 def _run_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Output | None:
     if ticket.mark is None:
         assert ticket.frame is not None
-        return plugin.process(ticket.frame if plugin.pixels else without_pixels(ticket.frame), past)
+        return process_in_order(plugin, ticket.frame if plugin.pixels else without_pixels(ticket.frame), past)
     if ticket.mark == "end":
         return plugin.flush(ticket.moment) if ticket.flush else None
     if ticket.mark == "snapshot":
@@ -50,13 +52,72 @@ def _run_ordered(ticket: Ticket, plugin: StreamPlugin[Any], past: Results) -> Ou
     return plugin.on_time(ticket.moment, ticket.mark)
 
 
+def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> Output | None:
+    """A stream plugin's output for a frame; where it is the first known of another shot, that of `on_time` before."""
+    cut_ns = _cut_before(plugin, past)
+    if cut_ns is None:
+        return plugin.process(frame, past)
+    behind_ns = frame.pts_ns - cut_ns
+    captured_ns = None if frame.captured_ns is None else frame.captured_ns - behind_ns
+    moment = Moment(pts_ns=cut_ns, frame_index=frame.index, captured_ns=captured_ns)
+    ended: Any = plugin.on_time(moment, "cut")
+    if ended is None:
+        return plugin.process(frame, past)
+    if not isinstance(ended, Iterable):
+        return ended  # the check of the output says what is wrong with it
+    return _joined((_ended(item, cut_ns) for item in ended), plugin, frame, past)
+
+
+def _cut_before(plugin: StreamPlugin[Any], past: Results) -> int | None:
+    """Media time at which another shot began than that of the plugin's last call.
+
+    None for the shot that the stream begins with: nothing was before it. Of several plugins that give `Shot` the
+    nearest counts.
+    """
+    shots = list(past.all(Shot).values())
+    if not shots or shots[-1].number == plugin.shot:
+        return None
+    before, plugin.shot = plugin.shot, shots[-1].number
+    return None if before == 0 and shots[-1].number == 1 else shots[-1].start_ns
+
+
+def _ended(item: Any, cut_ns: int) -> Any:
+    ends_now = isinstance(item, Event) and item.phase == "end" and item.end_ns is None
+    return replace(item, end_ns=cut_ns) if ends_now else item
+
+
+def _joined(ended: Iterable[Any], plugin: StreamPlugin[Any], frame: Frame, past: Results) -> Iterator[Any]:
+    emitted = False
+    for item in ended:
+        emitted = True
+        yield item
+    try:
+        yield from plugin.process(frame, past) or ()
+    except MissingInput:
+        if not emitted:  # what ended at the cut would be lost with it
+            raise
+
+
 def kept_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
-    """(None, the plugin's state as plain JSON values or None), or (why it can't be had, None)."""
+    """(None, what `restore_state` takes or None where the plugin has no state), or (why it can't be had, None)."""
     try:
         state = plugin.state()
-        return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
+        if state is None:
+            return None, None
+        stored = {"version": plugin.state_version, "shot": plugin.shot, "state": dict(state)}
+        return None, json.loads(json.dumps(stored, allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
+
+
+def restore_state(plugin: StreamPlugin[Any], stored: Mapping[str, Any]) -> None:
+    """Let a plugin go on from what `kept_state` gave; `ValueError` for the state of another version."""
+    if set(stored) != {"version", "shot", "state"}:
+        raise ValueError("another version of streamproc stored it, in a form that this one doesn't read")
+    if stored["version"] != plugin.state_version:
+        raise ValueError(f"it has version {stored['version']!r}, this plugin expects {plugin.state_version}")
+    plugin.restore(stored["state"])
+    plugin.shot = stored["shot"]
 
 
 def replace_picture(ticket: Ticket, done: Sequence[Step]) -> None:

@@ -24,7 +24,7 @@ from streamproc.engine.ledger import Ledger
 from streamproc.engine.mailbox import GROUP, Mailbox
 from streamproc.engine.pool import Abandoned, Call, Lane
 from streamproc.engine.services import Services
-from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture
+from streamproc.engine.steps import FLOW, has_needs, kept_state, process, replace_picture, restore_state
 from streamproc.engine.ticket import Ticket
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event, Moment
@@ -103,7 +103,7 @@ class StreamRun:
                 self._counts[step.name] = (kept["told"][0], kept["told"][1])
             if kept.get("state") is not None and isinstance(step.plugin, StreamPlugin):
                 try:
-                    step.plugin.restore(kept["state"])
+                    restore_state(step.plugin, kept["state"])
                 except Exception as error:
                     raise PluginError(
                         f"plugin {step.name} can't go on from the state that it kept: {describe(error)}; run the "

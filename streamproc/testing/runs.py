@@ -15,7 +15,7 @@ from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
 from streamproc.engine.guard import sort_output
 from streamproc.errors import PluginError, describe
-from streamproc.events import Event
+from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, Output, PluginContext, Results, check_plugin
@@ -171,7 +171,7 @@ def _watched(entry: PluginPlan, seen: list[tuple[int, Result]], failures: list[B
         try:
             results, events = sort_output(entry.name, self, base.process(self, subject, past))
             for event in events:
-                event.stamped(frame.stream, entry.name, 0)
+                event.stamped(frame.stream, entry.name, 0, Moment.of(frame))
         except BaseException as error:
             failures.append(error)
             raise
@@ -192,7 +192,7 @@ def _run_on_clips(
         plugin.open(PluginContext(name="test", stream=info, models=models or ModelStore(), log=logger))
         for clip in clips:
             given, told = sort_output("test", plugin, plugin.process(clip, Results()))
-            events += [event.stamped(info, "test", n) for n, event in enumerate(told)]
+            events += [event.stamped(info, "test", n, Moment.of(clip.last)) for n, event in enumerate(told)]
             results += given
     finally:
         plugin.close()

@@ -172,11 +172,6 @@ def test_it_goes_on_exactly_after_a_restart(at: int) -> None:
     check_plugin_contract(CameraHealth, given)
 
 
-def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 0"):
-        opened().restore({"version": 0})
-
-
 def opened() -> CameraHealth:
     import logging
 

@@ -13,6 +13,7 @@ import pytest
 
 from streamproc import Faces, ModelError, PluginContext, PluginError, Results
 from streamproc.models import ModelStore, builtin
+from streamproc.shots import Shot
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.faces import (
     FaceAttributeReader,
@@ -26,7 +27,6 @@ from streamproc_plugins.faces import (
 )
 from streamproc_plugins.faces.detectors import input_hw
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.shots.results import Shot
 from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
 

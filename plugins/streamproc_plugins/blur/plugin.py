@@ -15,8 +15,6 @@ from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
 from streamproc_plugins.blur.cover import Cover, Parts, fitted
 from streamproc_plugins.blur.options import BlurOptions
 
-_STATE = 1
-
 
 class Blur(StreamPlugin[BlurOptions]):
     """Covers faces, people and zones for good: plugins behind it, thumbnails and frame sinks see only what it leaves.
@@ -77,12 +75,10 @@ class Blur(StreamPlugin[BlurOptions]):
 
     def state(self) -> dict[str, Any]:
         """What is held, and who has given results, as JSON values."""
-        return {"version": _STATE, "cover": self._cover.state()}
+        return {"cover": self._cover.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            raise ValueError(f"blur got a state of version {state.get('version')!r}, expected {_STATE}; start afresh")
         self._cover.restore(state["cover"])
 
     def _hidden(self, rgb: NDArray[np.uint8], parts: Parts | None) -> NDArray[np.uint8]:
