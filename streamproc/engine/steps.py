@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> 
     if ended is None:
         return plugin.process(frame, past)
     if not isinstance(ended, Iterable):
-        return ended  # the check of the output says what is wrong with it
+        return cast("Output", ended)  # the check of the output says what is wrong with it
     return _joined((_ended(item, cut_ns) for item in ended), plugin, frame, past)
 
 

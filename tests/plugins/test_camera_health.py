@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc import Event, Frame
+from streamproc import Event, Frame, Moment, TimeReason
 from streamproc.testing import check_plugin_contract, make_frame, make_info, run_plugin
 from streamproc_plugins.camera_health import CameraHealth, CameraHealthOptions
 from tests.plugins.real import run_text
@@ -152,6 +152,20 @@ def test_times_are_options() -> None:
 def test_what_goes_on_ends_with_the_stream() -> None:
     found = run(lambda t: seen() if t < 15 else np.zeros((180, 320)), 30)
     assert found == [("camera.black", "start", 15), ("camera.black", "end", 29.8)]
+
+
+@pytest.mark.parametrize("reason", ["idle", "lost"])
+def test_a_camera_that_is_away_shows_no_fault(reason: TimeReason) -> None:
+    plugin = opened()
+    black = frames(lambda t: seen() if t < 15 else np.zeros((180, 320)), 25, fps=1)
+    begun = [event for frame in black for event in plugin.process(frame, results()) or ()]
+    assert [event.phase for event in begun if isinstance(event, Event)] == ["start"]
+    soon, late = (Moment(pts_ns=at * 1_000_000_000, frame_index=24) for at in (30, 31))
+    assert list(plugin.on_time(soon, reason) or ()) == []
+    (ended,) = plugin.on_time(late, reason) or ()
+    assert isinstance(ended, Event)
+    assert (ended.phase, ended.end_ns) == ("end", black[-1].pts_ns)
+    assert list(plugin.on_time(late, reason) or ()) == []
 
 
 def test_only_one_picture_a_second_is_looked_at() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin, TimeReason
+from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin
 from streamproc.media import VideoWriter
 from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
@@ -54,12 +54,6 @@ class Blur(StreamPlugin[BlurOptions]):
         if self._writer is not None:
             self._writer.write(rgb, frame.pts_ns)
         return [Replacement(rgb=rgb)]
-
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """At a cut what was held is forgotten."""
-        if reason == "cut":
-            self._cover.clear()
-        return ()
 
     def flush(self, moment: Moment) -> Output:
         """Finish the file."""

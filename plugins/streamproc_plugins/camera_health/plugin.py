@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamproc import Episode, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin
+from streamproc import Episode, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
 from streamproc_plugins.camera_health.options import CameraHealthOptions
 from streamproc_plugins.camera_health.watch import HEIGHT, WIDTH, Change, Watch
 
@@ -29,6 +29,11 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         self._due_ns = (frame.pts_ns // self.options.every + 1) * self.options.every
         gray = frame.pixels.small_gray(WIDTH, HEIGHT)
         return [self._event(change, frame.pts_ns, frame.index) for change in self._watch.look(frame.pts_ns, gray)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Nobody knows what a camera shows that gives no pictures: what goes on ends where it was last seen."""
+        patience_ns = self.options.every + self.options.after
+        return [self._ended(change, moment.pts_ns) for change in self._watch.lose(moment.pts_ns, patience_ns)]
 
     def flush(self, moment: Moment) -> Output:
         """What goes on ends with the stream."""

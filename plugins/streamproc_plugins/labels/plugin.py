@@ -7,7 +7,6 @@ from typing import Any
 
 from streamproc import (
     Classification,
-    Event,
     Frame,
     Moment,
     Output,
@@ -18,7 +17,6 @@ from streamproc import (
 )
 from streamproc_plugins.labels.episodes import Episodes
 from streamproc_plugins.labels.options import LabelsOptions
-from streamproc_plugins.shots.following import ended_at_cut
 
 
 class Labels(StreamPlugin[LabelsOptions]):
@@ -41,12 +39,10 @@ class Labels(StreamPlugin[LabelsOptions]):
         return [change.event(score=change.score) for change in changes]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Labels of which nothing came for too long end where they were last seen; at a cut all do."""
-        if reason == "cut":
-            return ended_at_cut(self.flush(moment), moment.pts_ns)
+        """Labels of which nothing came for too long end where they were last seen; they go on over cuts."""
         return [change.event(score=change.score) for change in self._episodes.lose(moment.pts_ns)]
 
-    def flush(self, moment: Moment) -> list[Event]:
+    def flush(self, moment: Moment) -> Output:
         """What is there ends with the stream, where it was last seen."""
         return [change.event(score=change.score) for change in self._episodes.finish()]
 

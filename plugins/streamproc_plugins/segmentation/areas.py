@@ -28,7 +28,6 @@ from streamproc_plugins.segmentation.options import AreasOptions
 from streamproc_plugins.segmentation.people import boxes_of
 from streamproc_plugins.segmentation.results import ClassAreas, Foreground
 from streamproc_plugins.segmentation.rle import encode
-from streamproc_plugins.shots.following import ended_at_cut
 
 AREA = "segment.area"
 
@@ -70,12 +69,10 @@ class Areas(StreamPlugin[AreasOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends where it was last seen; at a cut everything does."""
-        if reason == "cut":
-            return ended_at_cut(self.flush(moment), moment.pts_ns)
+        """What wasn't seen for too long ends where it was last seen; it goes on over cuts."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.lose(moment.pts_ns)]
 
-    def flush(self, moment: Moment) -> list[Event]:
+    def flush(self, moment: Moment) -> Output:
         """What goes on ends with the stream, where it was last seen."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.finish()]
 
