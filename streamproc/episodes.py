@@ -36,11 +36,6 @@ class Episode:
     emitted_ns: int | None = None
     """media time at which it emitted its start or last regular update; None: not started"""
 
-    @property
-    def started(self) -> bool:
-        """Whether its `start` has been emitted."""
-        return self.emitted_ns is not None
-
     def start(self, now_ns: int, *, score: float | None = None, **data: Any) -> Event:
         """Its first event, emitted at media time `now_ns`. `data` stands in this event alone."""
         self.emitted_ns = now_ns

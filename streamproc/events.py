@@ -103,16 +103,23 @@ class Event:
         """Something that happens at this frame (or over this clip): `data` are JSON values."""
         frame = at.last if isinstance(at, Clip) else at
         start_ns, end_ns = (int(at.pts_ns[0]), int(at.pts_ns[-1])) if isinstance(at, Clip) else (frame.pts_ns,) * 2
-        key = f"f{frame.index}"
-        made = cls(type=type, phase="instant", start_ns=start_ns, end_ns=end_ns, episode=key, score=score, data=data)
-        return replace(made, **made._place(Moment.of(frame)))
+        return cls(
+            type=type,
+            phase="instant",
+            start_ns=start_ns,
+            end_ns=end_ns,
+            episode=f"f{frame.index}",
+            score=score,
+            data=data,
+            **_place(Moment.of(frame), start_ns),
+        )
 
     @classmethod
     def begin(cls, frame: Frame, type: str, episode: str, *, start_ns: int | None = None, **data: Any) -> Event:  # noqa: A002
         """The `start` of an episode at `frame`; it may have begun earlier, at `start_ns`."""
         begun = frame.pts_ns if start_ns is None else start_ns
-        made = cls(type=type, phase="start", start_ns=begun, episode=episode, data=data)
-        return replace(made, **made._place(Moment.of(frame)))
+        place = _place(Moment.of(frame), begun)
+        return cls(type=type, phase="start", start_ns=begun, episode=episode, data=data, **place)
 
     def later(self, phase: Phase, *, end_ns: int | None = None, **data: Any) -> Event:
         """The `update` or `end` of the episode that this event began; `data` is added to its own."""
@@ -125,15 +132,14 @@ class Event:
         """
         # after a restart plugins number what they find anew
         session = f"@{info.session}" if info.session else ""
-        whole = replace(
-            self,
-            start_ns=_whole("start_ns", self.start_ns),
-            end_ns=None if self.end_ns is None else _whole("end_ns", self.end_ns),
-        )
-        place = whole._place(moment) if moment is not None else {}
+        start_ns, end_ns = _whole("start_ns", self.start_ns), self.end_ns
+        if end_ns is None and self.phase == "end" and moment is not None:
+            end_ns = moment.pts_ns
         plain = replace(
-            whole,
-            **place,
+            self,
+            start_ns=start_ns,
+            end_ns=None if end_ns is None else _whole("end_ns", end_ns),
+            **({} if moment is None else _place(moment, start_ns)),
             episode=_text("episode", self.episode).removesuffix(session) + session,
             subject=_text("subject", self.subject),
             score=None if self.score is None else float(self.score),
@@ -146,17 +152,6 @@ class Event:
             _whole("captured_ns", plain.captured_ns)
         _check_writable(plain)
         return replace(plain, id=event_id(info, plugin, plain, sequence))
-
-    def _place(self, moment: Moment) -> dict[str, Any]:
-        """The fields that follow from the moment at which it is emitted."""
-        ends_now = self.phase == "end" and self.end_ns is None
-        captured_ns = moment.captured_ns
-        return {
-            "frame_index": moment.frame_index,
-            "pts_ns": moment.pts_ns,
-            "captured_ns": None if captured_ns is None else captured_ns - (moment.pts_ns - self.start_ns),
-            "end_ns": moment.pts_ns if ends_now else self.end_ns,
-        }
 
     def to_json(self) -> dict[str, Any]:
         """The CloudEvents 1.0 envelope as plain JSON values, the same bytes in every run once dumped."""
@@ -201,6 +196,16 @@ class Moment:
     def of(cls, frame: Frame) -> Moment:
         """The moment of a frame."""
         return cls(pts_ns=frame.pts_ns, frame_index=frame.index, captured_ns=frame.captured_ns)
+
+
+def _place(moment: Moment, start_ns: int) -> dict[str, Any]:
+    """What follows from the moment at which an event is emitted that began at `start_ns`."""
+    captured_ns = moment.captured_ns
+    return {
+        "frame_index": moment.frame_index,
+        "pts_ns": moment.pts_ns,
+        "captured_ns": None if captured_ns is None else captured_ns - (moment.pts_ns - start_ns),
+    }
 
 
 def event_id(info: StreamInfo, plugin: str, event: Event, sequence: int) -> str:

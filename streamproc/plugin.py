@@ -245,7 +245,7 @@ class StreamPlugin(Plugin[OptionsT]):
     """whether `process` looks at pixels; without them the plugin can run again over stored results"""
     state_version: ClassVar[int] = 1
     """of the form of what `state` gives; raise it when that changes, and the engine restores no older state"""
-    shot: int = 0
+    current_shot: int = 0
     """number of the shot that it was called in last, 0 where none is known; set and stored by the engine"""
 
     @abstractmethod

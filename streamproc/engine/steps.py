@@ -69,16 +69,15 @@ def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> 
 
 
 def _cut_before(plugin: StreamPlugin[Any], past: Results) -> int | None:
-    """Media time at which another shot began than that of the plugin's last call.
+    """Media time at which another shot began than that of the plugin's last call; None at its first: it knows nothing.
 
-    None for the shot that the stream begins with: nothing was before it. Of several plugins that give `Shot` the
-    nearest counts.
+    Of several plugins that give `Shot` the nearest counts.
     """
     shots = list(past.all(Shot).values())
-    if not shots or shots[-1].number == plugin.shot:
+    if not shots or shots[-1].number == plugin.current_shot:
         return None
-    before, plugin.shot = plugin.shot, shots[-1].number
-    return None if before == 0 and shots[-1].number == 1 else shots[-1].start_ns
+    before, plugin.current_shot = plugin.current_shot, shots[-1].number
+    return shots[-1].start_ns if before else None
 
 
 def _ended(item: Any, cut_ns: int) -> Any:
@@ -104,7 +103,7 @@ def kept_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
         state = plugin.state()
         if state is None:
             return None, None
-        stored = {"version": plugin.state_version, "shot": plugin.shot, "state": dict(state)}
+        stored = {"version": plugin.state_version, "shot": plugin.current_shot, "state": dict(state)}
         return None, json.loads(json.dumps(stored, allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
         return Outcome("failed", error=f"its state can't be kept: {describe(error)}"), None
@@ -117,7 +116,7 @@ def restore_state(plugin: StreamPlugin[Any], stored: Mapping[str, Any]) -> None:
     if stored["version"] != plugin.state_version:
         raise ValueError(f"it has version {stored['version']!r}, this plugin expects {plugin.state_version}")
     plugin.restore(stored["state"])
-    plugin.shot = stored["shot"]
+    plugin.current_shot = stored["shot"]
 
 
 def replace_picture(ticket: Ticket, done: Sequence[Step]) -> None:

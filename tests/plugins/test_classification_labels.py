@@ -31,7 +31,7 @@ from streamproc import (
 from streamproc.frames import SECOND_NS
 from streamproc.models import ModelStore
 from streamproc.testing import make_frame, make_info, plugin_plan, run_chain
-from streamproc_plugins.classification import Classify
+from streamproc_plugins.classification import ClassificationPlugin
 from streamproc_plugins.labels import Labels, LabelsOptions
 from streamproc_plugins.labels.smoothing import smoothed, votes, weights
 from tests.videos import Recipe, encode
@@ -352,7 +352,7 @@ def test_the_events_are_the_same_with_any_number_of_workers(tmp_path: Path) -> N
     model = model_folder(tmp_path / "levels", net, decode="sigmoid", labels=["day", "night"], input=spec)
     info = make_info(rate=10)
     frames = [make_frame(fill=230 if (i // 20) % 2 else 20, index=i, info=info) for i in range(80)]
-    chain = [plugin_plan(Classify, model=str(model)), plugin_plan(Labels)]
+    chain = [plugin_plan(ClassificationPlugin, model=str(model)), plugin_plan(Labels)]
     runs = [run_chain(chain, frames, workers=workers).events for workers in (1, 3)]
     assert [e.to_json() for e in runs[0]] == [e.to_json() for e in runs[1]]
     assert sorted(ends(runs[0])) == [("day", 2.0, 3.9), ("day", 6.0, 7.9), ("night", 0.0, 1.9), ("night", 4.0, 5.9)]

@@ -111,6 +111,11 @@ def test_a_cut_comes_before_the_frame_that_knows_it() -> None:
     assert (cut.start_ns, cut.frame_index, cut.pts_ns) == (SECOND, KNOWN, KNOWN * SECOND // 10)
 
 
+def test_the_first_call_knows_no_cut() -> None:
+    events = run_plugin(Cuts, frames()[:5], past=[[shot(KNOWN)] for _ in range(5)]).events
+    assert {event.type for event in events} == {"frame"}
+
+
 def test_an_end_without_a_time_is_at_the_cut() -> None:
     class Staying(Cuts):
         def on_time(self, moment: Moment, reason: TimeReason) -> Output:

@@ -85,7 +85,7 @@ class FaceClustersOptions(Options):
         return None if folder is None else checked_folder(folder)
 
 
-class FaceClustering(StreamPlugin[FaceClustersOptions]):
+class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     """Gives unknown people ids that stay: `face.seen` once an appearance, `face.merged` where two were one.
 
     A face that is too poor for an embedding gives `face.seen` without an id and with the reason. `face.conflict` says

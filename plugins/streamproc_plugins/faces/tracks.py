@@ -48,7 +48,7 @@ class FaceTracksOptions(Options):
     )
 
 
-class FacesOverTime(StreamPlugin[FaceTracksOptions]):
+class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
     """Joins faces of successive frames to tracks and smooths their landmarks over media time. Gives `FaceTracks`.
 
     A track ends when its face wasn't seen for `lost_after`, where another person's face takes its place, and at a cut

@@ -32,7 +32,7 @@ from streamproc_plugins.segmentation.rle import encode
 AREA = "segment.area"
 
 
-class Areas(StreamPlugin[AreasOptions]):
+class ClassAreasPlugin(StreamPlugin[AreasOptions]):
     """Measures how much of the picture each label covers, and tells with start and end where it is more than a limit.
 
     Gives `ClassAreas`, and `Foreground` where the option asks for it; emits `segment.area`. Areas are smoothed over
@@ -128,4 +128,4 @@ def foreground_of(found: Segmentation, labels: tuple[str, ...]) -> Foreground:
     return Foreground(mask=table[found.class_map], label=tuple(kept))
 
 
-__all__ = ["AREA", "Areas", "areas_of", "foreground_of"]
+__all__ = ["AREA", "ClassAreasPlugin", "areas_of", "foreground_of"]
