@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamproc.api import Run, load, run, run_async
     from streamproc.arrow_forms import Shape
+    from streamproc.episodes import Episode
     from streamproc.errors import (
         ChecksumError,
         ConfigError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         Segmentation,
         Tracks,
     )
+    from streamproc.shots import Shot
     from streamproc.sink import EventSink, FrameSink, RecordSink, SinkContext
     from streamproc.source import (
         DecodedFrame,
@@ -73,6 +75,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": ("Run", "load", "run", "run_async"),
     "arrow_forms": ("Shape",),
+    "episodes": ("Episode",),
     "errors": (
         "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
         "PluginError", "RunError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError",
@@ -91,6 +94,7 @@ _HOMES = {
         "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
         "Tracks",
     ),
+    "shots": ("Shot",),
     "sink": ("EventSink", "FrameSink", "RecordSink", "SinkContext"),
     "source": ("DecodedFrame", "InputInfo", "Packet", "PictureSource", "Position", "SourceContext", "VideoSource"),
     "tables": ("to_arrow", "to_pandas"),
@@ -113,6 +117,7 @@ __all__ = [
     "Detections",
     "DownloadError",
     "Duration",
+    "Episode",
     "Event",
     "EventSink",
     "Faces",
@@ -147,6 +152,7 @@ __all__ = [
     "RunError",
     "Segmentation",
     "Shape",
+    "Shot",
     "SinkBusy",
     "SinkContext",
     "SinkError",

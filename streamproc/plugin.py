@@ -38,7 +38,11 @@ Output = Iterable[Result | Event]
 """What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
 
 TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
-"""Why `on_time` is called: no frames for a while; a gap in time; a cut; the source is lost; it is back."""
+"""Why `on_time` is called.
+
+`idle`: no frames for a while; `gap`: a gap in time before the next frame; `cut`: a camera cut, `moment.pts_ns` is the
+time of the first picture behind it; `lost`: the source is lost; `back`: it is back.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,17 +219,25 @@ class ClipPlugin(Plugin[OptionsT]):
 
 
 class StreamPlugin(Plugin[OptionsT]):
-    """Sees every processed frame of one stream in order; keeps state; one object a stream, one thread."""
+    """Gets every processed frame of one stream in order, and may remember; one object a stream, one thread."""
 
     pixels: ClassVar[bool] = False
     """whether `process` looks at pixels; without them the plugin can run again over stored results"""
+    state_version: ClassVar[int] = 1
+    """of the form of what `state` gives; raise it when that changes, and the engine restores no older state"""
+    current_shot: int = 0
+    """number of the shot that it was called in last, 0 where none is known; set and stored by the engine"""
 
     @abstractmethod
     def process(self, frame: Frame, past: Results) -> Output | None:
         """Results and events of this frame."""
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
+        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age.
+
+        A `cut` comes just before `process` of the frame at which it is known. Cuts are known a moment late, so
+        `moment` can lie before frames that were processed already.
+        """
         return None
 
     def flush(self, moment: Moment) -> Output | None:
@@ -233,11 +245,11 @@ class StreamPlugin(Plugin[OptionsT]):
         return None
 
     def state(self) -> Mapping[str, Any] | None:
-        """Plain JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
+        """JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
         return None
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, perhaps in an earlier version; raise `ValueError` if it can't be read."""
+        """Go on from what `state` gave, of the same `state_version`; raise `ValueError` if it can't be read."""
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
 
 
@@ -280,6 +292,8 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
                 )
             if issubclass(kind, Result) and _is_derived(kind):
                 columns_of(kind)  # raises where a field has no form in a table
+    if issubclass(cls, StreamPlugin) and not _whole(cls.state_version):
+        raise PluginError(f"{name}.state_version is {cls.state_version!r}, expected a whole number: state_version = 2")
     if Replacement in cls.gives and not issubclass(cls, StreamPlugin):
         raise PluginError(f"{name} gives Replacement, which only a StreamPlugin may; derive it from that")
     return cls

@@ -82,7 +82,7 @@ class Record(Lookup):
         return self[kind].to_supervision()
 
     def get(self, kind: type[ResultT]) -> ResultT | None:
-        """The result of exactly this class, or None; of a moment without a frame an empty one, where the class has that."""
+        """The result of exactly this class, or None; of a moment without a frame an empty one, if the class has it."""
         found = Lookup.get(self, kind)  # in a class with slots a bare super() finds no way
         if found is None and not self.is_frame and any(given is kind for _, given in self.gives):
             empty = getattr(kind, "empty", None)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from streamproc.chain.call import FLOW, has_needs, process, read_state, reason_of, stamp_events
+from streamproc.chain.call import FLOW, has_needs, process, reason_of, stamp_events
 from streamproc.chain.caller import Caller
 from streamproc.chain.covering import replace_picture
 from streamproc.chain.guard import MISSING, OFF, Outcome, call, hung
@@ -40,6 +40,7 @@ from streamproc.chain.item import (
     Snapshot,
     Task,
 )
+from streamproc.chain.ordered import read_state, restore_state
 from streamproc.chain.step import NOTHING_DUE, Due, Stage, Step, stages_of
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event
@@ -326,7 +327,7 @@ class ChainCore:
 
 def _restore(step: Step, plugin: StreamPlugin[Any], state: Mapping[str, Any]) -> None:
     try:
-        plugin.restore(state)
+        restore_state(plugin, state)
     except Exception as error:
         raise PluginError(
             f"plugin {step.name} can't go on from the state that it stored: {describe(error)}; run the "

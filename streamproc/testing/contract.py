@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import sort_output
+from streamproc.chain.ordered import process_in_order, read_state, restore_state
 from streamproc.errors import PluginError, describe
-from streamproc.events import Event
+from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin, check_plugin
@@ -117,13 +119,12 @@ def _check_stream(cls: type[AnyPlugin], work: Sequence[Any], options: Any, model
         middle = len(work) // 2
         answers = [_answer(whole, *pair) for pair in work]
         again = [_answer(half, *pair) for pair in work[:middle]]
-        state = half.state()
+        fault, state = read_state(half)
+        assert fault is None, f"{cls.__name__} can't be stored: {fault.error}"
         if state is not None:
-            import json
-
             resumed = _opened(cls, work, options, models)
             try:
-                resumed.restore(json.loads(json.dumps(dict(state))))
+                restore_state(resumed, state)
                 again += [_answer(resumed, *pair) for pair in work[middle:]]
             finally:
                 resumed.close()
@@ -152,12 +153,13 @@ def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
     """The plugin's answer as text, so that answers compare by value whatever they are made of."""
     before = subject.rgb.copy()
     parts: list[Any] = []
+    moment = Moment.of(subject.last if isinstance(subject, Clip) else subject)
     shown = subject
     if isinstance(subject, Frame) and isinstance(plugin, StreamPlugin) and not plugin.pixels:
         shown = without_pixels(subject)
     for item in _output(plugin, shown, past):
         if isinstance(item, Event):
-            parts.append(item.stamped(subject.stream, "test", 0).to_json())
+            parts.append(item.stamped(subject.stream, "test", 0, moment).to_json())
         else:
             parts.append(_table(item))
     assert (subject.rgb == before).all(), "it wrote into pixels that it shares with others"
@@ -184,8 +186,9 @@ def _table(item: Result) -> Any:
 def _output(plugin: Any, subject: Frame | Clip, past: Results) -> list[Result | Event]:
     """What the engine takes from one call; `AssertionError` with what it would report."""
     name = type(plugin).__name__
+    call: Any = partial(process_in_order, plugin) if isinstance(plugin, StreamPlugin) else plugin.process
     try:
-        results, events = sort_output(name, plugin, plugin.process(subject, past))
+        results, events = sort_output(name, plugin, call(subject, past))
     except PluginError as error:
         raise AssertionError(str(error)) from error
     except SystemExit as error:

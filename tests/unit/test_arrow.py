@@ -37,12 +37,12 @@ from streamproc import (
 )  # fmt: skip
 from streamproc.arrow import batch_of, results_of
 from streamproc.plugin import check_plugin
+from streamproc.shots import Shot
 from streamproc_plugins.action.results import AttentionMap, TrackActions
 from streamproc_plugins.faces.results import FaceAttributes, FaceClusters, FaceTracks, NamedFaces
 from streamproc_plugins.rules.view import RuleView
 from streamproc_plugins.search.results import Embedding
 from streamproc_plugins.segmentation.results import ClassAreas, Foreground
-from streamproc_plugins.shots.results import Shot
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
 
 if TYPE_CHECKING:
