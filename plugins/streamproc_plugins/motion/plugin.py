@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,10 @@ from streamproc_plugins.shots.following import ended_at_cut
 
 _RUN_BREAK_NS = 500_000_000
 """motion that isn't told yet begins anew after so long without any"""
+_SMALL_PIXELS = 100_000
+_one_at_a_time = threading.Lock()
+"""Small pictures are looked at in dozens of calls of some microseconds, each of which lets go of the interpreter: two
+threads would wake each other at every call, which takes longer than the calls. Large pictures gain by several cores."""
 
 
 class Motion(StreamPlugin[MotionOptions]):
@@ -51,6 +57,8 @@ class Motion(StreamPlugin[MotionOptions]):
         self._scale = np.array([width / self._width, height / self._height] * 2, np.float32)
         looked_at = looked_at_mask(self.options.masks, self._width, self._height)
         self._background = Background(looked_at, self.options.settings())
+        small = self._width * self._height <= _SMALL_PIXELS
+        self._turn: AbstractContextManager[Any] = _one_at_a_time if small else nullcontext()
         self._since_ns: int | None = None
         self._last_ns = 0
         self._open: Episode | None = None
@@ -58,7 +66,9 @@ class Motion(StreamPlugin[MotionOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Detections`, largest box first, and what there is to tell."""
-        seen = self._background.look(frame.pts_ns, frame.pixels.small_gray(self._width, self._height))
+        gray = frame.pixels.small_gray(self._width, self._height)
+        with self._turn:
+            seen = self._background.look(frame.pts_ns, gray)
         boxes = clip_boxes(seen.boxes * self._scale, frame.width, frame.height)
         # surer than half in any case: it has been found on two ways, against the background and over time
         found = Detections.of(boxes, 0.5 + 0.5 * seen.strength, [self.options.label] * len(boxes))
