@@ -11,10 +11,10 @@ import inspect
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from streamproc.arrow import columns_of
 from streamproc.classes import check_members, class_name
@@ -25,6 +25,7 @@ from streamproc.lookup import Lookup
 from streamproc.options import Configurable, Mistake, Options, OptionsT
 from streamproc.replacement import Replacement
 from streamproc.results import Result
+from streamproc.shared import SHARED
 
 if TYPE_CHECKING:
     from streamproc.models import ModelStore
@@ -34,8 +35,13 @@ API = 1
 
 _LEAST_STRIDE_NS = 1_000_000
 
+T = TypeVar("T")
+
 Output = Iterable[Result | Event]
 """What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
+
+Answer = Output | None | Awaitable[Output | None] | AsyncIterator[Result | Event]
+"""What a call may return: of an `async def` what it gives once it is awaited."""
 
 TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
 """Why `on_time` is called.
@@ -54,6 +60,15 @@ class PluginContext:
     stream: StreamInfo
     models: ModelStore
     log: logging.Logger
+    package: str = ""
+    """the package of the plugin's class, whose objects `shared` gives"""
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """An object that all plugins of one package share in this process, such as weights: made once, by `make`.
+
+        It is used by several threads at once, and lives for as long as a plugin holds it.
+        """
+        return SHARED.get((self.package, key), make)
 
 
 class Results(Lookup):
@@ -100,7 +115,8 @@ class Plugin(Configurable[OptionsT], ABC):
     """result classes taken into account where they are there"""
     gives: ClassVar[tuple[type[Result], ...]] = ()
     waits: ClassVar[bool] = False
-    """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers"""
+    """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers; a
+    plugin whose `process` is `async def` waits in any case"""
     writes: ClassVar[tuple[str, ...]] = ()
     """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
 
@@ -158,7 +174,7 @@ class FramePlugin(Plugin[OptionsT]):
     """A pure function of one frame and its earlier results; `process` may run on several threads at once."""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output | None:
+    def process(self, frame: Frame, past: Results) -> Answer:
         """Results and events of this frame."""
 
 
@@ -214,7 +230,7 @@ class ClipPlugin(Plugin[OptionsT]):
         """The clip wanted; asked once, after `open`."""
 
     @abstractmethod
-    def process(self, clip: Clip, past: Results) -> Output | None:
+    def process(self, clip: Clip, past: Results) -> Answer:
         """Results and events of this clip; they belong to its last frame, whose earlier results `past` holds."""
 
 
@@ -229,10 +245,10 @@ class StreamPlugin(Plugin[OptionsT]):
     """number of the shot that it was called in last, 0 where none is known; set and stored by the engine"""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output | None:
+    def process(self, frame: Frame, past: Results) -> Answer:
         """Results and events of this frame."""
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
+    def on_time(self, moment: Moment, reason: TimeReason) -> Answer:
         """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age.
 
         A `cut` comes just before `process` of the frame at which it is known. Cuts are known a moment late, so
@@ -240,7 +256,7 @@ class StreamPlugin(Plugin[OptionsT]):
         """
         return None
 
-    def flush(self, moment: Moment) -> Output | None:
+    def flush(self, moment: Moment) -> Answer:
         """The stream has ended at `moment`: what is still open ends now."""
         return None
 
@@ -277,7 +293,7 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
     if len(parameters) != 3:
         taken = ", ".join(parameter.name for parameter in parameters[1:])
         raise PluginError(f"{name}.process takes ({taken}), expected (frame, past) or (clip, past)")
-    check_members(cls, ("process", "open", "close", "clip", "on_time", "flush", "state", "restore"))
+    check_members(cls, ("clip", "state", "restore", "remarks"))  # the others may be `async def`
     for role in ("needs", "uses", "gives"):
         if not isinstance(getattr(cls, role), tuple):
             raise PluginError(f"{name}.{role} is {getattr(cls, role)!r}, expected a tuple: {role} = (Detections,)")
@@ -301,6 +317,7 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
 
 __all__ = [
     "API",
+    "Answer",
     "AnyPlugin",
     "ClipPlugin",
     "ClipSpec",

@@ -11,8 +11,9 @@ from streamproc.chain.ordered import process_in_order
 from streamproc.chain.step import Step
 from streamproc.events import Event
 from streamproc.frames import Flow, Frame, StreamInfo
-from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.plugin import Answer, ClipPlugin, FramePlugin, Output, Results, StreamPlugin
 from streamproc.record import Reason
+from streamproc.waiting import finished
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
@@ -26,10 +27,15 @@ def has_needs(step: Step, found: Mapping[tuple[str, type], Any]) -> bool:
 
 
 def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Output | None:
-    """The plugin's own call for this item.
+    """The plugin's own call for this item; of one that is `async def` the awaited result.
 
     frame: the item's frame as this step observes it.
     """
+    output: Output | None = finished(_call(item, frame, step, past), step.timeout_s)
+    return output
+
+
+def _call(item: Item, frame: Frame | None, step: Step, past: Results) -> Answer:
     plugin = step.plugin
     if isinstance(plugin, StreamPlugin):
         return _call_in_order(item, frame, plugin, past)
@@ -41,7 +47,7 @@ def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Outpu
     return plugin.process(frame, past)
 
 
-def _call_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], past: Results) -> Output | None:
+def _call_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], past: Results) -> Answer:
     if frame is not None:
         return process_in_order(plugin, frame if plugin.pixels else without_pixels(frame), past)
     if isinstance(item, TimeMark):

@@ -13,19 +13,21 @@ from streamproc.events import Event, Moment
 from streamproc.frames import Frame
 from streamproc.plugin import Output, Results, StreamPlugin
 from streamproc.shots import Shot
+from streamproc.waiting import finished
 
 
 def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> Output | None:
     """A stream plugin's output for a frame; where it is the first known of another shot, that of `on_time` before."""
     cut_ns = _cut_before(plugin, past)
     if cut_ns is None:
-        return plugin.process(frame, past)
+        output: Output | None = finished(plugin.process(frame, past))
+        return output
     behind_ns = frame.pts_ns - cut_ns
     captured_ns = None if frame.captured_ns is None else frame.captured_ns - behind_ns
     moment = Moment(pts_ns=cut_ns, frame_index=frame.index, captured_ns=captured_ns)
-    ended: Any = plugin.on_time(moment, "cut")
+    ended: Any = finished(plugin.on_time(moment, "cut"))
     if ended is None:
-        return plugin.process(frame, past)
+        return finished(plugin.process(frame, past))  # type: ignore[no-any-return]
     if not isinstance(ended, Iterable):
         return cast("Output", ended)  # the check of the output says what is wrong with it
     return _joined((_ended(item, cut_ns) for item in ended), plugin, frame, past)
@@ -54,7 +56,7 @@ def _joined(ended: Iterable[Any], plugin: StreamPlugin[Any], frame: Frame, past:
         emitted = True
         yield item
     try:
-        yield from plugin.process(frame, past) or ()
+        yield from finished(plugin.process(frame, past)) or ()
     except MissingInput:
         if not emitted:  # what ended at the cut would be lost with it
             raise

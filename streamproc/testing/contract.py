@@ -13,12 +13,14 @@ from typing import Any
 from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import sort_output
 from streamproc.chain.ordered import process_in_order, read_state, restore_state
+from streamproc.engine.opening import close_plugin
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin, check_plugin
 from streamproc.results import Result
+from streamproc.waiting import finished, opened
 
 BATCH = 4
 """frames that a pure plugin is given at once"""
@@ -74,7 +76,7 @@ def plugin_answers(
     try:
         return [_answer(plugin, *pair) for pair in work]
     finally:
-        plugin.close()
+        close_plugin("test", plugin)
 
 
 def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
@@ -90,8 +92,8 @@ def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, 
             "be kept in the plugin"
         )
     finally:
-        first.close()
-        second.close()
+        close_plugin("test", first)
+        close_plugin("test", second)
 
 
 def _batch(plugin: Any, work: Sequence[Any]) -> list[str]:
@@ -127,13 +129,13 @@ def _check_stream(cls: type[AnyPlugin], work: Sequence[Any], options: Any, model
                 restore_state(resumed, state)
                 again += [_answer(resumed, *pair) for pair in work[middle:]]
             finally:
-                resumed.close()
+                close_plugin("test", resumed)
         else:
             again += [_answer(half, *pair) for pair in work[middle:]]
         assert answers == again, f"{cls.__name__} answers differently in a second run or after state and restore"
     finally:
-        whole.close()
-        half.close()
+        close_plugin("test", whole)
+        close_plugin("test", half)
 
 
 def _results(items: Iterable[Result]) -> Results:
@@ -143,7 +145,8 @@ def _results(items: Iterable[Result]) -> Results:
 def _opened(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> Any:
     plugin: Any = cls(options)
     log = logging.getLogger(__name__)
-    plugin.open(PluginContext(name="test", stream=work[0][0].stream, models=models or ModelStore(), log=log))
+    opened(plugin)
+    finished(plugin.open(PluginContext(name="test", stream=work[0][0].stream, models=models or ModelStore(), log=log)))
     if isinstance(plugin, ClipPlugin):
         plugin.clip()
     return plugin
@@ -188,7 +191,7 @@ def _output(plugin: Any, subject: Frame | Clip, past: Results) -> list[Result | 
     name = type(plugin).__name__
     call: Any = partial(process_in_order, plugin) if isinstance(plugin, StreamPlugin) else plugin.process
     try:
-        results, events = sort_output(name, plugin, call(subject, past))
+        results, events = sort_output(name, plugin, finished(call(subject, past)))
     except PluginError as error:
         raise AssertionError(str(error)) from error
     except SystemExit as error:
