@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.options import Configurable, OptionsT
+from streamproc.record import Record
 
 
 def _ignore(_: str) -> None:
@@ -70,6 +71,14 @@ class FrameSink(Sink[OptionsT]):
         """Take these frames; after `SinkBusy` or `SinkError` the same ones come again."""
 
 
-AnySink = EventSink[Any] | FrameSink[Any]
+class RecordSink(Sink[OptionsT]):
+    """Gets the record of every processed frame of its streams, in order per stream, without the pixels."""
 
-__all__ = ["AnySink", "EventSink", "FrameSink", "Sink", "SinkContext"]
+    @abstractmethod
+    def write(self, records: Sequence[Record]) -> None:
+        """Take these records; after `SinkBusy` or `SinkError` the same ones come again."""
+
+
+AnySink = EventSink[Any] | FrameSink[Any] | RecordSink[Any]
+
+__all__ = ["AnySink", "EventSink", "FrameSink", "RecordSink", "Sink", "SinkContext"]

@@ -10,12 +10,12 @@ from typing import ClassVar, Literal
 
 from streamproc import (
     ArrayPicture,
+    DecodedFrame,
     Field,
     InputInfo,
     Options,
     PictureSource,
     Position,
-    DecodedFrame,
     SourceContext,
 )
 from tests.golden.pictures import panned
