@@ -7,9 +7,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from streamproc.database import Database, DatabaseError, open_database
 from streamproc.errors import SinkBusy, SinkError
 
 FORMAT = 1
@@ -65,14 +67,16 @@ def search(path: Path, query: Query) -> list[Found]:
         f"SELECT number, body FROM events {where}"  # noqa: S608 - made of constants, values are bound
         f" ORDER BY captured IS NULL, captured {way}, number {way} LIMIT ?"
     )
-    with translated(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        check_format(db, path)
-        rows = db.execute(statement, [*values, query.limit]).fetchall()
+    with (
+        translated(path),
+        closing(open_database(path, prepare=partial(check_format, path=path), advice="", readonly=True)) as db,
+    ):
+        rows = db.read(statement, [*values, query.limit])
         return [Found(record=json.loads(body), pictures=_pictures(db, number)) for number, body in rows]
 
 
-def _pictures(db: sqlite3.Connection, number: int) -> dict[str, bytes]:
-    return dict(db.execute("SELECT name, data FROM pictures WHERE number = ? ORDER BY name", (number,)).fetchall())
+def _pictures(db: Database, number: int) -> dict[str, bytes]:
+    return dict(db.read("SELECT name, data FROM pictures WHERE number = ? ORDER BY name", (number,)))
 
 
 def _conditions(query: Query) -> tuple[str, list[Any]]:
@@ -108,17 +112,17 @@ def check_format(db: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours: busy or full is worth another try."""
+    """Turn a database's errors into a sink's: `SinkBusy` where another try may work, else `SinkError`."""
     try:
         yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL):
-            raise SinkBusy(f"{path}: {error}", _PATIENCE_S) from error
-        if code == sqlite3.SQLITE_NOTADB:
-            said = f"{path} isn't an SQLite database; name one that a sqlite sink wrote, or give the sink a new file"
-            raise SinkError(said) from error
-        raise SinkError(f"{path}: {error}") from error
+    except DatabaseError as error:
+        if error.busy:
+            raise SinkBusy(f"{path}: {error.reason}", _PATIENCE_S) from error
+        if error.foreign:
+            raise SinkError(
+                f"{path} isn't an SQLite database; name one that a sqlite sink wrote, or give the sink a new file"
+            ) from error
+        raise SinkError(str(error)) from error
 
 
 __all__ = ["FORMAT", "Found", "Query", "check_format", "search", "translated"]

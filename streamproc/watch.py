@@ -33,12 +33,19 @@ class Call:
     opens: bool = False
     """whether it opens a plugin"""
     started: float = 0.0
+    stopped: float | None = None
+    """when its own caller was stopped, while the run goes on"""
+
+    def hurry(self, within_s: float) -> None:
+        """Its caller is stopped: from now on it may take so long."""
+        self.hurry_s, self.stopped = within_s, time.monotonic()
 
     def overdue(self, now: float, stopped: float | None) -> bool:
         """Whether it has taken too long at this moment of the monotonic clock."""
         if now - self.started > self.limit_s:
             return True
-        return stopped is not None and self.hurry_s is not None and now - max(self.started, stopped) > self.hurry_s
+        stops = [moment for moment in (stopped, self.stopped) if moment is not None]
+        return bool(stops) and self.hurry_s is not None and now - max(self.started, min(stops)) > self.hurry_s
 
 
 class Watch:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,22 +17,26 @@ from streamproc.delivery.guarded import GuardedSink
 from streamproc.errors import SinkBusy, SinkError, redact
 from streamproc.events import Event
 from streamproc.frames import Frame
+from streamproc.metrics import Tally
+from streamproc.record import Record
 
 log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 16
 """records refused in a row, with none taken, after which the sink itself counts as broken"""
 
+Item = Event | Frame | Record
+
 
 class DeadLetters:
-    """A file of JSON lines, shared by all sinks of a run; made when the first record is set aside."""
+    """A file of JSON lines, shared by the sinks of all runs of a state folder; made for the first refused record."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
 
-    def add(self, sink: str, record: Event | Frame, reason: str) -> None:
-        """Keep one record, durable on return; raises `SinkError` where the file can't be written."""
+    def add(self, sink: str, record: Item, reason: str) -> None:
+        """Append one record, durable on return; raises `SinkError` where the file can't be written."""
         line = {
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "sink": sink,
@@ -41,6 +47,8 @@ class DeadLetters:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock, self.path.open("ab") as file:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -52,28 +60,45 @@ class DeadLetters:
 
 
 class Sieve:
-    """Hands a batch that was refused to one sink record by record, and sets aside what is refused alone.
+    """Writes batches to one sink. A refused batch goes record by record, and what is refused alone is set aside.
 
     A record counts as refused when it fails twice and the sink takes another one in between: a sink that takes nothing
     is broken, and raises as before.
+
+    counts: gets `refused`.
     """
 
-    def __init__(self, name: str, sink: GuardedSink, letters: DeadLetters) -> None:
+    def __init__(self, name: str, sink: GuardedSink, letters: DeadLetters, counts: Tally) -> None:
         self._name = name
         self._sink = sink
         self._letters = letters
-        self._good: Event | Frame | None = None
-        self.total = 0
-        """records set aside"""
+        self._counts = counts
+        self._good: Item | None = None
+        self.suspicious = False
+        """whether the last batch was refused: one of its records may be at fault"""
 
-    def note_taken(self, record: Event | Frame) -> None:
-        """The sink has taken this one."""
-        self._good = record
+    def write(self, records: Sequence[Item], *, flush: bool = False) -> set[int]:
+        """Write these, and flush where asked; the `id()` of those set aside. Raises `SinkError`."""
+        if self.suspicious:
+            refused = self._one_by_one(records)
+            self.suspicious = False
+            return set(map(id, refused))
+        try:
+            self._sink.write(records)
+            if flush:  # a network sink may hear of a refusal only now
+                self._sink.flush()
+        except SinkBusy:
+            raise
+        except SinkError:
+            self.suspicious = True
+            raise
+        self._good = records[-1]
+        return set()
 
-    def sift(self, records: Sequence[Event | Frame]) -> list[Event | Frame]:
+    def _one_by_one(self, records: Sequence[Item]) -> list[Item]:
         """Write and flush each record; those that were refused. Raises `SinkError` where the sink is broken."""
-        refused: list[tuple[Event | Frame, SinkError]] = []
-        pending: list[tuple[Event | Frame, SinkError]] = []
+        refused: list[tuple[Item, SinkError]] = []
+        pending: list[tuple[Item, SinkError]] = []
         for record in records:
             error = self._try(record)
             if error is None:
@@ -92,7 +117,7 @@ class Sieve:
             self._set_aside(record, redact(str(error)))
         return [record for record, _ in still]
 
-    def _try(self, record: Event | Frame) -> SinkError | None:
+    def _try(self, record: Item) -> SinkError | None:
         try:
             self._sink.write([record])
             self._sink.flush()
@@ -102,21 +127,22 @@ class Sieve:
             return error
         return None
 
-    def _set_aside(self, record: Event | Frame, reason: str) -> None:
+    def _set_aside(self, record: Item, reason: str) -> None:
         self._letters.add(self._name, record, reason)
-        self.total += 1
+        self._counts.add("refused")
         place = self._letters.path
         log.warning("sink %s refuses %s: %s; it is set aside in %s", self._name, name_of(record), reason, place)
 
 
-def name_of(record: Event | Frame) -> str:
+def name_of(record: Item) -> str:
     """Which record it is, for a message."""
     if isinstance(record, Event):
         return f"event {record.id} ({record.type} of stream {record.stream} at frame {record.frame_index})"
-    return f"frame {record.index} of stream {record.stream.name}"
+    what = "frame" if isinstance(record, Frame) else "record of frame"
+    return f"{what} {record.index} of stream {record.stream.name}"
 
 
-def _as_json(record: Event | Frame) -> Any:
+def _as_json(record: Item) -> Any:
     if isinstance(record, Event):
         try:
             return record.to_json()

@@ -1,18 +1,23 @@
-"""What the writers of a run have in common: the items that wait for them, and what they may ask of the run."""
+"""Items that wait for a sink, and what a writer gets from the run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, Protocol
 
 from streamproc.delivery.deadletters import DeadLetters
 from streamproc.delivery.outbox import Outbox, OutboxError
 from streamproc.events import Event
 from streamproc.frames import Frame
+from streamproc.record import Record
+from streamproc.sink import AnySink, EventSink, FrameSink
 from streamproc.watch import Call, Watch
 
-_EVENT_BYTES = 1_000
+Item = Event | Frame | Record
+Kind = Literal["events", "frames", "records"]
+
+_ITEM_BYTES = 1_000
 
 
 @dataclass(slots=True)
@@ -20,25 +25,47 @@ class Entry:
     """One item that waits for a sink."""
 
     serial: int
-    item: Event | Frame
+    item: Item
     written: Callable[[], None] | None = None
+    """called once the sink has taken the item, or never will"""
     weight: int = 0
 
 
-def weight(item: Event | Frame) -> int:
-    """About how many bytes an event holds in memory; a frame's are reckoned by its stream's credits."""
-    if isinstance(item, Frame):
-        return 0
-    sized = [value for value in item.data.values() if isinstance(value, str | list | dict)]
-    return _EVENT_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
+def weight(item: Item) -> int:
+    """About how many bytes an item holds in memory; a frame counts in the credits of its stream."""
+    if isinstance(item, Event):
+        sized = [value for value in item.data.values() if isinstance(value, str | list | dict)]
+        return _ITEM_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
+    if isinstance(item, Record):
+        return _ITEM_BYTES + _array_bytes(item.results.values()) + sum(map(weight, item.events))
+    return 0
+
+
+def _array_bytes(results: Iterable[Any]) -> int:
+    values = (getattr(r, f.name, None) for r in results if is_dataclass(r) for f in fields(r))
+    return sum(int(getattr(value, "nbytes", 0)) for value in values)
+
+
+def kind_of(item: Item) -> Kind:
+    """Kind of an item."""
+    if isinstance(item, Event):
+        return "events"
+    return "frames" if isinstance(item, Frame) else "records"
+
+
+def taken_by(sink: AnySink) -> Kind:
+    """Kind of the items that a sink takes."""
+    if isinstance(sink, EventSink):
+        return "events"
+    return "frames" if isinstance(sink, FrameSink) else "records"
 
 
 class WriterContext(Protocol):
-    """What a writer may ask of the run."""
+    """Services of a run that its writers use."""
 
     @property
     def watch(self) -> Watch:
-        """Knows the calls under way."""
+        """Watch over the calls under way."""
         ...
 
     def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
@@ -50,11 +77,11 @@ class WriterContext(Protocol):
         ...
 
     def outbox_exists(self) -> bool:
-        """Whether there is one already, perhaps of an earlier run."""
+        """Whether there is an outbox already, perhaps of an earlier run."""
         ...
 
     def outbox_failed(self, error: OutboxError) -> None:
-        """Nothing is safe any more."""
+        """End the run: nothing is safe any more."""
         ...
 
     @property
@@ -63,4 +90,4 @@ class WriterContext(Protocol):
         ...
 
 
-__all__ = ["Entry", "WriterContext", "weight"]
+__all__ = ["Entry", "Item", "Kind", "WriterContext", "kind_of", "taken_by", "weight"]

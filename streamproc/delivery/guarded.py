@@ -1,4 +1,4 @@
-"""A sink's own code, called under watch: whatever it raises is a `SinkError`, and a call that hangs is given up."""
+"""A sink's own code, called under watch: whatever it raises is a `SinkError`, and a call that hangs is abandoned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_WAIT_S = 30.0
 
 @dataclass(slots=True)
 class Retry:
-    """When to try again, and how often it was tried."""
+    """When to try again, and how many tries failed."""
 
     tries: int = 0
     at: float = 0.0
@@ -49,7 +49,7 @@ class GuardedSink:
     def __init__(
         self, name: str, sink: AnySink, watch: Watch, call: Call, note: Callable[[str], None] = lambda _: None
     ) -> None:
-        """A sink that isn't open; `note` is called with what it has to say when it opens."""
+        """Open nothing yet; `note` gets the remarks that the sink makes when it opens."""
         self._name = name
         self._sink: Any = sink
         self._watch = watch
@@ -57,6 +57,8 @@ class GuardedSink:
         self._note = note
         self._touched = False
         self.is_open = False
+        self.method = ""
+        """the method called last"""
 
     def open(self) -> None:
         """Open it if it isn't open; a failed try is closed before the next one."""
@@ -66,31 +68,32 @@ class GuardedSink:
             self.close()
         self._touched = True
         context = SinkContext(name=self._name, log=logging.getLogger(f"streamproc.sink.{self._name}"), note=self._note)
-        self._run(lambda: self._sink.open(context))
+        self._run("open", lambda: self._sink.open(context))
         self.is_open = True
 
     def write(self, items: Sequence[Any]) -> None:
         """Hand these over."""
-        self._run(lambda: self._sink.write(items))
+        self._run("write", lambda: self._sink.write(items))
 
     def flush(self) -> None:
         """Make what was written durable."""
-        self._run(self._sink.flush)
+        self._run("flush", self._sink.flush)
 
     def close(self) -> str:
-        """Close it if it was ever opened; what went wrong, else nothing."""
+        """Close it if it was ever opened; the trouble, if any."""
         if not self._touched:
             return ""
         self._touched = self.is_open = False
         try:
-            self._run(self._sink.close)
+            self._run("close", self._sink.close)
         except SinkError as error:
             trouble = f"closing it failed: {redact(str(error))}"
             log.warning("sink %s: %s", self._name, trouble)
             return trouble
         return ""
 
-    def _run(self, function: Callable[[], Any]) -> None:
+    def _run(self, method: str, function: Callable[[], Any]) -> None:
+        self.method = method
         try:
             self._watch.run(self._call, function)
         except SinkError:

@@ -1,215 +1,122 @@
-"""From the tails of the streams to the writers of the sinks; recorded streams are merged by media time."""
+"""Order of events between recorded streams: by media time, so that files are the same in every run."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from streamproc.delivery.entries import weight
-from streamproc.delivery.writer import Writer
-from streamproc.errors import describe
-from streamproc.events import Attachment, Event
-from streamproc.frames import Frame, resize
-from streamproc.record import Record
-from streamproc.sink import EventSink, FrameSink
+from streamproc.events import Event
 
-log = logging.getLogger(__name__)
-
-MOST_HELD = 20_000
-"""events of one stream that may wait for other streams or for sinks before its reader pauses"""
-MOST_HELD_BYTES = 64 * 2**20
-"""and about how much memory they may hold"""
-
-THUMBNAIL_WIDTH = 320
+Mark = Callable[[], None]
+"""called once everything before it has left the merge"""
 
 
 @dataclass(slots=True)
-class _Queue:
+class StreamQueue:
     """Events of one recorded stream that wait for slower streams."""
 
     order: int
+    joined_ns: int
+    """media time of the others when the stream joined: its own time counts from there"""
     watermark_ns: int = -1
+    """no later item of this stream comes before this time"""
     ended: bool = False
-    held: deque[tuple[int, Event | Callable[[int], None]]] = field(default_factory=deque)
-    """by media time: events, and what is to be told how many were handed over before it"""
-    weight: int = 0
+    sinks: tuple[str, ...] = ()
+    items: deque[tuple[int, Event | Mark]] = field(default_factory=deque)
+    bytes: int = 0
 
 
-class Delivery:
-    """Hands events and frames to the writers of their stream's sinks.
+class MergeQueue:
+    """Holds the events of recorded streams until none that is earlier can come; not thread-safe.
 
-    Events of recorded streams come out ordered by (media time, stream, place in the stream), so that files are the
-    same in every run; those of live streams go on at once.
-
-    orders: the configured streams by name, each with its place in the configuration.
+    The order is (media time, stream, place in the stream). Streams of equal time follow the order in which they joined.
     """
 
-    def __init__(self, writers: Mapping[str, Writer], orders: Mapping[str, int]) -> None:
-        self._writers = writers
-        self._queues = {name: _Queue(order) for name, order in orders.items()}
-        self._lock = threading.Lock()
-        self._serial = 0
-        self._sinks: dict[str, tuple[str, ...]] = {}
-        self._no_picture = False
+    def __init__(self) -> None:
+        self._queues: dict[str, StreamQueue] = {}
+        self._joined = 0
+        self._reached_ns = 0
+        """highest media time that has left"""
 
-    def deliver(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None = None) -> None:
-        """Hand a record to these sinks; `done` is called once the last of them needs its frame no more."""
-        writers = [self._writers[name] for name in sinks]
-        events = record.events
-        if events and record.frame is not None and any(writer.wants_pictures for writer in writers):
-            picture = self._picture(record.frame)
-            events = tuple(replace(event, attachments=(*event.attachments, *picture)) for event in events)
-        with self._lock:
-            if not record.stream.live and record.stream.name in self._queues:
-                self._sinks[record.stream.name] = sinks
-                self._hold(record.stream.name, record.pts_ns, events)
-            else:
-                self._send(sinks, events)
-        if record.frame is not None:
-            self._send_frame(record.frame, [w for w in writers if isinstance(w.sink, FrameSink)], done)
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._queues
+
+    def expect(self, stream: str) -> None:
+        """Let the others wait for this stream. One that joins late starts where the others are."""
+        queue = self._queues.get(stream)
+        if queue is None:
+            self._queues[stream] = StreamQueue(self._joined, self._reached_ns)
+            self._joined += 1
+        else:
+            queue.ended = False
 
     def ended(self, stream: str) -> None:
-        """Others needn't wait for this stream: it has ended, or it is live, or it only announces streams."""
-        with self._lock:
-            if stream in self._queues:
-                self._queues[stream].ended = True
-                self._merge()
+        """No longer wait for this stream; it leaves once its events have."""
+        queue = self._queues.get(stream)
+        if queue is not None:
+            queue.ended = True
+            self._forget(stream, queue)
 
-    def barrier(self, stream: str) -> Receipt:
-        """Receipt for everything of this stream so far, fulfilled once all of that was handed to the writers."""
-        receipt = Receipt()
-        with self._lock:
-            line = self._queues.get(stream)
-            if line is not None and line.held:
-                line.held.append((line.held[-1][0], receipt.fulfil))
-                return receipt
-            serial = self._serial
-        receipt.fulfil(serial)
-        return receipt
+    def hold(self, stream: str, pts_ns: int, events: Sequence[Event], sinks: tuple[str, ...]) -> None:
+        """Add the events of one frame; the stream has come as far as `pts_ns`, with or without them."""
+        queue = self._queues[stream]
+        time_ns = queue.joined_ns + pts_ns
+        queue.sinks = sinks
+        queue.watermark_ns = max(queue.watermark_ns, time_ns)
+        queue.items.extend((time_ns, event) for event in events)
+        queue.bytes += sum(map(weight, events))
 
-    def flushed(self, sinks: tuple[str, ...], serial: int) -> bool:
-        """Whether all that was handed over up to `serial` is durable in every one of these sinks."""
-        return all(self._writers[name].flushed_upto(serial) for name in sinks)
+    def mark(self, stream: str, mark: Mark) -> bool:
+        """Add a mark behind the events of a stream; False where none of them waits."""
+        queue = self._queues.get(stream)
+        if queue is None or not queue.items:
+            return False
+        queue.items.append((queue.items[-1][0], mark))
+        return True
 
-    def crowded(self, stream: str, sinks: tuple[str, ...]) -> bool:
-        """Whether so much of this stream waits that its reader should pause."""
-        line = self._queues.get(stream)
-        count, size = (0, 0) if line is None else (len(line.held), line.weight)
-        writers = [self._writers[name] for name in sinks]
-        count += max((writer.backlog for writer in writers), default=0)
-        size += max((writer.backlog_bytes for writer in writers), default=0)
-        return count > MOST_HELD or size > MOST_HELD_BYTES
-
-    def _hold(self, stream: str, pts_ns: int, events: tuple[Event, ...]) -> None:
-        line = self._queues[stream]
-        line.watermark_ns = max(line.watermark_ns, pts_ns)
-        line.held.extend((pts_ns, event) for event in events)
-        line.weight += sum(map(weight, events))
-        self._merge()
-
-    def _merge(self) -> None:
-        """Send every held event that nothing earlier can come before any more."""
-        while True:
-            waiting = [(line.held[0][0], line.order, name) for name, line in self._queues.items() if line.held]
-            if not waiting:
-                return
-            pts_ns, order, name = min(waiting)
-            open_lines = [line for line in self._queues.values() if not line.ended and line.order != order]
-            if any((line.watermark_ns, line.order) < (pts_ns, order) for line in open_lines):
-                return
-            item = self._queues[name].held.popleft()[1]
+    def release(self) -> Iterator[tuple[Event | Mark, tuple[str, ...]]]:
+        """Remove what nothing earlier can come before any more, in order, each with the sinks of its stream."""
+        while (found := self._first()) is not None:
+            stream, queue = found
+            time_ns, item = queue.items.popleft()
+            self._reached_ns = max(self._reached_ns, time_ns)
             if isinstance(item, Event):
-                self._queues[name].weight -= weight(item)
-                self._send(self._sinks[name], (item,))
-            else:
-                item(self._serial)
+                queue.bytes -= weight(item)
+            self._forget(stream, queue)
+            yield item, queue.sinks
 
-    def _send(self, sinks: tuple[str, ...], events: tuple[Event, ...]) -> None:
-        if not events:
-            return
-        self._serial += 1
-        for name in sinks:
-            writer = self._writers[name]
-            if isinstance(writer.sink, EventSink):
-                plain = (
-                    tuple(replace(event, attachments=()) for event in events) if not writer.wants_pictures else events
-                )
-                writer.put(self._serial, plain)
+    def waiting_for(self, sink: str) -> list[Event]:
+        """Events that wait here for a sink, in order; they stay."""
+        queues = [queue for queue in self._queues.values() if sink in queue.sinks]
+        found = [
+            (time_ns, queue.order, place, item)
+            for queue in queues
+            for place, (time_ns, item) in enumerate(queue.items)
+            if isinstance(item, Event)
+        ]
+        return [item for *_, item in sorted(found, key=lambda one: one[:3])]
 
-    def _send_frame(self, frame: Frame, writers: list[Writer], done: Callable[[], None] | None) -> None:
-        release = done or (lambda: None)
-        if not writers:
-            release()
-            return
-        countdown = _Countdown(len(writers), release)
-        with self._lock:
-            self._serial += 1
-            for writer in writers:
-                writer.put(self._serial, (frame,), countdown)
+    def backlog(self, stream: str) -> tuple[int, int]:
+        """Number of items of a stream that wait here, and about how many bytes they hold."""
+        queue = self._queues.get(stream)
+        return (0, 0) if queue is None else (len(queue.items), queue.bytes)
 
-    def _picture(self, frame: Frame) -> tuple[Attachment, ...]:
-        """A thumbnail, or nothing where the picture can't be converted."""
-        try:
-            return (thumbnail(frame),)
-        except Exception as error:  # noqa: BLE001 - a picture is no reason to lose an event
-            if not self._no_picture:
-                log.warning("no thumbnail stream=%s frame=%d: %s", frame.stream.name, frame.index, describe(error))
-            self._no_picture = True
-            return ()
+    def _first(self) -> tuple[str, StreamQueue] | None:
+        """Queue whose first item is next, if nothing earlier can come."""
+        waiting = [(queue.items[0][0], queue.order, name) for name, queue in self._queues.items() if queue.items]
+        if not waiting:
+            return None
+        time_ns, order, name = min(waiting)
+        others = (queue for queue in self._queues.values() if not queue.ended and queue.order != order)
+        if any((queue.watermark_ns, queue.order) < (time_ns, order) for queue in others):
+            return None
+        return name, self._queues[name]
+
+    def _forget(self, stream: str, queue: StreamQueue) -> None:
+        if queue.ended and not queue.items:
+            del self._queues[stream]
 
 
-class Receipt:
-    """A promise of the serial up to which a stream was handed over; `then` calls back at once where it is known."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._serial: int | None = None
-        self._then: Callable[[int], None] | None = None
-
-    def fulfil(self, serial: int) -> None:
-        """Everything was handed over, as this serial or before."""
-        with self._lock:
-            self._serial = serial
-            then = self._then
-        if then is not None:
-            then(serial)
-
-    def then(self, function: Callable[[int], None]) -> None:
-        """Call `function` with the serial, now or once it is known."""
-        with self._lock:
-            self._then = function
-            serial = self._serial
-        if serial is not None:
-            function(serial)
-
-
-class _Countdown:
-    """Calls `then` once it was called as often as there are writers."""
-
-    def __init__(self, count: int, then: Callable[[], None]) -> None:
-        self._left = count
-        self._then = then
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._left -= 1
-            if self._left:
-                return
-        self._then()
-
-
-def thumbnail(frame: Frame) -> Attachment:
-    """The frame as a small JPEG, at most `THUMBNAIL_WIDTH` pixels wide."""
-    import cv2
-
-    width = min(THUMBNAIL_WIDTH, frame.width)
-    small = resize(frame.rgb, width, max(1, round(frame.height * width / frame.width)))
-    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return Attachment(name="thumbnail", media_type="image/jpeg", data=data.tobytes())
-
-
-__all__ = ["Delivery", "thumbnail"]
+__all__ = ["Mark", "MergeQueue", "StreamQueue"]

@@ -1,6 +1,7 @@
 """The outbox: events for network sinks lie on disk until their sink has flushed them.
 
-SQLite in WAL mode with full synchronisation: what `add` returned from survives `kill -9` and a power cut.
+SQLite in WAL mode with full synchronisation: what `add` returned from survives `kill -9` and a power cut. Runs may
+share a file: each row belongs to a run, and a run adopts the rows of runs that have ended.
 """
 
 from __future__ import annotations
@@ -8,23 +9,26 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from streamproc.config.plan import SinkPlan
+from streamproc.database import DatabaseError, open_database
+from streamproc.delivery.runlock import RunLock
 from streamproc.errors import StreamprocError
 from streamproc.events import Attachment, Event
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL
+  number INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL,
+  run TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS outbox_by_sink ON outbox (sink, number);
 """
+_ADVICE = "free the disk or set runtime.state"
 
 
 def outbox_key(plan: SinkPlan) -> str:
@@ -37,91 +41,113 @@ class OutboxError(StreamprocError):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Waiting:
     """One event that waits in the outbox."""
 
     number: int
     serial: int
-    """the engine's count at the time, 0 for what an earlier run left"""
+    """the run's count at the time, 0 for what an earlier run left"""
     event: Event
 
 
 class Outbox:
-    """One file for all sinks of a run; safe to share between their writer threads."""
+    """One file for all sinks of a run; thread-safe. Other runs may use the same file.
+
+    Every method may raise `OutboxError`.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
+        """Open the file, or make it, as a run of its own."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-            # serials are counts of one run: what an earlier one left counts as older than everything
-            self._db.execute("UPDATE outbox SET serial = 0")
-        except (OSError, sqlite3.Error) as error:
-            raise OutboxError(
-                f"the outbox {path} can't be opened: {error}; free the disk or set runtime.state"
-            ) from error
+            self._db = open_database(path, _SCHEMA, prepare=_add_run, advice=_ADVICE)
+        except DatabaseError as error:
+            raise OutboxError(f"the outbox can't be opened: {error}") from error
+        try:
+            self._run = RunLock(path.parent)
+        except OSError as error:
+            self._db.close()
+            raise OutboxError(f"the outbox {path} can't be locked: {error.strerror}; {_ADVICE}") from error
 
     def add(self, sink: str, events: Sequence[tuple[int, Event]]) -> None:
-        """Keep these (serial, event) for `sink`; durable on return."""
-        rows = [(sink, serial, pack(event)) for serial, event in events]
-        self._run("INSERT INTO outbox (sink, serial, body) VALUES (?, ?, ?)", rows)
+        """Store these (serial, event) for `sink`; durable on return."""
+        rows = [(sink, serial, pack(event), self._run.id) for serial, event in events]
+        with self._writing() as db:
+            db.executemany("INSERT INTO outbox (sink, serial, body, run) VALUES (?, ?, ?, ?)", rows)
 
-    def head(self, sink: str, most: int) -> list[Held]:
-        """The oldest events of `sink`."""
-        with self._lock:
-            try:
-                rows = self._db.execute(
-                    "SELECT number, serial, body FROM outbox WHERE sink = ? ORDER BY number LIMIT ?", (sink, most)
-                ).fetchall()
-            except sqlite3.Error as error:
-                raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
-        return [Held(number, serial, unpack(body)) for number, serial, body in rows]
+    def adopt(self, sink: str) -> int:
+        """Take over the events that ended runs left for `sink`; number of events."""
+        ended = [run for run in self._runs_of(sink) if not self._run.alive(run)]
+        if not ended:
+            return 0
+        with self._writing() as db:
+            return sum(
+                db.execute(
+                    "UPDATE outbox SET run = ?, serial = 0 WHERE sink = ? AND run = ?", (self._run.id, sink, run)
+                ).rowcount
+                for run in ended
+            )
+
+    def head(self, sink: str, most: int) -> list[Waiting]:
+        """The oldest events of this run for `sink`."""
+        with self._reading():
+            rows = self._db.read(
+                "SELECT number, serial, body FROM outbox WHERE sink = ? AND run = ? ORDER BY number LIMIT ?",
+                (sink, self._run.id, most),
+            )
+        return [Waiting(number, serial, unpack(body)) for number, serial, body in rows]
 
     def remove(self, sink: str, upto: int) -> None:
-        """Forget the events of `sink` up to this number: they are flushed."""
-        self._run("DELETE FROM outbox WHERE sink = ? AND number <= ?", [(sink, upto)])
+        """Delete the events of this run for `sink` up to this number: they are flushed."""
+        with self._writing() as db:
+            db.execute("DELETE FROM outbox WHERE sink = ? AND run = ? AND number <= ?", (sink, self._run.id, upto))
 
     def count(self, sink: str) -> int:
-        """How many events wait for `sink`; for a plain name, for all targets that it had."""
-        with self._lock:
-            try:
-                return int(
-                    self._db.execute(
-                        "SELECT count(*) FROM outbox WHERE sink = ? OR sink LIKE ? || '@%'", (sink, sink)
-                    ).fetchone()[0]
-                )
-            except sqlite3.Error as error:
-                raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
+        """How many events of this run and of ended ones wait for `sink`; for a plain name, for all its targets."""
+        return sum(count for key, count in self.waiting().items() if sink in (key, key.rpartition("@")[0]))
 
     def waiting(self) -> dict[str, int]:
-        """How many events wait, by the key of their sink."""
-        with self._lock:
-            try:
-                return dict(
-                    self._db.execute("SELECT sink, count(*) FROM outbox GROUP BY sink ORDER BY sink").fetchall()
-                )
-            except sqlite3.Error as error:
-                raise OutboxError(f"the outbox {self._path} can't be read: {error}") from error
+        """How many events of this run and of ended ones wait, by the key of their sink."""
+        with self._reading():
+            rows = self._db.read("SELECT sink, run, count(*) FROM outbox GROUP BY sink, run ORDER BY sink")
+        counts: dict[str, int] = {}
+        for sink, run, count in rows:
+            if run == self._run.id or not self._run.alive(run):
+                counts[sink] = counts.get(sink, 0) + count
+        return counts
 
     def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
+        """Close the file; what waits in it is free for other runs."""
+        self._db.close()
+        self._run.release()
 
-    def _run(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN")
-                self._db.executemany(statement, rows)
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise OutboxError(f"the outbox {self._path} can't be written: {error}; free the disk") from error
+    def _runs_of(self, sink: str) -> list[str]:
+        with self._reading():
+            rows = self._db.read("SELECT DISTINCT run FROM outbox WHERE sink = ? AND run != ?", (sink, self._run.id))
+        return [run for (run,) in rows]
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._db.transaction() as db:
+                yield db
+        except DatabaseError as error:
+            raise OutboxError(f"the outbox can't be written: {error}") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise OutboxError(f"the outbox can't be read: {error}") from error
+
+
+def _add_run(db: sqlite3.Connection) -> None:
+    """Migrate a file of a version that knew one run: its rows belong to a run that has ended."""
+    db.execute("BEGIN IMMEDIATE")
+    columns = {row[1] for row in db.execute("PRAGMA table_info(outbox)")}
+    if columns and "run" not in columns:
+        db.execute("ALTER TABLE outbox ADD COLUMN run TEXT NOT NULL DEFAULT ''")
+    db.execute("COMMIT")
 
 
 def pack(event: Event) -> str:
@@ -140,3 +166,6 @@ def unpack(text: str) -> Event:
         for name, kind, data in values["attachments"]
     ]
     return Event(**{**values, "attachments": tuple(pictures)})
+
+
+__all__ = ["Outbox", "OutboxError", "Waiting", "outbox_key", "pack", "unpack"]

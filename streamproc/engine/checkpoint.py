@@ -8,16 +8,17 @@ it.
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamproc.database import DatabaseError, open_database
 from streamproc.errors import StreamprocError
 
 FORMAT = 2
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS checkpoints (source TEXT PRIMARY KEY, body TEXT NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +36,17 @@ class CheckpointStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("CREATE TABLE IF NOT EXISTS checkpoints (source TEXT PRIMARY KEY, body TEXT NOT NULL)")
-        except (OSError, sqlite3.Error) as error:
-            raise StreamprocError(f"checkpoints can't be kept in {path}: {error}; set runtime.state") from error
+            self._db = open_database(path, _SCHEMA, advice="free the disk, or set runtime.state")
+        except DatabaseError as error:
+            raise StreamprocError(f"checkpoints can't be stored in {error}") from error
 
     def read(self, source: str) -> Checkpoint | None:
         """The last checkpoint of a source, None where there is none."""
-        rows = self._run("SELECT body FROM checkpoints WHERE source = ?", (source,))
+        try:
+            rows = self._db.read("SELECT body FROM checkpoints WHERE source = ?", (source,))
+        except DatabaseError as error:
+            raise StreamprocError(f"the checkpoint of {source} can't be read from {error}") from error
         if not rows:
             return None
         body = json.loads(rows[0][0])
@@ -59,21 +58,17 @@ class CheckpointStore:
         return Checkpoint(positions=body["positions"], streams=body["streams"])
 
     def write(self, source: str, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint; durable on return."""
+        """Store a checkpoint; durable on return."""
         body = {"format": FORMAT, "positions": dict(checkpoint.positions), "streams": dict(checkpoint.streams)}
-        self._run("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (source, json.dumps(body)))
-
-    def _run(self, statement: str, values: tuple[str, ...]) -> list[Any]:
-        with self._lock:
-            try:
-                return self._db.execute(statement, values).fetchall()
-            except sqlite3.Error as error:
-                raise StreamprocError(f"checkpoints can't be kept in {self._path}: {error}; free the disk") from error
+        try:
+            with self._db.transaction() as db:
+                db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (source, json.dumps(body)))
+        except DatabaseError as error:
+            raise StreamprocError(f"checkpoints can't be stored in {error}") from error
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
 
 __all__ = ["Checkpoint", "CheckpointStore"]

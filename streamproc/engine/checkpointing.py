@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from streamproc.delivery.merge import Delivery
+from streamproc.delivery.delivery import Delivery
 from streamproc.engine.checkpoint import Checkpoint, CheckpointStore
 from streamproc.engine.intake import Intake
 from streamproc.source import Position
 
 _LOOK_EVERY_S = 0.02
+_NUMBERS = itertools.count()
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,8 @@ class Pending:
     streams: dict[str, Any] = field(default_factory=dict)
     failed: bool = False
     """a plugin's state can't be had"""
+    number: int = field(default_factory=partial(next, _NUMBERS))
+    """of its barriers: those of one that failed may still be on their way when the next one begins"""
     _serial: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -113,7 +117,7 @@ class Checkpointing:
         order = (*self.stored, *by_silence)
         self._pending = pending = Pending(dict(self._positions), set(intakes), order, dict(self.stored))
         for name, intake in intakes.items():
-            intake.barrier(0, partial(self._passed, pending, name))
+            intake.barrier(pending.number, partial(self._passed, pending, name))
 
     def begin_last(self, streams: list[str]) -> None:
         """The input has ended, and its streams with it: nothing of them needs a state."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from streamproc.chain.item import Failure
 from streamproc.config.plan import RuntimePlan
-from streamproc.delivery.merge import Delivery
+from streamproc.delivery.delivery import Delivery
 from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool

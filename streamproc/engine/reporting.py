@@ -86,16 +86,18 @@ def plugin_reports(
 
 
 def sink_report(writer: Writer) -> SinkReport:
+    """Report of a sink at work, or one that was detached."""
+    status = writer.status
     return SinkReport(
         name=writer.name,
-        delivered=writer.counts["events"] + writer.counts["frames"],
-        retries=writer.counts["retries"],
-        undelivered=writer.undelivered,
-        refused=writer.refused,
+        delivered=status.counts["events"] + status.counts["frames"] + status.counts["records"],
+        retries=status.counts["retries"],
+        undelivered=status.undelivered,
+        refused=status.counts["refused"],
         up=writer.up,
-        stored=writer.stored,
-        notes=tuple(writer.notes),
-        trouble=writer.trouble,
+        stored=status.stored,
+        notes=tuple(status.notes),
+        trouble=status.trouble,
     )
 
 

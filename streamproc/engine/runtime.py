@@ -12,9 +12,8 @@ from typing import Any
 
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.delivery.deadletters import DeadLetters
-from streamproc.delivery.merge import Delivery
-from streamproc.delivery.outbox import Outbox, OutboxError, outbox_key
-from streamproc.delivery.writer import Writer
+from streamproc.delivery.delivery import Delivery
+from streamproc.delivery.outbox import Outbox, OutboxError
 from streamproc.engine.bundle import remove_unfinished
 from streamproc.engine.checkpoint import CheckpointStore
 from streamproc.engine.context import RunContext, StateFolder, Tap
@@ -23,7 +22,7 @@ from streamproc.engine.pool import Pool
 from streamproc.engine.reader import SourceRun
 from streamproc.engine.report import RunReport
 from streamproc.engine.reporting import sink_report, stream_reports
-from streamproc.engine.statelock import only_run
+from streamproc.engine.statelock import sharing
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import StreamprocError
 from streamproc.metrics import Tally
@@ -70,11 +69,13 @@ class Engine:
         self._letters = DeadLetters(plan.runtime.state / "dead_letters.jsonl")
         self._events = Tally()
         self._started = (0.0, 0.0)
-        self._writers = {p.name: Writer(p, p.cls(p.options), self) for p in plan.sinks}
-        self._writers |= {p.name: Writer(p, sink, self) for p, sink in extra}
         self._always = tuple(p.name for p, _ in extra)
-        recorded = {stream.name: order for order, stream in enumerate(plan.streams)}
-        self._delivery = Delivery(self._writers, recorded)
+        self.delivery = Delivery(self)
+        """the way to the sinks, where others are attached and detached while the run works"""
+        for sink_plan, sink in (*((p, p.cls(p.options)) for p in plan.sinks), *extra):
+            self.delivery.attach(sink_plan, sink)
+        for stream in plan.streams:
+            self.delivery.expect(stream.name)
         context = self._context(models or ModelStore(), tap)
         self.sources = [
             SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), context) for stream in plan.streams
@@ -83,12 +84,13 @@ class Engine:
     def run(self) -> RunReport:
         """Start everything, wait for the end, and report. An engine runs once.
 
-        Raises `StreamprocError` where another run uses the same state folder.
+        Raises `StreamprocError` where another run stores checkpoints of the same source in the same state folder.
         """
         if self._begun:
             raise StreamprocError("this engine has run already; make another one from the plan")
         self._begun = True
-        with only_run(self.plan.runtime.state):
+        resumable = {stream.name for stream in self.plan.streams if stream.source.resumable}
+        with sharing(self.plan.runtime.state, resumable):
             self._run()
         return self.report()
 
@@ -97,8 +99,7 @@ class Engine:
         remove_unfinished(self.plan.runtime.state / "bundles")
         guard = threading.Thread(target=self._guard, name="streamproc-watch", daemon=True)
         guard.start()
-        for writer in self._writers.values():
-            writer.start()
+        self.delivery.start()
         self._pool.start()
         try:
             for source in self.sources:
@@ -139,7 +140,7 @@ class Engine:
         wall, cpu = self._started if self._begun else (time.monotonic(), time.process_time())
         return RunReport(
             streams=tuple(report for source in self.sources for report in stream_reports(source)),
-            sinks=tuple(sink_report(writer) for name, writer in self._writers.items() if name not in self._always),
+            sinks=tuple(sink_report(writer) for writer in self.delivery.writers() if writer.name not in self._always),
             events={
                 (str(key[0]), str(key[1])): n for key, n in self._events.snapshot().items() if isinstance(key, tuple)
             },
@@ -159,7 +160,7 @@ class Engine:
 
     def backlogs(self) -> dict[str, int]:
         """By sink: how many items wait in memory."""
-        return {name: writer.backlog for name, writer in self._writers.items() if name not in self._always}
+        return {name: count for name, count in self.delivery.backlogs().items() if name not in self._always}
 
     # --- what streams, readers and writers ask of the run ---
 
@@ -203,7 +204,7 @@ class Engine:
             plan=self.plan.runtime,
             pool=self._pool,
             watch=self.watch,
-            delivery=self._delivery,
+            delivery=self.delivery,
             models=models,
             names=Names(stream.name for stream in self.plan.streams),
             state=StateFolder(path=self.plan.runtime.state, checkpoints=self._checkpoints),
@@ -214,10 +215,10 @@ class Engine:
         )
 
     def _find_stranded(self) -> None:
-        """Events that earlier runs left for sinks which this run doesn't have: somebody has to be told of them."""
+        """Find events that earlier runs left for sinks which this run doesn't have, for the report."""
         if self._outbox_error or not self.outbox_exists():
             return
-        ours = {outbox_key(sink) for sink in self.plan.sinks}
+        ours = {writer.key for writer in self.delivery.writers() if writer.name not in self._always}
         try:
             waiting = self.outbox().waiting()
         except OutboxError as error:
@@ -238,16 +239,13 @@ class Engine:
 
     def _end(self, guard: threading.Thread) -> None:
         self._pool.close()
-        for writer in self._writers.values():
-            writer.close(self.plan.runtime.drain_ns / 1e9)
-        for writer in self._writers.values():
-            writer.join()
+        self.delivery.close(self.plan.runtime.drain_ns / 1e9)
         self._find_stranded()
         self._finished.set()
         guard.join()
-        for kept in (self._outbox, self._store):
-            if kept is not None:
-                kept.close()
+        for database in (self._outbox, self._store):
+            if database is not None:
+                database.close()
 
 
 def _remember_secrets(plan: Plan) -> None:

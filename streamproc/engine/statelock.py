@@ -1,65 +1,84 @@
-"""One run per state folder: two would deliver each other's events and overwrite each other's checkpoints."""
+"""Which runs may share a state folder: all but those that would overwrite each other's checkpoints."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from streamproc.errors import StreamprocError
+from streamproc.filelock import lock_file, unlock_file
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Hold the lock of a state folder, which the system lets go of when the process dies, however it dies.
+def sharing(folder: Path, sources: Iterable[str] = ()) -> Iterator[None]:
+    """Share a state folder with other runs, but the checkpoints of these sources with none.
 
-    The folder itself is locked, so that nothing is left in it; it is made, and removed again if it stayed empty. Where
-    it can't be made, or the file system knows no locks, nothing is held: whatever needs the folder reports that.
-    Raises `StreamprocError` where another run has it.
+    The system frees the locks when the process ends, however it ends. The folder is made, and removed again if it
+    stayed empty. Where it can't be made, or the file system knows no locks, nothing is held: whatever needs the folder
+    reports that. Raises `StreamprocError` where another run uses a checkpoint.
     """
-    held = _locked(folder)
-    try:
+    with ExitStack() as locks:
+        shared = _shared(folder)
+        if shared is not None:
+            locks.callback(_leave, folder, shared)
+            for source in sorted(sources):
+                path = folder / "sources" / f"{quote(source, safe='')}.lock"
+                file = _checkpoint_lock(folder, path, source)
+                if file is not None:
+                    locks.callback(unlock_file, path, file)
         yield
-    finally:
-        if held is not None:
-            with suppress(OSError):  # something lies in it
-                folder.rmdir()
-            os.close(held)
 
 
-def _locked(folder: Path) -> int | None:
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(folder, held):
-                return held
-        except BlockingIOError:
-            os.close(held)
-            raise StreamprocError(
-                f"the state folder {folder} is in use by another run; end that one first, or give this one a folder of "
-                "its own with runtime.state"
-            ) from None
-        except OSError:
-            pass  # a file system without locks: two runs are the user's care
-        else:
-            os.close(held)  # the run that had it has just removed it
-            continue
-        os.close(held)
+def _checkpoint_lock(folder: Path, path: Path, source: str) -> int | None:
+    try:
+        return lock_file(path)
+    except BlockingIOError:
+        raise StreamprocError(
+            f"the state folder {folder} is in use by another run that reads source {source!r} and stores its "
+            "checkpoints there; end that run first, or give this one a folder of its own with runtime.state"
+        ) from None
+    except OSError:
         return None
 
 
-def _is_still(folder: Path, held: int) -> bool:
+def _leave(folder: Path, shared: int) -> None:
+    with suppress(OSError):  # something lies in it
+        folder.rmdir()
+    os.close(shared)
+
+
+def _shared(folder: Path) -> int | None:
+    """Lock the folder itself together with other runs: earlier versions lock it for one run alone."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shared = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(shared, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(shared)
+            raise StreamprocError(
+                f"the state folder {folder} is in use by another run, of a version that shares it with none; end that "
+                "run first, or give this one a folder of its own with runtime.state"
+            ) from None
+        except OSError:  # a file system without locks
+            return shared
+        if _is_still(folder, shared):
+            return shared
+        os.close(shared)  # another run has just removed the empty folder
+
+
+def _is_still(folder: Path, shared: int) -> bool:
     try:
-        return os.path.samestat(folder.stat(), os.fstat(held))
+        return os.path.samestat(folder.stat(), os.fstat(shared))
     except FileNotFoundError:
         return False
 
 
-__all__ = ["only_run"]
+__all__ = ["sharing"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from streamproc.database import Database, open_database
 from streamproc.errors import SinkError
 from streamproc.events import Event
 from streamproc.eventstore import FORMAT, check_format, translated
@@ -40,6 +42,8 @@ CREATE TABLE IF NOT EXISTS pictures (
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, content='', tokenize='unicode61');
 """
 
+_TIMEOUT_S = 5.0
+
 
 class SqliteOptions(Options):
     """Options of the `sqlite` sink."""
@@ -54,42 +58,28 @@ class SqliteSink(EventSink[SqliteOptions]):
     """
 
     pictures: ClassVar[bool] = True
-    _db: sqlite3.Connection | None = None
+    _db: Database | None = None
 
     def open(self, context: SinkContext) -> None:
         """Open the database, and make it if it isn't there; raises `SinkError`."""
         path = self.options.path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{path} can't be made: {error.strerror}; choose another path") from error
         with translated(path):
-            db = sqlite3.connect(path, isolation_level=None, timeout=5)
-            try:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                check_format(db, path)
-                db.executescript(_SCHEMA + f"PRAGMA user_version={FORMAT};")
-            except BaseException:
-                db.close()
-                raise
-        self._db = db
+            self._db = open_database(
+                path,
+                _SCHEMA + f"PRAGMA user_version={FORMAT};",
+                prepare=partial(check_format, path=path),
+                advice="choose another path, or free the disk",
+                timeout_s=_TIMEOUT_S,
+            )
 
     def write(self, events: Sequence[Event]) -> None:
-        """Keep these events, in one transaction."""
+        """Store these events, in one transaction."""
         db = self._db
         if db is None:
             raise SinkError(f"{self.options.path} isn't open")
-        with translated(self.options.path):
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                for event in events:
-                    _insert(db, event)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        with translated(self.options.path), db.transaction() as connection:
+            for event in events:
+                _insert(connection, event)
 
     def flush(self) -> None:
         """Nothing to do: each `write` is durable when it returns."""

@@ -354,7 +354,7 @@ def test_frames_are_committed_only_once_their_sink_has_flushed_them(tmp_path: Pa
 def test_a_state_folder_that_can_not_be_written_fails_the_stream_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     report, _ = play(Tape(), tmp_path / "state")
-    assert "checkpoints can't be kept" in report.streams[0].error
+    assert "checkpoints can't be stored" in report.streams[0].error
     assert closed(report)
 
 

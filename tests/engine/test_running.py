@@ -17,8 +17,6 @@ from streamproc import FramePlugin, Moment, Options, Output, Registry, Results
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.delivery.outbox import Outbox
 from streamproc.engine import Engine, RunReport, replay_bundle
-from streamproc.engine.statelock import only_run
-from streamproc.errors import StreamprocError
 from streamproc.events import Event
 from streamproc.exits import OUTBOX_FAILED, PLUGIN_FAILED, STREAM_FAILED, UNDELIVERED
 from streamproc.models import ModelStore
@@ -473,15 +471,3 @@ def test_a_plugin_that_fails_at_the_end_is_a_failure_of_the_run() -> None:
     run = run_chain([plugin_plan(FailsAtTheEnd)], make_frames(5))
     assert "failed at the end" in run.report.streams[0].plugins[0].off
     assert run.report.exit_code == PLUGIN_FAILED
-
-
-def test_two_runs_that_share_a_state_folder_are_refused(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    plan = make_plan([plugin_plan(Tell)], make_frames(3), state=state)
-    with only_run(state):
-        with pytest.raises(StreamprocError, match=f"the state folder {state} is in use by another run"):
-            Engine(plan).run()
-        other = make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path / "other")
-        assert Engine(other).run().exit_code == 0
-    assert Engine(plan).run().exit_code == 0
-    assert not state.exists()  # nothing needed it

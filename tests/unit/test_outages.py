@@ -1,16 +1,10 @@
-"""How long a lost source is waited for, what is logged of it, and whose a state folder is."""
+"""How long a lost source is waited for, and what is logged of it."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from streamproc.engine.outage import Outages
-from streamproc.engine.statelock import only_run
-from streamproc.errors import StreamprocError
 
 
 def test_waits_double_up_to_the_longest_and_are_spread() -> None:
@@ -42,20 +36,3 @@ def test_losses_are_logged_by_measure_and_their_end_once(caplog: pytest.LogCaptu
     ]
     assert len(lines) == 4
     assert lines[3].startswith("stream cam: source is back after")
-
-
-def test_the_lock_of_a_state_folder_dies_with_its_process(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from streamproc.engine.statelock import only_run\n"
-        "with only_run(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StreamprocError, match="in use by another run"), only_run(tmp_path):
-            pass
-        holder.kill()
-        holder.wait()
-        with only_run(tmp_path):
-            pass

@@ -24,6 +24,7 @@ from streamproc.events import Attachment, Event
 from streamproc.eventstore import Query, search
 from streamproc.frames import StreamInfo
 from streamproc.sink import EventSink, SinkContext
+from streamproc.sinks import sqlite
 from streamproc.sinks.appending import LinesOptions
 from streamproc.sinks.csv import COLUMNS, CsvSink
 from streamproc.sinks.jsonl import JsonlSink
@@ -309,11 +310,10 @@ def test_a_repeated_event_is_kept_once(tmp_path: Path) -> None:
     assert len(search(tmp_path / "db", Query(text="person"))) == 3
 
 
-def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path) -> None:
+def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_TIMEOUT_S", 0.01)
     sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
     sink.open(SinkContext(name="out", log=LOG))
-    assert sink._db is not None
-    sink._db.execute("PRAGMA busy_timeout=10")
     other = sqlite3.connect(tmp_path / "db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(SinkBusy, match=r"is locked$"):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
+from streamproc.database import Database, DatabaseError, open_database
 from streamproc.folders import files_below
 from streamproc_plugins.storage import write_private
 from streamproc_plugins.vectors import VectorIndex
@@ -24,6 +25,7 @@ KINDS: tuple[Kind, ...] = ("frames", "objects", "faces")
 Filters = dict[str, str | float]
 """conditions in SQL on columns of `items`, with their values"""
 
+_ADVICE = "free the disk, or name another folder"
 _AT_ONCE = 500
 """rows named in one statement; SQLite has a limit"""
 
@@ -75,7 +77,7 @@ class Memory:
         self.models, self.identity = self._manifest()
         self._indices: dict[Kind, VectorIndex] = {}
         with _translated(folder):
-            self._db = _connect(folder / DATABASE, readonly)
+            self._db = _open(folder / DATABASE, readonly)
         try:
             for kind in () if readonly else self.models:
                 self._settle(kind)
@@ -123,8 +125,8 @@ class Memory:
         first = index.rows
         index.add(range(first, first + len(items)), vectors, [stored_ns] * len(items))
         rows = [_row(item, first + n, stored_ns) for n, item in enumerate(items)]
-        with _translated(self.folder), self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        with _translated(self.folder), self._db.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self) -> dict[Kind, int]:
         """How many rows each index has."""
@@ -147,9 +149,10 @@ class Memory:
             if index is not None:
                 index.expire(before_ns)
         with _translated(self.folder):
-            count = self._db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
+            with self._db.transaction() as db:
+                count = db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
             if count:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log holds what was written before
+                self._db.read("PRAGMA wal_checkpoint(TRUNCATE)")  # the log holds what was written before
             return count
 
     def items(self, kind: Kind, rows: Sequence[int]) -> dict[int, Item]:
@@ -160,7 +163,7 @@ class Memory:
             marks = ",".join("?" * len(part))
             statement = f"SELECT * FROM items WHERE kind = ? AND row IN ({marks})"  # noqa: S608 - marks only
             with _translated(self.folder):
-                out |= {found[1]: _item(found) for found in self._db.execute(statement, (kind, *part))}
+                out |= {found[1]: _item(found) for found in self._db.read(statement, (kind, *part))}
         return out
 
     def matching(self, kind: Kind, filters: Filters) -> NDArray[np.int64]:
@@ -168,7 +171,7 @@ class Memory:
         clause = " AND ".join(["kind = ?", *filters])
         statement = f"SELECT row FROM items WHERE {clause}"  # noqa: S608 - made of constants, values are bound
         with _translated(self.folder):
-            found = self._db.execute(statement, (kind, *filters.values())).fetchall()
+            found = self._db.read(statement, (kind, *filters.values()))
         return np.array([row for (row,) in found], np.int64)
 
     def labelled(self, words: Sequence[str], filters: Filters, limit: int) -> list[Item]:
@@ -178,7 +181,7 @@ class Memory:
         # made of constants, values are bound
         statement = f"SELECT * FROM items WHERE {clause} ORDER BY pts_ns, kind, row LIMIT ?"  # noqa: S608
         with _translated(self.folder):
-            return [_item(found) for found in self._db.execute(statement, (*values, *filters.values(), limit))]
+            return [_item(found) for found in self._db.read(statement, (*values, *filters.values(), limit))]
 
     def close(self) -> None:
         """Close the files; may be called twice."""
@@ -186,18 +189,6 @@ class Memory:
             index.close()
         self._indices = {}
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, and one wait for the disk."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def _settle(self, kind: Kind) -> None:
         """After a kill one of the two may know more than the other: both go back to what both know."""
@@ -207,12 +198,13 @@ class Memory:
             known = self._known(kind)
             if index.rows > known:
                 index.truncate(known)
-            self._db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
+            with self._db.transaction() as db:
+                db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
 
     def _known(self, kind: Kind) -> int:
         """How many rows of a kind the database speaks of."""
         with _translated(self.folder):
-            last = self._db.execute("SELECT max(row) FROM items WHERE kind = ?", (kind,)).fetchone()[0]
+            last = self._db.read("SELECT max(row) FROM items WHERE kind = ?", (kind,))[0][0]
         return 0 if last is None else int(last) + 1
 
     def _manifest(self) -> tuple[dict[Kind, dict[str, Any]], str]:
@@ -248,19 +240,16 @@ def memories(folder: Path) -> list[Memory]:
     return opened
 
 
-def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+def _open(path: Path, readonly: bool) -> Database:
     if readonly:
-        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        return open_database(path, advice=_ADVICE, readonly=True)
     path.touch(mode=0o600)  # SQLite would let others read it, and its log
-    db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA secure_delete=ON")  # what was forgotten leaves no trace in the file
-        db.executescript(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
+    return open_database(path, _SCHEMA, prepare=_delete_securely, advice=_ADVICE)
+
+
+def _delete_securely(db: sqlite3.Connection) -> None:
+    """Overwrite what is deleted, so that it leaves no trace in the file."""
+    db.execute("PRAGMA secure_delete=ON")
 
 
 def _row(item: Item, row: int, stored_ns: int) -> tuple[Any, ...]:
@@ -283,10 +272,8 @@ def _item(found: Sequence[Any]) -> Item:
 def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
-        raise PluginError(
-            f"the memory in {folder} can't be used: {error}; make room, or name another folder"
-        ) from error
+    except DatabaseError as error:
+        raise PluginError(f"the memory in {folder} can't be used: {error}") from error
 
 
 __all__ = ["KINDS", "Filters", "Item", "Kind", "Memory", "memories"]

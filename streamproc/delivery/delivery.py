@@ -1,0 +1,202 @@
+"""From the ordered workers of the streams to the writers of the sinks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from streamproc.config.plan import SinkPlan
+from streamproc.delivery.entries import WriterContext
+from streamproc.delivery.merge import MergeQueue
+from streamproc.delivery.receipt import Countdown, Receipt
+from streamproc.delivery.thumbnail import thumbnail
+from streamproc.delivery.writer import Writer
+from streamproc.delivery.writers import Writers
+from streamproc.errors import describe
+from streamproc.events import Event
+from streamproc.record import Record
+from streamproc.sink import AnySink
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 20_000
+"""events of one stream that may wait for other streams or for sinks before its reader pauses"""
+MOST_WAITING_BYTES = 64 * 2**20
+"""and about how much memory they may hold"""
+
+
+class Delivery:
+    """Hands the records of streams to sinks, which come and go while it works. Thread-safe.
+
+    Events of recorded streams are ordered by (media time, stream, place in the stream), so that files are the same in
+    every run; those of live streams, frames and records go on at once, in the order of each stream. A stream may name a
+    sink that isn't attached: that one gets nothing.
+    """
+
+    def __init__(self, context: WriterContext) -> None:
+        self._lock = threading.RLock()
+        self._writers = Writers(context)
+        self._merge = MergeQueue()
+        self._serial = 0
+        self._no_picture = False
+
+    # --- sinks ---
+
+    def attach(self, plan: SinkPlan, sink: AnySink) -> None:
+        """Add a sink under the name of its plan: it gets what is delivered to that name from now on."""
+        with self._lock:
+            self._writers.attach(plan, sink)
+
+    def detach(self, name: str, within_s: float = 10.0) -> None:
+        """Deliver what a sink should have got so far, within this time, close the sink, and wait for that.
+
+        Events that it doesn't take wait in the outbox; the report goes on to list it. Raises `StreamprocError` where no
+        such sink is attached.
+        """
+        with self._lock:
+            writer = self._writers.detach(name)
+            waiting = self._merge.waiting_for(name) if writer.takes == "events" else []
+            if waiting:
+                writer.inbox.put(self._serial, _fitting(waiting, writer))
+        writer.stop(within_s)
+        writer.join()
+        with self._lock:
+            self._writers.left(name)
+
+    def start(self) -> None:
+        """Start the writers."""
+        with self._lock:
+            self._writers.start()
+
+    def close(self, drain_s: float) -> None:
+        """Deliver what is left, a sink that fails within this time, and close the sinks; returns at the end."""
+        with self._lock:
+            self._writers.close(drain_s)
+            writers = self._writers.all()
+        for writer in writers:
+            writer.join()
+
+    def writers(self) -> list[Writer]:
+        """Writers of all sinks, those detached included, for reports."""
+        with self._lock:
+            return self._writers.all()
+
+    def backlog(self, sink: str) -> int:
+        """Number of items that wait in memory for a sink; 0 where it isn't attached."""
+        with self._lock:
+            return sum(writer.backlog for writer in self._writers.of((sink,)))
+
+    def backlogs(self) -> dict[str, int]:
+        """Number of items that wait in memory, by sink."""
+        return {writer.name: writer.backlog for writer in self.writers()}
+
+    # --- streams ---
+
+    def expect(self, stream: str) -> None:
+        """Merge this recorded stream with the others: they wait for it until it has `ended`."""
+        with self._lock:
+            self._merge.expect(stream)
+
+    def ended(self, stream: str) -> None:
+        """Let no stream wait for this one: it has ended or was removed, is live, or only announces streams."""
+        with self._lock:
+            self._merge.ended(stream)
+            self._send_merged()
+
+    def deliver(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None = None) -> None:
+        """Hand a record to these sinks; `done` is called once the last of them needs its frame no more."""
+        events = self._with_thumbnail(record, sinks)
+        with self._lock:
+            if not record.stream.live and record.stream.name in self._merge:
+                self._merge.hold(record.stream.name, record.pts_ns, events, sinks)
+                self._send_merged()
+            else:
+                self._send(sinks, events)
+            handed_over = self._send_whole(record, sinks, done)
+        if done is not None and not handed_over:
+            done()
+
+    def barrier(self, stream: str) -> Receipt:
+        """Receipt for everything of this stream so far, fulfilled once all of that was handed to the writers."""
+        receipt = Receipt()
+        with self._lock:
+            if self._merge.mark(stream, lambda: receipt.fulfil(self._serial)):
+                return receipt
+            serial = self._serial
+        receipt.fulfil(serial)
+        return receipt
+
+    def flushed(self, sinks: Iterable[str], serial: int) -> bool:
+        """Whether all that was handed over up to `serial` is durable in every one of these sinks that is attached."""
+        with self._lock:
+            return self._writers.flushed(sinks, serial)
+
+    def crowded(self, stream: str, sinks: tuple[str, ...]) -> bool:
+        """Whether so much of this stream waits that its reader should pause."""
+        with self._lock:
+            count, size = self._merge.backlog(stream)
+            writers = self._writers.of(sinks)
+        count += max((writer.backlog for writer in writers), default=0)
+        size += max((writer.inbox.bytes for writer in writers), default=0)
+        return count > MOST_WAITING or size > MOST_WAITING_BYTES
+
+    # --- under the lock ---
+
+    def _send_merged(self) -> None:
+        for item, sinks in self._merge.release():
+            if isinstance(item, Event):
+                self._send(sinks, (item,))
+            else:
+                item()
+
+    def _send(self, sinks: tuple[str, ...], events: tuple[Event, ...]) -> None:
+        if not events:
+            return
+        self._serial += 1
+        for writer in self._writers.of(sinks):
+            if writer.takes == "events":
+                writer.inbox.put(self._serial, _fitting(events, writer))
+
+    def _send_whole(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None) -> bool:
+        """Hand the frame, and the record without it, to those who want them; whether somebody got the frame."""
+        writers = self._writers.of(sinks)
+        for_records = [writer for writer in writers if writer.takes == "records"]
+        for_frames = [writer for writer in writers if writer.takes == "frames"] if record.frame is not None else []
+        if not for_records and not for_frames:
+            return False
+        self._serial += 1
+        for writer in for_records:
+            writer.inbox.put(self._serial, (replace(record, frame=None),))
+        if record.frame is None or not for_frames:
+            return False
+        release = Countdown(len(for_frames), done or (lambda: None))
+        for writer in for_frames:
+            writer.inbox.put(self._serial, (record.frame,), release)
+        return True
+
+    def _with_thumbnail(self, record: Record, sinks: tuple[str, ...]) -> tuple[Event, ...]:
+        """Events of a record, with a thumbnail where a sink wants one and the picture can be converted."""
+        if not record.events or record.frame is None:
+            return record.events
+        with self._lock:
+            wanted = any(writer.wants_pictures for writer in self._writers.of(sinks))
+        if not wanted:
+            return record.events
+        try:
+            picture = thumbnail(record.frame)
+        except Exception as error:  # noqa: BLE001 - a picture is no reason to lose an event
+            if not self._no_picture:
+                log.warning("no thumbnail stream=%s frame=%d: %s", record.stream.name, record.index, describe(error))
+            self._no_picture = True
+            return record.events
+        return tuple(replace(event, attachments=(*event.attachments, picture)) for event in record.events)
+
+
+def _fitting(events: Iterable[Event], writer: Writer) -> tuple[Event, ...]:
+    """Events as a sink wants them: without attachments where it doesn't take pictures."""
+    return tuple(events) if writer.wants_pictures else tuple(replace(event, attachments=()) for event in events)
+
+
+__all__ = ["MOST_WAITING", "MOST_WAITING_BYTES", "Delivery"]

@@ -1,0 +1,38 @@
+"""Counts and troubles of one sink, for reports and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streamproc.metrics import Tally
+
+
+@dataclass(slots=True, eq=False)
+class SinkStatus:
+    """Written by the sink's writer, read by anyone."""
+
+    counts: Tally = field(default_factory=Tally)
+    """`events`, `frames` and `records` delivered, `retries`, and records `refused`"""
+    notes: list[str] = field(default_factory=list)
+    """remarks of the sink that are no trouble"""
+    trouble: str = ""
+    """why the sink is disabled, or doesn't deliver at the moment"""
+    lost: int = 0
+    """items that neither the sink nor the outbox has"""
+    stored: int = 0
+    """events that wait in the outbox"""
+    disabled: bool = False
+    """whether the sink gets nothing more in this run"""
+    ended: bool = False
+
+    @property
+    def undelivered(self) -> int:
+        """Items that the sink did not get; what the outbox holds counts once nobody tries any more."""
+        return self.lost + (self.stored if self.disabled or self.ended else 0)
+
+    def continued(self) -> SinkStatus:
+        """Status of a sink attached under the name of this one: counts go on."""
+        return SinkStatus(counts=self.counts, notes=self.notes, lost=self.lost)
+
+
+__all__ = ["SinkStatus"]
