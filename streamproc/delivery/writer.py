@@ -33,6 +33,7 @@ class Writer:
 
     def __init__(self, plan: SinkPlan, sink: AnySink, context: WriterContext, status: SinkStatus | None = None) -> None:
         self.name = plan.name
+        self.plan = plan
         self.sink = sink
         self.takes = taken_by(sink)
         """kind of items that the sink gets"""

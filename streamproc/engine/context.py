@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
 from streamproc.chain.item import Failure
 from streamproc.config.plan import RuntimePlan
 from streamproc.delivery.delivery import Delivery
-from streamproc.engine.checkpoint import CheckpointStore
+from streamproc.engine.files import StateFiles
 from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool
 from streamproc.metrics import Tally
 from streamproc.models import ModelStore
 from streamproc.record import Record
 from streamproc.watch import Call, Watch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateFolder:
-    """Files of a run that last, made on first use."""
-
-    path: Path
-    checkpoints: Callable[[], CheckpointStore] = field(repr=False)
-
-    def bundles(self) -> Path:
-        """The folder for repro bundles."""
-        folder = self.path / "bundles"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
 
 class Tap(Protocol):
@@ -57,10 +41,9 @@ class RunContext:
     models: ModelStore
     names: Names
     """which source the name of a stream belongs to"""
-    state: StateFolder
+    files: StateFiles
     events: Tally
     """events by (stream, type)"""
-    stopping: threading.Event
     stop: Callable[[str], None]
     """ends the whole run for a reason"""
     tap: Tap | None = None
@@ -79,4 +62,4 @@ class RunContext:
         return Call(what, self.plan.open_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9, opens=True)
 
 
-__all__ = ["RunContext", "StateFolder", "Tap"]
+__all__ = ["RunContext", "Tap"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from streamproc.errors import StreamprocError
+
 
 class Names:
     """Which source a stream's name belongs to; safe to share between readers.
@@ -14,8 +16,24 @@ class Names:
 
     def __init__(self, configured: Iterable[str]) -> None:
         self._lock = threading.Lock()
-        self._configured = frozenset(configured)
+        self._configured = set(configured)
         self._owners = {name: name for name in self._configured}
+
+    def configure(self, name: str) -> None:
+        """A stream of this name is configured from now on; `StreamprocError` where another source announced it."""
+        with self._lock:
+            if self._owners.setdefault(name, name) != name:
+                raise StreamprocError(
+                    f"stream {name!r} is announced by source {self._owners[name]!r}; use another name"
+                )
+            self._configured.add(name)
+
+    def forget(self, name: str) -> None:
+        """A stream is configured no more."""
+        with self._lock:
+            self._configured.discard(name)
+            for stream in [stream for stream, owner in self._owners.items() if owner == name]:
+                del self._owners[stream]
 
     def claim(self, name: str, source: str) -> str:
         """The name for a stream that `source` calls `name`: `source/name` where another source has that one already."""

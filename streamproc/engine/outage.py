@@ -52,6 +52,10 @@ class Outages:
             self._waits = False
             self.came()
 
+    def pause(self) -> None:
+        """The source is closed for a while, on purpose."""
+        self.up, self.reason, self._wait_s = False, "paused", self._first_s
+
     def ended(self) -> None:
         """Nothing more is read."""
         self.up = False

@@ -39,6 +39,12 @@ class SourceStatus:
     undecodable: int = 0
 
 
+def _set_event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True, eq=False)
 class _Reader:
     """The reader's thread."""
@@ -48,6 +54,8 @@ class _Reader:
     """set once nothing more is read"""
     finished: bool = False
     """whether its streams were ended and everything that they emitted is delivered"""
+    going_on: threading.Event = field(default_factory=_set_event)
+    """cleared while the source is paused"""
     checkpointed_at: float = field(default_factory=time.monotonic)
 
 
@@ -111,8 +119,17 @@ class SourceRun:
     def stop(self) -> None:
         """Stop reading; what was read still comes out."""
         self.stopping.set()
+        self._reader.going_on.set()
         for run in list(self.streams.runs.values()):
             run.credits.nudge()
+
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        self._reader.going_on.clear()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._reader.going_on.set()
 
     def join(self) -> None:
         """Wait until everything that was read has come out."""
@@ -157,13 +174,26 @@ class SourceRun:
         """Read; a source that is lost, or away at the start, is opened again until the run is stopped."""
         while True:
             try:
-                self._read_once()
-                return
+                if self._read_once():
+                    return
+                wait_s = self._paused()
             except SourceLost as error:
                 wait_s = self._lost(error)
             if self.stopping.wait(wait_s):
                 return
             self.status.reconnects += 1
+
+    def _paused(self) -> float:
+        """A live source is closed: its time goes on as in an outage, until it is resumed."""
+        self.outages.pause()
+        self._mark_lost()
+        self._reader.going_on.wait()
+        return 0.0
+
+    def _mark_lost(self) -> None:
+        if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
+            for intake in self.streams.intakes.values():
+                intake.lost()
 
     def _lost(self, error: SourceLost) -> float:
         """The source is away; seconds to wait. Raises where its input is a recording, which can't come back."""
@@ -173,27 +203,32 @@ class SourceRun:
         if info is None:
             self._context.delivery.ended(self.plan.name)  # nobody waits for a stream that may come at any time
         wait_s = self.outages.lost(redact(str(error)))
-        if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
-            for intake in self.streams.intakes.values():
-                intake.lost()
+        self._mark_lost()
         return wait_s
 
-    def _read_once(self) -> None:
-        """Open, read to the end, close."""
+    def _read_once(self) -> bool:
+        """Open, read, close; whether that was all, as the input has ended or the source is stopped. False: paused."""
         try:
             info = self._open()
             frames = decoded_frames(self._source, self.stopping, ahead=not info.live)
-            while (pair := self._calls.ask(lambda: next(frames, None))) is not None and not self.stopping.is_set():
+            while (pair := self._calls.ask(lambda: next(frames, None))) is not None and self._goes_on(info):
                 self.outages.came()
                 if pair[0] is not None:
                     self._take(pair[0], info, pair[1])
                 self._checkpoint_now_and_then()
-            if self.stopping.is_set():
+            if self.stopping.is_set() or pair is not None:  # what was read last is read again, or is late by then
                 self._last_checkpoint()
             else:
                 self._finish(info)
+            return self.stopping.is_set() or pair is None
         finally:
             self._close_source()
+
+    def _goes_on(self, info: InputInfo) -> bool:
+        """Whether to go on reading; a paused recording waits here, any other source is closed."""
+        if not info.live and not self._source.resumable:
+            self._reader.going_on.wait()
+        return self._reader.going_on.is_set() and not self.stopping.is_set()
 
     def _open(self) -> InputInfo:
         context = SourceContext(
@@ -260,7 +295,7 @@ class SourceRun:
             self._calls.ask(lambda: self._source.commit(positions))
 
         context = self._context
-        return Checkpointing(self.plan.name, self.plan.sinks, context.delivery, context.state.checkpoints, commit)
+        return Checkpointing(self.plan.name, self.plan.sinks, context.delivery, context.files.checkpoints, commit)
 
     def _checkpoint_now_and_then(self) -> None:
         checkpoints = self._checkpoints

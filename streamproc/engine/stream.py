@@ -49,7 +49,7 @@ class StreamRun:
         """why streamproc gave this stream up: a bug of its own"""
         self.credits = _credits(plan, info, steps, context)
         self._context = context
-        self._failures = Failures(info, context.state.bundles, context.stop)
+        self._failures = Failures(info, context.files.bundles, context.stop)
         self._warned = False
         self._widened = any(step.kind == "waiting" for step in steps)
         self._in_flight: dict[int, float] = {}  # frame index -> when it was admitted

@@ -92,7 +92,7 @@ def test_episodes_end_while_the_camera_gives_nothing(loses: bool, tmp_path: Path
         pause, give_up = threading.Event(), time.monotonic() + 60
         while not any(event.phase == "end" for event in sink[1].events):
             assert time.monotonic() < give_up
-            for source in list(engine.sources):
+            for source in engine.sources.all():
                 source.tick(time.monotonic() + 20)  # as if twenty seconds had gone by
             pause.wait(0.02)
         ended_early.append(not Silent.go_on.is_set())
