@@ -9,9 +9,11 @@ from collections.abc import Callable
 class Credits:
     """How much one stream's frames in flight may hold; the first frame is always let in."""
 
-    def __init__(self, limit_bytes: int, limit_frames: int) -> None:
+    def __init__(self, limit_bytes: int, limit_frames: int, reserve: int = 0) -> None:
+        """Credits for so many bytes and frames. reserve: frames more, once `use_reserve` is called."""
         self._limit_bytes = limit_bytes
         self._limit_frames = limit_frames
+        self._reserve = reserve
         self._changed = threading.Condition()
         self._bytes = 0
         self._frames = 0
@@ -42,10 +44,10 @@ class Credits:
         with self._changed:
             self._book(cost)
 
-    def widen(self, frames: int) -> None:
-        """Let so many more frames in."""
+    def use_reserve(self) -> None:
+        """Let the frames of the reserve in, too."""
         with self._changed:
-            self._limit_frames += frames
+            self._limit_frames, self._reserve = self._limit_frames + self._reserve, 0
             self._changed.notify_all()
 
     def give_back(self, cost: int) -> None:

@@ -16,7 +16,7 @@ from streamproc.engine.context import RunContext
 from streamproc.engine.decoding import decoded_frames
 from streamproc.engine.given import checked_info
 from streamproc.engine.outage import Outages
-from streamproc.engine.streams import Streams
+from streamproc.engine.streams import Origin, Streams
 from streamproc.errors import SourceError, SourceLost, StreamprocError, describe, redact
 from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext
 from streamproc.watch import Abandoned, Call
@@ -96,16 +96,28 @@ class SourceRun:
 
     def __init__(self, plan: StreamPlan, context: RunContext) -> None:
         self.plan = plan
-        self.ledger = Ledger()
         self.status = SourceStatus()
         self.outages = Outages(plan.name, plan.reconnect_ns / 1e9, plan.reconnect_max_ns / 1e9)
         self.stopping = threading.Event()
         self._context = context
         self._source: AnySource = plan.source(plan.source_options)
         self._calls = _Calls(plan.name, context, self._abandoned)
-        self.streams = Streams(plan, self._source, self.ledger, context, self._calls.opening, self.stopping)
+        origin = Origin(
+            plan=plan,
+            source=self._source,
+            ledger=Ledger(),
+            context=context,
+            opener=self._calls.opening,
+            stopping=self.stopping,
+        )
+        self.streams = Streams(origin)
         self._checkpoints: Checkpointing | None = self._checkpointing() if self._source.resumable else None
         self._reader = _Reader(threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True))
+
+    @property
+    def ledger(self) -> Ledger:
+        """Counts of what belongs to no stream at work."""
+        return self.streams.origin.ledger
 
     @property
     def up(self) -> bool:

@@ -7,19 +7,19 @@ worker) -> record -> `StreamRun` (ledger, numbers) -> delivery.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from streamproc.chain.guard import hung
 from streamproc.chain.item import Barrier, Failure, FrameItem, Item, Snapshot
-from streamproc.chain.ledger import Bucket, Ledger, bucket_of
+from streamproc.chain.ledger import Ledger, bucket_of
 from streamproc.chain.step import Step
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.admission import Credits
 from streamproc.engine.context import RunContext
 from streamproc.engine.driver import Handlers, ThreadDriver
 from streamproc.engine.failures import Failures
+from streamproc.engine.flight import Flight
 from streamproc.engine.mailbox import GROUP
 from streamproc.engine.opening import close_step
 from streamproc.engine.stats import StreamStats
@@ -43,16 +43,13 @@ class StreamRun:
     ) -> None:
         self.plan = plan
         self.info = info
-        self.ledger = ledger
+        self._flight = Flight(ledger)
         self.stats = StreamStats(info.name, steps)
         self.error = ""
         """why streamproc gave this stream up: a bug of its own"""
         self.credits = _credits(plan, info, steps, context)
         self._context = context
         self._failures = Failures(info, context.files.bundles, context.stop)
-        self._warned = False
-        self._widened = any(step.kind == "waiting" for step in steps)
-        self._in_flight: dict[int, float] = {}  # frame index -> when it was admitted
         self._barriers: dict[int, Callable[[Mapping[str, Any] | None], None]] = {}
         self.driver = ThreadDriver(plan, info, steps, context.pool, context.watch, self._handlers())
 
@@ -60,6 +57,11 @@ class StreamRun:
     def steps(self) -> tuple[Step, ...]:
         """The opened plugins, in the order of the chain."""
         return self.driver.core.steps
+
+    @property
+    def ledger(self) -> Ledger:
+        """Counts of the stream's frames."""
+        return self._flight.ledger
 
     @property
     def cost(self) -> int:
@@ -72,26 +74,24 @@ class StreamRun:
 
     def admit(self, item: FrameItem) -> None:
         """Send a frame on its way; it holds a credit until its last reader is done."""
-        self._in_flight[item.frame.index] = time.perf_counter()
-        self.ledger.admit()
+        self._flight.admit(item.frame.index)
         self.driver.put(item)
         if self.error:  # it broke down meanwhile
-            self._settle(item.frame.index, "failed", "streamproc itself")
+            self._flight.settle(item.frame.index, "failed", "streamproc itself")
 
     def has_credit(self) -> bool:
         """Take the credit of one live frame if there is any; a stream whose calls wait may have more in flight."""
         if self.credits.try_take(self.cost):
             return True
-        if not self.driver.queue.waits or self._widened:
+        if not self.driver.queue.waits:
             return False
-        self._widened = True
-        self.credits.widen(_WAITING_FRAMES)
+        self.credits.use_reserve()
         return self.credits.try_take(self.cost)
 
     def drop_oldest(self, reason: str) -> bool:
         """Give up the frame that has waited for longest; False where none waits."""
         item = self._context.pool.drop_oldest(self.driver.queue)
-        if item is not None and self._settle(item.frame.index, "dropped", reason):
+        if item is not None and self._flight.settle(item.frame.index, "dropped", reason) is not None:
             self.credits.give_back(self.cost)
         return item is not None
 
@@ -114,7 +114,7 @@ class StreamRun:
             close=self._close,
             broken=self._break_down,
             hung=self._hung,
-            warn=self._warn_once,
+            warn=WarnOnce(),
         )
 
     # --- on the ordered worker ---
@@ -128,9 +128,9 @@ class StreamRun:
         if record.frame is None:
             self._context.delivery.deliver(record, self.plan.sinks)
         else:
-            began = self._in_flight.get(record.index)
-            if self._settle(record.index, *bucket_of(record.verdicts)) and began is not None:
-                self.stats.latency.observe(time.perf_counter() - began)
+            took_s = self._flight.settle(record.index, *bucket_of(record.verdicts))
+            if took_s is not None:
+                self.stats.latency.observe(took_s)
             self._context.delivery.deliver(record, self.plan.sinks, self._release)
         if record.reason == "end":
             self._context.delivery.ended(self.plan.name)
@@ -138,13 +138,6 @@ class StreamRun:
     def _release(self) -> None:
         """The last reader of a frame is done with it."""
         self.credits.give_back(self.cost)
-
-    def _settle(self, index: int, bucket: Bucket, reason: str = "") -> bool:
-        """Book a frame that was in flight; False where that was done already."""
-        if self._in_flight.pop(index, None) is None:
-            return False
-        self.ledger.settle(bucket, reason)
-        return True
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._barriers.pop(snapshot.number)(snapshot.states)
@@ -164,8 +157,8 @@ class StreamRun:
         """Give the stream up, but settle every frame that is in flight."""
         self.error = f"streamproc itself failed: {describe(error)}; please report it"
         log.error("stream %s: %s", self.info.name, self.error, exc_info=error)
-        for index in list(self._in_flight):
-            if self._settle(index, "failed", "streamproc itself"):
+        for index in self._flight.indices():
+            if self._flight.settle(index, "failed", "streamproc itself") is not None:
                 self._release()
         for number in list(self._barriers):
             if then := self._barriers.pop(number, None):
@@ -177,18 +170,26 @@ class StreamRun:
         self.stats.repeatable = False
         self._failures.hung(step, hung(step.timeout_s).error)
 
-    def _warn_once(self, text: str) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning("%s", text)
-
 
 def _credits(plan: StreamPlan, info: StreamInfo, steps: tuple[Step, ...], context: RunContext) -> Credits:
     # live frames would grow old while they wait for company in the mailbox
     waiting = 0 if info.live else GROUP + 1
+    found = Credits(plan.buffer_bytes, context.frames_in_flight + waiting, _WAITING_FRAMES)
     if any(step.kind == "waiting" for step in steps):
-        waiting += _WAITING_FRAMES
-    return Credits(plan.buffer_bytes, context.frames_in_flight + waiting)
+        found.use_reserve()
+    return found
+
+
+class WarnOnce:
+    """Logs the first warning that it gets."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def __call__(self, text: str) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("%s", text)
 
 
 __all__ = ["StreamRun"]

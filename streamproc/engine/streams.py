@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -47,18 +48,23 @@ class Activity:
         return sorted(names, key=lambda name: self._last.get(name, 0))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the streams of one source come from."""
+
+    plan: StreamPlan
+    source: AnySource
+    ledger: Ledger
+    """of what belongs to no stream, and of the stream that has the source's own name"""
+    context: RunContext
+    opener: Opener
+    stopping: threading.Event
+
+
 class Streams:
     """The streams that a source has announced; touched by its reader thread, read by reports."""
 
-    def __init__(
-        self,
-        plan: StreamPlan,
-        source: AnySource,
-        ledger: Ledger,
-        context: RunContext,
-        opener: Opener,
-        stopping: threading.Event,
-    ) -> None:
+    def __init__(self, origin: Origin) -> None:
         self.runs: dict[str, StreamRun] = {}
         self.intakes: dict[str, Intake] = {}
         """those that take frames"""
@@ -66,18 +72,13 @@ class Streams:
         """states of the last run's streams that have not shown up again, the most silent first"""
         self.ended = 0
         """streams that ended to make room for others"""
-        self._plan = plan
-        self._source = source
-        self._ledger = ledger
-        self._context = context
-        self._opener = opener
-        self._stopping = stopping
+        self.origin = origin
         self._activity = Activity()
         self._ending: list[StreamRun] = []
 
     def intake_of(self, decoded: DecodedFrame, info: InputInfo) -> Intake:
         """The intake of the stream that a decoded frame belongs to; a stream's chain opens at its first frame."""
-        name = self._context.names.claim(decoded.stream or self._plan.name, self._plan.name)
+        name = self.origin.context.names.claim(decoded.stream or self.origin.plan.name, self.origin.plan.name)
         if name not in self.intakes:
             self._announce(name, decoded, info)
         self._activity.note(name)
@@ -103,7 +104,7 @@ class Streams:
 
         give_up: whether to stop waiting; by default at the stop of the source.
         """
-        give_up = give_up or self._stopping.is_set
+        give_up = give_up or self.origin.stopping.is_set
         while True:
             for run in [run for run in self._ending if run.driver.done]:
                 run.driver.join()
@@ -132,7 +133,7 @@ class Streams:
 
     def _make_room(self, info: InputInfo) -> None:
         """End the streams that are too many, those of the last run first: they were silent for longest."""
-        while self._source.several and len(self.intakes) + len(self.stored) >= self._source.most_streams:
+        while self.origin.source.several and len(self.intakes) + len(self.stored) >= self.origin.source.most_streams:
             name = next(iter(self.stored), "") or self.by_silence()[0]
             if name in self.stored:
                 self._open(name, info, {}, self.stored.pop(name))
@@ -148,13 +149,13 @@ class Streams:
             log.warning(
                 "stream %s: more than %d streams at a time, so %s ends, which was silent for longest (%d ended so "
                 "far); raise max_streams if all of them are meant",
-                self._plan.name, self._source.most_streams, name, self.ended,
+                self.origin.plan.name, self.origin.source.most_streams, name, self.ended,
             )  # fmt: skip
         self.settle(_MOST_ENDING)
 
     def _open(self, name: str, info: InputInfo, begun: Mapping[str, Any], stored: Any) -> None:
         """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
-        plan, context = self._plan, self._context
+        plan, context = self.origin.plan, self.origin.context
         stream = StreamInfo(
             name=name,
             identity=plan.identity or info.identity,
@@ -165,10 +166,10 @@ class Streams:
             rotation=info.rotation,
             **(begun if stored is None else stored["info"]),
         )
-        steps = open_steps(plan, stream, context.models, self._opener)
-        ledger = self._ledger if name == plan.name else Ledger()
+        steps = open_steps(plan, stream, context.models, self.origin.opener)
+        ledger = self.origin.ledger if name == plan.name else Ledger()
         run = StreamRun(plan, stream, steps, ledger, context)
-        intake = Intake(run, self._crowded(name), self._stopping, keep_all=self._source.resumable)
+        intake = Intake(run, self._crowded(name), self.origin.stopping, keep_all=self.origin.source.resumable)
         if stored is not None:
             self._restore(intake, stored)
         if name != plan.name:
@@ -178,29 +179,31 @@ class Streams:
         run.start()
 
     def _crowded(self, name: str) -> Callable[[], bool]:
-        return lambda: self._context.delivery.crowded(name, self._plan.sinks)
+        return lambda: self.origin.context.delivery.crowded(name, self.origin.plan.sinks)
 
     def _restore(self, intake: Intake, stored: Any) -> None:
         name = intake.run.info.name
         try:
-            self._opener(f"a plugin of stream {name}, asked to restore its state,", lambda: intake.restore(stored))
+            self.origin.opener(
+                f"a plugin of stream {name}, asked to restore its state,", lambda: intake.restore(stored)
+            )
         except BaseException:
             for step in intake.run.steps:
                 close = partial(close_plugin, step.name, step.plugin)
-                self._opener(f"a plugin of stream {name}, asked to close,", close)
+                self.origin.opener(f"a plugin of stream {name}, asked to close,", close)
             raise
 
     def _fold(self, run: StreamRun) -> None:
         """Forget a stream that has ended to make room; what it counted is its source's now."""
-        name, context = run.info.name, self._context
+        name, context = run.info.name, self.origin.context
         context.pool.remove(run.driver.queue)
-        if run.ledger is self._ledger:
+        if run.ledger is self.origin.ledger:
             return
-        self._ledger.absorb(run.ledger.page())
+        self.origin.ledger.absorb(run.ledger.page())
         context.names.release(name)
         for key in context.events.snapshot():
             if isinstance(key, tuple) and key[0] == name:
-                context.events.move(key, (self._plan.name, key[1]))
+                context.events.move(key, (self.origin.plan.name, key[1]))
 
 
 def _session_of(decoded: DecodedFrame, live: bool) -> str:
@@ -213,4 +216,4 @@ def _session_of(decoded: DecodedFrame, live: bool) -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ") if live else ""
 
 
-__all__ = ["Streams"]
+__all__ = ["Origin", "Streams"]

@@ -364,16 +364,16 @@ def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("CRITICAL")
-    from streamproc.engine.stream import StreamRun
+    from streamproc.engine.stats import StreamStats
 
-    whole = StreamRun._settle
+    whole = StreamStats.count
 
-    def settle(self: Any, index: int, bucket: Any, reason: str = "") -> bool:
-        if self.info.name == "odd" and index == 5 and bucket == "processed":
+    def counted(self: StreamStats, record: Any) -> None:
+        if record.stream.name == "odd" and record.index == 5:
             raise AssertionError("a bug")
-        return whole(self, index, bucket, reason)
+        whole(self, record)
 
-    monkeypatch.setattr(StreamRun, "_settle", settle)
+    monkeypatch.setattr(StreamStats, "count", counted)
     report, events = run(tmp_path, Odd)
     assert count(events, "good") == 40
     assert "please report it" in report.streams[0].error
