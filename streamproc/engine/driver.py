@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +49,8 @@ class Handlers:
     """a call was abandoned; called at once, on the watch's thread"""
     warn: Callable[[str], None]
     """flow can't be computed"""
+    may_block: bool = False
+    """whether one of these waits for others: then the ordered worker is a thread of its own"""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +87,29 @@ class _Ordered:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+class Turns:
+    """Work that is done in order, by whichever thread brings some while no other is at it. do: does one piece."""
+
+    def __init__(self, do: Callable[[Work], None]) -> None:
+        self._do = do
+        self._waiting: deque[Work] = deque()
+        self._busy = threading.Lock()
+
+    def put(self, work: Work, *, hurry: bool = False) -> None:
+        """Do this piece and those that others bring meanwhile, or leave it to the thread that is at it."""
+        del hurry  # nothing waits for company here
+        self._waiting.append(work)
+        while self._waiting and self._busy.acquire(blocking=False):
+            try:
+                while self._waiting:
+                    self._do(self._waiting.popleft())
+            finally:
+                self._busy.release()
+
+    def hurry(self) -> None:
+        """Nothing waits for company here."""
+
+
 class ThreadDriver:
     """Threads around the chain core of one stream."""
 
@@ -98,8 +124,10 @@ class ThreadDriver:
         self._pool = pool
         self._watch = watch
         self._handlers = handlers
-        self._mail: Mailbox[Work] = Mailbox()
         self._ordered = _Ordered()
+        # without ordered plugins the rest takes microseconds: no thread needs to wake up for it
+        by_workers = not handlers.may_block and all(step.kind != "ordered" for step in steps)
+        self._box: Mailbox[Work] | Turns = Turns(self._take) if by_workers else Mailbox()
 
     @property
     def done(self) -> bool:
@@ -107,8 +135,9 @@ class ThreadDriver:
         return self._ordered.done.is_set()
 
     def start(self) -> None:
-        """Start the ordered worker and let the pool take frames."""
-        self._spawn(lambda: iter(()))
+        """Start the ordered worker, where there is work for it, and let the pool take frames."""
+        if isinstance(self._box, Mailbox):
+            self._spawn(lambda: iter(()))
         self._pool.add(self.queue)
 
     def put(self, item: Item) -> None:
@@ -139,18 +168,20 @@ class ThreadDriver:
         try:
             attempt = run_task(task, self._info, self._plan.flow, caller, self._handlers.warn)
         except Exception as error:  # noqa: BLE001 - a bug of streamproc itself: the ordered worker reports it
-            self._mail.put(partial(_fail, error), hurry=True)
+            self._box.put(partial(_fail, error), hurry=True)
             return
-        self._mail.put(partial(self.core.complete, task, attempt))
+        self._box.put(partial(self.core.complete, task, attempt))
         if self._info.live or not self.queue.waiting:  # asked after `put`, so that the last one always hurries
-            self._mail.hurry()
+            self._box.hurry()
 
     def _pure_hung(self, task: Task, thread: threading.Thread, step: Step) -> None:
         """The watch abandons a pure step: the ordered worker switches it off and has the task done again."""
         where = self._watch.stack
         self._handlers.hung(step)
         self._pool.abandon(self.queue, thread)
-        self._mail.put(partial(self.core.hung, task, step, where), hurry=True)
+        work = partial(self.core.hung, task, step, where)
+        # the watch's own thread must not be held up
+        threading.Thread(target=self._box.put, args=(work,), kwargs={"hurry": True}, daemon=True).start()
 
     # --- on the ordered worker ---
 
@@ -171,13 +202,27 @@ class ThreadDriver:
         try:
             self._handle(work())
             while not self.core.ended and self._ordered.generation == generation:
-                self._handle(self._mail.get()())
+                assert isinstance(self._box, Mailbox)
+                self._handle(self._box.get()())
             self._close_plugins()
         except Abandoned:
             return
         except Exception as error:  # noqa: BLE001 - a bug of streamproc itself ends this stream, and no other
             self._break_down(error)
         self._ordered.done.set()
+
+    def _take(self, work: Work) -> None:
+        """Do a piece of ordered work on a worker, where there is no thread for it."""
+        if self._ordered.done.is_set():
+            return
+        try:
+            self._handle(work())
+        except Exception as error:  # noqa: BLE001 - a bug of streamproc itself ends this stream, and no other
+            self._break_down(error)
+            self._ordered.done.set()
+            return
+        if self.core.ended:
+            self._spawn(lambda: iter(()))  # plugins that take long to close must not hold a worker
 
     def _handle(self, outputs: Iterator[Output]) -> None:
         for output in outputs:

@@ -188,8 +188,12 @@ class Pool:
     def _work(self, worker: _Worker) -> None:
         if hasattr(time, "pthread_getcpuclockid"):
             worker.clock = time.pthread_getcpuclockid(threading.get_ident())
+        done: Queue | None = None
         while True:
             with self._wake:
+                if done is not None:
+                    done.running -= 1
+                    worker.since = 0.0
                 work = self._next(worker)
                 while work is None and not self._closed and len(self._workers) <= self._wanted:
                     self._wake.wait()
@@ -198,14 +202,11 @@ class Pool:
                     if worker in self._workers:
                         self._workers.remove(worker)
                     return
-            queue, task = work
+            done, task = work
             try:
-                queue.runner.run(task)
+                done.runner.run(task)
             except Abandoned:
                 return
-            with self._wake:
-                queue.running -= 1
-                worker.since = 0.0
 
     def _next(self, worker: _Worker) -> tuple[Queue, Task] | None:
         found = self._ready.popleft() if self._ready else self._next_frame()

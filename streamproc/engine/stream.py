@@ -115,6 +115,7 @@ class StreamRun:
             broken=self._break_down,
             hung=self._hung,
             warn=WarnOnce(),
+            may_block=self._context.tap is not None,
         )
 
     # --- on the ordered worker ---
