@@ -59,7 +59,7 @@ class Each(Tell):
     """Emits an event a frame, and none at the end."""
 
     def flush(self, moment: Moment) -> Output:
-        return None
+        return ()
 
 
 def picture(index: int) -> DecodedFrame:

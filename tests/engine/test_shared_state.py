@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 
 from streamproc import Event
-from streamproc.config.plan import Plan, SinkPlan
+from streamproc.config.plan import Plan
 from streamproc.delivery.outbox import Outbox, outbox_key, pack
 from streamproc.engine import Engine
 from streamproc.engine.statelock import sharing
 from streamproc.errors import StreamprocError
-from streamproc.options import Options
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import Tell
 from tests.engine.running import with_stream
-from tests.engine.sinks import Recorder
+from tests.engine.sinks import notes, sink
 from tests.engine.test_restart import Tape, TapeOptions, TapeSource
 
 Program = subprocess.Popen[str]
@@ -151,8 +150,7 @@ def test_the_lock_of_a_source_dies_with_its_process(tmp_path: Path) -> None:
 
 
 def test_an_outbox_of_an_earlier_version_is_delivered(tmp_path: Path) -> None:
-    cls = type("Net", (Recorder,), {"calls": [], "got": [], "network": True})
-    net = SinkPlan(name="net", cls=cls, options=Options())
+    net = sink("net", network=True)
     (frame,) = make_frames(1)
     old = Event.instant(frame, "image.dark")
     with sqlite3.connect(tmp_path / "outbox.sqlite") as db:
@@ -165,8 +163,8 @@ def test_an_outbox_of_an_earlier_version_is_delivered(tmp_path: Path) -> None:
     plan = make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path)
     streams = with_stream(plan, sinks=("net",)).streams
     report = Engine(Plan(streams=streams, sinks=(net,), runtime=plan.runtime)).run()
-    assert cls.got[0] == old.id
-    assert len(cls.got) == 5
+    assert notes(net).got[0] == old.id
+    assert len(notes(net).got) == 5
     assert report.sinks[0].undelivered == 0
 
 
