@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from streamproc.config.plan import SinkPlan
-from streamproc.delivery.entries import WriterContext
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.merge import MergeQueue
 from streamproc.delivery.receipt import Countdown, Receipt
 from streamproc.delivery.thumbnail import thumbnail

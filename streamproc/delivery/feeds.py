@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamproc.delivery.deadletters import Sieve
-from streamproc.delivery.entries import Entry, Kind, kind_of
 from streamproc.delivery.guarded import GuardedSink, Retry
 from streamproc.delivery.inbox import Inbox
+from streamproc.delivery.items import Entry, Kind, kind_of
 from streamproc.delivery.outbox import Waiting
 from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents

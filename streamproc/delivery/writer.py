@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 
 from streamproc.config.plan import SinkPlan
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.deadletters import Sieve
-from streamproc.delivery.entries import WriterContext, taken_by
 from streamproc.delivery.feeds import Feed, MemoryFeed, OutboxFeed, Parts
 from streamproc.delivery.guarded import GuardedSink
 from streamproc.delivery.inbox import Inbox
+from streamproc.delivery.items import taken_by
 from streamproc.delivery.outbox import OutboxError, outbox_key
 from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streamproc.config.plan import SinkPlan
-from streamproc.delivery.entries import WriterContext
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.writer import Writer
 from streamproc.errors import StreamprocError, nearest
 from streamproc.sink import AnySink
