@@ -65,7 +65,7 @@ def near(got: float, expected: float, by: float) -> bool:
 
 def classification(effort: Effort) -> Iterator[Row]:
     """The published answers on four photos; two of them are told with a score."""
-    from streamproc_plugins.classification import Classify
+    from streamproc_plugins.classification import ClassificationPlugin
 
     expected = {
         "grace_hopper.bmp": ("military uniform", 0.87),
@@ -75,14 +75,15 @@ def classification(effort: Effort) -> Iterator[Row]:
     }
     told, holds = [], True
     for name, (label, score) in expected.items():
-        found: Classification = only(Classify, picture(name), fit="stretch")
+        found: Classification = only(ClassificationPlugin, picture(name), fit="stretch")
         first, sure = found.label[0].split(",")[0], float(found.score[0])
         told.append(f"{first} {sure:.2f}")
         holds &= first == label and (score is None or near(sure, score, 0.03))
     yield Row(
         family="classification", net="mobilenet-v2", seen="4 photos",
         expected="military uniform 0.87, macaw 0.92, Egyptian cat, hotdog", source=MODELS,
-        got=", ".join(told), holds=holds, cost=cost(Classify, of(picture("grace_hopper.bmp")), effort, fit="stretch"),
+        got=", ".join(told), holds=holds,
+        cost=cost(ClassificationPlugin, of(picture("grace_hopper.bmp")), effort, fit="stretch"),
     )  # fmt: skip
 
 
@@ -191,20 +192,21 @@ def _tensorflow_on_two_threads() -> float:
 
 def segmentation(effort: Effort) -> Iterator[Row]:
     """A bird and a street with ground truth."""
-    from streamproc_plugins.segmentation import Segment
+    from streamproc_plugins.segmentation import SegmentationPlugin
 
     bird, bird_truth = picture("bird_segmentation.bmp"), class_map("bird_segmentation_mask.bmp")
     for net, expected in (("deeplab-voc", 0.905), ("deeplab-voc-small", 0.82)):
-        found: Segmentation = only(Segment, bird, model=net)
+        found: Segmentation = only(SegmentationPlugin, bird, model=net)
         number = found.labels.index("bird")
         got = overlap(found.class_map == number, bird_truth == number)
         yield Row(
             family="segmentation", net=net, seen="bird_segmentation", expected=f"bird IoU {expected}", source=MODELS,
-            got=f"{got:.3f}", holds=near(got, expected, 0.01), cost=cost(Segment, of(bird), effort, model=net),
+            got=f"{got:.3f}", holds=near(got, expected, 0.01),
+            cost=cost(SegmentationPlugin, of(bird), effort, model=net),
         )  # fmt: skip
     street, street_truth = picture("cityscapes_segmentation.bmp"), class_map("cityscapes_segmentation_mask.bmp")
     wanted = {"road": (0, 0.92), "building": (2, 0.84), "vegetation": (8, 0.90), "car": (13, 0.86)}
-    found = only(Segment, street, model="deeplab-cityscapes", labels=list(wanted))
+    found = only(SegmentationPlugin, street, model="deeplab-cityscapes", labels=list(wanted))
     fits = {
         label: overlap(found.class_map == found.labels.index(label), street_truth == number)
         for label, (number, _) in wanted.items()
@@ -214,7 +216,7 @@ def segmentation(effort: Effort) -> Iterator[Row]:
         expected=", ".join(f"{label} {least}" for label, (_, least) in wanted.items()), source=MODELS,
         got=", ".join(f"{label} {fit:.2f}" for label, fit in fits.items()),
         holds=all(near(fits[label], expected, 0.01) for label, (_, expected) in wanted.items()),
-        cost=cost(Segment, of(street), effort, model="deeplab-cityscapes"),
+        cost=cost(SegmentationPlugin, of(street), effort, model="deeplab-cityscapes"),
     )  # fmt: skip
 
 
@@ -263,7 +265,7 @@ def _points_in_masks(poses: Poses, found: Detections) -> float:
 def faces(effort: Effort) -> Iterator[Row]:
     """100 photos of ten people: verified in pairs, and grouped."""
     from streamproc.evaluation.bcubed import bcubed
-    from streamproc_plugins.faces import FaceFinder
+    from streamproc_plugins.faces import FacesPlugin
     from streamproc_plugins.faces.clustering import chinese_whispers
     from streamproc_plugins.faces.enrolment import Photographer, read_photo
     from streamproc_plugins.faces.verification import cosine_of, find_threshold
@@ -283,7 +285,7 @@ def faces(effort: Effort) -> Iterator[Row]:
         family="faces", net="yunet, mobileface", seen="lfw10x10, 100 photos of 10 people",
         expected="balanced accuracy 0.989 of 4,950 pairs; BCubed F1 1.000", source=DATA,
         got=f"{best:.3f} at cosine {at:.2f}; {groups:.3f}", holds=near(best, 0.989, 0.002) and near(groups, 1, 1e-3),
-        cost=cost(FaceFinder, of(rgb), effort, embedding="mobileface"),
+        cost=cost(FacesPlugin, of(rgb), effort, embedding="mobileface"),
     )  # fmt: skip
 
 

@@ -136,9 +136,9 @@ sinks:
 
 
 def streamproc_job(clip: Path, _: int) -> Callable[[], int]:
-    from streamproc.cli.host import prepare_process
     from streamproc.config import load_text
     from streamproc.engine import Engine
+    from streamproc.engine.process import prepare_process
     from streamproc.models import ModelStore
 
     prepare_process()  # as `streamproc run` does

@@ -9,6 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamproc.api import Run, load, run, run_async
+    from streamproc.arrow_forms import Shape
+    from streamproc.episodes import Episode
     from streamproc.errors import (
         ChecksumError,
         ConfigError,
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
         ModelError,
         ModelNotFound,
         PluginError,
+        RunError,
         SinkBusy,
         SinkError,
         SourceError,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
         StreamPlugin,
         TimeReason,
     )
+    from streamproc.record import Record
     from streamproc.registry import Registry
     from streamproc.replacement import Replacement
     from streamproc.results import (
@@ -52,7 +57,8 @@ if TYPE_CHECKING:
         Segmentation,
         Tracks,
     )
-    from streamproc.sink import EventSink, FrameSink, SinkContext
+    from streamproc.shots import Shot
+    from streamproc.sink import EventSink, FrameSink, RecordSink, SinkContext
     from streamproc.source import (
         DecodedFrame,
         InputInfo,
@@ -62,13 +68,18 @@ if TYPE_CHECKING:
         SourceContext,
         VideoSource,
     )
+    from streamproc.tables import to_arrow, to_pandas
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "api": ("Run", "load", "run", "run_async"),
+    "arrow_forms": ("Shape",),
+    "episodes": ("Episode",),
     "errors": (
         "ChecksumError", "ConfigError", "DownloadError", "Issue", "MissingInput", "ModelError", "ModelNotFound",
-        "PluginError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError", "UnknownNameError",
+        "PluginError", "RunError", "SinkBusy", "SinkError", "SourceError", "SourceLost", "StreamprocError",
+        "UnknownNameError",
     ),
     "events": ("Attachment", "Event", "Moment"),
     "frames": ("ArrayPicture", "Clip", "Flow", "Frame", "Picture", "StreamInfo"),
@@ -76,14 +87,17 @@ _HOMES = {
     "plugin": (
         "ClipPlugin", "ClipSpec", "FramePlugin", "Output", "PluginContext", "Results", "StreamPlugin", "TimeReason",
     ),
+    "record": ("Record",),
     "registry": ("Registry",),
     "replacement": ("Replacement",),
     "results": (
         "COCO17", "Caption", "Classification", "Detection", "Detections", "Faces", "Poses", "Result", "Segmentation",
         "Tracks",
     ),
-    "sink": ("EventSink", "FrameSink", "SinkContext"),
-    "source": ("InputInfo", "Packet", "PictureSource", "Position", "DecodedFrame", "SourceContext", "VideoSource"),
+    "shots": ("Shot",),
+    "sink": ("EventSink", "FrameSink", "RecordSink", "SinkContext"),
+    "source": ("DecodedFrame", "InputInfo", "Packet", "PictureSource", "Position", "SourceContext", "VideoSource"),
+    "tables": ("to_arrow", "to_pandas"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -103,6 +117,7 @@ __all__ = [
     "Detections",
     "DownloadError",
     "Duration",
+    "Episode",
     "Event",
     "EventSink",
     "Faces",
@@ -127,11 +142,17 @@ __all__ = [
     "PluginError",
     "Poses",
     "Position",
+    "Record",
+    "RecordSink",
     "Registry",
     "Replacement",
     "Result",
     "Results",
+    "Run",
+    "RunError",
     "Segmentation",
+    "Shape",
+    "Shot",
     "SinkBusy",
     "SinkContext",
     "SinkError",
@@ -146,8 +167,13 @@ __all__ = [
     "UnknownNameError",
     "VideoSource",
     "__version__",
+    "load",
     "parse_duration",
+    "run",
+    "run_async",
     "seconds",
+    "to_arrow",
+    "to_pandas",
 ]
 
 

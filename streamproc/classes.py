@@ -59,7 +59,7 @@ def _async_mistakes(cls: type, methods: Iterable[str]) -> Iterable[str]:
         method = getattr(cls, name, None)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             yield (
-                f"{name} is `async def`, and nobody awaits it, so that it does nothing; write `def` "
+                f"{name} is `async def`, but is called without await, so it does nothing; write `def` "
                 "(asyncio.run inside it, where you must)"
             )
 

@@ -68,6 +68,17 @@ class ConfigError(StreamprocError):
         super().__init__(redact("\n".join(lines)))
 
 
+class RunError(StreamprocError):
+    """A run that ended, but not well: a source or a plugin failed, or something was not delivered.
+
+    report: the run's account, a `streamproc.engine.RunReport`.
+    """
+
+    def __init__(self, message: str, report: object) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 class UnknownNameError(StreamprocError):
     """A source, sink or plugin name that nothing installed answers to."""
 

@@ -1,4 +1,4 @@
-"""Events: what streamproc tells the world, as CloudEvents 1.0 JSON."""
+"""Events: what streamproc sends to sinks, as CloudEvents 1.0 JSON."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One record for the sinks; made by plugins, then stamped by the engine with stream, plugin and id.
+    """One record for the sinks: a plugin says what happened and when, the engine stamps where and on which frame.
 
-    An episode (someone stays in a zone) is told by several events with one `episode` key: `start`, any number of
-    `update`, `end`. What happens at one moment is an `instant`.
+    The `start`, `update` and `end` records of an episode (someone stays in a zone) share one `episode` key; `Episode`
+    makes them. What happens at one moment is an `instant`.
     """
 
     type: str
@@ -65,13 +65,8 @@ class Event:
     phase: Phase
     start_ns: int
     """media time at which it began"""
-    end_ns: int | None
-    """media time at which it ended; None while it goes on"""
-    frame_index: int
-    pts_ns: int
-    """media time of the frame that told of it"""
-    captured_ns: int | None = None
-    """UTC of `start_ns` where it is known"""
+    end_ns: int | None = None
+    """media time at which it ended; None while it goes on. An `end` without one ends at the moment it is emitted"""
     episode: str = ""
     """what happens and to whom, unique among open episodes of its plugin and type, such as `yard/17`"""
     score: float | None = None
@@ -79,9 +74,14 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: label, track_id, box (xyxy, source pixels), zone, line, direction, count, ..."""
     attachments: tuple[Attachment, ...] = ()
-    # stamped by the engine
+    # stamped by the engine, whatever they were made with
     stream: str = ""
     plugin: str = ""
+    frame_index: int = 0
+    pts_ns: int = 0
+    """media time of the moment at which it was emitted"""
+    captured_ns: int | None = None
+    """UTC of `start_ns` where it is known"""
     sequence: int = 0
     """how many events this plugin gave before this one at the same frame"""
     id: str = ""
@@ -103,64 +103,43 @@ class Event:
         """Something that happens at this frame (or over this clip): `data` are JSON values."""
         frame = at.last if isinstance(at, Clip) else at
         start_ns, end_ns = (int(at.pts_ns[0]), int(at.pts_ns[-1])) if isinstance(at, Clip) else (frame.pts_ns,) * 2
-        captured = None if frame.captured_ns is None else frame.captured_ns - (frame.pts_ns - start_ns)
         return cls(
             type=type,
             phase="instant",
             start_ns=start_ns,
             end_ns=end_ns,
-            frame_index=frame.index,
-            pts_ns=frame.pts_ns,
-            captured_ns=captured,
             episode=f"f{frame.index}",
             score=score,
             data=data,
+            **_place(Moment.of(frame), start_ns),
         )
 
     @classmethod
     def begin(cls, frame: Frame, type: str, episode: str, *, start_ns: int | None = None, **data: Any) -> Event:  # noqa: A002
-        """The `start` of an episode, told at `frame`; it may have begun earlier, at `start_ns`."""
+        """The `start` of an episode at `frame`; it may have begun earlier, at `start_ns`."""
         begun = frame.pts_ns if start_ns is None else start_ns
-        return cls(
-            type=type,
-            phase="start",
-            start_ns=begun,
-            end_ns=None,
-            frame_index=frame.index,
-            pts_ns=frame.pts_ns,
-            captured_ns=None if frame.captured_ns is None else frame.captured_ns - (frame.pts_ns - begun),
-            episode=episode,
-            data=data,
-        )
+        place = _place(Moment.of(frame), begun)
+        return cls(type=type, phase="start", start_ns=begun, episode=episode, data=data, **place)
 
-    def later(self, phase: Phase, moment: Moment, *, end_ns: int | None = None, **data: Any) -> Event:
-        """The `update` or `end` of the episode that this event began, told at `moment`; `data` is added to its own."""
-        end = end_ns if end_ns is not None or phase != "end" else moment.pts_ns
-        return replace(
-            self,
-            phase=phase,
-            end_ns=end,
-            frame_index=moment.frame_index,
-            pts_ns=moment.pts_ns,
-            data={**self.data, **data},
-            attachments=(),
-        )
+    def later(self, phase: Phase, *, end_ns: int | None = None, **data: Any) -> Event:
+        """The `update` or `end` of the episode that this event began; `data` is added to its own."""
+        return replace(self, phase=phase, end_ns=end_ns, data={**self.data, **data}, attachments=())
 
-    def stamped(self, info: StreamInfo, plugin: str, sequence: int, told: Moment | None = None) -> Event:
+    def stamped(self, info: StreamInfo, plugin: str, sequence: int, moment: Moment | None = None) -> Event:
         """This event with its place and its id; `ValueError` or `TypeError` if it holds what no sink could write.
 
-        told: the moment at which it was told, which `frame_index` and `pts_ns` then say whatever it was made with.
+        moment: when it is emitted; its frame and times replace those that the event was made with.
         """
-        index, pts_ns = (self.frame_index, self.pts_ns) if told is None else (told.frame_index, told.pts_ns)
         # after a restart plugins number what they find anew
         session = f"@{info.session}" if info.session else ""
+        start_ns, end_ns = _whole("start_ns", self.start_ns), self.end_ns
+        if end_ns is None and self.phase == "end" and moment is not None:
+            end_ns = moment.pts_ns
         plain = replace(
             self,
-            start_ns=_whole("start_ns", self.start_ns),
-            end_ns=None if self.end_ns is None else _whole("end_ns", self.end_ns),
-            frame_index=_whole("frame_index", index),
-            pts_ns=_whole("pts_ns", pts_ns),
-            captured_ns=None if self.captured_ns is None else _whole("captured_ns", self.captured_ns),
+            start_ns=start_ns,
+            end_ns=None if end_ns is None else _whole("end_ns", end_ns),
+            **({} if moment is None else _place(moment, start_ns)),
             episode=_text("episode", self.episode).removesuffix(session) + session,
             subject=_text("subject", self.subject),
             score=None if self.score is None else float(self.score),
@@ -169,6 +148,8 @@ class Event:
             sequence=sequence,
             data=_plain(self.data),
         )
+        if plain.captured_ns is not None:
+            _whole("captured_ns", plain.captured_ns)
         _check_writable(plain)
         return replace(plain, id=event_id(info, plugin, plain, sequence))
 
@@ -204,7 +185,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A point of media time at which something may be told though no frame is processed."""
+    """A point of media time at which a plugin may emit events though no frame is processed."""
 
     pts_ns: int
     frame_index: int
@@ -217,10 +198,20 @@ class Moment:
         return cls(pts_ns=frame.pts_ns, frame_index=frame.index, captured_ns=frame.captured_ns)
 
 
+def _place(moment: Moment, start_ns: int) -> dict[str, Any]:
+    """What follows from the moment at which an event is emitted that began at `start_ns`."""
+    captured_ns = moment.captured_ns
+    return {
+        "frame_index": moment.frame_index,
+        "pts_ns": moment.pts_ns,
+        "captured_ns": None if captured_ns is None else captured_ns - (moment.pts_ns - start_ns),
+    }
+
+
 def event_id(info: StreamInfo, plugin: str, event: Event, sequence: int) -> str:
     """32 hex digits that are the same in every run over the same input; no float takes part.
 
-    Each record has its own: the frame that told of it and `sequence` tell the records of an episode apart.
+    Each record has its own: its frame and `sequence` distinguish the records of an episode.
     """
     parts = (
         info.identity, info.name, plugin, event.type, event.episode, event.phase, str(event.frame_index), str(sequence),

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.area import shrink_by_area
 from streamproc.errors import check_array
 
 SECOND_NS = 1_000_000_000
@@ -215,6 +216,8 @@ def resize(image: Image, width: int, height: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     shrink = max(image.shape[1] / width, image.shape[0] / height)
+    if shrink >= AREA_FROM and image.ndim == 2 and (small := shrink_by_area(image, width, height)) is not None:
+        return small
     method = cv2.INTER_AREA if shrink >= AREA_FROM else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
 

@@ -11,18 +11,21 @@ import inspect
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from streamproc.arrow import columns_of
 from streamproc.classes import check_members, class_name
-from streamproc.errors import MissingInput, PluginError
+from streamproc.errors import PluginError
 from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Flow, Frame, StreamInfo
+from streamproc.lookup import Lookup
 from streamproc.options import Configurable, Mistake, Options, OptionsT
 from streamproc.replacement import Replacement
 from streamproc.results import Result
+from streamproc.shared import SHARED
 
 if TYPE_CHECKING:
     from streamproc.models import ModelStore
@@ -32,13 +35,20 @@ API = 1
 
 _LEAST_STRIDE_NS = 1_000_000
 
-ResultT = TypeVar("ResultT", bound="Result | Flow")
+T = TypeVar("T")
 
 Output = Iterable[Result | Event]
 """What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
 
+Answer = Output | None | Awaitable[Output | None] | AsyncIterator[Result | Event]
+"""What a call may return: of an `async def` what it gives once it is awaited."""
+
 TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
-"""Why `on_time` is called: no frames for a while; a gap in time; a cut; the source is lost; it is back."""
+"""Why `on_time` is called.
+
+`idle`: no frames for a while; `gap`: a gap in time before the next frame; `cut`: a camera cut, `moment.pts_ns` is the
+time of the first picture behind it; `lost`: the source is lost; `back`: it is back.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +60,18 @@ class PluginContext:
     stream: StreamInfo
     models: ModelStore
     log: logging.Logger
+    package: str = ""
+    """the package of the plugin's class, whose objects `shared` gives"""
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """An object that all plugins of one package share in this process, such as weights: made once, by `make`.
+
+        It is used by several threads at once, and lives for as long as a plugin holds it.
+        """
+        return SHARED.get((self.package, key), make)
 
 
-class Results:
+class Results(Lookup):
     """What the plugins before gave for this frame.
 
     `past[Detections]` is the one result of that class (where two plugins give it, the one that the configuration names
@@ -60,6 +79,8 @@ class Results:
     """
 
     __slots__ = ("_found", "_inputs", "events")
+    _missing = "earlier plugin gave {kind} for this frame; use past.get()"
+    _several = "name one under `inputs`, or use past.of()"
 
     def __init__(
         self,
@@ -72,40 +93,16 @@ class Results:
         self.events = events
         """what earlier plugins of the chain told at this frame, stamped"""
 
-    def __getitem__(self, kind: type[ResultT]) -> ResultT:
-        found = self.get(kind)
-        if found is None:
-            raise MissingInput(
-                f"no earlier plugin gave {kind.__name__} for this frame; use past.get() if it may be absent"
-            )
-        return found
-
-    def get(self, kind: type[ResultT]) -> ResultT | None:
-        """The result of exactly this class, or None."""
-        chosen = self._inputs.get(kind)
-        if chosen is not None:
-            return self._found.get((chosen, kind))
-        givers = [name for name, given in self._found if given is kind]
-        if len(givers) > 1:
-            raise PluginError(
-                f"{' and '.join(givers)} both gave {kind.__name__}; name one under `inputs`, or use past.of()"
-            )
-        return self._found[(givers[0], kind)] if givers else None
-
-    def of(self, plugin: str, kind: type[ResultT]) -> ResultT:
-        """The result of exactly this class that the plugin of this name gave."""
-        if (plugin, kind) not in self._found:
-            raise MissingInput(f"{plugin} gave no {kind.__name__} for this frame")
-        found: ResultT = self._found[(plugin, kind)]
-        return found
-
     def has_giver(self, kind: type[Result | Flow]) -> bool:
         """True where an earlier plugin gives results of exactly this class, if not for this frame."""
         return kind in self._inputs or any(given is kind for _, given in self._found)
 
-    def all(self, kind: type[ResultT]) -> dict[str, ResultT]:
-        """By plugin name, in the order of the chain: every result of this class or derived from it."""
-        return {name: found for (name, given), found in self._found.items() if issubclass(given, kind)}
+    def _given(self) -> Mapping[tuple[str, type], Any]:
+        return self._found
+
+    def _givers(self, kind: type) -> Collection[str]:
+        chosen = self._inputs.get(kind)
+        return super()._givers(kind) if chosen is None else [chosen]
 
 
 class Plugin(Configurable[OptionsT], ABC):
@@ -118,7 +115,8 @@ class Plugin(Configurable[OptionsT], ABC):
     """result classes taken into account where they are there"""
     gives: ClassVar[tuple[type[Result], ...]] = ()
     waits: ClassVar[bool] = False
-    """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers"""
+    """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers; a
+    plugin whose `process` is `async def` waits in any case"""
     writes: ClassVar[tuple[str, ...]] = ()
     """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
 
@@ -176,7 +174,7 @@ class FramePlugin(Plugin[OptionsT]):
     """A pure function of one frame and its earlier results; `process` may run on several threads at once."""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output | None:
+    def process(self, frame: Frame, past: Results) -> Answer:
         """Results and events of this frame."""
 
 
@@ -232,35 +230,48 @@ class ClipPlugin(Plugin[OptionsT]):
         """The clip wanted; asked once, after `open`."""
 
     @abstractmethod
-    def process(self, clip: Clip, past: Results) -> Output | None:
+    def process(self, clip: Clip, past: Results) -> Answer:
         """Results and events of this clip; they belong to its last frame, whose earlier results `past` holds."""
 
 
 class StreamPlugin(Plugin[OptionsT]):
-    """Sees every processed frame of one stream in order; keeps state; one object a stream, one thread."""
+    """Gets every processed frame of one stream in order, and may remember; one object a stream, one thread."""
 
     pixels: ClassVar[bool] = False
     """whether `process` looks at pixels; without them the plugin can run again over stored results"""
+    state_version: ClassVar[int] = 1
+    """of the form of what `state` gives; raise it when that changes, and the engine restores no older state"""
+    current_shot: int = 0
+    """number of the shot that it was called in last, 0 where none is known; set and stored by the engine"""
 
     @abstractmethod
-    def process(self, frame: Frame, past: Results) -> Output | None:
+    def process(self, frame: Frame, past: Results) -> Answer:
         """Results and events of this frame."""
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age."""
+    def on_time(self, moment: Moment, reason: TimeReason) -> Answer:
+        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age.
+
+        A `cut` comes just before `process` of the frame at which it is known. Cuts are known a moment late, so
+        `moment` can lie before frames that were processed already.
+        """
         return None
 
-    def flush(self, moment: Moment) -> Output | None:
+    def flush(self, moment: Moment) -> Answer:
         """The stream has ended at `moment`: what is still open ends now."""
         return None
 
     def state(self) -> Mapping[str, Any] | None:
-        """Plain JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
+        """JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
         return None
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, perhaps in an earlier version; raise `ValueError` if it can't be read."""
+        """Go on from what `state` gave, of the same `state_version`; raise `ValueError` if it can't be read."""
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
+
+
+def _is_derived(kind: type[Result]) -> bool:
+    """Whether the class leaves its form as a table to `Result`."""
+    return kind.to_arrow is Result.to_arrow
 
 
 AnyPlugin = FramePlugin[Any] | ClipPlugin[Any] | StreamPlugin[Any]
@@ -282,7 +293,7 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
     if len(parameters) != 3:
         taken = ", ".join(parameter.name for parameter in parameters[1:])
         raise PluginError(f"{name}.process takes ({taken}), expected (frame, past) or (clip, past)")
-    check_members(cls, ("process", "open", "close", "clip", "on_time", "flush", "state", "restore"))
+    check_members(cls, ("clip", "state", "restore", "remarks"))  # the others may be `async def`
     for role in ("needs", "uses", "gives"):
         if not isinstance(getattr(cls, role), tuple):
             raise PluginError(f"{name}.{role} is {getattr(cls, role)!r}, expected a tuple: {role} = (Detections,)")
@@ -295,6 +306,10 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
                     f"{class_name(kind)} is a result without a declaration of its fields; write "
                     "@dataclass(frozen=True, kw_only=True, eq=False) above it and fields in place of __init__"
                 )
+            if issubclass(kind, Result) and _is_derived(kind):
+                columns_of(kind)  # raises where a field has no form in a table
+    if issubclass(cls, StreamPlugin) and not _whole(cls.state_version):
+        raise PluginError(f"{name}.state_version is {cls.state_version!r}, expected a whole number: state_version = 2")
     if Replacement in cls.gives and not issubclass(cls, StreamPlugin):
         raise PluginError(f"{name} gives Replacement, which only a StreamPlugin may; derive it from that")
     return cls
@@ -302,6 +317,7 @@ def check_plugin(cls: type) -> type[AnyPlugin]:
 
 __all__ = [
     "API",
+    "Answer",
     "AnyPlugin",
     "ClipPlugin",
     "ClipSpec",

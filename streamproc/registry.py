@@ -52,7 +52,12 @@ class Registry:
 
     def __init__(self, beside: Path | None = None) -> None:
         self._beside = beside
+        self._own: dict[tuple[Kind, str], type] = {}
         self._points: dict[Kind, Mapping[str, tuple[EntryPoint, ...]]] = {}
+
+    def add(self, kind: Kind, name: str, cls: type) -> None:
+        """Let a class that isn't installed be found under this name."""
+        self._own[kind, name] = cls
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Sorted names of this kind."""
@@ -101,6 +106,8 @@ class Registry:
         return self._points[kind]
 
     def _load(self, kind: Kind, name: str) -> type:
+        if (kind, name) in self._own:
+            return self._own[kind, name]
         if ":" in name:
             return self._import(kind, name, name)
         found = self._found(kind)
@@ -155,10 +162,10 @@ def check_source(cls: type) -> type[AnySource]:
 def check_sink(cls: type) -> type[AnySink]:
     """`cls` if it is a complete sink, else `PluginError` that says why not."""
     from streamproc.classes import class_name
-    from streamproc.sink import EventSink, FrameSink
+    from streamproc.sink import EventSink, FrameSink, RecordSink
 
-    if not issubclass(cls, EventSink | FrameSink):
-        raise PluginError(f"{class_name(cls)} is not a sink: derive it from EventSink or FrameSink")
+    if not issubclass(cls, EventSink | FrameSink | RecordSink):
+        raise PluginError(f"{class_name(cls)} is not a sink: derive it from EventSink, FrameSink or RecordSink")
     return _complete(cls, ("open", "write", "flush", "close"))
 
 

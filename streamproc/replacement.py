@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc.arrow_forms import Shape
 from streamproc.errors import check_array
 from streamproc.results import Result
 
@@ -22,7 +23,7 @@ class Replacement(Result):
 
     schema: ClassVar[str] = "streamproc.replacement/1"
 
-    rgb: NDArray[np.uint8]
+    rgb: Annotated[NDArray[np.uint8], Shape("height", "width", 3)]
     """uint8 (height, width, 3), as large as the frame"""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
-"""What plugins tell each other: typed results, each with a schema name, and their way to Arrow and back.
+"""What plugins give each other: typed results, each with a schema name and a form as an Arrow table.
 
 A plugin of your own may give a class of its own: a frozen keyword-only dataclass derived from `Result` with a `schema`
-(name and version) whose fields are NumPy arrays, strings, numbers, booleans, tuples of those, or None.
+(name and version) whose fields are NumPy arrays, strings, numbers, booleans, tuples of those, or None. `Shape` in an
+annotation names the axes of an array.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamproc.arrow_forms import Shape
 from streamproc.errors import check_array
 
 if TYPE_CHECKING:
@@ -38,50 +40,31 @@ class Result:
         if not cls.schema:
             raise TypeError(f"{cls.__name__} needs a class attribute `schema`, such as 'mypackage.things/1'")
 
+    @classmethod
+    def arrow_schema(cls) -> pa.Schema:
+        """Schema of `to_arrow`'s table: from the declared fields alone, the same for every value of the class.
+
+        A class with a field that has no Arrow form overrides this, `to_arrow` and `from_arrow`.
+        """
+        from streamproc.arrow import schema_of
+
+        return schema_of(cls)
+
     def to_arrow(self) -> pa.RecordBatch:
         """One row with a column per field; the schema name stands in the batch's metadata."""
-        import pyarrow as pa
+        from streamproc.arrow import batch_of
 
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        columns = {name: _to_arrow(value) for name, value in values.items()}
-        batch = pa.RecordBatch.from_pylist([columns], schema=_arrow_schema(columns))
-        return batch.replace_schema_metadata({"streamproc.schema": self.schema})
+        return batch_of(type(self), [self])
 
     @classmethod
     def from_arrow(cls, batch: pa.RecordBatch) -> Self:
         """The result that `to_arrow` wrote; `ValueError` when the batch holds another schema."""
-        found = (batch.schema.metadata or {}).get(b"streamproc.schema", b"").decode()
-        if found != cls.schema:
-            raise ValueError(f"the batch holds {found or 'no schema name'!r}, expected {cls.schema!r}")
-        row = batch.to_pylist()[0]
-        return cls(**{name: _from_arrow(value) for name, value in row.items()})
+        from streamproc.arrow import results_of
 
-
-def _to_arrow(value: object) -> Any:
-    if isinstance(value, np.ndarray):
-        return {
-            "dtype": value.dtype.str,
-            "shape": list(value.shape),
-            "data": np.ascontiguousarray(value).tobytes(),
-        }
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _from_arrow(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
-        return np.frombuffer(value["data"], dtype=np.dtype(value["dtype"])).reshape(value["shape"]).copy()
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _arrow_schema(columns: dict[str, Any]) -> pa.Schema:
-    import pyarrow as pa
-
-    array = pa.struct([("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.binary())])
-
-    def kind(value: Any) -> pa.DataType:
-        return array if isinstance(value, dict) else pa.infer_type([value])
-
-    return pa.schema([(name, kind(value)) for name, value in columns.items()])
+        found: list[Self] = results_of(cls, batch)
+        if len(found) != 1:
+            raise ValueError(f"the batch holds {len(found)} rows, expected 1; take one with batch.slice(row, 1)")
+        return found[0]
 
 
 def _freeze(owner: object, names: Sequence[str]) -> None:
@@ -133,17 +116,17 @@ class Detections(Result):
 
     schema: ClassVar[str] = "streamproc.detections/1"
 
-    xyxy: NDArray[np.float32]
+    xyxy: Annotated[NDArray[np.float32], Shape("N", 4)]
     """float32 (N, 4), source pixels, right and bottom exclusive"""
-    score: NDArray[np.float32]
+    score: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,), 0..1"""
-    class_id: NDArray[np.int64]
+    class_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,)"""
-    label: tuple[str, ...]
+    label: Annotated[tuple[str, ...], Shape("N")]
     """N names"""
-    masks: NDArray[np.bool_] | None = None
+    masks: Annotated[NDArray[np.bool_], Shape("N", "h", "w")] | None = None
     """bool (N, h, w) on a grid that covers the whole picture, its pixels unless the giver says otherwise, or None"""
-    embeddings: NDArray[np.float32] | None = None
+    embeddings: Annotated[NDArray[np.float32], Shape("N", "D")] | None = None
     """float32 (N, D), unit length, zeros where unknown, or None"""
     operating_score: float | None = None
     """score, above 0 and below 1, at which the giver is meant to be used (mostly wrong below), or None"""
@@ -233,13 +216,13 @@ class Tracks(Detections):
 
     schema: ClassVar[str] = "streamproc.tracks/1"
 
-    track_id: NDArray[np.int64]
+    track_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,), positive, never used twice within a stream"""
-    state: tuple[str, ...]
+    state: Annotated[tuple[str, ...], Shape("N")]
     """N of `tentative`, `confirmed`, `lost` (predicted: no detection in this frame)"""
-    velocity: NDArray[np.float32]
+    velocity: Annotated[NDArray[np.float32], Shape("N", 2)]
     """float32 (N, 2): of the box's centre, right and down, pixels per second of media time"""
-    age_ns: NDArray[np.int64]
+    age_ns: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,): media time since the track's first detection"""
 
     def __post_init__(self) -> None:
@@ -280,10 +263,10 @@ class Classification(Result):
 
     schema: ClassVar[str] = "streamproc.classification/1"
 
-    label: tuple[str, ...]
-    score: NDArray[np.float32]
+    label: Annotated[tuple[str, ...], Shape("N")]
+    score: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,), 0..1, falling"""
-    class_id: NDArray[np.int64]
+    class_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,)"""
 
     def __post_init__(self) -> None:
@@ -299,7 +282,7 @@ class Segmentation(Result):
 
     schema: ClassVar[str] = "streamproc.segmentation/1"
 
-    class_map: NDArray[np.uint8]
+    class_map: Annotated[NDArray[np.uint8], Shape("h", "w")]
     """uint8 (h, w): index into `labels`"""
     labels: tuple[str, ...]
     """the first is the background: what is none of the others"""
@@ -319,11 +302,11 @@ class Poses(Result):
 
     schema: ClassVar[str] = "streamproc.poses/1"
 
-    keypoints: NDArray[np.float32]
+    keypoints: Annotated[NDArray[np.float32], Shape("N", 17, 3)]
     """float32 (N, 17, 3): x, y in source pixels, score 0..1"""
-    score: NDArray[np.float32]
+    score: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,), 0..1"""
-    track_id: NDArray[np.int64] | None = None
+    track_id: Annotated[NDArray[np.int64], Shape("N")] | None = None
     """int64 (N,): whose pose it is, where tracks came before"""
 
     def __post_init__(self) -> None:
@@ -333,7 +316,8 @@ class Poses(Result):
                 "Poses.keypoints holds numbers that are not finite; give a score of 0 where a point is unknown"
             )
         _check_scores("Poses", self.score, len(self.keypoints))
-        _check_rows("Poses", len(self.keypoints), {"track_id": self.track_id})
+        if self.track_id is not None:
+            check_array("Poses.track_id", self.track_id, np.int64, (len(self.keypoints),))
         _freeze(self, ("keypoints", "score", "track_id"))
 
 
@@ -343,17 +327,17 @@ class Faces(Result):
 
     schema: ClassVar[str] = "streamproc.faces/1"
 
-    xyxy: NDArray[np.float32]
+    xyxy: Annotated[NDArray[np.float32], Shape("N", 4)]
     """float32 (N, 4), source pixels"""
-    score: NDArray[np.float32]
+    score: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,), 0..1"""
-    landmarks: NDArray[np.float32]
+    landmarks: Annotated[NDArray[np.float32], Shape("N", 5, 2)]
     """float32 (N, 5, 2): x, y in source pixels"""
-    embeddings: NDArray[np.float32] | None = None
+    embeddings: Annotated[NDArray[np.float32], Shape("N", "D")] | None = None
     """float32 (N, D), unit length; zeros for faces that were too poor to tell whose they are"""
-    cluster: tuple[str, ...] | None = None
+    cluster: Annotated[tuple[str, ...], Shape("N")] | None = None
     """N names or cluster ids, empty where unknown"""
-    refused: tuple[str, ...] | None = None
+    refused: Annotated[tuple[str, ...], Shape("N")] | None = None
     """N reasons why a face got no embedding, empty where it has one"""
     strangers: tuple[float, float] | None = None
     """mean and standard deviation of the cosine between faces of two people, as the embedding's model declares them"""

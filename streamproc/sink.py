@@ -72,11 +72,20 @@ class FrameSink(Sink[OptionsT]):
 
 
 class RecordSink(Sink[OptionsT]):
-    """Gets the record of every processed frame of its streams, in order per stream, without the pixels."""
+    """Gets every record of its streams, each at least once, in order per stream.
+
+    A stream may appear at any time: which results its records may hold stands in `Record.gives`.
+    """
+
+    frames: ClassVar[bool] = False
+    """whether it wants the picture of each record (`Record.frame`)"""
 
     @abstractmethod
     def write(self, records: Sequence[Record]) -> None:
-        """Take these records; after `SinkBusy` or `SinkError` the same ones come again."""
+        """Take these records; after `SinkBusy` or `SinkError` the same ones come again.
+
+        `stream`, `index` and `reason` tell repeats.
+        """
 
 
 AnySink = EventSink[Any] | FrameSink[Any] | RecordSink[Any]

@@ -19,7 +19,13 @@ from scripts.pictures.page import BLUE, ORANGE, PURPLE, figure, page, row
 from scripts.pictures.people import boxes
 from scripts.pictures.runs import Rgb, frames_of, run, use
 from streamproc import Segmentation
-from streamproc_plugins.segmentation import Areas, ClassAreas, Instances, Segment, SegmentationSmoothing
+from streamproc_plugins.segmentation import (
+    ClassAreas,
+    ClassAreasPlugin,
+    Instances,
+    SegmentationPlugin,
+    SegmentationSmoothing,
+)
 from streamproc_plugins.tracking import Tracking
 
 RATE, SECONDS = 10, 12.0
@@ -48,7 +54,7 @@ def store(noise: float, seconds: float = SECONDS, begin: float = 0.0, stay: floa
 @picture("segmentation.jpg")
 def segmentation(studio: Studio) -> Picture:
     """Pictures and what the net says of each pixel."""
-    chain = [use("classes", Segment, model=str(mask_net(studio)))]
+    chain = [use("classes", SegmentationPlugin, model=str(mask_net(studio)))]
     pictures = store(8)
     seen = run(frames_of(pictures, RATE), chain, draw=["segmentation"])
     at = [seen.near(moment) for moment in (5.3, 7.4)]
@@ -59,7 +65,7 @@ def segmentation(studio: Studio) -> Picture:
 def smoothing(studio: Studio) -> Picture:
     """Before and after: a picture, how often each pixel changes its class, and the part of them that does over time."""
     frames = frames_of(store(55, seconds=4, begin=5.2, stay=10), RATE)
-    chain = [use("classes", Segment, model=str(mask_net(studio)))]
+    chain = [use("classes", SegmentationPlugin, model=str(mask_net(studio)))]
     before = run(frames, chain, draw=["segmentation"])
     after = run(frames, [*chain, use("steady", SegmentationSmoothing)], draw=["segmentation"])
     cells, lines = [], []
@@ -87,8 +93,8 @@ def _changes(found: list[NDArray[np.uint8]]) -> Rgb:
 def class_areas(studio: Studio) -> Picture:
     """How much of the picture packing cases take, the limit, and the event."""
     chain = [
-        use("classes", Segment, model=str(mask_net(studio))),
-        use("areas", Areas, limits={"case": 0.1}, window="500ms"),
+        use("classes", SegmentationPlugin, model=str(mask_net(studio))),
+        use("areas", ClassAreasPlugin, limits={"case": 0.1}, window="500ms"),
     ]
     seen = run(frames_of(store(8), RATE), chain, draw=["segmentation"])
     axis, found = Axis(end=SECONDS), seen.of("areas", ClassAreas)

@@ -17,7 +17,7 @@ from scripts.pictures.page import COLOURS, TEAL, figure, page, row
 from scripts.pictures.runs import Rgb, frames_of, given, run, scene, truth, use
 from streamproc import Detections, Faces
 from streamproc_plugins.blur import Blur
-from streamproc_plugins.faces import FaceClustering, FacesOverTime
+from streamproc_plugins.faces import FaceClustersPlugin, FaceTracksPlugin
 
 RATE, SECONDS = 10, 20.0
 STAYS = ((0, 1.0, 7.0, 190), (2, 3.5, 12.5, 430), (3, 8.5, 15.0, 300), (0, 14.0, 19.0, 470), (4, 15.5, 19.5, 160))
@@ -72,8 +72,8 @@ def faces(studio: Studio) -> Picture:
     pictures, there = visitors()
     chain = [
         given("faces", lambda index: [faces_in(there[index], index)], Faces),
-        use("tracks", FacesOverTime),
-        use("people", FaceClustering),
+        use("tracks", FaceTracksPlugin),
+        use("people", FaceClustersPlugin),
     ]
     seen = run(frames_of(pictures, RATE, "door"), chain, draw=["faces", "clock"], scale=0.55)
     axis = Axis(end=SECONDS)

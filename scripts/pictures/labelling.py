@@ -15,7 +15,7 @@ from scripts.pictures.charts import Axis, Bar, Curve, Level, Plot, bars, curves,
 from scripts.pictures.page import COLOURS, INK, TEAL, data_url, figure, page, row
 from scripts.pictures.runs import Rgb, frames_of, run, use
 from streamproc import Classification
-from streamproc_plugins.classification import Classify
+from streamproc_plugins.classification import ClassificationPlugin
 from streamproc_plugins.labels import Labels
 
 KINDS = ("cross", "disc", "square", "triangle", "nothing")
@@ -74,7 +74,7 @@ def classification(studio: Studio) -> Picture:
     rng = np.random.default_rng(77)
     drawn = [shape(kind, rng) for kind in KINDS[:4]]
     options: dict[str, Any] = {"model": str(shapes_net(studio)), "top_k": 3}
-    seen = run(frames_of(drawn, 1), [use("what", Classify, **options)], draw=[])
+    seen = run(frames_of(drawn, 1), [use("what", ClassificationPlugin, **options)], draw=[])
     found = [result for _, result in seen.of("what", Classification)]
     cells = [f"<div>{figure(rgb)}{_scores(result)}</div>" for rgb, result in zip(drawn, found, strict=True)]
     return studio.shot(page(row(*cells)))
@@ -98,7 +98,7 @@ def labels(studio: Studio) -> Picture:
     """Scores of single frames, the smoothed ones, thresholds and the events."""
     film = _film()
     chain = [
-        use("what", Classify, model=str(shapes_net(studio)), top_k=5),
+        use("what", ClassificationPlugin, model=str(shapes_net(studio)), top_k=5),
         use(
             "told",
             Labels,

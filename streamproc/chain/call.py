@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from streamproc.chain.covering import without_pixels
-from streamproc.chain.guard import Outcome
 from streamproc.chain.item import Barrier, End, FrameItem, Item, TimeMark
+from streamproc.chain.ordered import process_in_order
 from streamproc.chain.step import Step
-from streamproc.errors import describe
 from streamproc.events import Event
 from streamproc.frames import Flow, Frame, StreamInfo
-from streamproc.plugin import ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.plugin import Answer, ClipPlugin, FramePlugin, Output, Results, StreamPlugin
+from streamproc.record import Reason
+from streamproc.waiting import finished
 
 FLOW = "flow"
 """name under which the engine's own flow stands among the results"""
@@ -27,13 +27,18 @@ def has_needs(step: Step, found: Mapping[tuple[str, type], Any]) -> bool:
 
 
 def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Output | None:
-    """The plugin's own call for this item.
+    """The plugin's own call for this item; of one that is `async def` the awaited result.
 
     frame: the item's frame as this step observes it.
     """
+    output: Output | None = finished(_call(item, frame, step, past), step.timeout_s)
+    return output
+
+
+def _call(item: Item, frame: Frame | None, step: Step, past: Results) -> Answer:
     plugin = step.plugin
     if isinstance(plugin, StreamPlugin):
-        return _process_in_order(item, frame, plugin, past)
+        return _call_in_order(item, frame, plugin, past)
     assert isinstance(item, FrameItem)
     assert frame is not None
     if isinstance(plugin, ClipPlugin):
@@ -42,15 +47,15 @@ def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Outpu
     return plugin.process(frame, past)
 
 
-def _process_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], past: Results) -> Output | None:
+def _call_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], past: Results) -> Answer:
     if frame is not None:
-        return plugin.process(frame if plugin.pixels else without_pixels(frame), past)
+        return process_in_order(plugin, frame if plugin.pixels else without_pixels(frame), past)
     if isinstance(item, TimeMark):
         return plugin.on_time(item.moment, item.reason)
     return plugin.flush(item.moment) if isinstance(item, End) and item.flush else None
 
 
-def reason_of(item: Item) -> str:
+def reason_of(item: Item) -> Reason | Literal["barrier"]:
     """Why a plugin is called for this item: empty for a frame."""
     if isinstance(item, TimeMark):
         return item.reason
@@ -62,12 +67,3 @@ def reason_of(item: Item) -> str:
 def stamp_events(info: StreamInfo, step: Step, item: Item, before: int, events: tuple[Event, ...]) -> tuple[Event, ...]:
     """Events with their place and id. before: how many the step has emitted at this frame already."""
     return tuple(event.stamped(info, step.name, before + n, item.moment) for n, event in enumerate(events))
-
-
-def read_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
-    """(None, the plugin's state as plain JSON values or None), or (why it can't be had, None)."""
-    try:
-        state = plugin.state()
-        return None, None if state is None else json.loads(json.dumps(dict(state), allow_nan=False))
-    except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
-        return Outcome("failed", error=f"its state can't be kept: {describe(error)}", cause=error), None

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from streamproc.chain.call import FLOW, has_needs, process, read_state, reason_of, stamp_events
+from streamproc.chain.call import FLOW, has_needs, process, reason_of, stamp_events
 from streamproc.chain.caller import Caller
 from streamproc.chain.covering import replace_picture
 from streamproc.chain.guard import MISSING, OFF, Outcome, call, hung
@@ -40,6 +40,7 @@ from streamproc.chain.item import (
     Snapshot,
     Task,
 )
+from streamproc.chain.ordered import read_state, restore_state
 from streamproc.chain.step import NOTHING_DUE, Due, Stage, Step, stages_of
 from streamproc.errors import PluginError, describe
 from streamproc.events import Event
@@ -82,6 +83,24 @@ class Passage:
         return tuple(event for index in sorted(self.events) for event in self.events[index])
 
 
+@dataclass(slots=True)
+class _Order:
+    """Where the items of a stream stand."""
+
+    passages: dict[int, Passage]
+    """items under way, by sequence"""
+    ready: list[dict[int, tuple[Task, Attempt]]]
+    """by stage and sequence: outcomes that wait for their turn"""
+    next: list[int]
+    """by stage: the item whose turn it is"""
+    admitted: int = 0
+
+    @classmethod
+    def of(cls, stages: int) -> _Order:
+        """The beginning of a stream."""
+        return cls(passages={}, ready=[{} for _ in range(stages)], next=[0] * stages)
+
+
 class ChainCore:
     """Order, breakers, snapshots and records of one stream's chain; see the module."""
 
@@ -91,40 +110,39 @@ class ChainCore:
         self.ended = False
         """whether the last record has left"""
         self._info = info
+        self._gives = tuple((step.name, kind) for step in steps for kind in step.plan.cls.gives)
         self._caller = caller
         self._stages = stages_of(steps)
-        self._passages: dict[int, Passage] = {}
-        self._ready: list[dict[int, tuple[Task, Attempt]]] = [{} for _ in self._stages]
-        self._next = [0 for _ in self._stages]
+        self._order = _Order.of(len(self._stages))
         self._counts: dict[str, tuple[int, int]] = {}  # by step: a frame index, and events emitted at it so far
-        self._admitted = 0
         self._current: Passage | None = None
 
     def admit(self, item: Item) -> Task:
         """Number an item and return the task of its first stage, which is always pure."""
-        passage = Passage(sequence=self._admitted, item=item, frame=None)
+        passage = Passage(sequence=self._order.admitted, item=item, frame=None)
         if isinstance(item, FrameItem):
             passage.frame, passage.results = item.frame, dict(item.results)
-        self._admitted += 1
-        self._passages[passage.sequence] = passage
+        self._order.admitted += 1
+        self._order.passages[passage.sequence] = passage
         return self._task(passage)
 
     def complete(self, task: Task, attempt: Attempt) -> Iterator[Output]:
         """Take the outcome of a task; what follows from it, and from others that waited for it."""
-        self._ready[task.place][task.sequence] = (task, attempt)
+        self._order.ready[task.place][task.sequence] = (task, attempt)
         yield from self._accept_all()
 
     def hung(self, task: Task, step: Step, where: str = "") -> Iterator[Output]:
-        """A pure step was abandoned: switch it off, and do the task again without it."""
-        passage = self._passages[task.sequence]
+        """A pure step was abandoned: do the task again without it; it goes off where the task stands in the order."""
+        passage = self._order.passages[task.sequence]
         passage.hung[step.index] = where
-        self.health.switch_off(step.index, hung(step.timeout_s).error, hung=True)
+        self.health.mark_hung(step.index, task.sequence)
         yield self._task(passage)
 
     def resume_after_hang(self, step: Step, where: str = "") -> Iterator[Output]:
         """An ordered step was abandoned within a generator of the core: go on behind it, on another thread."""
-        self.health.switch_off(step.index, hung(step.timeout_s).error, hung=True)
+        self.health.switch_off(step.index, hung(step.timeout_s).error)
         passage = self._current
+        self.health.mark_hung(step.index, self._order.admitted if passage is None else passage.sequence)
         if passage is None:
             return
         passage.verdicts[step.index] = "hung"
@@ -153,7 +171,7 @@ class ChainCore:
             frame=passage.frame,
             results=dict(passage.results),
             events=dict(passage.events),
-            off=self.health.off,
+            off=self.health.off_at(passage.sequence),
         )
 
     def _accept_all(self) -> Iterator[Output]:
@@ -161,20 +179,20 @@ class ChainCore:
         moved = True
         while moved:
             moved = False
-            for place, ready in enumerate(self._ready):
-                found = ready.pop(self._next[place], None)
+            for place, ready in enumerate(self._order.ready):
+                found = ready.pop(self._order.next[place], None)
                 if found is None:
                     continue
                 task, attempt = found
                 if (self.health.off - task.off) & attempt.outcomes.keys():  # a plugin went off meanwhile
-                    yield self._task(self._passages[task.sequence])
+                    yield self._task(self._order.passages[task.sequence])
                 else:
                     moved = True
-                    self._next[place] += 1
+                    self._order.next[place] += 1
                     yield from self._accept(task, attempt)
 
     def _accept(self, task: Task, attempt: Attempt) -> Iterator[Output]:
-        passage = self._passages[task.sequence]
+        passage = self._order.passages[task.sequence]
         if attempt.flow is not None:
             passage.results[FLOW, Flow] = attempt.flow
         for step in task.stage.steps:
@@ -204,7 +222,7 @@ class ChainCore:
         if task.steps:
             yield task
         else:
-            self._ready[task.place][task.sequence] = (task, Attempt())
+            self._order.ready[task.place][task.sequence] = (task, Attempt())
 
     # --- ordered stages ---
 
@@ -260,7 +278,8 @@ class ChainCore:
 
     def _book(self, passage: Passage, step: Step, outcome: Outcome) -> Iterator[Output]:
         """Take an outcome in order: results, events, failures."""
-        passage.verdicts[step.index] = "hung" if step.index in passage.hung else outcome.verdict
+        stuck = step.index in passage.hung and step.index not in self.health.off
+        passage.verdicts[step.index] = "hung" if stuck else outcome.verdict
         if outcome.events:
             passage.events[step.index] = (*passage.events.get(step.index, ()), *outcome.events)
             before = self._emitted_before(passage, step)
@@ -268,7 +287,8 @@ class ChainCore:
         disabled = self.health.record(step.index, outcome, final=isinstance(passage.item, End))
         if outcome.verdict == "failed":
             yield self._failure(passage, step, outcome, disabled)
-        if step.index in passage.hung:
+        if stuck:
+            self.health.switch_off(step.index, hung(step.timeout_s).error)
             yield self._failure(passage, step, replace(hung(step.timeout_s), trace=passage.hung[step.index]))
         passage.results.update({(step.name, type(result)): result for result in outcome.results})
 
@@ -284,11 +304,13 @@ class ChainCore:
 
     def _finish(self, passage: Passage) -> Iterator[Output]:
         item = passage.item
-        del self._passages[passage.sequence]
+        del self._order.passages[passage.sequence]
         if isinstance(item, Barrier):
             yield Snapshot(number=item.number, states=None if passage.spoilt else passage.states)
             return
         self.ended = isinstance(item, End)
+        reason = reason_of(item)
+        assert reason != "barrier"
         yield Record(
             stream=self._info,
             index=item.moment.frame_index,
@@ -298,13 +320,14 @@ class ChainCore:
             events=passage.emitted(),
             verdicts={self.steps[index].name: verdict for index, verdict in sorted(passage.verdicts.items())},
             frame=passage.frame,
-            reason=reason_of(item),
+            reason=reason,
+            gives=self._gives,
         )
 
 
 def _restore(step: Step, plugin: StreamPlugin[Any], state: Mapping[str, Any]) -> None:
     try:
-        plugin.restore(state)
+        restore_state(plugin, state)
     except Exception as error:
         raise PluginError(
             f"plugin {step.name} can't go on from the state that it stored: {describe(error)}; run the "

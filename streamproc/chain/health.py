@@ -18,7 +18,7 @@ class Health:
         self._steps = tuple(steps)
         self._in_a_row = [0] * len(self._steps)
         self._reasons: dict[int, str] = {}
-        self._hung: frozenset[int] = frozenset()
+        self._hung: dict[int, int] = {}  # step -> first item at which a call of it never returned
         self.off: frozenset[int] = frozenset()
         """indices of the steps that are switched off"""
 
@@ -30,6 +30,14 @@ class Health:
     def hung(self, index: int) -> bool:
         """Whether this step's plugin is stuck in a call that never returned."""
         return index in self._hung
+
+    def off_at(self, sequence: int) -> frozenset[int]:
+        """Steps that a task of this item leaves out: those switched off, and those stuck at it or before it."""
+        return self.off | {index for index, first in self._hung.items() if first <= sequence}
+
+    def mark_hung(self, index: int, sequence: int) -> None:
+        """A call of this step at this item never returned; it is switched off where the item stands in the order."""
+        self._hung[index] = min(sequence, self._hung.get(index, sequence))
 
     def in_a_row(self, index: int) -> int:
         """How many times in a row this step has failed."""
@@ -57,11 +65,9 @@ class Health:
         times = "at the end" if final else "once" if count == 1 else f"{count} times in a row"
         return self.switch_off(index, f"failed {times}, last with {outcome.sentence}")
 
-    def switch_off(self, index: int, reason: str, hung: bool = False) -> str:
+    def switch_off(self, index: int, reason: str) -> str:
         """Switch a plugin off for the rest of the run."""
         self._reasons.setdefault(index, reason)
-        if hung:
-            self._hung |= {index}
         self.off |= {index}
         return reason
 

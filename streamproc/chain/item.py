@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from streamproc.chain.clips import Buildable
 from streamproc.chain.guard import Outcome
 from streamproc.chain.step import NOTHING_DUE, Due, Stage, Step
 from streamproc.events import Event, Moment
 from streamproc.frames import Flow, Frame
-from streamproc.plugin import TimeReason
 from streamproc.record import Record
 
 
@@ -33,7 +32,7 @@ class TimeMark:
     """Media time goes on to `moment` though no frame is processed."""
 
     moment: Moment
-    reason: TimeReason
+    reason: Literal["idle", "gap", "lost", "back"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,6 +11,7 @@ from streamproc.chain.clips import Buildable, ClipCutter
 from streamproc.chain.sampling import Beat
 from streamproc.config.plan import PluginPlan
 from streamproc.plugin import AnyPlugin, StreamPlugin
+from streamproc.waiting import is_async
 
 Kind = Literal["pure", "waiting", "ordered"]
 """How a step may run: anywhere in any order; likewise, but it waits for others and needs no core; in order only."""
@@ -47,7 +48,7 @@ class Step:
         """How it may run."""
         if isinstance(self.plugin, StreamPlugin):
             return "ordered"
-        return "waiting" if self.plugin.waits else "pure"
+        return "waiting" if self.plugin.waits or is_async(self.plugin.process) else "pure"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

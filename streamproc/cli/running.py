@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Any
 
 from streamproc.cli.console import console, logs_json, say, show, table
-from streamproc.cli.host import prepare_process
 from streamproc.cli.printing import prints_logged
 from streamproc.cli.watchdog import Watchdog
 from streamproc.config import Plan, SinkPlan
 from streamproc.engine import BUCKETS, Engine, RunReport, StreamReport
+from streamproc.engine.process import prepare_process
 from streamproc.errors import StreamprocError, counted
 from streamproc.exits import EXIT_CODES, INTERRUPTED
 from streamproc.models import ModelStore

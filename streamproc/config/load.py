@@ -22,6 +22,7 @@ from streamproc.media.stills import PICTURE_SUFFIXES
 from streamproc.models import ModelStore
 from streamproc.options import Options
 from streamproc.registry import Registry
+from streamproc.secrets import remember
 
 _ADDRESSES = ("rtsp://", "rtsps://")
 
@@ -50,6 +51,13 @@ def load_text(
 ) -> Plan:
     """The plan of a configuration given as text."""
     return _resolve(read_text(text, Path("config"), (), environment), registry or Registry(), models)
+
+
+def load_values(values: Mapping[str, Any], *, registry: Registry, models: ModelStore | None = None) -> Plan:
+    """The plan of a configuration given as plain values, as YAML would have them; its mistakes have no lines."""
+    reading = Reading(file=Path(), values=dict(values), written=dict(values))
+    remember(reading.values)
+    return _resolve(reading, registry, models)
 
 
 def guess_source(text: str) -> dict[str, Any]:
@@ -335,4 +343,4 @@ def _paths(values: Iterable[Any]) -> Iterator[str]:
     return (str(value) for value in values if isinstance(value, str | Path))
 
 
-__all__ = ["guess_source", "load", "load_text"]
+__all__ = ["guess_source", "load", "load_text", "load_values"]

@@ -54,6 +54,8 @@ class Reading:
         where = ".".join(map(str, path))
         if any(path[: len(known)] == known for known in self.overridden):
             return Issue(message=message, where=f"--set {where}")
+        if not self.places:  # it wasn't read from a file
+            return Issue(message=message, where=where)
         place = self.key_places.get(path) if at_key else None
         while place is None:
             place = self.places.get(path)

@@ -168,7 +168,7 @@ class Delivery:
             return False
         self._serial += 1
         for writer in for_records:
-            writer.inbox.put(self._serial, (replace(record, frame=None),))
+            writer.inbox.put(self._serial, (record.without_frame(),))
         if record.frame is None or not for_frames:
             return False
         release = Countdown(len(for_frames), done or (lambda: None))

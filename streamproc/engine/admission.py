@@ -42,6 +42,12 @@ class Credits:
         with self._changed:
             self._book(cost)
 
+    def widen(self, frames: int) -> None:
+        """Let so many more frames in."""
+        with self._changed:
+            self._limit_frames += frames
+            self._changed.notify_all()
+
     def give_back(self, cost: int) -> None:
         """A frame has come to its end."""
         with self._changed:

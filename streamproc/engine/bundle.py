@@ -25,6 +25,9 @@ from streamproc.frames import Clip, Flow, Frame, StreamInfo
 from streamproc.media.carried import pack_picture
 from streamproc.results import Result
 
+FORMAT = 2
+"""how a bundle is written; 1 had tables of another form"""
+
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 
 
@@ -88,7 +91,7 @@ def _facts(info: StreamInfo, failure: Failure) -> dict[str, Any]:
     step, outcome, given = failure.step, failure.outcome, failure.given
     cls = step.plan.cls
     return {
-        "bundle": 1,
+        "bundle": FORMAT,
         "stream": info.name,
         "identity": info.identity,
         "width": info.width,
@@ -158,4 +161,4 @@ def version_of(name: str) -> str:
         return "absent"
 
 
-__all__ = ["remove_unfinished", "version_of", "write_bundle"]
+__all__ = ["FORMAT", "remove_unfinished", "version_of", "write_bundle"]

@@ -21,11 +21,14 @@ from streamproc.engine.pool import Pool, Queue
 from streamproc.frames import StreamInfo
 from streamproc.metrics import Histogram
 from streamproc.record import Record
+from streamproc.waiting import is_async
 from streamproc.watch import Abandoned, Call, Watch
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_CANCELLING_S = 5.0
 
 Work = Callable[[], Iterator[Output]]
 
@@ -59,7 +62,9 @@ class WatchedCaller:
 
     def __call__(self, step: Step, function: Callable[[], T], /) -> T:
         """Make a call; raises `Abandoned` when it returns after it was given up."""
-        call = Call(f"plugin {step.name} of stream {self.stream}", step.timeout_s, partial(self.abandon, step))
+        # a call that is awaited is cancelled at its limit, and only abandoned where that doesn't help
+        limit_s = step.timeout_s + (_CANCELLING_S if step.kind == "waiting" and is_async(step.plugin.process) else 0)
+        call = Call(f"plugin {step.name} of stream {self.stream}", limit_s, partial(self.abandon, step))
         self.watch.enter(call)
         found = function()
         if not self.watch.leave():

@@ -110,7 +110,7 @@ class Intake:
         if self._crowded():
             run.ledger.book("dropped", "sinks")
             return False
-        while not run.credits.try_take(run.cost):
+        while not run.has_credit():
             if not run.drop_oldest("overload"):
                 run.ledger.book("dropped", "overload")
                 return False

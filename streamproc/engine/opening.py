@@ -15,6 +15,7 @@ from streamproc.errors import ModelError, PluginError, describe, redact
 from streamproc.frames import Flow, StreamInfo
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, ClipSpec, PluginContext
+from streamproc.waiting import closed, finished, opened
 
 T = TypeVar("T")
 
@@ -24,10 +25,11 @@ log = logging.getLogger(__name__)
 def close_plugin(name: str, plugin: AnyPlugin) -> None:
     """Close a plugin; one that fails at that is only logged."""
     try:
-        plugin.close()
+        finished(plugin.close())
     except BaseException as error:
         log.warning("closing plugin %s failed: %s", name, describe(error))
         log.debug("closing plugin %s failed", name, exc_info=error)
+    closed(plugin)
 
 
 def close_step(step: Step, stream: str, doubt: str) -> tuple[str, ...]:
@@ -98,8 +100,11 @@ def _open_plugin(
     log = logging.getLogger(f"streamproc.plugin.{entry.name}")
     try:
         plugin: Any = entry.cls(entry.options)
+        opened(plugin)
         made.append((entry.name, plugin))
-        plugin.open(PluginContext(name=entry.name, stream=info, models=models, log=log))
+        package = entry.cls.__module__.partition(".")[0]
+        context = PluginContext(name=entry.name, stream=info, models=models, log=log, package=package)
+        finished(plugin.open(context))
         return plugin, plugin.clip() if isinstance(plugin, ClipPlugin) else None
     except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
         plain = isinstance(error, PluginError | ModelError)  # a sentence already

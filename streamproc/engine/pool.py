@@ -49,6 +49,8 @@ class Queue:
     """items, each with the moment of the monotonic clock at which it came"""
     running: int = 0
     """tasks of this stream that run at the moment"""
+    waits: bool = False
+    """whether calls of this stream have waited rather than computed"""
 
     def starves(self, now: float) -> bool:
         """Whether an item has waited for long and nothing of this stream runs."""
@@ -66,9 +68,12 @@ class _Worker:
     """moment at which its task began, 0 while it has none"""
     used_s: float = 0.0
     """CPU time of the thread at that moment"""
+    queue: Queue | None = None
+    """the stream of its task"""
 
-    def begin(self) -> None:
-        """A task begins on this thread."""
+    def begin(self, queue: Queue) -> None:
+        """A task of this stream begins on this thread."""
+        self.queue = queue
         self.used_s = self._cpu_s()
         self.since = time.monotonic()
 
@@ -143,9 +148,12 @@ class Pool:
     def relieve(self, now: float) -> None:
         """Let other workers take the place of those that wait, and one more run for each stream that starves."""
         with self._wake:
-            idle = sum(worker.waits(now) for worker in self._workers)
+            waiting = [worker for worker in self._workers if worker.waits(now)]
+            for worker in waiting:
+                if worker.queue is not None:
+                    worker.queue.waits = True
             starving = sum(queue.starves(now) for queue in self._queues)
-            self._wanted = self._size + min(_MOST_RELIEF, idle + min(starving, self._size))
+            self._wanted = self._size + min(_MOST_RELIEF, len(waiting) + min(starving, self._size))
             if self._ready or any(queue.waiting for queue in self._queues):
                 while len(self._workers) < self._wanted and not self._closed:
                     self._spawn()
@@ -203,7 +211,7 @@ class Pool:
         found = self._ready.popleft() if self._ready else self._next_frame()
         if found is not None:
             found[0].running += 1
-            worker.begin()
+            worker.begin(found[0])
         return found
 
     def _next_frame(self) -> tuple[Queue, Task] | None:

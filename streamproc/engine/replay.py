@@ -21,7 +21,7 @@ from streamproc.chain.guard import Outcome, hung
 from streamproc.chain.item import FrameItem
 from streamproc.chain.step import Due
 from streamproc.config.plan import ChainPlan, PluginPlan
-from streamproc.engine.bundle import version_of
+from streamproc.engine.bundle import FORMAT, version_of
 from streamproc.engine.inline import InlineStream
 from streamproc.errors import PluginError, StreamprocError, describe
 from streamproc.events import Moment
@@ -64,6 +64,7 @@ def replay_bundle(path: Path, registry: Registry, models: ModelStore, modules: C
         with zipfile.ZipFile(path) as bundle:
             files = {name: bundle.read(name) for name in bundle.namelist()}
         facts = json.loads(files["bundle.json"])
+        _check_format(path, facts)
         _check_modules(path, facts, files, registry, modules)
         cls = registry.plugin(facts["plugin"]["class"])
         call = _bundled_call(facts, files, cls)
@@ -101,6 +102,14 @@ def _bundled_call(facts: Mapping[str, Any], files: Mapping[str, bytes], cls: Any
         item=FrameItem(moment=Moment.of(frame), frame=frame, due=due, results=_past(files)),
         notes=tuple(notes),
     )
+
+
+def _check_format(path: Path, facts: Mapping[str, Any]) -> None:
+    if facts["bundle"] != FORMAT:
+        raise PluginError(
+            f"{path} is a repro bundle of format {facts['bundle']}, and this streamproc reads format {FORMAT}; run it "
+            f"with the version that wrote it ({facts['versions']['streamproc']}), or let the failure happen again"
+        )
 
 
 def _check_modules(

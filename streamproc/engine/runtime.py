@@ -77,7 +77,7 @@ class Engine:
         for stream in plan.streams:
             self.delivery.expect(stream.name)
         context = self._context(models or ModelStore(), tap)
-        self._sources = [
+        self.sources = [
             SourceRun(replace(stream, sinks=(*stream.sinks, *self._always)), context) for stream in plan.streams
         ]
 
@@ -102,13 +102,13 @@ class Engine:
         self.delivery.start()
         self._pool.start()
         try:
-            for source in self._sources:
+            for source in self.sources:
                 source.start()
-            for source in self._sources:
+            for source in self.sources:
                 source.join()
         except BaseException:
             self.stop()
-            for source in self._sources:
+            for source in self.sources:
                 source.join()
             raise
         finally:
@@ -122,7 +122,7 @@ class Engine:
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
         self._stopping.set()
-        for source in self._sources:
+        for source in self.sources:
             source.stop()
 
     def interrupt(self) -> None:
@@ -139,7 +139,7 @@ class Engine:
         """What the run has come to so far."""
         wall, cpu = self._started if self._begun else (time.monotonic(), time.process_time())
         return RunReport(
-            streams=tuple(report for source in self._sources for report in stream_reports(source)),
+            streams=tuple(report for source in self.sources for report in stream_reports(source)),
             sinks=tuple(sink_report(writer) for writer in self.delivery.writers() if writer.name not in self._always),
             events={
                 (str(key[0]), str(key[1])): n for key, n in self._events.snapshot().items() if isinstance(key, tuple)
@@ -156,7 +156,7 @@ class Engine:
 
     def live_streams(self) -> list[StreamRun]:
         """The streams that have shown a picture so far, for metrics."""
-        return [run for source in self._sources for run in list(source.streams.runs.values())]
+        return [run for source in self.sources for run in list(source.streams.runs.values())]
 
     def backlogs(self) -> dict[str, int]:
         """By sink: how many items wait in memory."""
@@ -234,7 +234,7 @@ class Engine:
             now = time.monotonic()
             self.watch.check(now, self._stopped_at)
             self._pool.relieve(now)
-            for source in self._sources:
+            for source in self.sources:
                 source.tick(now)
 
     def _end(self, guard: threading.Thread) -> None:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _BYTES_PER_PIXEL = 6
 """what a frame is reckoned to hold: the decoder's picture (1.5), RGB (3) and some smaller forms"""
-_WAITING_FRAMES = 16
+_WAITING_FRAMES = 32
 """frames in flight of a chain with plugins that wait for others, beside those of any chain"""
 
 
@@ -51,6 +51,7 @@ class StreamRun:
         self._context = context
         self._failures = Failures(info, context.state.bundles, context.stop)
         self._warned = False
+        self._widened = any(step.kind == "waiting" for step in steps)
         self._in_flight: dict[int, float] = {}  # frame index -> when it was admitted
         self._barriers: dict[int, Callable[[Mapping[str, Any] | None], None]] = {}
         self.driver = ThreadDriver(plan, info, steps, context.pool, context.watch, self._handlers())
@@ -76,6 +77,16 @@ class StreamRun:
         self.driver.put(item)
         if self.error:  # it broke down meanwhile
             self._settle(item.frame.index, "failed", "streamproc itself")
+
+    def has_credit(self) -> bool:
+        """Take the credit of one live frame if there is any; a stream whose calls wait may have more in flight."""
+        if self.credits.try_take(self.cost):
+            return True
+        if not self.driver.queue.waits or self._widened:
+            return False
+        self._widened = True
+        self.credits.widen(_WAITING_FRAMES)
+        return self.credits.try_take(self.cost)
 
     def drop_oldest(self, reason: str) -> bool:
         """Give up the frame that has waited for longest; False where none waits."""

@@ -1,4 +1,4 @@
-"""Text files that are only ever added to, and stay readable whatever happens while they are written."""
+"""Files that are only ever added to, and stay readable whatever happens while they are written."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ _PATIENCE_S = 5.0
 """how soon a full disk is tried again"""
 
 
+class PathTaken(SinkError):
+    """Another run or sink is writing this file."""
+
+
 class AppendingFile:
     """Whole lines or nothing: what a crash or a full disk left unfinished is cut off again."""
 
@@ -39,7 +43,7 @@ class AppendingFile:
             raise SinkError(f"{path} can't be written: {error.strerror}; choose another path") from error
         try:
             self._lock()
-            self._size = 0 if replace else self._end_of_last_line()
+            self._size = 0 if replace else self._end_of_whole()
             before = os.fstat(self._fd).st_size
             self.repaired = 0 if replace else before - self._size
             if before != self._size:
@@ -57,16 +61,21 @@ class AppendingFile:
         """Its first line without the line break."""
         return os.pread(self._fd, _BLOCK, 0).split(b"\n", 1)[0].decode(errors="replace").rstrip("\r")
 
-    def append(self, text: str) -> None:
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return self._size
+
+    def append(self, text: str | bytes) -> None:
         """Add whole lines; raises `SinkBusy` if the disk is full, else `SinkError`: then nothing was added."""
-        rest = memoryview(text.encode())
+        rest = memoryview(text.encode() if isinstance(text, str) else text)
         end = self._size + len(rest)
         try:
             while rest:
                 rest = rest[os.pwrite(self._fd, rest, end - len(rest)) :]
         except OSError as error:
             self._take_back()
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
         self._size = end
 
     def sync(self) -> None:
@@ -74,7 +83,7 @@ class AppendingFile:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise self._failed(error) from error
+            raise failed(self.path, error) from error
 
     def close(self) -> None:
         """Close it; the lock goes with it."""
@@ -86,11 +95,12 @@ class AppendingFile:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SinkError(f"{self.path} is being written by another run or sink; give each its own path") from None
+            raise PathTaken(f"{self.path} is being written by another run or sink; give each its own path") from None
         except OSError:
             pass  # a file system without locks: two writers are the user's care
 
-    def _end_of_last_line(self) -> int:
+    def _end_of_whole(self) -> int:
+        """Where the last line ends that was written as a whole."""
         end = os.fstat(self._fd).st_size
         while end > 0:
             start = max(0, end - _BLOCK)
@@ -105,10 +115,12 @@ class AppendingFile:
         with suppress(OSError):
             os.ftruncate(self._fd, self._size)
 
-    def _failed(self, error: OSError) -> SinkError:
-        if error.errno in _FULL:
-            return SinkBusy(f"{self.path}: {error.strerror}; free some room, nothing is lost meanwhile", _PATIENCE_S)
-        return SinkError(f"{self.path} can't be written: {error.strerror}")
+
+def failed(path: Path, error: OSError) -> SinkError:
+    """What a sink raises where the system doesn't let `path` be written: `SinkBusy` if the disk is full."""
+    if error.errno in _FULL:
+        return SinkBusy(f"{path}: {error.strerror}; free some room, nothing is lost meanwhile", _PATIENCE_S)
+    return SinkError(f"{path} can't be written: {error.strerror}")
 
 
 class LinesOptions(Options):
@@ -176,4 +188,4 @@ class LinesSink(EventSink[LinesOptions]):
         return self._file
 
 
-__all__ = ["AppendingFile", "LinesOptions", "LinesSink"]
+__all__ = ["AppendingFile", "LinesOptions", "LinesSink", "PathTaken", "failed"]

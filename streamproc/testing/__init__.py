@@ -24,6 +24,7 @@ from streamproc.testing.makers import (
     make_frames,
     make_info,
     make_poses,
+    make_records,
     make_tracks,
 )
 from streamproc.testing.runs import PluginRun, make_plan, plugin_plan, run_chain, run_plugin
@@ -50,6 +51,7 @@ __all__ = [
     "make_info",
     "make_plan",
     "make_poses",
+    "make_records",
     "make_tracks",
     "plugin_answers",
     "plugin_plan",

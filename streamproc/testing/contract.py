@@ -7,16 +7,20 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from streamproc.chain.covering import without_pixels
 from streamproc.chain.guard import sort_output
+from streamproc.chain.ordered import process_in_order, read_state, restore_state
+from streamproc.engine.opening import close_plugin
 from streamproc.errors import PluginError, describe
-from streamproc.events import Event
+from streamproc.events import Event, Moment
 from streamproc.frames import Clip, Frame
 from streamproc.models import ModelStore
 from streamproc.plugin import AnyPlugin, ClipPlugin, FramePlugin, PluginContext, Results, StreamPlugin, check_plugin
 from streamproc.results import Result
+from streamproc.waiting import finished, opened
 
 BATCH = 4
 """frames that a pure plugin is given at once"""
@@ -72,7 +76,7 @@ def plugin_answers(
     try:
         return [_answer(plugin, *pair) for pair in work]
     finally:
-        plugin.close()
+        close_plugin("test", plugin)
 
 
 def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
@@ -88,8 +92,8 @@ def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, 
             "be kept in the plugin"
         )
     finally:
-        first.close()
-        second.close()
+        close_plugin("test", first)
+        close_plugin("test", second)
 
 
 def _batch(plugin: Any, work: Sequence[Any]) -> list[str]:
@@ -117,22 +121,21 @@ def _check_stream(cls: type[AnyPlugin], work: Sequence[Any], options: Any, model
         middle = len(work) // 2
         answers = [_answer(whole, *pair) for pair in work]
         again = [_answer(half, *pair) for pair in work[:middle]]
-        state = half.state()
+        fault, state = read_state(half)
+        assert fault is None, f"{cls.__name__} can't be stored: {fault.error}"
         if state is not None:
-            import json
-
             resumed = _opened(cls, work, options, models)
             try:
-                resumed.restore(json.loads(json.dumps(dict(state))))
+                restore_state(resumed, state)
                 again += [_answer(resumed, *pair) for pair in work[middle:]]
             finally:
-                resumed.close()
+                close_plugin("test", resumed)
         else:
             again += [_answer(half, *pair) for pair in work[middle:]]
         assert answers == again, f"{cls.__name__} answers differently in a second run or after state and restore"
     finally:
-        whole.close()
-        half.close()
+        close_plugin("test", whole)
+        close_plugin("test", half)
 
 
 def _results(items: Iterable[Result]) -> Results:
@@ -142,7 +145,8 @@ def _results(items: Iterable[Result]) -> Results:
 def _opened(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> Any:
     plugin: Any = cls(options)
     log = logging.getLogger(__name__)
-    plugin.open(PluginContext(name="test", stream=work[0][0].stream, models=models or ModelStore(), log=log))
+    opened(plugin)
+    finished(plugin.open(PluginContext(name="test", stream=work[0][0].stream, models=models or ModelStore(), log=log)))
     if isinstance(plugin, ClipPlugin):
         plugin.clip()
     return plugin
@@ -152,12 +156,13 @@ def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
     """The plugin's answer as text, so that answers compare by value whatever they are made of."""
     before = subject.rgb.copy()
     parts: list[Any] = []
+    moment = Moment.of(subject.last if isinstance(subject, Clip) else subject)
     shown = subject
     if isinstance(subject, Frame) and isinstance(plugin, StreamPlugin) and not plugin.pixels:
         shown = without_pixels(subject)
     for item in _output(plugin, shown, past):
         if isinstance(item, Event):
-            parts.append(item.stamped(subject.stream, "test", 0).to_json())
+            parts.append(item.stamped(subject.stream, "test", 0, moment).to_json())
         else:
             parts.append(_table(item))
     assert (subject.rgb == before).all(), "it wrote into pixels that it shares with others"
@@ -170,7 +175,10 @@ def _table(item: Result) -> Any:
     name = type(item).__name__
     try:
         table = item.to_arrow()
-        assert isinstance(type(item).from_arrow(table), type(item))
+        assert table.schema.equals(type(item).arrow_schema()), "to_arrow has other columns than arrow_schema"
+        again = type(item).from_arrow(table)
+        assert type(again) is type(item), f"from_arrow gives {type(again).__name__}"
+        assert repr(again.to_arrow().to_pydict()) == repr(table.to_pydict()), "it is another one when it is read back"
     except Exception as error:
         raise AssertionError(
             f"{name} can't be written as a table: {describe(error)}; make its fields arrays, numbers, texts or tuples"
@@ -181,8 +189,9 @@ def _table(item: Result) -> Any:
 def _output(plugin: Any, subject: Frame | Clip, past: Results) -> list[Result | Event]:
     """What the engine takes from one call; `AssertionError` with what it would report."""
     name = type(plugin).__name__
+    call: Any = partial(process_in_order, plugin) if isinstance(plugin, StreamPlugin) else plugin.process
     try:
-        results, events = sort_output(name, plugin, plugin.process(subject, past))
+        results, events = sort_output(name, plugin, finished(call(subject, past)))
     except PluginError as error:
         raise AssertionError(str(error)) from error
     except SystemExit as error:

@@ -15,9 +15,9 @@ from streamproc.classes import construct
 from streamproc.errors import check_array
 from streamproc.events import Attachment, Event
 from streamproc.registry import check_sink, check_source
-from streamproc.sink import AnySink, EventSink, SinkContext
+from streamproc.sink import AnySink, EventSink, FrameSink, SinkContext
 from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
-from streamproc.testing.makers import make_frame, make_info
+from streamproc.testing.makers import make_frame, make_info, make_records
 
 _LEAST_SPAN_NS = 1_000_000
 _MOST = 50
@@ -86,17 +86,25 @@ def check_sink_contract(cls: type[AnySink], **options: Any) -> None:
     """Assert what the engine relies on, with these options, which must lead to something that can be written:
 
     - it is a complete sink, its options are described
-    - it takes events (or frames) in one batch and one by one, an empty batch, and the same ones once more
+    - it takes events (or frames, or records) in one batch and one by one, an empty batch, and the same ones once more
     - it may be closed without a write, and opened again at the same place
     """
     check_sink(cls)
     _check_options(cls)
     checked = cls.options_type.model_validate(options)
-    events: Sequence[Any] = make_events(4)
-    items = events if issubclass(cls, EventSink) else [make_frame(fill=40 * n, index=n) for n in range(4)]
+    items = _items(cls)
     _written(cls, checked, [])
     _written(cls, checked, [items[:3], [], items[3:], items])
     _written(cls, checked, [items])
+
+
+def _items(cls: type[AnySink]) -> Sequence[Any]:
+    """What a sink of this kind gets."""
+    if issubclass(cls, EventSink):
+        return make_events(4)
+    if issubclass(cls, FrameSink):
+        return [make_frame(fill=40 * n, index=n) for n in range(4)]
+    return make_records(4)
 
 
 def _check_options(cls: Any) -> None:

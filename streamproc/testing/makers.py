@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.frames import SECOND_NS, ArrayPicture, Clip, Flow, Frame, PixelCache, StreamInfo
+from streamproc.record import Record
 from streamproc.results import Classification, Detections, Faces, Poses, Tracks
 
 Box = Sequence[float]
@@ -116,6 +117,29 @@ def make_flow(right: float = 0.0, down: float = 0.0, *, width: int = 32, height:
     """Optical flow that is the same everywhere, in pixels of a grid as large as the picture."""
     uv = np.full((height, width, 2), (right, down), np.float32)
     return Flow(uv=uv, dt_ns=round(dt_s * SECOND_NS))
+
+
+def make_records(count: int, *, info: StreamInfo | None = None) -> list[Record]:
+    """Records of successive frames of one stream with tracks: none in the first, one in the second, and so on to two.
+
+    The last one stands for the end of the stream.
+    """
+    info = info or make_info()
+    made = []
+    for index in range(count):
+        boxes: dict[int, Box] = {n + 1: (8 * n, 4, 8 * n + 8, 20) for n in range(index % 3)}
+        last = index == count - 1
+        record = Record(
+            stream=info,
+            index=index,
+            pts_ns=index * (info.nominal_ns or SECOND_NS // 10),
+            results={} if last else {("tracks", Tracks): make_tracks(boxes)},
+            verdicts={} if last else {"tracks": "ok"},
+            reason="end" if last else "",
+            gives=(("tracks", Tracks),),
+        )
+        made.append(record)
+    return made
 
 
 def frames_of(clip: Clip) -> list[Frame]:

@@ -325,3 +325,10 @@ def test_a_pure_kind_answers_the_same_in_another_process(
     there = elsewhere.submit(plugin_answers, cls, subjects, past=case.past, **options).result()
     assert here == there
     assert any(answer != "[]" for answer in here)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_built_in_class_carries_its_plugins_name(name: str) -> None:
+    camel = "".join(word.capitalize() for word in name.split("_"))
+    # with `Plugin` behind it where its result is called so
+    assert Registry().plugin(name).__name__ in (camel, f"{camel}Plugin")

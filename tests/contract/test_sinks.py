@@ -1,4 +1,4 @@
-"""What every event sink that needs no server must do, run over all that is registered."""
+"""What every sink that needs no server must do, run over all that is registered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from streamproc import Event, Registry, SinkContext, SinkError
-from streamproc.sink import EventSink
-from streamproc.testing import make_frame, make_info
+from streamproc import Event, EventSink, Record, RecordSink, Registry, SinkContext, SinkError
+from streamproc.testing import make_frame, make_info, make_records
 
 NEEDS_A_SERVER = {"kafka", "frames"}
 """these have system tests of their own"""
@@ -19,6 +18,7 @@ NEEDS_A_SERVER = {"kafka", "frames"}
 CASES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "csv": lambda folder: {"path": str(folder / "events.csv")},
     "jsonl": lambda folder: {"path": str(folder / "events.jsonl")},
+    "parquet": lambda folder: {"path": str(folder / "results")},
     "sqlite": lambda folder: {"path": str(folder / "events.db")},
     "stdout": lambda _: {},
 }
@@ -28,6 +28,11 @@ CONTEXT = SinkContext(name="test", log=logging.getLogger("tests"))
 def made(name: str, folder: Path) -> Any:
     cls = Registry().sink(name)
     return cls(cls.options_type.model_validate(CASES[name](folder)))
+
+
+def items(sink: Any) -> list[Event] | list[Record]:
+    assert isinstance(sink, EventSink | RecordSink)
+    return events(3) if isinstance(sink, EventSink) else make_records(3)
 
 
 def events(count: int) -> list[Event]:
@@ -51,12 +56,11 @@ def test_nothing_happens_before_open_and_close_may_come_at_once(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_events_written_twice_are_taken_twice_without_complaint(name: str, tmp_path: Path) -> None:
+def test_what_is_written_twice_is_taken_twice(name: str, tmp_path: Path) -> None:
     sink = made(name, tmp_path)
-    assert isinstance(sink, EventSink)
     sink.open(CONTEXT)
-    sink.write(events(3))
-    sink.write(events(3))
+    sink.write(items(sink))
+    sink.write(items(sink))
     sink.flush()
     sink.close()
 

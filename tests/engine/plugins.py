@@ -69,17 +69,11 @@ class Tell(StreamPlugin[TellOptions]):
             yield Event.instant(frame, "tell.seen", seen=self.seen, level=None if level is None else level.value)
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        frame_event = Event(
-            type=f"tell.{reason}", phase="instant", start_ns=moment.pts_ns, end_ns=moment.pts_ns,
-            frame_index=moment.frame_index, pts_ns=moment.pts_ns,
-        )  # fmt: skip
-        return [frame_event]
+        return [Event(type=f"tell.{reason}", phase="instant", start_ns=moment.pts_ns, end_ns=moment.pts_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        yield Event(
-            type="tell.end", phase="instant", start_ns=moment.pts_ns, end_ns=moment.pts_ns,
-            frame_index=moment.frame_index, pts_ns=moment.pts_ns, data={"seen": self.seen},
-        )  # fmt: skip
+        now_ns = moment.pts_ns
+        yield Event(type="tell.end", phase="instant", start_ns=now_ns, end_ns=now_ns, data={"seen": self.seen})
 
     def state(self) -> Mapping[str, Any]:
         return {"seen": self.seen}

@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from streamproc import Frame, FramePlugin, Options, Output, Results
+from streamproc import Frame, FramePlugin, Options, Output, PluginError, Results
 from streamproc.config import load_text
 from streamproc.engine import Engine, replay_bundle
 from streamproc.models import ModelStore
@@ -46,6 +48,18 @@ def test_a_plugin_sees_the_same_pixels_in_the_bundle_as_in_the_run(tmp_path: Pat
     replay = replay_bundle(bundle, Registry(), ModelStore(), [__name__])
     assert replay.then.startswith("ValueError")
     assert replay.now == replay.then
+
+
+def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
+    Engine(make_plan([plugin_plan(Fail, every=1)], make_frames(1), state=tmp_path)).run()
+    (bundle,) = (tmp_path / "bundles").iterdir()
+    with zipfile.ZipFile(bundle) as files:
+        facts = json.loads(files.read("bundle.json"))
+    older = tmp_path / "older.zip"
+    with zipfile.ZipFile(older, "w") as files:
+        files.writestr("bundle.json", json.dumps({**facts, "bundle": 1}))
+    with pytest.raises(PluginError, match=r"older\.zip is a repro bundle of format 1, .* reads format 2"):
+        replay_bundle(older, Registry(), ModelStore())
 
 
 def test_what_a_killed_run_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from streamproc import Event, Frame, Moment, Options, Output, Results, SourceLost, StreamPlugin
+from streamproc import Episode, Event, Frame, Moment, Options, Output, Results, SourceLost, StreamPlugin
 from streamproc.config.plan import Plan, RuntimePlan
 from streamproc.engine import Engine, RunReport
 from streamproc.engine.exporter import EngineCollector
@@ -26,31 +26,24 @@ class Stay(StreamPlugin[Options]):
 
     def open(self, context: Any) -> None:
         self.number = 0
-        self.begun: Event | None = None
+        self.stay: Episode | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
-        if self.begun is None:
+        if self.stay is None:
             self.number += 1
-            self.begun = Event.begin(frame, "stay", f"stay/{self.number}")
-            yield self.begun
+            self.stay = Episode(type="stay", key=f"stay/{self.number}", start_ns=frame.pts_ns)
+            yield self.stay.start(frame.pts_ns)
 
     def flush(self, moment: Moment) -> Output:
-        if self.begun is not None:
-            yield self.begun.later("end", moment)
+        if self.stay is not None:
+            yield self.stay.end(moment.pts_ns)
 
     def state(self) -> Mapping[str, Any]:
-        begun = self.begun
-        at = None if begun is None else [begun.start_ns, begun.frame_index]
-        return {"number": self.number, "at": at}
+        return {"number": self.number, "stay": None if self.stay is None else self.stay.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.number = state["number"]
-        if state["at"] is not None:
-            start_ns, index = state["at"]
-            self.begun = Event(
-                type="stay", phase="start", start_ns=start_ns, end_ns=None, frame_index=index, pts_ns=start_ns,
-                episode=f"stay/{self.number}",
-            )  # fmt: skip
+        self.stay = Episode.restored(state["stay"])
 
 
 class Keys(TapeSource):

@@ -14,6 +14,7 @@ import pytest
 from pydantic import ConfigDict
 
 from streamproc import Event, Flow, Frame, Moment, Options, Output, Results, SourceLost, StreamPlugin
+from streamproc.chain.ordered import restore_state
 from streamproc.config.plan import Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
@@ -114,14 +115,12 @@ class Scene(StreamPlugin[Options]):
     def process(self, frame: Frame, past: Results) -> Output:
         self.kept["seen"] += 1
         begun = Event.begin(frame, "scene", f"e{self.kept['seen'] // 3}")
-        yield begun if self.kept["seen"] % 3 == 0 else begun.later("update", Moment.of(frame))
+        yield begun if self.kept["seen"] % 3 == 0 else begun.later("update")
         yield Event.instant(frame, "scene.level", level=float(frame.pts_ns), n=self.kept["seen"])
 
     def flush(self, moment: Moment) -> Output:
-        yield Event(
-            type="scene.end", phase="instant", start_ns=moment.pts_ns, end_ns=moment.pts_ns,
-            frame_index=moment.frame_index, pts_ns=moment.pts_ns, data=dict(self.kept),
-        )  # fmt: skip
+        now_ns = moment.pts_ns
+        yield Event(type="scene.end", phase="instant", start_ns=now_ns, end_ns=now_ns, data=dict(self.kept))
 
     def state(self) -> Mapping[str, Any]:
         return self.kept
@@ -401,6 +400,26 @@ def test_a_plugin_that_can_not_restore_its_state_says_what_to_do(tmp_path: Path)
     report, _ = play(tape, tmp_path, [plugin_plan(Forgetful)])
     assert "forgetful" in report.streams[0].error
     assert "checkpoints.sqlite" in report.streams[0].error
+
+
+class Newer(Scene):
+    state_version = 2
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    tape = Tape()
+    tape.breaks_at = 6
+    play(tape, tmp_path, [plugin_plan(Scene, name="scene")])
+    tape.breaks_at = None
+    report, _ = play(tape, tmp_path, [plugin_plan(Newer, name="scene")])
+    assert "it has version 1, this plugin expects 2" in report.streams[0].error
+    assert "checkpoints.sqlite" in report.streams[0].error
+
+
+def test_a_state_in_another_form_is_refused() -> None:
+    for stored in ({"version": 1, "seen": 3}, {}):
+        with pytest.raises(ValueError, match="another version of streamproc stored it"):
+            restore_state(Scene(Options()), stored)
 
 
 def test_a_chain_that_has_changed_goes_on_with_what_it_knows(tmp_path: Path) -> None:

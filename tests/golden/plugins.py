@@ -97,7 +97,7 @@ class Count(StreamPlugin[CountOptions]):
         if step == 0:
             yield begun
         elif step == self.options.group - 1:
-            yield begun.later("end", Moment.of(frame), last=self._count)
+            yield begun.later("end", last=self._count)
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         return [_at(moment, f"count.{reason}", number=self._count)]

@@ -9,9 +9,9 @@ import pytest
 
 from streamproc import Classification
 from streamproc.frames import Frame
+from streamproc.shots import Shot
 from streamproc.testing import check_plugin_contract, make_frame, make_info, run_plugin
 from streamproc_plugins.action import Segments
-from streamproc_plugins.shots.results import Shot
 
 INFO = make_info(rate=1)
 

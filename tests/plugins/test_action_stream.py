@@ -11,10 +11,10 @@ import pytest
 
 from streamproc import Classification, Frame, PluginError
 from streamproc.models import ModelStore
+from streamproc.shots import Shot
 from streamproc.testing import Fault, make_frame, make_info, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.action import ActionStream
 from streamproc_plugins.action.carried import SteppingNet
-from streamproc_plugins.shots.results import Shot
 from tests.nets import answering_net, fading_net, model_folder
 
 SPEC = {"height": 8, "width": 8, "layout": "NHWC", "colour": "rgb"}

@@ -281,5 +281,3 @@ def test_what_is_held_and_who_gives_goes_on_after_a_restart() -> None:
     second.restore(json.loads(json.dumps(first.state())))
     assert colours(see(second, 1, make_faces())[20:44, 30:50]) == 1
     assert colours(see(second, 2)) == 1
-    with pytest.raises(ValueError, match="state of version 3, expected 1"):
-        second.restore({"version": 3})

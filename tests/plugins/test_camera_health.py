@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc import Event, Frame
+from streamproc import Event, Frame, Moment, TimeReason
 from streamproc.testing import check_plugin_contract, make_frame, make_info, run_plugin
 from streamproc_plugins.camera_health import CameraHealth, CameraHealthOptions
 from tests.plugins.real import run_text
@@ -154,6 +154,20 @@ def test_what_goes_on_ends_with_the_stream() -> None:
     assert found == [("camera.black", "start", 15), ("camera.black", "end", 29.8)]
 
 
+@pytest.mark.parametrize("reason", ["idle", "lost"])
+def test_a_camera_that_is_away_shows_no_fault(reason: TimeReason) -> None:
+    plugin = opened()
+    black = frames(lambda t: seen() if t < 15 else np.zeros((180, 320)), 25, fps=1)
+    begun = [event for frame in black for event in plugin.process(frame, results()) or ()]
+    assert [event.phase for event in begun if isinstance(event, Event)] == ["start"]
+    soon, late = (Moment(pts_ns=at * 1_000_000_000, frame_index=24) for at in (30, 31))
+    assert list(plugin.on_time(soon, reason) or ()) == []
+    (ended,) = plugin.on_time(late, reason) or ()
+    assert isinstance(ended, Event)
+    assert (ended.phase, ended.end_ns) == ("end", black[-1].pts_ns)
+    assert list(plugin.on_time(late, reason) or ()) == []
+
+
 def test_only_one_picture_a_second_is_looked_at() -> None:
     given = frames(lambda _: seen(), 4, fps=10)
     forms: list[int] = []
@@ -170,11 +184,6 @@ def test_it_goes_on_exactly_after_a_restart(at: int) -> None:
     """The contract's check restores it in the middle: in each phase of an episode."""
     given = frames(between(lambda: seen(right=16)), 2 * at, fps=2)
     check_plugin_contract(CameraHealth, given)
-
-
-def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 0"):
-        opened().restore({"version": 0})
 
 
 def opened() -> CameraHealth:

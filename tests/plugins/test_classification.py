@@ -15,7 +15,7 @@ from streamproc import Classification, ModelError, PluginError
 from streamproc.geometry import window_of
 from streamproc.models import ModelStore, label_ids
 from streamproc.testing import make_frame, run_plugin
-from streamproc_plugins.classification import ClassificationOptions, Classify
+from streamproc_plugins.classification import ClassificationOptions, ClassificationPlugin
 from streamproc_plugins.classification.scores import combined, kept, lowest_scores
 from streamproc_plugins.classification.views import fractions_of, widened
 from tests.nets import answering_net, brightness_classes, model_folder
@@ -40,7 +40,7 @@ def answers(folder: Path, values: list[float], **entry: Any) -> str:
 
 def classify(rgb: NDArray[np.uint8], **options: Any) -> Classification:
     models = options.pop("models", None)
-    (found,) = run_plugin(Classify, [make_frame(rgb=rgb)], models=models, **options).all(Classification)
+    (found,) = run_plugin(ClassificationPlugin, [make_frame(rgb=rgb)], models=models, **options).all(Classification)
     return found
 
 

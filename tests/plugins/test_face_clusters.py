@@ -17,7 +17,7 @@ from streamproc import Event, Frame, PluginContext, PluginError, Results
 from streamproc.models import ModelStore
 from streamproc.testing import check_plugin_contract, make_frames, make_info, run_plugin
 from streamproc_plugins.commands.faces import app
-from streamproc_plugins.faces import FaceClustering, FaceClusters, FaceClustersOptions, FaceTracks, NamedFaces
+from streamproc_plugins.faces import FaceClusters, FaceClustersOptions, FaceClustersPlugin, FaceTracks, NamedFaces
 from streamproc_plugins.faces.people import MEMORY_MOST, People
 from streamproc_plugins.faces.results import with_names
 from streamproc_plugins.vectors import VectorIndex
@@ -31,7 +31,7 @@ def at(track_id: int, who: Any, looks: int = 3, age_s: float = 0) -> FaceTracks:
 
 
 def grouped(past: Sequence[FaceTracks], **options: Any) -> Any:
-    return run_plugin(FaceClustering, make_frames(len(past), info=INFO), past=[[f] for f in past], **options)
+    return run_plugin(FaceClustersPlugin, make_frames(len(past), info=INFO), past=[[f] for f in past], **options)
 
 
 def labels(run: Any) -> list[str]:
@@ -106,14 +106,14 @@ def test_nobody_is_the_one_who_has_a_name_by_now() -> None:
     faces = pair((1, 2), (person(0), person(0, 0.1, 1)))
     named = with_names(NamedFaces, faces, ("Ada", ""))
     past: list[list[Any]] = [[at(1, person(0))], [faces, named]]
-    run = run_plugin(FaceClustering, make_frames(2, info=INFO), past=past)
+    run = run_plugin(FaceClustersPlugin, make_frames(2, info=INFO), past=past)
     assert clusters(run) == [("person 1",), ("Ada", "person 2")]
 
 
 def test_people_with_a_name_get_no_id() -> None:
     faces = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0), person(1)])
     past = [[faces, with_names(NamedFaces, faces, ("Ada", ""))]] * 3
-    run = run_plugin(FaceClustering, make_frames(3, info=INFO), past=past)
+    run = run_plugin(FaceClustersPlugin, make_frames(3, info=INFO), past=past)
     assert run.all(FaceClusters)[-1].cluster == ("Ada", "person 1")
 
 
@@ -129,7 +129,7 @@ class Live:
     """The plugin as the engine holds it, with frames of a live stream."""
 
     def __init__(self, **options: Any) -> None:
-        self.plugin = FaceClustering(FaceClustersOptions.model_validate(options))
+        self.plugin = FaceClustersPlugin(FaceClustersOptions.model_validate(options))
         context = PluginContext(name="c", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
         self.plugin.open(context)
 
@@ -219,8 +219,6 @@ def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> None:
     live.see(0, VISITS[0])
     with pytest.raises(ValueError, match="was kept with another `folder`"):
         Live(folder=str(tmp_path / "other")).plugin.restore(live.plugin.state())
-    with pytest.raises(ValueError, match="state of version 7, expected 1"):
-        Live().plugin.restore({"version": 7})
 
 
 def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> None:
@@ -249,4 +247,4 @@ def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> N
 
 def test_it_holds_to_the_contract_with_a_crowd() -> None:
     past = [at(n, person(n % 5, 0.08, n), looks=3 + n) for n in range(12)]
-    check_plugin_contract(FaceClustering, make_frames(12, info=INFO), past=[[faces] for faces in past])
+    check_plugin_contract(FaceClustersPlugin, make_frames(12, info=INFO), past=[[faces] for faces in past])

@@ -13,20 +13,20 @@ import pytest
 
 from streamproc import Faces, ModelError, PluginContext, PluginError, Results
 from streamproc.models import ModelStore, builtin
+from streamproc.shots import Shot
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
 from streamproc_plugins.faces import (
-    FaceAttributeReader,
     FaceAttributes,
-    FaceFinder,
+    FaceAttributesPlugin,
     FaceNames,
     FacesOptions,
-    FacesOverTime,
+    FacesPlugin,
     FaceTracks,
+    FaceTracksPlugin,
     NamedFaces,
 )
 from streamproc_plugins.faces.detectors import input_hw
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.shots.results import Shot
 from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
 
@@ -35,7 +35,7 @@ INFO = make_info(width=192, height=128, rate=10)
 
 def looked(frame: Any, **options: Any) -> Faces:
     """What the plugin gives for one frame."""
-    (faces,) = run_plugin(FaceFinder, [frame], **options).all(Faces)
+    (faces,) = run_plugin(FacesPlugin, [frame], **options).all(Faces)
     return faces
 
 
@@ -86,7 +86,7 @@ def test_a_poor_face_is_given_without_an_embedding(tmp_path: Path, demand: dict[
 
 def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) -> None:
     def refused(match: str, **options: Any) -> None:
-        plugin = FaceFinder(FacesOptions.model_validate(options))
+        plugin = FacesPlugin(FacesOptions.model_validate(options))
         context = PluginContext(name="f", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
         with pytest.raises(ModelError, match=match):
             plugin.open(context)
@@ -107,19 +107,19 @@ def test_a_classifier_tells_something_of_each_face_large_enough(tmp_path: Path) 
     rgb = np.zeros((128, 192, 3), np.uint8)
     rgb[:, 96:] = 230
     faces = make_faces([10, 30, 70, 90], [110, 30, 170, 90], [0, 0, 8, 8])
-    run = run_plugin(FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"light": str(net)})
+    run = run_plugin(FaceAttributesPlugin, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"light": str(net)})
     (found,) = run.all(FaceAttributes)
     assert found.of("light") == ("dark", "bright", "")
     assert found.score[:, 0].tolist() == pytest.approx([1, 230 / 255, 0], abs=0.01)
     sure = run_plugin(
-        FaceAttributeReader, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"l": str(net)}, min_score=0.95
+        FaceAttributesPlugin, [make_frame(rgb=rgb, info=INFO)], past=[[faces]], heads={"l": str(net)}, min_score=0.95
     )
     assert sure.all(FaceAttributes)[0].of("l") == ("dark", "", "")
-    empty = run_plugin(FaceAttributeReader, [make_frame(info=INFO)], past=[[make_faces()]], heads={"l": str(net)})
+    empty = run_plugin(FaceAttributesPlugin, [make_frame(info=INFO)], past=[[make_faces()]], heads={"l": str(net)})
     assert empty.all(FaceAttributes)[0].of("l") == ()
     with pytest.raises(PluginError, match="expected a classifier with labels and a square input"):
         run_plugin(
-            FaceAttributeReader, [make_frame(info=INFO)], past=[[faces]], heads={"l": detector(tmp_path / "d", 64, 96)}
+            FaceAttributesPlugin, [make_frame(info=INFO)], past=[[faces]], heads={"l": detector(tmp_path / "d", 64, 96)}
         )
 
 
@@ -150,7 +150,7 @@ def test_the_input_follows_the_picture_and_never_enlarges_it() -> None:
 
 def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
     frames = make_frames(len(past), info=INFO)
-    return run_plugin(FacesOverTime, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
+    return run_plugin(FaceTracksPlugin, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
 
 
 def test_a_face_keeps_its_track_while_it_moves_and_over_a_short_absence() -> None:
@@ -201,7 +201,7 @@ def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
     shots = [Shot(number=1, start_ns=0, kind="start")] * 6 + [Shot(number=2, start_ns=400_000_000, kind="cut")] * 2
     faces = [make_faces([10, 10, 50, 50])] * 4 + [make_faces([10, 10, 50, 50], [100, 10, 140, 50])] * 4
     past = [[shot, found] for shot, found in zip(shots, faces, strict=True)]
-    tracks = run_plugin(FacesOverTime, frames, past=past).all(FaceTracks)
+    tracks = run_plugin(FaceTracksPlugin, frames, past=past).all(FaceTracks)
     assert [found.track_id.tolist() for found in tracks] == [[1]] * 4 + [[1, 2]] * 2 + [[3, 2]] * 2
 
 

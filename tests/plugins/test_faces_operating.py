@@ -13,12 +13,12 @@ from streamproc.evaluation.bcubed import bcubed
 from streamproc.models import ScoreSpread
 from streamproc.testing import make_frames, make_info, run_plugin
 from streamproc_plugins.faces import (
-    FaceClustering,
     FaceClusters,
+    FaceClustersPlugin,
     FaceNames,
     FaceNamesOptions,
-    FacesOverTime,
     FaceTracks,
+    FaceTracksPlugin,
 )
 from streamproc_plugins.faces.clustering import joined, told_apart
 from streamproc_plugins.faces.gallery import Gallery
@@ -140,7 +140,7 @@ def test_a_hundred_people_who_come_back_are_about_a_hundred_ids(alike: float) ->
         [make_face_tracks({n: [10, 10, 50, 50]}, [people[who, look]], looks=3, age_s=0)]
         for n, (who, look) in enumerate(visits, start=1)
     ]
-    run = run_plugin(FaceClustering, make_frames(len(past), info=INFO), past=past)
+    run = run_plugin(FaceClustersPlugin, make_frames(len(past), info=INFO), past=past)
     ids = [str(found.cluster) for found in run.all(FaceClusters)]
     score = bcubed(ids, visits[:, 0].tolist())
     assert score.precision >= 0.98
@@ -215,8 +215,8 @@ def refused(count: int, reason: str, *, good_from: int | None = None) -> list[li
 
 def seen(past: list[list[Faces]], **options: Any) -> list[Event]:
     frames = make_frames(len(past), info=INFO)
-    tracks = [[found] for found in run_plugin(FacesOverTime, frames, past=past).all(FaceTracks)]
-    return run_plugin(FaceClustering, frames, past=tracks, **options).events
+    tracks = [[found] for found in run_plugin(FaceTracksPlugin, frames, past=past).all(FaceTracks)]
+    return run_plugin(FaceClustersPlugin, frames, past=tracks, **options).events
 
 
 @pytest.mark.parametrize("frames", [5, 30])
@@ -240,7 +240,7 @@ def test_a_face_refused_once_or_twice_is_no_appearance() -> None:
 
 def test_two_faces_in_view_that_are_like_one_person_are_told() -> None:
     both = make_face_tracks({1: [0, 0, 40, 40], 2: [60, 0, 100, 40]}, [person(0), person(0, 0.05, 1)])
-    run = run_plugin(FaceClustering, make_frames(3, info=INFO), past=[[both]] * 3)
+    run = run_plugin(FaceClustersPlugin, make_frames(3, info=INFO), past=[[both]] * 3)
     assert [found.cluster for found in run.all(FaceClusters)] == [("person 1", "person 2")] * 3
     (conflict,) = (event for event in run.events if event.type == "face.conflict")
     assert conflict.data == {"cluster": "person 1", "track_id": 1, "other_track_id": 2}
@@ -253,7 +253,7 @@ def test_who_was_in_view_with_somebody_never_becomes_them_while_they_are_away() 
     together.looks.flags.writeable = True
     together.looks[1] = 1  # track 2 isn't decided on while track 1 is there
     alone = make_face_tracks({2: [60, 0, 100, 40]}, [alike], looks=4)
-    run = run_plugin(FaceClustering, make_frames(3, info=INFO), past=[[together], [alone], [alone]])
+    run = run_plugin(FaceClustersPlugin, make_frames(3, info=INFO), past=[[together], [alone], [alone]])
     assert [found.cluster for found in run.all(FaceClusters)] == [("person 1", ""), ("person 2",), ("person 2",)]
     assert [event.data["cluster"] for event in run.events if event.type == "face.conflict"] == ["person 1"]
 

@@ -16,7 +16,7 @@ from streamproc.evaluation.bcubed import bcubed
 from streamproc.models import ModelStore, ScoreSpread
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.blur.anonymise import anonymise, grown
-from streamproc_plugins.faces import FaceFinder
+from streamproc_plugins.faces import FacesPlugin
 from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans
 from streamproc_plugins.faces.detectors import open_detector
@@ -91,7 +91,7 @@ def test_the_faces_of_the_walk_are_found_in_every_frame(shared: Path, store: Mod
 
 
 def faces_of(store: ModelStore, rgb: NDArray[np.uint8], model: str) -> Faces:
-    run = run_plugin(FaceFinder, [make_frame(rgb=rgb)], models=store, model=model)
+    run = run_plugin(FacesPlugin, [make_frame(rgb=rgb)], models=store, model=model)
     (faces,) = run.all(Faces)
     return faces
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from streamproc import (
     Event,
     Frame,
     FramePlugin,
+    MissingInput,
     Moment,
     Options,
     Output,
@@ -25,9 +25,13 @@ from streamproc import (
     Result,
     Results,
     Segmentation,
+    StreamPlugin,
+    TimeReason,
     Tracks,
 )
+from streamproc.chain.ordered import process_in_order, read_state, restore_state
 from streamproc.models import ModelStore
+from streamproc.shots import Shot
 from streamproc.testing import (
     check_plugin_contract,
     make_detections,
@@ -40,9 +44,9 @@ from streamproc.testing import (
 )
 from streamproc_plugins.action import Action, Fusion, FusionOptions, PoseAction, TrackAction, TrackActions
 from streamproc_plugins.captioning import CaptionNet, Captions
-from streamproc_plugins.pose import PoseEvents, PosePooling, PoseSmoothing, PoseSmoothingOptions
+from streamproc_plugins.pose import PoseEvents, PosePooling, PoseSmoothing
 from streamproc_plugins.segmentation import SegmentationSmoothing
-from streamproc_plugins.shots import Shot, Shots, ShotWatch, ended_at_cut
+from streamproc_plugins.shots import Shots, ended_at_cut
 from streamproc_plugins.tracking import Tracking
 from tests.contract.test_plugins import captioner
 from tests.nets import answering_net, brightness_clips, model_folder
@@ -74,21 +78,92 @@ def beside(results: Sequence[Result]) -> list[list[Result]]:
     return [[result, shot(i)] for i, result in enumerate(results)]
 
 
+def view(number: int) -> Any:
+    """One of several pictures that have nothing in common."""
+    noise = np.random.default_rng(number).integers(0, 256, (8, 12, 3))
+    return np.kron(noise, np.ones((8, 8, 1))).astype(np.uint8)
+
+
 def times(events: Sequence[Event]) -> list[tuple[str, float]]:
     return [(e.phase, (e.start_ns if e.end_ns is None else e.end_ns) / SECOND) for e in events]
 
 
-def test_the_first_shot_is_no_cut_and_each_other_is_one_once() -> None:
-    watch = ShotWatch()
-    told = [watch.turned_ns(Results({("shots", Shot): shot(i)})) for i in range(15)]
-    assert [(i, at) for i, at in enumerate(told) if at is not None] == [(KNOWN, SECOND)]
-    assert watch.turned_ns(Results()) is None
+class Cuts(StreamPlugin[Options]):
+    """Emits what it is called with."""
+
+    def process(self, frame: Frame, past: Results) -> Output:
+        yield Event.instant(frame, "frame")
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        yield Event(type=reason, phase="instant", start_ns=moment.pts_ns, end_ns=moment.pts_ns)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        del state
+
+
+def test_a_cut_comes_before_the_frame_that_knows_it() -> None:
+    events = run_plugin(Cuts, frames(), past=[[shot(i)] for i in range(COUNT)]).events
+    assert [event.type for event in events] == ["frame"] * KNOWN + ["cut"] + ["frame"] * (COUNT - KNOWN)
+    cut = events[KNOWN]
+    assert (cut.start_ns, cut.frame_index, cut.pts_ns) == (SECOND, KNOWN, KNOWN * SECOND // 10)
+
+
+def test_the_first_call_knows_no_cut() -> None:
+    events = run_plugin(Cuts, frames()[:5], past=[[shot(KNOWN)] for _ in range(5)]).events
+    assert {event.type for event in events} == {"frame"}
+
+
+def test_an_end_without_a_time_is_at_the_cut() -> None:
+    class Staying(Cuts):
+        def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+            yield Event(type="stay", phase="end", start_ns=0)
+
+    events = run_plugin(Staying, frames(), past=[[shot(i)] for i in range(COUNT)]).events
+    assert [event.end_ns for event in events if event.phase == "end"] == [SECOND]
+
+
+def test_a_plugin_at_a_lower_rate_gets_the_cut_too() -> None:
+    class Cutter(FramePlugin[Options]):
+        gives = (Shot,)
+
+        def process(self, frame: Frame, past: Results) -> Output:
+            yield shot(frame.index)
+
+    chain = [plugin_plan(Cutter), plugin_plan(Cuts, settings={"rate": 2.0})]
+    events = run_chain(chain, frames()).events
+    assert [(event.type, event.frame_index) for event in events] == [
+        ("frame", 0), ("frame", 5), ("frame", 10), ("cut", 15), ("frame", 15), ("frame", 20),
+    ]  # fmt: skip
+
+
+def test_what_ends_at_a_cut_outlives_a_missing_input() -> None:
+    class Picky(Cuts):
+        def process(self, frame: Frame, past: Results) -> Output:
+            raise MissingInput("nothing to see")
+
+    run = run_chain(
+        [plugin_plan(Shots), plugin_plan(Picky)],
+        [make_frame(index=i, rgb=view(int(i >= 20)), info=INFO) for i in range(40)],
+    )
+    assert run.types.count("cut") == 1
+
+
+def test_the_shot_of_the_last_call_is_stored_with_the_state() -> None:
+    before, after = Cuts(Options()), Cuts(Options())
+    at_first, later = (Results({("shots", Shot): shot(i)}) for i in (0, KNOWN))
+    list(process_in_order(before, frames()[0], at_first) or ())
+    restore_state(after, read_state(before)[1])
+    events = [item for item in process_in_order(after, frames()[KNOWN], later) or () if isinstance(item, Event)]
+    assert [event.type for event in events] == ["cut", "frame"]
 
 
 def test_what_seemed_to_go_on_behind_a_cut_ends_at_it() -> None:
     frame = make_frame(index=30, pts_s=3.0, info=INFO)
     begun = [Event.begin(frame, "a.b", episode=str(at), start_ns=at * SECOND) for at in (0, 2)]
-    ends = [event.later("end", Moment.of(frame), duration_s=1.5) for event in begun]
+    ends = [event.later("end", end_ns=frame.pts_ns, duration_s=1.5) for event in begun]
     first, second = ended_at_cut(ends, SECOND)
     assert (first.end_ns, first.data["duration_s"]) == (SECOND, 1.0)
     assert (second.end_ns, second.data["duration_s"]) == (3 * SECOND, 1.5)  # it lies behind the cut as a whole
@@ -219,9 +294,14 @@ def test_an_old_answer_counts_no_more_behind_a_cut() -> None:
     log = logging.getLogger(__name__)
     plugin.open(PluginContext(name="fused", stream=INFO, models=ModelStore(), log=log))
     pictures = frames()
-    plugin.process(pictures[0], Results({("a", Classification): old, ("shots", Shot): shot(0)}))
-    (early,) = plugin.process(pictures[CUT], Results({("b", Classification): new, ("shots", Shot): shot(CUT)})) or ()
-    (late,) = plugin.process(pictures[KNOWN], Results({("b", Classification): new, ("shots", Shot): shot(KNOWN)})) or ()
+
+    def answer(index: int, name: str, said: Classification) -> list[Any]:
+        past = Results({(name, Classification): said, ("shots", Shot): shot(index)})
+        return list(process_in_order(plugin, pictures[index], past) or ())
+
+    answer(0, "a", old)
+    (early,) = answer(CUT, "b", new)
+    (late,) = answer(KNOWN, "b", new)
     assert isinstance(early, Classification)
     assert isinstance(late, Classification)
     assert set(early.label) == {"day", "night"}
@@ -242,19 +322,9 @@ def test_a_restart_between_two_shots_goes_on_exactly(plugin: Any, given: Result)
     check_plugin_contract(plugin, frames(), past=beside([given] * COUNT))
 
 
-def test_the_state_of_before_shots_were_looked_at_is_read() -> None:
-    plugin = PoseSmoothing(PoseSmoothingOptions())
-    plugin.open(PluginContext(name="p", stream=INFO, models=ModelStore(), log=logging.getLogger(__name__)))
-    state = {key: value for key, value in plugin.state().items() if key != "shot"}
-    plugin.restore(json.loads(json.dumps(state)))
-    assert plugin.state()["shot"] == 0
-
-
 def test_it_works_with_the_real_finder_of_shots() -> None:
     """Two views, each with somebody who lies at the same place; nothing but the pictures tells of the cut."""
-    rng = np.random.default_rng(0)
-    views = [np.kron(rng.integers(0, 256, (8, 12, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(2)]
-    pictures = [make_frame(index=i, rgb=views[int(i >= 20)], info=INFO) for i in range(40)]
+    pictures = [make_frame(index=i, rgb=view(int(i >= 20)), info=INFO) for i in range(40)]
 
     class Lying(FramePlugin[Options]):
         """Always the same."""

@@ -191,8 +191,10 @@ def plugin_run(
     events: list[Event] = []
     for frame, results in zip(frames, past, strict=True):
         before = Results({(f"p{n}", type(result)): result for n, result in enumerate(results)})
-        events += [made for made in plugin.process(frame, before) or () if isinstance(made, Event)]
-        plugin.on_time(Moment.of(frame), "idle")
+        moment = Moment.of(frame)
+        made = [event for event in plugin.process(frame, before) or () if isinstance(event, Event)]
+        events += [event.stamped(INFO, "fence", 0, moment) for event in made]
+        plugin.on_time(moment, "idle")
     return events, plugin.state()
 
 

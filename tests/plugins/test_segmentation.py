@@ -15,7 +15,7 @@ from streamproc.models import ModelStore
 from streamproc.testing import make_detections, make_frame, make_tracks, run_plugin
 from streamproc_plugins.detection import Detection
 from streamproc_plugins.pose import Pose
-from streamproc_plugins.segmentation import Instances, Segment
+from streamproc_plugins.segmentation import Instances, SegmentationPlugin
 from tests.nets import answering_net, brightness_map, model_folder
 from tests.plugins.people import bodypix_maps, standing
 
@@ -43,7 +43,9 @@ def half_bright(height: int = 128, width: int = 192) -> Image:
 
 @pytest.mark.parametrize("form", ["ids", "scores", "probability"])
 def test_every_form_of_answer_becomes_a_class_for_every_pixel(tmp_path: Path, form: str) -> None:
-    (found,) = run_plugin(Segment, [make_frame(rgb=half_bright())], model=net(tmp_path, form)).all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=half_bright())], model=net(tmp_path, form)).all(
+        Segmentation
+    )
     assert found.class_map.shape == (64, 96)
     assert found.labels == (("background", *LABELS[form]))
     names = np.array(found.labels)[found.class_map]
@@ -53,17 +55,19 @@ def test_every_form_of_answer_becomes_a_class_for_every_pixel(tmp_path: Path, fo
 
 def test_only_the_labels_wanted_are_kept(tmp_path: Path) -> None:
     model = net(tmp_path, "ids")
-    (found,) = run_plugin(Segment, [make_frame(rgb=half_bright())], model=model, labels=["bright"]).all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=half_bright())], model=model, labels=["bright"]).all(
+        Segmentation
+    )
     assert found.labels == ("background", "bright")
     assert found.class_map.mean() == 0.5
     with pytest.raises(PluginError, match="did you mean 'bright'"):
-        run_plugin(Segment, [make_frame(rgb=half_bright())], model=model, labels=["brigt"])
+        run_plugin(SegmentationPlugin, [make_frame(rgb=half_bright())], model=model, labels=["brigt"])
 
 
 def test_a_letterboxed_picture_is_covered_whole(tmp_path: Path) -> None:
     rgb = half_bright(300, 100)  # a high one: two thirds of the input are bars
     model = net(tmp_path, "probability", resize="letterbox", pad=255)
-    (found,) = run_plugin(Segment, [make_frame(rgb=rgb)], model=model).all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=rgb)], model=model).all(Segmentation)
     height, width = found.class_map.shape
     assert abs(height / width - 3) < 0.2
     assert found.class_map.mean() == pytest.approx(0.5, abs=0.05)
@@ -73,21 +77,21 @@ def test_small_regions_become_background(tmp_path: Path) -> None:
     rgb = np.zeros((64, 96, 3), np.uint8)
     rgb[:32, :32], rgb[50:53, 50:53] = 255, 255
     model = net(tmp_path, "probability")
-    (found,) = run_plugin(Segment, [make_frame(rgb=rgb)], model=model, min_area=0.01).all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=rgb)], model=model, min_area=0.01).all(Segmentation)
     assert found.class_map.sum() == 32 * 32
 
 
 def test_the_threshold_says_what_is_probable_enough(tmp_path: Path) -> None:
     model, frame = net(tmp_path, "probability"), make_frame(fill=160, info=None)
     for threshold, part in ((0.5, 1), (0.7, 0)):
-        (found,) = run_plugin(Segment, [frame], model=model, threshold=threshold).all(Segmentation)
+        (found,) = run_plugin(SegmentationPlugin, [frame], model=model, threshold=threshold).all(Segmentation)
         assert found.class_map.mean() == part
 
 
 def refused(folder: Path, content: bytes, message: str, **entry: Any) -> None:
     model = str(model_folder(folder, content, **{"decode": "argmax", "labels": ["a", "b"], "input": INPUT, **entry}))
     with pytest.raises(StreamprocError, match=message):
-        run_plugin(Segment, [make_frame()], model=model)
+        run_plugin(SegmentationPlugin, [make_frame()], model=model)
 
 
 def test_a_net_that_does_not_fit_is_refused_with_both_shapes(tmp_path: Path) -> None:
@@ -202,7 +206,7 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 def segmented(shared: Path, tmp_path: Path, name: str, **options: Any) -> tuple[Segmentation, NDArray[Any]]:
     """What the net says, and the truth, on one grid."""
     frame = make_frame(rgb=picture(shared, name + ".bmp"))
-    (found,) = run_plugin(Segment, [frame], models=store(shared, tmp_path), **options).all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [frame], models=store(shared, tmp_path), **options).all(Segmentation)
     truth = cv2.imread(str(shared / "models" / "pictures" / f"{name}_mask.bmp"), cv2.IMREAD_GRAYSCALE)
     assert truth is not None
     return found, truth
@@ -250,7 +254,7 @@ def test_both_modes_agree_on_clear_people_and_keypoints_lie_in_their_masks(
 @pytest.mark.real
 def test_selfie_finds_the_person_near_the_camera(shared: Path, tmp_path: Path) -> None:
     frame = make_frame(rgb=picture(shared, "grace_hopper.bmp"))
-    (found,) = run_plugin(Segment, [frame], models=store(shared, tmp_path), model="selfie").all(Segmentation)
+    (found,) = run_plugin(SegmentationPlugin, [frame], models=store(shared, tmp_path), model="selfie").all(Segmentation)
     assert found.labels == ("background", "person")
     rows, columns = found.class_map.shape
     assert found.class_map[rows // 2, columns // 2] == 1

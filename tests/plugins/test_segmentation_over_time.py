@@ -16,7 +16,13 @@ from streamproc import Flow, Frame, MissingInput, PluginError, Segmentation, sec
 from streamproc.models import ModelStore
 from streamproc.plugin import FramePlugin, Output, Results
 from streamproc.testing import Fault, make_frame, make_frames, make_info, plugin_plan, run_chain, run_plugin
-from streamproc_plugins.segmentation import Areas, ClassAreas, Foreground, Segment, SegmentationSmoothing
+from streamproc_plugins.segmentation import (
+    ClassAreas,
+    ClassAreasPlugin,
+    Foreground,
+    SegmentationPlugin,
+    SegmentationSmoothing,
+)
 from streamproc_plugins.segmentation.options import SmoothingOptions
 from streamproc_plugins.segmentation.rle import decode
 
@@ -163,7 +169,7 @@ def covered(part: float, label: int = 1) -> list[Segmentation]:
 def test_areas_are_parts_of_the_picture() -> None:
     class_map = np.zeros((10, 10), np.uint8)
     class_map[:, :2], class_map[:, 5:] = 1, 2
-    run = run_plugin(Areas, make_frames(1), past=[[of(class_map)]], foreground=[])
+    run = run_plugin(ClassAreasPlugin, make_frames(1), past=[[of(class_map)]], foreground=[])
     (areas,) = run.all(ClassAreas)
     assert areas.label == LABELS
     np.testing.assert_allclose(areas.area, [0.3, 0.2, 0.5])
@@ -176,9 +182,9 @@ def test_areas_are_parts_of_the_picture() -> None:
 
 def test_the_foreground_is_what_one_asks_for() -> None:
     class_map = np.arange(12).reshape(3, 4) % 3
-    run = run_plugin(Areas, make_frames(1), past=[[of(class_map)]], foreground=["car"])
+    run = run_plugin(ClassAreasPlugin, make_frames(1), past=[[of(class_map)]], foreground=["car"])
     np.testing.assert_array_equal(run.all(Foreground)[0].mask, class_map == 2)
-    assert run_plugin(Areas, make_frames(1), past=[[of(class_map)]]).all(Foreground) == []
+    assert run_plugin(ClassAreasPlugin, make_frames(1), past=[[of(class_map)]]).all(Foreground) == []
 
 
 def test_a_large_area_is_one_event_with_start_and_end() -> None:
@@ -192,7 +198,7 @@ def test_a_large_area_is_one_event_with_start_and_end() -> None:
         "update_every": "0s",
         "mask": "counts",
     }
-    events = run_plugin(Areas, frames, past=past, **options).events
+    events = run_plugin(ClassAreasPlugin, frames, past=past, **options).events
     assert [(event.type, event.phase) for event in events] == [("segment.area", "start"), ("segment.area", "end")]
     start, end = events
     assert (start.start_ns, start.pts_ns) == (seconds(1), seconds(1.5))
@@ -210,7 +216,7 @@ def test_an_area_about_the_limit_does_not_ring() -> None:
     rng = np.random.default_rng(3)
     parts = 0.3 + rng.normal(0, 0.02, 100)
     past = [covered(part) for part in parts]
-    events = run_plugin(Areas, make_frames(100, info=INFO), past=past, limits={"person": 0.29}).events
+    events = run_plugin(ClassAreasPlugin, make_frames(100, info=INFO), past=past, limits={"person": 0.29}).events
     assert [event.phase for event in events].count("start") == 1
 
 
@@ -219,7 +225,7 @@ def test_the_rate_does_not_matter(rate: int) -> None:
     info = make_info(width=96, height=64, rate=rate)
     frames = make_frames(10 * rate, info=info)
     past = [covered(0.5 if 2 <= frame.pts_s < 6 else 0) for frame in frames]
-    start, end = run_plugin(Areas, frames, past=past, limits={"person": 0.3}).events
+    start, end = run_plugin(ClassAreasPlugin, frames, past=past, limits={"person": 0.3}).events
     assert start.start_ns == seconds(2)
     assert end.end_ns == pytest.approx(seconds(6), abs=seconds(1 / rate))
 
@@ -228,14 +234,16 @@ def test_each_label_has_a_limit_of_its_own_and_the_stream_ends_what_is_open() ->
     class_map = np.zeros((10, 10), np.uint8)
     class_map[:2], class_map[2:4] = 1, 2
     past = [[of(class_map)]] * 20
-    events = run_plugin(Areas, make_frames(20, info=INFO), past=past, limits={"person": 0.15, "car": 0.25}).events
+    events = run_plugin(
+        ClassAreasPlugin, make_frames(20, info=INFO), past=past, limits={"person": 0.15, "car": 0.25}
+    ).events
     assert [(event.data["label"], event.phase) for event in events] == [("person", "start"), ("person", "end")]
 
 
 def test_a_gap_ends_what_nobody_saw() -> None:
     near = make_frames(20, info=INFO)
     far = [make_frame(index=index, pts_s=20 + index / 10, info=INFO) for index in range(20, 30)]
-    chain = [plugin_plan(_Full), plugin_plan(Areas, limits={"person": 0.5})]
+    chain = [plugin_plan(_Full), plugin_plan(ClassAreasPlugin, limits={"person": 0.5})]
     events = run_chain(chain, [*near, *far]).events
     assert [event.phase for event in events] == ["start", "end", "start", "end"]
     assert events[1].end_ns == seconds(1.9)
@@ -252,7 +260,7 @@ class _Full(FramePlugin[Any]):
 
 def test_a_label_that_the_segmentation_does_not_have_is_told() -> None:
     with pytest.raises(PluginError, match="'persn'; did you mean 'person'"):
-        run_plugin(Areas, make_frames(1), past=[covered(0.5)], limits={"persn": 0.1})
+        run_plugin(ClassAreasPlugin, make_frames(1), past=[covered(0.5)], limits={"persn": 0.1})
 
 
 # the real net
@@ -297,7 +305,7 @@ def clip(path: Path, count: int) -> list[Frame]:
 def both(frames: list[Frame], shared: Path, tmp_path: Path) -> tuple[list[Segmentation], list[Segmentation]]:
     """What the small net says, and the same smoothed along the engine's flow."""
     models = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
-    raw = run_plugin(Segment, frames, models=models, model="deeplab-voc-small").all(Segmentation)
+    raw = run_plugin(SegmentationPlugin, frames, models=models, model="deeplab-voc-small").all(Segmentation)
     by_time = {frame.pts_ns: one for frame, one in zip(frames, raw, strict=True)}
 
     class Again(FramePlugin[Any]):

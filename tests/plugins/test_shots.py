@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamproc import Event, Frame
 from streamproc.testing import check_plugin_contract, make_frame, make_info, run_plugin
-from streamproc_plugins.shots import Shot, Shots, ShotsOptions
+from streamproc_plugins.shots import Shot, Shots
 from streamproc_plugins.shots.measures import dissolve, likeness
 from tests.plugins.real import run_text
 
@@ -203,11 +203,6 @@ def test_it_goes_on_exactly_after_a_restart(at: float) -> None:
     middle = round(25 * at)
     reach = min(middle, len(given) - middle)
     check_plugin_contract(Shots, given[middle - reach : middle + reach])
-
-
-def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 0"):
-        Shots(ShotsOptions()).restore({"version": 0})
 
 
 def test_likeness_is_of_the_view_not_of_the_light() -> None:

@@ -299,8 +299,6 @@ def test_a_restored_tracker_goes_on_to_the_last_bit() -> None:
 
 
 def test_a_foreign_state_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 7, expected 1"):
-        Tracker(Settings()).restore({"version": 7})
     state = Tracker(Settings()).state()
     del state["tracks"]["hits"]
     with pytest.raises(ValueError, match="hits"):

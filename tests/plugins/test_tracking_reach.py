@@ -227,12 +227,6 @@ def test_what_was_measured_of_predictions_is_part_of_the_state() -> None:
     assert second.state() == whole.state()
 
 
-def test_a_state_without_those_measurements_is_read_too() -> None:
-    state = Tracker(Settings()).state()
-    del state["reliability"]
-    Tracker(Settings()).restore(state)
-
-
 @pytest.mark.parametrize(("camera_px", "bridged"), [(0, True), (250, False)])
 def test_back_filling_bridges_a_gap_only_where_straight_lines_prove_right(camera_px: float, bridged: bool) -> None:
     rng = np.random.default_rng(4)

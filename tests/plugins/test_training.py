@@ -21,7 +21,7 @@ from streamproc.media.stills import require_picture
 from streamproc.models import ModelStore, add
 from streamproc.testing import make_clip, make_frame, run_plugin
 from streamproc_plugins.action import Action
-from streamproc_plugins.classification import Classify
+from streamproc_plugins.classification import ClassificationPlugin
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.charts import confusion_picture
 from streamproc_plugins.training.clips import ClipSettings, action_net, read_clips, train_clips
@@ -70,7 +70,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def best_labels(folder: Path, pictures: list[NDArray[np.uint8]], store: ModelStore | None = None) -> list[str]:
     """What `classification` says of each picture, in the engine."""
     name = str(folder) if store is None else folder.name
-    run = run_plugin(Classify, [make_frame(rgb=rgb) for rgb in pictures], models=store, model=name)
+    run = run_plugin(ClassificationPlugin, [make_frame(rgb=rgb) for rgb in pictures], models=store, model=name)
     return [found.label[0] for found in run.all(Classification)]
 
 

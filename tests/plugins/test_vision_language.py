@@ -237,6 +237,23 @@ def test_a_live_stream_goes_on_while_the_model_thinks(server: VisionServer) -> N
         plugin.close()
 
 
+def test_a_live_stream_without_frames_gets_its_caption(server: VisionServer) -> None:
+    plugin = VisionLanguage(VisionLanguageOptions.model_validate(options(server, every="1s", pictures=1)))
+    info = make_info(width=96, height=64, rate=10, live=True)
+    plugin.open(PluginContext(name="vision", stream=info, models=ModelStore(), log=logging.getLogger("test")))
+    try:
+        assert not [list(plugin.process(frame, Results()) or ()) for frame in frames(5)][-1]
+        late = Moment(pts_ns=1_500_000_000, frame_index=4)
+        assert list(plugin.on_time(late, "idle") or ()) == []  # it asks now
+        assert plugin._asked is not None
+        plugin._asked[1].result(30)
+        (event,) = plugin.on_time(late, "idle") or ()
+        assert isinstance(event, Event)
+        assert told([event]) == [("This is answer 1.", 0, 1)]
+    finally:
+        plugin.close()
+
+
 @pytest.mark.parametrize("waits_for", ["the answer", "its rest", "its turn", "another try"])
 def test_closing_gives_up_the_answer_at_once_and_says_so(
     server: VisionServer, caplog: pytest.LogCaptureFixture, waits_for: str

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamproc import Detections, Event, Frame, FramePlugin, Moment, Options, Output, Results, StreamPlugin
+from streamproc import Detections, Event, Frame, FramePlugin, Options, Output, Results, StreamPlugin
 from streamproc.sink import EventSink, SinkContext
 from streamproc.sinks.jsonl import json_line
 
@@ -30,7 +30,7 @@ class Visits(StreamPlugin[Options]):
         if step == 0:
             yield begun
         elif step == 10:
-            yield begun.later("end", Moment.of(frame), frames=self._frames)
+            yield begun.later("end", frames=self._frames)
 
     def state(self) -> Mapping[str, Any]:
         return {"frames": self._frames}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamproc import Detections, Tracks
-from streamproc.testing import make_detections, make_tracks
+from streamproc import Detections, Record, Tracks
+from streamproc.testing import make_detections, make_info, make_tracks
 
 
 @dataclass
@@ -46,6 +46,14 @@ def test_tracks_keep_their_ids_on_the_way_there_and_back() -> None:
         assert getattr(back, name).tolist() == getattr(tracks, name).tolist(), name
     assert (back.label, back.state) == (tracks.label, tracks.state)
     assert type(Detections.from_supervision(given)) is Detections
+
+
+def test_a_record_gives_its_tracks_with_their_ids() -> None:
+    tracks = make_tracks({7: (10, 10, 30, 60), 3: (50, 20, 80, 90)})
+    record = Record(stream=make_info(), index=0, pts_ns=0, results={("tracks", Tracks): tracks})
+    given = record.to_supervision(Tracks)
+    assert given.tracker_id.tolist() == [7, 3]
+    assert Tracks.from_supervision(given).track_id.tolist() == [7, 3]
 
 
 def test_no_tracks_go_there_and_back() -> None:

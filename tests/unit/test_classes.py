@@ -31,6 +31,7 @@ from streamproc import (
     Results,
     SinkContext,
     SourceContext,
+    StreamPlugin,
     seconds,
 )
 from streamproc.config import load_text
@@ -75,14 +76,12 @@ class Raises(Plain):
         raise OSError("no weights here")
 
 
-class Awaited(FramePlugin[Options]):
-    async def process(self, frame: Frame, past: Results) -> Output:  # type: ignore[override]
+class AwaitedState(StreamPlugin[Options]):
+    def process(self, frame: Frame, past: Results) -> Output:
         return []
 
-
-class AwaitedClose(Plain):
-    async def close(self) -> None:  # type: ignore[override]
-        pass
+    async def state(self) -> Any:  # type: ignore[override]
+        return {}
 
 
 class SecondsOptions(Options):
@@ -148,8 +147,7 @@ class AwaitedSource(PictureSource[Options]):
         (NoTuple, "expected a tuple: needs = (Detections,)"),
         (NoOptions, "its options are Model, which must be derived from streamproc.Options"),
         (NoArgument, "its __init__ must take the options alone"),
-        (Awaited, "process is `async def`, and nobody awaits it"),
-        (AwaitedClose, "close is `async def`, and nobody awaits it"),
+        (AwaitedState, "state is `async def`, but is called without await"),
         (Seconds, "the default of its option `hold` is 5 nanoseconds; if seconds are meant, write seconds(5)"),
         (Text, "the default of its option `hold` is '2s', expected nanoseconds; write seconds(2)"),
         (Beyond, "the default of its option `limit` is 5, input should be less than or equal to 1"),

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-SCRIPT = "import cv2; from streamproc.cli.host import prepare_process; prepare_process(); print(cv2.getNumThreads())"
+SCRIPT = (
+    "import cv2; from streamproc.engine.process import prepare_process; prepare_process(); print(cv2.getNumThreads())"
+)
 
 
 @pytest.mark.parametrize(("said", "threads"), [(None, 1), ("3", 3)])

@@ -22,10 +22,7 @@ from streamproc import (
 )
 from streamproc_plugins.action.fusing import Method, fused, matrix, offsets
 from streamproc_plugins.action.scores import best
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
 
-_STATE = 1
 Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
@@ -56,19 +53,15 @@ class Fusion(StreamPlugin[FusionOptions]):
     there, so let plugins keep enough labels (`top_k`). No answer counts on over a cut where `shots` stands before.
     """
 
-    uses = (Shot,)
     gives = (Classification,)
 
     def open(self, context: PluginContext) -> None:
         """Begin without an answer."""
         self._last: dict[str, tuple[int, Classification]] = {}
-        self._shots = ShotWatch()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Classification` where there is something new."""
         options = self.options
-        if self._shots.turned_ns(past) is not None:
-            self._last.clear()
         found = past.all(Classification)
         new = {name: found[name] for name in found if not options.plugins or name in options.plugins}
         self._last |= {name: (frame.pts_ns, one) for name, one in new.items() if one.label}
@@ -92,13 +85,10 @@ class Fusion(StreamPlugin[FusionOptions]):
             name: [at, list(one.label), one.score.tolist(), one.class_id.tolist()]
             for name, (at, one) in self._last.items()
         }
-        return {"version": _STATE, "last": kept, "shot": self._shots.number}
+        return {"last": kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            raise ValueError(f"fusion got a state of version {state.get('version')}, expected {_STATE}; start afresh")
-        self._shots.number = state.get("shot", 0)
         self._last = {
             name: (
                 at,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Classification, Event, Frame, Moment
+from streamproc import Classification, Event, Frame
 from streamproc_plugins.action.results import TrackActions
 from streamproc_plugins.labels import LabelsOptions
-from streamproc_plugins.labels.episodes import Episodes, Notice
+from streamproc_plugins.labels.episodes import Change, Episodes
 
 
 def actions(found: Mapping[int, Classification]) -> TrackActions:
@@ -32,77 +32,58 @@ class PeopleEpisodes:
         self._wanted, self._ignored = frozenset(options.labels), frozenset(options.ignore)
         self._tracks: dict[int, Episodes] = {}
         self._boxes: dict[int, list[float]] = {}
-        self._utc_offset_ns: int | None = None
 
     def see(
         self, frame: Frame, found: Mapping[int, Classification], boxes: Mapping[int, NDArray[Any]]
     ) -> Iterator[Event]:
         """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the tracks that are seen."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
         self._boxes |= {track_id: np.asarray(box, np.float64).tolist() for track_id, box in boxes.items()}
         for track_id, one in found.items():
-            episodes = self._tracks.setdefault(track_id, Episodes(self._settings))
+            episodes = self._tracks.setdefault(track_id, self._begin(track_id))
             said = {
                 label: score
                 for label, score in zip(one.label, one.score.tolist(), strict=True)
                 if label not in self._ignored and (not self._wanted or label in self._wanted)
             }
-            notices = episodes.see(frame.pts_ns, said, frame.index)
-            yield from self._events(track_id, notices, Moment.of(frame))
-        yield from self.lose(Moment.of(frame))
+            yield from self._events(track_id, episodes.see(frame.pts_ns, said, frame.index))
+        yield from self.lose(frame.pts_ns)
 
-    def lose(self, moment: Moment) -> Iterator[Event]:
+    def lose(self, now_ns: int) -> Iterator[Event]:
         """Time goes on: actions of which nothing came for too long end where they were last seen."""
         for track_id, episodes in self._tracks.items():
-            yield from self._events(track_id, episodes.lose(moment.pts_ns), moment)
+            yield from self._events(track_id, episodes.lose(now_ns))
 
-    def finish(self, moment: Moment, tracks: Iterable[int] | None = None) -> Iterator[Event]:
+    def finish(self, tracks: Iterable[int] | None = None) -> Iterator[Event]:
         """Everything ends where it was last seen: of these tracks, or of all."""
         for track_id in list(self._tracks if tracks is None else tracks):
             episodes = self._tracks.pop(track_id, None)
             if episodes is not None:
-                yield from self._events(track_id, episodes.finish(), moment)
+                yield from self._events(track_id, episodes.finish())
             self._boxes.pop(track_id, None)
         if tracks is None:
             self._boxes.clear()
 
-    def _events(self, track_id: int, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
-        for notice in notices:
-            ended, offset = notice.phase == "end", self._utc_offset_ns
-            data: dict[str, Any] = {"label": notice.label, "track_id": track_id}
-            if track_id in self._boxes:
-                data["box"] = self._boxes[track_id]
-            if ended:
-                data["duration_s"] = (notice.seen_ns - notice.start_ns) / 1e9
-            yield Event(
-                type="track.action",
-                phase=notice.phase,
-                start_ns=notice.start_ns,
-                end_ns=notice.seen_ns if ended else None,
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else notice.start_ns + offset,
-                episode=f"{track_id}/{notice.key}",
-                score=notice.score,
-                data=data,
-            )
+    def _begin(self, track_id: int) -> Episodes:
+        return Episodes(self._settings, "track.action", prefix=f"{track_id}/", track_id=track_id)
+
+    def _events(self, track_id: int, changes: Iterable[Change]) -> Iterator[Event]:
+        box = {"box": self._boxes[track_id]} if track_id in self._boxes else {}
+        return (change.event(score=change.score, **box) for change in changes)
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         return {
             "tracks": [[track_id, episodes.state()] for track_id, episodes in self._tracks.items()],
             "boxes": [[track_id, box] for track_id, box in self._boxes.items()],
-            "utc_offset_ns": self._utc_offset_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self._tracks = {}
         for track_id, kept in state["tracks"]:
-            self._tracks[track_id] = Episodes(self._settings)
+            self._tracks[track_id] = self._begin(track_id)
             self._tracks[track_id].restore(kept)
         self._boxes = dict(state["boxes"])
-        self._utc_offset_ns = state["utc_offset_ns"]
 
 
 __all__ = ["PeopleEpisodes", "actions"]

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from streamproc import Classification, Clip, ClipPlugin, ClipSpec, Event, Mistake, Output, PluginContext, Results
 from streamproc.models import ModelStore, label_mistakes, model_mistakes
+from streamproc.shots import Shot
 from streamproc_plugins.action.clips import clip_input, open_clip_net
 from streamproc_plugins.action.options import ActionOptions
 from streamproc_plugins.action.results import AttentionMap
 from streamproc_plugins.action.scores import activation_of, best_labels
 from streamproc_plugins.shots.following import spans_cut
-from streamproc_plugins.shots.results import Shot
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Result
+from streamproc import Result, Shape
 from streamproc.errors import check_array
 
 
@@ -18,7 +18,7 @@ class AttentionMap(Result):
 
     schema: ClassVar[str] = "streamproc.attention-map/1"
 
-    weights: NDArray[np.float32]
+    weights: Annotated[NDArray[np.float32], Shape("T", "h", "w")]
     """float32 (T, h, w), each picture of the clip summing to 1, over a grid that covers the region looked at"""
     region: tuple[float, ...]
     """left, top, right, bottom of that region in fractions of the picture"""
@@ -36,13 +36,13 @@ class TrackActions(Result):
 
     schema: ClassVar[str] = "streamproc.track-actions/1"
 
-    track_id: NDArray[np.int64]
+    track_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,)"""
-    label: tuple[str, ...]
+    label: Annotated[tuple[str, ...], Shape("N")]
     """N best labels"""
-    score: NDArray[np.float32]
+    score: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,), 0..1"""
-    class_id: NDArray[np.int64]
+    class_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,)"""
 
     def __post_init__(self) -> None:

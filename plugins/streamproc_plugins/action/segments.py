@@ -20,10 +20,8 @@ from streamproc import (
     TimeReason,
     seconds,
 )
+from streamproc.shots import Shot
 from streamproc_plugins.action.segmenting import Segment, Segmenter, Settings
-from streamproc_plugins.shots.results import Shot
-
-_STATE = 1
 
 
 class SegmentsOptions(Options):
@@ -56,43 +54,37 @@ class Segments(StreamPlugin[SegmentsOptions]):
         self._segmenter: Segmenter | None = None
         self._shot = 0
         self._number = 0
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """Segments that ended and can't change any more."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
         shot = past.get(Shot)
         segmenter = self._ready(shot is not None)
         if shot is not None and shot.number != self._shot:
             self._shot = shot.number
             segmenter.cut(shot.start_ns, shot.number)
         segmenter.add(frame.pts_ns, *self._best(past[Classification]))
-        return list(self._events(segmenter.pass_to(frame.pts_ns), Moment.of(frame)))
+        return list(self._events(segmenter.pass_to(frame.pts_ns)))
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Time goes on; at a gap everything ends where it was last seen."""
-        if self._segmenter is None:
+        """Time goes on; at a gap everything ends where it was last seen. `process` knows cuts, by shot."""
+        if self._segmenter is None or reason == "cut":
             return []
-        pass_to = self._segmenter.finish if reason in ("gap", "cut") else self._segmenter.pass_to
-        return list(self._events(pass_to(moment.pts_ns), moment))
+        pass_to = self._segmenter.finish if reason == "gap" else self._segmenter.pass_to
+        return list(self._events(pass_to(moment.pts_ns)))
 
     def flush(self, moment: Moment) -> Output:
         """The last segments end with the stream."""
         ended = self._segmenter.finish(moment.pts_ns) if self._segmenter is not None else ()
-        return list(self._events(ended, moment))
+        return list(self._events(ended))
 
     def state(self) -> Mapping[str, Any]:
         """What is open, as JSON values."""
         kept = None if self._segmenter is None else self._segmenter.state()
-        own = {"shot": self._shot, "number": self._number, "utc_offset_ns": self._utc_offset_ns}
-        return {"version": _STATE, "segmenter": kept, **own}
+        return {"segmenter": kept, "shot": self._shot, "number": self._number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            raise ValueError(f"segments got a state of version {state.get('version')}, expected {_STATE}; start afresh")
         self._shot, self._number = state["shot"], state["number"]
-        self._utc_offset_ns = state["utc_offset_ns"]
         if state["segmenter"] is not None:
             self._ready(self._shot > 0).restore(state["segmenter"])
 
@@ -115,19 +107,15 @@ class Segments(StreamPlugin[SegmentsOptions]):
             return "", 0.0
         return found.label[0], float(found.score[0])
 
-    def _events(self, segments: Iterable[Segment], moment: Moment) -> Iterator[Event]:
+    def _events(self, segments: Iterable[Segment]) -> Iterator[Event]:
         for segment in segments:
             self._number += 1
-            offset = self._utc_offset_ns
             shot = {"shot": segment.shot} if segment.shot else {}
             yield Event(
                 type="segment.found",
                 phase="instant",
                 start_ns=segment.start_ns,
                 end_ns=segment.end_ns,
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else segment.start_ns + offset,
                 episode=f"{self._number}",
                 score=segment.score,
                 data={

@@ -32,10 +32,6 @@ from streamproc_plugins.action.options import NetOptions, Region
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.search.results import Embedding
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
-
-_STATE = 1
 
 
 class ActionStreamOptions(NetOptions):
@@ -58,7 +54,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
     """
 
     pixels = True
-    uses = (Shot, Embedding)
+    uses = (Embedding,)
     gives = (Classification,)
 
     @classmethod
@@ -71,16 +67,13 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         options = self.options
         self._net = SteppingNet.of(context.models.load(options.model, threads=options.threads))
         self._activation = activation_of(options.activation, self._net.net.entry.decode)
-        self._shots = ShotWatch()
         self._carried: State = self._net.fresh()
         self._begun_ns: int | None = None
         self._last_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One step of the net."""
-        other_shot = self._shots.turned_ns(past) is not None
-        late = self._last_ns is not None and frame.pts_ns - self._last_ns > self.options.gap
-        if other_shot or late:
+        if self._last_ns is not None and frame.pts_ns - self._last_ns > self.options.gap:
             self._begin_anew()
         self._begun_ns = frame.pts_ns if self._begun_ns is None else self._begun_ns
         output, self._carried = self._net.step(self._seen(frame, past), self._carried)
@@ -99,17 +92,12 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
     def state(self) -> Mapping[str, Any]:
         """The net's states, exactly."""
         carried = {name: pack(array) for name, array in self._carried.items()}
-        times = {"begun_ns": self._begun_ns, "last_ns": self._last_ns}
-        return {"version": _STATE, "carried": carried, "shot": self._shots.number, **times}
+        return {"carried": carried, "begun_ns": self._begun_ns, "last_ns": self._last_ns}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly; `ValueError` for the state of another net."""
-        if state.get("version") != _STATE:
-            raise ValueError(
-                f"action_stream got a state of version {state.get('version')}, expected {_STATE}; start afresh"
-            )
         self._carried = self._net.read({name: unpack(kept) for name, kept in state["carried"].items()})
-        self._begun_ns, self._last_ns, self._shots.number = state["begun_ns"], state["last_ns"], state["shot"]
+        self._begun_ns, self._last_ns = state["begun_ns"], state["last_ns"]
 
     def _begin_anew(self) -> None:
         self._carried = self._net.fresh()

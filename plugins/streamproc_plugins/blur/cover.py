@@ -97,10 +97,6 @@ class Cover:
         self._held = [*kept, *((now_ns, box) for box in boxes.astype(np.float64).tolist())]
         return np.array([box for _, box in self._held], np.float64).reshape(-1, 4)
 
-    def clear(self) -> None:
-        """Another view: nothing of the last one is there any more."""
-        self._held = []
-
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         return {"held": [[at, box] for at, box in self._held], "givers": sorted(self._givers)}

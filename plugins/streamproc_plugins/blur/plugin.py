@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin, TimeReason
+from streamproc import Frame, Moment, Output, PluginContext, Replacement, Results, StreamPlugin
 from streamproc.media import VideoWriter
 from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
 from streamproc_plugins.blur.cover import Cover, Parts, fitted
 from streamproc_plugins.blur.options import BlurOptions
-
-_STATE = 1
 
 
 class Blur(StreamPlugin[BlurOptions]):
@@ -57,12 +55,6 @@ class Blur(StreamPlugin[BlurOptions]):
             self._writer.write(rgb, frame.pts_ns)
         return [Replacement(rgb=rgb)]
 
-    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """At a cut what was held is forgotten."""
-        if reason == "cut":
-            self._cover.clear()
-        return ()
-
     def flush(self, moment: Moment) -> Output:
         """Finish the file."""
         if self._writer is not None:
@@ -77,12 +69,10 @@ class Blur(StreamPlugin[BlurOptions]):
 
     def state(self) -> dict[str, Any]:
         """What is held, and who has given results, as JSON values."""
-        return {"version": _STATE, "cover": self._cover.state()}
+        return {"cover": self._cover.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            raise ValueError(f"blur got a state of version {state.get('version')!r}, expected {_STATE}; start afresh")
         self._cover.restore(state["cover"])
 
     def _hidden(self, rgb: NDArray[np.uint8], parts: Parts | None) -> NDArray[np.uint8]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from streamproc import Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin
+from streamproc import Episode, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
 from streamproc_plugins.camera_health.options import CameraHealthOptions
 from streamproc_plugins.camera_health.watch import HEIGHT, WIDTH, Change, Watch
-
-_STATE = 1
 
 
 class CameraHealth(StreamPlugin[CameraHealthOptions]):
@@ -22,7 +19,7 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         """Begin without a past to compare with."""
         self._watch = Watch(self.options.settings())
         self._due_ns: int | None = None
-        self._open: dict[str, Event] = {}
+        self._open: dict[str, Episode] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """Looks at the first frame of every stretch of `every`; pixels of others aren't touched."""
@@ -31,35 +28,37 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         # on a beat, so that the rate of frames doesn't matter
         self._due_ns = (frame.pts_ns // self.options.every + 1) * self.options.every
         gray = frame.pixels.small_gray(WIDTH, HEIGHT)
-        return [self._event(change, frame) for change in self._watch.look(frame.pts_ns, gray)]
+        return [self._event(change, frame.pts_ns, frame.index) for change in self._watch.look(frame.pts_ns, gray)]
+
+    def on_time(self, moment: Moment, reason: TimeReason) -> Output:
+        """Nobody knows what a camera shows that gives no pictures: what goes on ends where it was last seen."""
+        patience_ns = self.options.every + self.options.after
+        return [self._ended(change, moment.pts_ns) for change in self._watch.lose(moment.pts_ns, patience_ns)]
 
     def flush(self, moment: Moment) -> Output:
         """What goes on ends with the stream."""
-        return [self._ended(change, moment) for change in self._watch.end(moment.pts_ns)]
+        return [self._ended(change, moment.pts_ns) for change in self._watch.end(moment.pts_ns)]
 
     def state(self) -> Mapping[str, Any]:
         """The learned view is tiny: about 20 kB in all."""
-        opened = {fault: asdict(event) for fault, event in self._open.items()}
-        return {"version": _STATE, "due_ns": self._due_ns, "open": opened, "watch": self._watch.state()}
+        opened = {fault: episode.state() for fault, episode in self._open.items()}
+        return {"due_ns": self._due_ns, "open": opened, "watch": self._watch.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            version = state.get("version")
-            raise ValueError(f"camera_health got a state of version {version}, expected {_STATE}; start afresh")
         self._due_ns = state["due_ns"]
-        self._open = {fault: Event(**{**plain, "attachments": ()}) for fault, plain in state["open"].items()}
+        self._open = {fault: Episode(**stored) for fault, stored in state["open"].items()}
         self._watch.restore(state["watch"])
 
-    def _event(self, change: Change, frame: Frame) -> Event:
+    def _event(self, change: Change, now_ns: int, index: int) -> Event:
         if not change.begun:
-            return self._ended(change, Moment.of(frame))
-        key = f"{change.fault}/{frame.index}"
-        begun = Event.begin(frame, f"camera.{change.fault}", key, start_ns=change.start_ns, **change.data)
+            return self._ended(change, now_ns)
+        key, data = f"{change.fault}/{index}", change.data
+        begun = Episode(type=f"camera.{change.fault}", key=key, start_ns=change.start_ns, data=data)
         self._open[change.fault] = begun
-        return begun
+        return begun.start(now_ns)
 
-    def _ended(self, change: Change, moment: Moment) -> Event:
-        end_ns = moment.pts_ns if change.end_ns is None else change.end_ns
+    def _ended(self, change: Change, now_ns: int) -> Event:
+        end_ns = now_ns if change.end_ns is None else change.end_ns
         lasted = (end_ns - change.start_ns) / 1e9
-        return self._open.pop(change.fault).later("end", moment, end_ns=end_ns, duration_s=lasted, **change.data)
+        return self._open.pop(change.fault).end(end_ns, duration_s=lasted, **change.data)

@@ -176,6 +176,15 @@ class Watch:
                 self._runs[fault] = _Run()
         return over
 
+    def lose(self, now_ns: int, patience_ns: int) -> list[Change]:
+        """Nothing was looked at for a while: after too long everything ends where it was last seen."""
+        if self._before is None or now_ns - self._before[0] <= patience_ns:
+            return []
+        over = self.end(self._before[0])
+        self._runs = {fault: _Run() for fault in FAULTS}
+        self._before = None
+        return over
+
     def state(self) -> dict[str, Any]:
         """Plain JSON values for `restore`; about 20 kB."""
         before = self._before

@@ -24,12 +24,12 @@ from streamproc import (
     seconds,
 )
 from streamproc.models import InputSpec, ModelEntry, ModelStore, model_mistakes
+from streamproc.shots import Shot
 from streamproc_plugins.action.clips import clip_input, picture_input
 from streamproc_plugins.captioning.decoder import Weights, caption
 from streamproc_plugins.captioning.plugin import TYPE
 from streamproc_plugins.captioning.vocabulary import Vocabulary
 from streamproc_plugins.shots.following import spans_cut
-from streamproc_plugins.shots.results import Shot
 
 DECODE = "attention-captioner"
 

@@ -26,10 +26,7 @@ from streamproc import (
 from streamproc_plugins.captioning.facts import Facts
 from streamproc_plugins.captioning.sentences import describe
 from streamproc_plugins.captioning.windows import Window, window_at
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
 
-VERSION = 1
 TYPE = "caption"
 
 
@@ -49,23 +46,19 @@ class Captions(StreamPlugin[CaptionsOptions]):
     before, a window ends at a cut, too.
     """
 
-    uses = (Tracks, Detections, Classification, Shot)
+    uses = (Tracks, Detections, Classification)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nothing seen."""
         self._facts = Facts()
-        self._shots = ShotWatch()
         self._window: Window | None = None
         self._told_ns = 0
         self._last = ""
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The caption of the window before, where this frame is the first of another; the last `Caption`."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
-        out: list[Any] = list(self._advance(Moment.of(frame)))
-        out.extend(self._at_cut(Moment.of(frame), self._shots.turned_ns(past)))
+        out: list[Any] = list(self._advance(frame.pts_ns))
         self._window = window_at(frame.pts_ns, self.options.window)
         self._gather(frame, past)
         if self._last:
@@ -73,33 +66,28 @@ class Captions(StreamPlugin[CaptionsOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """A window ends though no frame comes; at a cut what was seen is told at once."""
-        return list(self._tell(moment, moment.pts_ns)) if reason == "cut" else list(self._advance(moment))
+        """A window ends though no frame comes; at a cut, unless it began with the shot that begins there."""
+        events = list(self._advance(moment.pts_ns))
+        started = self._window is not None and moment.pts_ns > max(self._window.start_ns, self._told_ns)
+        return [*events, *self._tell(moment.pts_ns)] if reason == "cut" and started else events
 
     def flush(self, moment: Moment) -> Output:
         """The caption of what is left."""
-        return list(self._tell(moment, moment.pts_ns))
+        return list(self._tell(moment.pts_ns))
 
     def state(self) -> dict[str, Any]:
         """The window under way, as JSON values."""
         started = None if self._window is None else self._window.start_ns
         return {
-            "version": VERSION, "facts": self._facts.state(), "start_ns": started, "told_ns": self._told_ns,
-            "last": self._last, "utc_offset_ns": self._utc_offset_ns, "shot": self._shots.number,
+            "facts": self._facts.state(), "start_ns": started, "told_ns": self._told_ns, "last": self._last,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of captions has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         self._facts, self._last = Facts.of(state["facts"]), state["last"]
-        self._shots.number = state.get("shot", 0)
         started = state["start_ns"]
         self._window = None if started is None else window_at(started, self.options.window)
-        self._told_ns, self._utc_offset_ns = state["told_ns"], state["utc_offset_ns"]
+        self._told_ns = state["told_ns"]
 
     def _gather(self, frame: Frame, past: Results) -> None:
         facts = self._facts
@@ -112,16 +100,11 @@ class Captions(StreamPlugin[CaptionsOptions]):
         if (classes := past.get(Classification)) is not None:
             facts.see_classes(classes)
 
-    def _advance(self, moment: Moment) -> Iterator[Event]:
-        if self._window is not None and moment.pts_ns >= self._window.end_ns:
-            yield from self._tell(moment, self._window.end_ns)
+    def _advance(self, now_ns: int) -> Iterator[Event]:
+        if self._window is not None and now_ns >= self._window.end_ns:
+            yield from self._tell(self._window.end_ns)
 
-    def _at_cut(self, moment: Moment, cut_ns: int | None) -> Iterator[Event]:
-        """What was seen of the shot before is told at once, unless the window began with this one."""
-        if cut_ns is not None and self._window is not None and cut_ns > max(self._window.start_ns, self._told_ns):
-            yield from self._tell(moment, cut_ns)
-
-    def _tell(self, moment: Moment, end_ns: int) -> Iterator[Event]:
+    def _tell(self, end_ns: int) -> Iterator[Event]:
         """The caption of the window under way, which ends here."""
         window, facts = self._window, self._facts
         self._window, self._facts = None, Facts()
@@ -132,15 +115,11 @@ class Captions(StreamPlugin[CaptionsOptions]):
         text = describe(facts, self.options.least)
         told, self._last = text and (self.options.repeat or text != self._last), text
         if told:
-            offset = self._utc_offset_ns
             yield Event(
                 type=TYPE,
                 phase="instant",
                 start_ns=start_ns,
                 end_ns=max(start_ns, end_ns),
-                frame_index=moment.frame_index,
-                pts_ns=moment.pts_ns,
-                captured_ns=None if offset is None else start_ns + offset,
                 episode=f"w{window.number}",
                 data={"text": text},
             )

@@ -38,8 +38,6 @@ from streamproc_plugins.captioning.pictures import hidden
 from streamproc_plugins.captioning.plugin import TYPE
 from streamproc_plugins.captioning.windows import Window, window_at
 from streamproc_plugins.jpeg import to_jpeg
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
 
 PROMPT = (
     "These pictures were taken by one camera, in this order. Say in one or two plain sentences what they show and what "
@@ -76,9 +74,6 @@ class VisionLanguageOptions(Options):
         if mistake := address_mistake(url):
             raise ValueError(mistake)
         return url
-
-
-VERSION = 2
 
 
 @dataclass(slots=True)
@@ -121,7 +116,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
     """
 
     pixels = True
-    uses = (Detections, Tracks, Faces, Shot)
+    uses = (Detections, Tracks, Faces)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
@@ -135,24 +130,16 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         )  # fmt: skip
         self._live = context.stream.live
         self._log = context.log
-        self._shots = ShotWatch()
         self._cut_ns = 0
         self._gathered: _Gathered | None = None
         self._asked: tuple[_Gathered, Future[str]] | None = None
         self._last = ""
         self._skipped = 0
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """What the model answered about an earlier window; takes a picture where one is due."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
-        out: list[Any] = []
-        window, moment = window_at(frame.pts_ns, self.options.every), Moment.of(frame)
-        if self._gathered is not None and self._gathered.window != window:
-            out.extend(self._ask(moment, window.start_ns))
-        out.extend(self._at_cut(moment, self._shots.turned_ns(past)))
-        if self._live:
-            out.extend(self._answered(moment, wait=False))
+        out: list[Any] = list(self._advance(frame.pts_ns))
+        window = window_at(frame.pts_ns, self.options.every)
         if self._gathered is None:
             self._gathered = _Gathered(window, max(window.start_ns, self._cut_ns))
         part_ns = (window.end_ns - self._gathered.start_ns) // self.options.pictures
@@ -169,15 +156,14 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """At a cut the window ends: the pictures after it show something else."""
-        if reason != "cut":
-            return []
-        self._cut_ns = moment.pts_ns
-        return list(self._ask(moment, moment.pts_ns))
+        """At a cut a window ends, since the pictures after it show something else; a live one also without a frame."""
+        if reason == "cut":
+            return list(self._at_cut(moment.pts_ns))
+        return list(self._advance(moment.pts_ns)) if self._live else []
 
     def flush(self, moment: Moment) -> Output:
         """The last window is asked about, and every answer waited for."""
-        return [*self._ask(moment, moment.pts_ns), *self._answered(moment, wait=True)]
+        return [*self._ask(moment.pts_ns), *self._answered(wait=True)]
 
     def close(self) -> None:
         """End the thread at once; an answer that is still awaited is given up, and the log says so."""
@@ -195,24 +181,15 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
     def state(self) -> Mapping[str, Any]:
         """The pictures gathered so far, and those whose answer is awaited: they are asked about again."""
         return {
-            "version": VERSION,
             "last": self._last,
             "gathered": None if self._gathered is None else self._gathered.state(),
             "asked": None if self._asked is None else self._asked[0].state(),
-            "utc_offset_ns": self._utc_offset_ns,
-            "shot": self._shots.number,
             "cut_ns": self._cut_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of vision_language has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
-        self._last, self._utc_offset_ns = state["last"], state["utc_offset_ns"]
-        self._shots.number, self._cut_ns = state["shot"], state["cut_ns"]
+        self._last, self._cut_ns = state["last"], state["cut_ns"]
         gathered, asked = (
             None if state[key] is None else _Gathered.of(state[key], self.options.every)
             for key in ("gathered", "asked")
@@ -220,16 +197,22 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         self._gathered = gathered
         self._asked = None if asked is None else (asked, self._asker.ask(self.options.prompt, asked.jpegs))
 
-    def _at_cut(self, moment: Moment, cut_ns: int | None) -> Iterator[Event]:
+    def _advance(self, now_ns: int) -> Iterator[Event]:
+        """Ask about the window that is over by now; on a live stream, what was answered meanwhile."""
+        window = window_at(now_ns, self.options.every)
+        if self._gathered is not None and self._gathered.window != window:
+            yield from self._ask(window.start_ns)
+        if self._live:
+            yield from self._answered(wait=False)
+
+    def _at_cut(self, cut_ns: int) -> Iterator[Event]:
         """Another shot has begun: what was gathered of the one before is asked about, without pictures of this one."""
-        if cut_ns is None:
-            return
         self._cut_ns = cut_ns
         if self._gathered is None or cut_ns <= self._gathered.start_ns:
             return
-        kept = sum(at_ns < cut_ns for at_ns in self._gathered.taken_ns)
-        del self._gathered.jpegs[kept:], self._gathered.taken_ns[kept:]
-        yield from self._ask(moment, cut_ns)
+        before = sum(at_ns < cut_ns for at_ns in self._gathered.taken_ns)
+        del self._gathered.jpegs[before:], self._gathered.taken_ns[before:]
+        yield from self._ask(cut_ns)
 
     def _picture(self, frame: Frame, past: Results) -> bytes:
         boxes: list[NDArray[np.float32]] = []
@@ -239,11 +222,11 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             boxes += _boxes("faces", past.all(Faces))
         return to_jpeg(hidden(frame.rgb, boxes), self.options.longest_side)
 
-    def _ask(self, moment: Moment, end_ns: int) -> Iterator[Event]:
+    def _ask(self, end_ns: int) -> Iterator[Event]:
         """Send off what was gathered; before that the answer before."""
         gathered, self._gathered = self._gathered, None
         try:
-            yield from self._answered(moment, wait=not self._live)
+            yield from self._answered(wait=not self._live)
         finally:  # an answer that failed costs its own caption only
             if gathered is not None and gathered.jpegs:
                 self._send(gathered, min(end_ns, gathered.window.end_ns))
@@ -261,21 +244,17 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
                 self._skipped,
             )
 
-    def _answered(self, moment: Moment, *, wait: bool) -> Iterator[Event]:
+    def _answered(self, *, wait: bool) -> Iterator[Event]:
         if self._asked is None or not (wait or self._asked[1].done()):
             return
         (gathered, future), self._asked = self._asked, None
         start_ns, end_ns = gathered.start_ns, gathered.end_ns
         self._last = future.result()
-        offset = self._utc_offset_ns
         yield Event(
             type=TYPE,
             phase="instant",
             start_ns=start_ns,
             end_ns=max(end_ns, start_ns),
-            frame_index=moment.frame_index,
-            pts_ns=moment.pts_ns,
-            captured_ns=None if offset is None else start_ns + offset,
             episode=f"w{gathered.window.number}",
             data={"text": self._last, "model": self.options.model},
         )

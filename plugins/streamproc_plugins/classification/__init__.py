@@ -1,6 +1,6 @@
 """Classification: what a picture shows, in labels with scores."""
 
 from streamproc_plugins.classification.options import ClassificationOptions
-from streamproc_plugins.classification.plugin import Classify
+from streamproc_plugins.classification.plugin import ClassificationPlugin
 
-__all__ = ["ClassificationOptions", "Classify"]
+__all__ = ["ClassificationOptions", "ClassificationPlugin"]

@@ -20,7 +20,7 @@ from streamproc_plugins.classification.scores import (
 from streamproc_plugins.classification.views import fitted, fractions_of, look
 
 
-class Classify(FramePlugin[ClassificationOptions]):
+class ClassificationPlugin(FramePlugin[ClassificationOptions]):
     """Says what each frame shows, with any image classification net (MobileNet, your own): labels, best first.
 
     The net may look at several parts of one picture, such as the whole and the middle (Karpathy et al., CVPR 2014).

@@ -1,27 +1,27 @@
 """Faces: found, told apart, followed, named, grouped."""
 
-from streamproc_plugins.faces.attributes import FaceAttributeReader, FaceAttributesOptions
-from streamproc_plugins.faces.clusters import FaceClustering, FaceClustersOptions
+from streamproc_plugins.faces.attributes import FaceAttributesOptions, FaceAttributesPlugin
+from streamproc_plugins.faces.clusters import FaceClustersOptions, FaceClustersPlugin
 from streamproc_plugins.faces.names import FaceNames, FaceNamesOptions
 from streamproc_plugins.faces.options import FacesOptions, QualityOptions
-from streamproc_plugins.faces.plugin import FaceFinder
+from streamproc_plugins.faces.plugin import FacesPlugin
 from streamproc_plugins.faces.results import FaceAttributes, FaceClusters, FaceTracks, NamedFaces
-from streamproc_plugins.faces.tracks import FacesOverTime, FaceTracksOptions
+from streamproc_plugins.faces.tracks import FaceTracksOptions, FaceTracksPlugin
 
 __all__ = [
-    "FaceAttributeReader",
     "FaceAttributes",
     "FaceAttributesOptions",
-    "FaceClustering",
+    "FaceAttributesPlugin",
     "FaceClusters",
     "FaceClustersOptions",
-    "FaceFinder",
+    "FaceClustersPlugin",
     "FaceNames",
     "FaceNamesOptions",
     "FaceTracks",
     "FaceTracksOptions",
+    "FaceTracksPlugin",
     "FacesOptions",
-    "FacesOverTime",
+    "FacesPlugin",
     "NamedFaces",
     "QualityOptions",
 ]

@@ -43,7 +43,7 @@ class _Head:
         return self.net.labels[best], float(scores[best])
 
 
-class FaceAttributeReader(FramePlugin[FaceAttributesOptions]):
+class FaceAttributesPlugin(FramePlugin[FaceAttributesOptions]):
     """Gives `FaceAttributes`: for each face and each classifier the best label.
 
     No such model comes with streamproc. What a net says of age or gender is a guess with a bias of its training set.

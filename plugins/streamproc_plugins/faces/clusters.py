@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from streamproc import (
     Duration,
+    Episode,
     Event,
     Field,
     Frame,
@@ -28,10 +29,9 @@ from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.people import People
 from streamproc_plugins.faces.refusals import Refusals, see_refused, visit_key
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Told, Visit, Visits, Words, conflict_event, events_of
+from streamproc_plugins.faces.visits import Change, Visit, Visits, conflict_event, events_of
 from streamproc_plugins.storage import checked_folder, folder_of
 
-_STATE = 1
 _TRACK_NS = 60_000_000_000
 """how long a track's person is remembered after it was last seen; ids of tracks aren't used twice"""
 _EXPIRIES = 500
@@ -85,7 +85,7 @@ class FaceClustersOptions(Options):
         return None if folder is None else checked_folder(folder)
 
 
-class FaceClustering(StreamPlugin[FaceClustersOptions]):
+class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     """Gives unknown people ids that stay: `face.seen` once an appearance, `face.merged` where two were one.
 
     A face that is too poor for an embedding gives `face.seen` without an id and with the reason. `face.conflict` says
@@ -110,34 +110,32 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         self._refusals = Refusals(self.options.min_looks, self.options.refused_after, self.options.absent_after)
         self._strangers = UNDECLARED
         self._expired_ns: int | None = None
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `FaceClusters`, and what there is to tell."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        """One `FaceClusters`, and who comes or goes."""
         faces, named = past[FaceTracks], past.get(NamedFaces)
         names = ("",) * len(faces.xyxy) if named is None or named.cluster is None else named.cluster
-        told, events = self._lose(frame.pts_ns), []
+        changes, events = self._lose(frame.pts_ns), []
         labels = list(names)
         for row in self._meeting(frame.pts_ns, faces, [row for row, name in enumerate(names) if not name]):
             labels[row], begun, merges = self._attend(frame, faces, row)
-            told += begun
+            changes += begun
             events += merges
         if self._people is not None:
             self._people.remember_company(faces.track_id.tolist())
-        told = [*self._refuse(frame, faces, labels), *told]
+        changes = [*self._refuse(frame, faces, labels), *changes]
         events += self._conflicts(frame)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         self._clean(frame)
-        return [with_names(FaceClusters, faces, labels), *events, *self._events(told, Moment.of(frame), boxes)]
+        return [with_names(FaceClusters, faces, labels), *events, *events_of(changes, boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Who wasn't seen for too long has gone."""
-        return list(self._events(self._lose(moment.pts_ns), moment, {}))
+        return list(events_of(self._lose(moment.pts_ns), {}))
 
     def flush(self, moment: Moment) -> Output:
         """Everybody has gone."""
-        return list(self._events([*self._refusals.lose(None), *self._visits.finish()], moment, {}))
+        return list(events_of([*self._refusals.lose(None), *self._visits.finish()], {}))
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -145,21 +143,21 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
         if people is not None:
             people.close()
 
-    def _lose(self, now_ns: int) -> list[Told]:
+    def _lose(self, now_ns: int) -> list[Change]:
         return [*self._refusals.lose(now_ns), *self._visits.lose(now_ns)]
 
-    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[Told]:
-        """What there is to tell of faces that are too poor to be anybody, and that they are somebody by now."""
-        told: list[Told] = []
+    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[Change]:
+        """Visits of faces that are too poor to be anybody; they end where it is somebody by now."""
+        changes: list[Change] = []
         nobody = []
         for row, label in enumerate(labels):
             track_id = int(faces.track_id[row])
             if label or (self._people is not None and self._people.person_of(track_id) is not None):
                 self._refusals.drop(track_id)
-                told += self._visits.end(visit_key(track_id))
+                changes += self._visits.end(visit_key(track_id))
             else:
                 nobody.append(row)
-        return told + see_refused(self._visits, self._refusals.see(frame.pts_ns, frame.index, faces, nobody))
+        return changes + see_refused(self._visits, self._refusals.see(frame.pts_ns, frame.index, faces, nobody))
 
     def _conflicts(self, frame: Frame) -> list[Event]:
         found = {} if self._people is None else {(person, pair.other): pair for person, pair in self._people.conflicts}
@@ -186,7 +184,7 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
     def _sure(self, faces: FaceTracks, row: int) -> bool:
         return int(faces.looks[row]) >= self.options.min_looks and faces.unsure_ns[row] <= self.options.hold
 
-    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Told], list[Event]]:
+    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Change], list[Event]]:
         """The label of a face that has no name, visits that begin, merges."""
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
@@ -195,23 +193,23 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
             return "", [], []
         people = self._opened(faces.templates.shape[1])
         merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])
-        told: list[Told] = []
+        changes: list[Change] = []
         events: list[Event] = []
         if merged is not None:
-            told += self._visits.end(str(merged.gone))
+            changes += self._visits.end(str(merged.gone))
             data = {"cluster": label_of(merged.kept), "gone": label_of(merged.gone)}
             events.append(Event.instant(frame, "face.merged", score=float(np.clip(merged.score, 0, 1)), **data))
         person = people.person_of(track_id)
         assert person is not None
+        who, start_ns = label_of(person), frame.pts_ns - int(faces.age_ns[row])
         visit = Visit(
-            key=f"{label_of(person)}/{frame.index}",
-            who=label_of(person),
-            start_ns=frame.pts_ns - int(faces.age_ns[row]),
+            episode=Episode(type="face.seen", key=f"{who}/{frame.index}", start_ns=start_ns, subject=who),
             seen_ns=frame.pts_ns,
             best=people.score_of(track_id),
             track_id=track_id,
+            about={"cluster": who},
         )
-        return label_of(person), [*told, *self._visits.see(str(person), visit)], events
+        return who, [*changes, *self._visits.see(str(person), visit)], events
 
     def _opened(self, dim: int) -> People:
         if self._people is None:
@@ -253,42 +251,29 @@ class FaceClustering(StreamPlugin[FaceClustersOptions]):
             if age_ns and frame.captured_ns is not None:
                 self._people.expire(now_ns - age_ns)
 
-    def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
-        return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)
-
     def state(self) -> dict[str, Any]:
         """Who is there and who is known, as JSON values; with a folder only how far it had come."""
         people = self._kept if self._people is None else self._people.state()
         return {
-            "version": _STATE,
             "people": people,
             "dim": None if self._people is None else self._people.index.dim,
             "visits": self._visits.state(),
             "refusals": self._refusals.state(),
             "strangers": [self._strangers.mean, self._strangers.sd],
             "expired_ns": self._expired_ns,
-            "utc_offset_ns": self._utc_offset_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly. What the folder got after the state was kept is cut off: it will come again."""
-        if state.get("version") != _STATE:
-            raise ValueError(
-                f"face_clusters got a state of version {state.get('version')!r}, expected {_STATE}; start afresh"
-            )
         self._kept = state["people"]
         if state["dim"] is not None:
             self._opened(state["dim"])
         self._visits.restore(state["visits"])
-        self._refusals.restore(state.get("refusals", []))
-        if "strangers" in state:
-            self._strangers = spread_of((state["strangers"][0], state["strangers"][1]))
-        self._expired_ns, self._utc_offset_ns = state["expired_ns"], state["utc_offset_ns"]
+        self._refusals.restore(state["refusals"])
+        self._strangers = spread_of((state["strangers"][0], state["strangers"][1]))
+        self._expired_ns = state["expired_ns"]
 
 
 def label_of(person: int) -> str:
     """How somebody unknown is called."""
     return f"person {person}"
-
-
-_WORDS = Words(type_of=lambda _: "face.seen", data_of=lambda visit: {"cluster": visit.who})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streamproc import (
     Duration,
-    Event,
     Field,
     Frame,
     Moment,
@@ -26,9 +25,7 @@ from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
 from streamproc_plugins.faces.operating import declared_strangers, gallery_threshold
 from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Told, Words, conflict_event, events_of
-
-_STATE = 1
+from streamproc_plugins.faces.visits import conflict_event, events_of
 
 
 class FaceNamesOptions(Options):
@@ -94,38 +91,31 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
                 absent_ns=options.absent_after,
             ),
         )
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `NamedFaces`, and what there is to tell."""
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - frame.pts_ns
+        """One `NamedFaces`, and who comes or goes."""
         faces = past[FaceTracks]
-        names, told = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
+        names, changes = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
         named = with_names(NamedFaces, faces, names)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         conflicts = [conflict_event(frame, {"name": name}, pair) for name, pair in self._naming.conflicts]
-        return [named, *conflicts, *self._events(told, Moment.of(frame), boxes)]
+        return [named, *conflicts, *events_of(changes, boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """Who wasn't seen for too long has gone."""
-        return list(self._events(self._naming.lose(moment.pts_ns), moment, {}))
+        return list(events_of(self._naming.lose(moment.pts_ns), {}))
 
     def flush(self, moment: Moment) -> Output:
         """Everybody has gone."""
-        return list(self._events(self._naming.finish(), moment, {}))
+        return list(events_of(self._naming.finish(), {}))
 
     def state(self) -> dict[str, Any]:
         """Who is there, as JSON values."""
-        return {"version": _STATE, "naming": self._naming.state(), "utc_offset_ns": self._utc_offset_ns}
+        return {"naming": self._naming.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly, if the gallery is the same."""
-        if state.get("version") != _STATE:
-            raise ValueError(
-                f"face_names got a state of version {state.get('version')!r}, expected {_STATE}; start afresh"
-            )
         self._naming.restore(state["naming"])
-        self._utc_offset_ns = state["utc_offset_ns"]
 
     def _seen(self, faces: FaceTracks) -> list[Seen]:
         if not len(faces.xyxy):
@@ -141,12 +131,3 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         numbers = (faces.track_id, faces.looks, faces.age_ns, faces.unsure_ns)
         columns = zip(*(column.tolist() for column in numbers), scores, strict=True)
         return [Seen(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns]
-
-    def _events(self, told: Iterable[Told], moment: Moment, boxes: Mapping[int, list[float]]) -> Iterator[Event]:
-        return events_of(told, moment, boxes, self._utc_offset_ns, _WORDS)
-
-
-_WORDS = Words(
-    type_of=lambda visit: "face.recognised" if visit.who else "face.unknown",
-    data_of=lambda visit: {"name": visit.who} if visit.who else {},
-)

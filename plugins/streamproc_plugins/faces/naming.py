@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc_plugins.faces.visits import Pair, Told, Visit, Visits
+from streamproc import Episode
+from streamproc_plugins.faces.visits import Change, Pair, Visit, Visits
 
 F32 = NDArray[np.float32]
 
@@ -51,16 +52,16 @@ class Naming:
         self.conflicts: list[tuple[str, Pair]] = []
         """of the last frame: names that two faces in view are like, each once for a track that doesn't get it"""
 
-    def see(self, now_ns: int, index: int, faces: Sequence[Seen]) -> tuple[list[str], list[Told]]:
-        """The name of each face (empty: not known), and what there is to tell. index: of the frame, to name visits."""
-        told = self.lose(now_ns)
+    def see(self, now_ns: int, index: int, faces: Sequence[Seen]) -> tuple[list[str], list[Change]]:
+        """The name of each face (empty: not known), and visits that change. index: of the frame, to name visits."""
+        changes = self.lose(now_ns)
         names = self._assign(now_ns, faces)
         for face, name in zip(faces, names, strict=True):
             self._seen_ns[face.track_id] = now_ns
-            told += self._attend(now_ns, index, face, name)
-        return names, told
+            changes += self._attend(now_ns, index, face, name)
+        return names, changes
 
-    def lose(self, now_ns: int) -> list[Told]:
+    def lose(self, now_ns: int) -> list[Change]:
         """Visits of people who weren't seen for too long end where they were last seen."""
         for track_id in [t for t, at in self._seen_ns.items() if now_ns - at > self._settings.absent_ns]:
             del self._seen_ns[track_id]
@@ -68,7 +69,7 @@ class Naming:
             self._told = {(name, other) for name, other in self._told if other != track_id}
         return self._visits.lose(now_ns)
 
-    def finish(self) -> list[Told]:
+    def finish(self) -> list[Change]:
         """Everybody's visit ends where they were last seen."""
         return self._visits.finish()
 
@@ -119,16 +120,20 @@ class Naming:
             return first
         return self._names.index(before) if before is not None else None
 
-    def _attend(self, now_ns: int, index: int, face: Seen, name: str) -> list[Told]:
+    def _attend(self, now_ns: int, index: int, face: Seen, name: str) -> list[Change]:
         unknown = f"unknown {face.track_id}"
         best = float(face.scores[self._names.index(name)] if name else face.scores.max(initial=-1))
         visit = Visit(
-            key=f"{name or unknown}/{index}",
-            who=name,
-            start_ns=now_ns - face.age_ns,
+            episode=Episode(
+                type="face.recognised" if name else "face.unknown",
+                key=f"{name or unknown}/{index}",
+                start_ns=now_ns - face.age_ns,
+                subject=name,
+            ),
             seen_ns=now_ns,
             best=best,
             track_id=face.track_id,
+            about={"name": name} if name else {},
         )
         if name:
             return [*self._visits.end(unknown), *self._visits.see(name, visit)]
@@ -152,4 +157,4 @@ class Naming:
         self._visits.restore(state["visits"])
         self._named = {track_id: name for track_id, name in state["named"] if name in self._names}
         self._seen_ns = dict(state["seen"])
-        self._told = {(name, track_id) for name, track_id in state.get("told", ())}
+        self._told = {(name, track_id) for name, track_id in state["told"]}

@@ -12,7 +12,7 @@ from streamproc_plugins.faces.looking import Looker
 from streamproc_plugins.faces.options import FacesOptions
 
 
-class FaceFinder(FramePlugin[FacesOptions]):
+class FacesPlugin(FramePlugin[FacesOptions]):
     """Finds faces with five landmarks, and tells people apart by an embedding where `embedding` names a net.
 
     Gives `Faces`, best first, boxes in source pixels and inside the picture. A face that is too small, blurred or

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from streamproc import Episode
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.visits import Told, Visit, Visits
+from streamproc_plugins.faces.visits import Change, Visit, Visits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,16 +63,16 @@ class Refusals:
         """The track is somebody now."""
         self._tracks.pop(track_id, None)
 
-    def lose(self, now_ns: int | None) -> list[Told]:
+    def lose(self, now_ns: int | None) -> list[Change]:
         """Whole visits of tracks that went before they were told; all of them where `now_ns` is None."""
         gone = [t for t, track in self._tracks.items() if now_ns is None or now_ns - track.seen_ns > self._absent_ns]
-        told: list[Told] = []
+        changes: list[Change] = []
         for track_id in gone:
             track = self._tracks.pop(track_id)
             if not track.told and track.looks >= self._least:
                 visit = _visit(track_id, track)
-                told += [Told(phase="start", visit=visit), Told(phase="end", visit=visit)]
-        return told
+                changes += [Change(phase="start", visit=visit), Change(phase="end", visit=visit)]
+        return changes
 
     def state(self) -> list[Any]:
         """JSON values for `restore`."""
@@ -84,13 +85,11 @@ class Refusals:
 
 def _visit(track_id: int, track: Refused) -> Visit:
     return Visit(
-        key=f"refused {track_id}/{track.index}",
-        who="",
-        start_ns=track.start_ns,
+        episode=Episode(type="face.seen", key=f"refused {track_id}/{track.index}", start_ns=track.start_ns),
         seen_ns=track.seen_ns,
         best=track.score,
         track_id=track_id,
-        reason=track.reason,
+        about={"cluster": "", "reason": track.reason},
     )
 
 
@@ -99,9 +98,9 @@ def visit_key(track_id: int) -> str:
     return f"refused {track_id}"
 
 
-def see_refused(visits: Visits, found: Mapping[int, Visit]) -> list[Told]:
+def see_refused(visits: Visits, found: Mapping[int, Visit]) -> list[Change]:
     """Begin or go on with the visits of refused tracks."""
-    return [told for track_id, visit in found.items() for told in visits.see(visit_key(track_id), visit)]
+    return [change for track_id, visit in found.items() for change in visits.see(visit_key(track_id), visit)]
 
 
 __all__ = ["Refusals", "see_refused", "visit_key"]

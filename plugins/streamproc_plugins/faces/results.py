@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Faces, Result
+from streamproc import Faces, Result, Shape
 from streamproc.errors import check_array
 
 
@@ -19,15 +19,15 @@ class FaceTracks(Faces):
 
     schema: ClassVar[str] = "streamproc.face_tracks/1"
 
-    track_id: NDArray[np.int64]
+    track_id: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,), positive, never used twice within a stream"""
-    age_ns: NDArray[np.int64]
+    age_ns: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,): media time since the track's first face"""
-    looks: NDArray[np.int64]
+    looks: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,): how many of the track's faces had an embedding"""
-    unsure_ns: NDArray[np.int64]
+    unsure_ns: Annotated[NDArray[np.int64], Shape("N")]
     """int64 (N,): media time since the last of them (or since the beginning), 0 where this one has an embedding"""
-    templates: NDArray[np.float32] | None = None
+    templates: Annotated[NDArray[np.float32], Shape("N", "D")] | None = None
     """float32 (N, D), unit length: the mean of those embeddings; zeros where there was none"""
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class FaceAttributes(Result):
     """H names of classifiers, such as age and gender"""
     labels: tuple[str, ...]
     """for each classifier the N labels, one a line; empty where it isn't sure or didn't look"""
-    score: NDArray[np.float32]
+    score: Annotated[NDArray[np.float32], Shape("N", "H")]
     """float32 (N, H), 0..1; 0 where it didn't look"""
 
     def __post_init__(self) -> None:

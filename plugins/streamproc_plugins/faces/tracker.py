@@ -95,10 +95,6 @@ class FaceTracker:
         """Let go of tracks that began before this shot did: nobody is on both sides of a cut."""
         self._tracks = [track for track in self._tracks if track.start_ns >= shot_ns]
 
-    def clear(self) -> None:
-        """Let go of all: what comes next is another view."""
-        self._tracks = []
-
     def _match(self, now_ns: int, faces: Faces) -> dict[int, FaceTrack]:
         """Tracks by the row that continues them: the best overlaps first, each track and each face once."""
         if not self._tracks or not len(faces.xyxy):

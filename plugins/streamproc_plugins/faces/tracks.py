@@ -24,9 +24,6 @@ from streamproc import (
 from streamproc_plugins.faces.results import FaceTracks
 from streamproc_plugins.faces.tracker import FaceTracker, TrackerSettings
 from streamproc_plugins.one_euro import OneEuro
-from streamproc_plugins.shots.results import Shot
-
-_STATE = 1
 
 
 class FaceTracksOptions(Options):
@@ -51,7 +48,7 @@ class FaceTracksOptions(Options):
     )
 
 
-class FacesOverTime(StreamPlugin[FaceTracksOptions]):
+class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
     """Joins faces of successive frames to tracks and smooths their landmarks over media time. Gives `FaceTracks`.
 
     A track ends when its face wasn't seen for `lost_after`, where another person's face takes its place, and at a cut
@@ -59,7 +56,6 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
     """
 
     needs = (Faces,)
-    uses = (Shot,)
     gives = (FaceTracks,)
 
     def open(self, context: PluginContext) -> None:
@@ -78,9 +74,6 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `FaceTracks`, the rows in the order of the `Faces`."""
-        shot = past.get(Shot)
-        if shot is not None:
-            self._tracker.forget_before(shot.start_ns)
         faces = past[Faces]
         tracks = self._tracker.step(frame.pts_ns, faces)
         wide = faces.embeddings
@@ -102,21 +95,17 @@ class FacesOverTime(StreamPlugin[FaceTracksOptions]):
         )
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Tracks age while no frame comes; at a cut all end."""
+        """Tracks age while no frame comes; those that began before a cut end."""
         if reason == "cut":
-            self._tracker.clear()
+            self._tracker.forget_before(moment.pts_ns)
         else:
             self._tracker.forget(moment.pts_ns)
         return ()
 
     def state(self) -> dict[str, Any]:
         """The tracks, as JSON values."""
-        return {"version": _STATE, "tracker": self._tracker.state()}
+        return {"tracker": self._tracker.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
-        if state.get("version") != _STATE:
-            raise ValueError(
-                f"face_tracks got a state of version {state.get('version')!r}, expected {_STATE}; start afresh"
-            )
         self._tracker.restore(state["tracker"])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc import Episode, Event
 from streamproc_plugins.labels.smoothing import Method, smoothed, votes, weights
 
 
@@ -28,7 +29,7 @@ class Settings:
 
 
 @dataclass(slots=True, kw_only=True)
-class Episode:
+class _Presence:
     """A label that is there, or may be."""
 
     label: str
@@ -41,37 +42,45 @@ class Episode:
     peak: float
     """highest smoothed score"""
     active: bool = True
-    """False once the smoothed score fell below `leave`, or below `enter` before it was told"""
-    key: str = ""
-    """names the episode in events; empty until it was told"""
-    told_ns: int = 0
-    """when it was told of last"""
+    """False once the smoothed score fell below `leave`, or below `enter` before the episode began"""
+    episode: Episode | None = None
+    """once it is sure"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """What there is to tell of an episode."""
+class Change:
+    """An episode of a label that begins, goes on or ends."""
 
     phase: Literal["start", "update", "end"]
     label: str
-    key: str
-    start_ns: int
+    episode: Episode
+    now_ns: int
     seen_ns: int
     score: float
     """smoothed; of an end: the highest that there was"""
 
+    def event(self, *, score: float | None = None, **data: Any) -> Event:
+        """The event that says so; that of an end has `duration_s`."""
+        if self.phase == "start":
+            return self.episode.start(self.now_ns, score=score, **data)
+        if self.phase == "update":
+            return self.episode.update(self.now_ns, score=score, **data)
+        return self.episode.end(self.seen_ns, score=score, **data, duration_s=self.episode.lasted_s(self.seen_ns))
+
 
 class Episodes:
-    """All labels of one stream. A label without a score in a sample has the score 0 there."""
+    """All labels of one stream, or of one thing in it. A label without a score in a sample has the score 0 there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, type_: str, *, prefix: str = "", **data: Any) -> None:
+        """type_, prefix, data: the type of the episodes, what their keys begin with, what their events say besides."""
         self._settings = settings
+        self._type, self._prefix, self._data = type_, prefix, data
         self._samples: deque[tuple[int, dict[str, float]]] = deque()
         self._before_ns: int | None = None
-        self._open: dict[str, Episode] = {}
+        self._open: dict[str, _Presence] = {}
         self._ended_ns: dict[str, int] = {}
 
-    def see(self, now_ns: int, scores: Mapping[str, float], index: int) -> list[Notice]:
+    def see(self, now_ns: int, scores: Mapping[str, float], index: int) -> list[Change]:
         """The scores of one moment, later than all before. index: of the frame, to name episodes by."""
         out = list(self.lose(now_ns))
         self._add(now_ns, dict(scores))
@@ -79,18 +88,19 @@ class Episodes:
         raw, level = self._levels(labels)
         for column, label in enumerate(labels):
             self._step(now_ns, label, raw[:, column], float(level[column]))
-            out += self._told(now_ns, label, index)
+            out += self._changes(now_ns, label, index)
         return out
 
-    def lose(self, now_ns: int) -> list[Notice]:
+    def lose(self, now_ns: int) -> list[Change]:
         """Time goes on without a result: after too long everything ends where it was last seen."""
         if self._samples and now_ns - self._samples[-1][0] > self._settings.lost_ns:
             return self.finish()
         return []
 
-    def finish(self) -> list[Notice]:
+    def finish(self) -> list[Change]:
         """Everything ends where it was last seen, and nothing of it counts for what comes."""
-        out = [_notice(episode, "end") for _, episode in sorted(self._open.items()) if episode.key]
+        ended = [presence for _, presence in sorted(self._open.items())]
+        out = [_change("end", one, one.episode, one.seen_ns) for one in ended if one.episode is not None]
         self._samples.clear()
         self._open, self._ended_ns, self._before_ns = {}, {}, None
         return out
@@ -116,17 +126,18 @@ class Episodes:
         return raw, smoothed(raw, weight, self._settings.method)
 
     def _step(self, now_ns: int, label: str, raw: NDArray[np.float64], level: float) -> None:
-        episode, settings = self._open.get(label), self._settings
-        if episode is None:
+        presence, settings = self._open.get(label), self._settings
+        if presence is None:
             if level < settings.enter:
                 return
-            episode = Episode(label=label, start_ns=self._first(label, raw), seen_ns=now_ns, score=level, peak=level)
-            self._open[label] = episode
+            presence = _Presence(label=label, start_ns=self._first(label, raw), seen_ns=now_ns, score=level, peak=level)
+            self._open[label] = presence
         if raw[-1] >= settings.leave:
-            episode.seen_ns = now_ns
-        episode.score, episode.peak = level, max(episode.peak, level)
-        # until it is told it must keep the higher score, or one wrong answer at the beginning would linger
-        episode.active = level >= (settings.leave if episode.active and episode.key else settings.enter)
+            presence.seen_ns = now_ns
+        presence.score, presence.peak = level, max(presence.peak, level)
+        # until its episode begins it must keep the higher score, or one wrong answer at the beginning would linger
+        begun = presence.episode is not None
+        presence.active = level >= (settings.leave if presence.active and begun else settings.enter)
 
     def _first(self, label: str, raw: NDArray[np.float64]) -> int:
         """The first moment in the window at which the label had the score to enter, behind its last episode."""
@@ -137,29 +148,34 @@ class Episodes:
                 return time
         return times[-1]
 
-    def _told(self, now_ns: int, label: str, index: int) -> Iterator[Notice]:
-        episode, settings = self._open.get(label), self._settings
-        if episode is None:
+    def _changes(self, now_ns: int, label: str, index: int) -> Iterator[Change]:
+        presence, settings = self._open.get(label), self._settings
+        if presence is None:
             return
-        if episode.active and not episode.key and episode.seen_ns - episode.start_ns >= settings.least_ns:
-            episode.key, episode.told_ns = f"{label}/{index}", now_ns
-            yield _notice(episode, "start")
-        elif episode.active and episode.key and settings.update_ns and now_ns - episode.told_ns >= settings.update_ns:
-            episode.told_ns = now_ns
-            yield _notice(episode, "update")
-        # what wasn't told yet doesn't wait: short flickers with gaps between them are no label
-        if not episode.active and (not episode.key or now_ns - episode.seen_ns > settings.merge_ns):
+        episode = presence.episode
+        if presence.active and episode is None and presence.seen_ns - presence.start_ns >= settings.least_ns:
+            presence.episode = episode = self._episode(presence, index)
+            yield _change("start", presence, episode, now_ns)
+        elif presence.active and episode is not None and episode.due(now_ns, settings.update_ns):
+            yield _change("update", presence, episode, now_ns)
+        # what isn't sure yet doesn't wait: short flickers with gaps between them are no label
+        if not presence.active and (episode is None or now_ns - presence.seen_ns > settings.merge_ns):
             del self._open[label]
-            self._ended_ns[label] = episode.seen_ns
-            if episode.key:
-                yield _notice(episode, "end")
+            self._ended_ns[label] = presence.seen_ns
+            if episode is not None:
+                yield _change("end", presence, episode, now_ns)
+
+    def _episode(self, presence: _Presence, index: int) -> Episode:
+        label = presence.label
+        key = f"{self._prefix}{label}/{index}"
+        return Episode(type=self._type, key=key, start_ns=presence.start_ns, data={"label": label, **self._data})
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         return {
             "samples": [[time, sample] for time, sample in self._samples],
             "before_ns": self._before_ns,
-            "open": [asdict(episode) for episode in self._open.values()],
+            "open": [asdict(presence) for presence in self._open.values()],
             "ended_ns": dict(self._ended_ns),
         }
 
@@ -167,16 +183,22 @@ class Episodes:
         """Go on from `state`."""
         self._samples = deque((time, dict(sample)) for time, sample in state["samples"])
         self._before_ns = state["before_ns"]
-        self._open = {episode["label"]: Episode(**episode) for episode in state["open"]}
+        self._open = {
+            stored["label"]: _Presence(**{**stored, "episode": Episode.restored(stored["episode"])})
+            for stored in state["open"]
+        }
         self._ended_ns = dict(state["ended_ns"])
 
 
-def _notice(episode: Episode, phase: Literal["start", "update", "end"]) -> Notice:
-    return Notice(
+def _change(phase: Literal["start", "update", "end"], presence: _Presence, episode: Episode, now_ns: int) -> Change:
+    return Change(
         phase=phase,
-        label=episode.label,
-        key=episode.key,
-        start_ns=episode.start_ns,
-        seen_ns=episode.seen_ns,
-        score=episode.peak if phase == "end" else episode.score,
+        label=presence.label,
+        episode=episode,
+        now_ns=now_ns,
+        seen_ns=presence.seen_ns,
+        score=presence.peak if phase == "end" else presence.score,
     )
+
+
+__all__ = ["Change", "Episodes", "Settings"]

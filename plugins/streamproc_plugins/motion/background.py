@@ -3,6 +3,8 @@
 Background: a running mean and deviation of each pixel (a single Gaussian, Wren et al. 1997), light changes of the whole
 picture taken out first. Something moves where the picture differs from the background *and* from itself a moment ago:
 what was put down or taken away differs from the background only, and is soon part of it.
+
+Buffers are used again, and what only matters where something differs is computed in a window around it.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc_plugins.motion.blobs import Blobs, Grouping, Mask, Window
+from streamproc_plugins.motion.light import Light
+from streamproc_plugins.motion.scratch import scratch
 from streamproc_plugins.packing import pack, unpack
 
 Gray = NDArray[np.uint8]
 Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Boxes = NDArray[np.float32]
 
 _NS = 1e9
@@ -57,30 +61,40 @@ class Seen:
 
 
 _DEVIATIONS = 4.0
+_OF_MEAN_DEVIATION = 1.25
+"""standard deviation of noise, divided by its mean deviation"""
 _LOOK_BACK_NS = 120_000_000
 _LONGEST_BACK_NS = 3_000_000_000
 _START_DEVIATION = 3.0
-_MOST_GAIN = 1.6
+_QUIET_LEARN_S = 0.3
+
+
+class _Recent(NamedTuple):
+    now_ns: int
+    gray: Gray
+    picture: Gray
+    """`gray`, smoothed"""
 
 
 class Background:
     """looked_at: bool (h, w), False where the user doesn't want to know."""
 
-    def __init__(self, looked_at: Mask, settings: Settings) -> None:
+    def __init__(self, looked_at: NDArray[np.bool_], settings: Settings) -> None:
         import cv2
 
         self._cv2: Any = cv2
-        self._looked_at = looked_at
+        shape = looked_at.shape
         self._settings = settings
+        self._all = max(int(np.count_nonzero(looked_at)), 1)
+        self._looked_at = None if looked_at.all() else looked_at.astype(np.uint8)
+        self._light = Light(looked_at)
+        self._grouping = Grouping(shape[1], shape[0], max(settings.min_area * looked_at.size, 4.0))
         self._mean: Array | None = None
-        self._spread: Array = np.zeros(looked_at.shape, np.float32)
-        self._changed_ns: NDArray[np.int64] = np.zeros(looked_at.shape, np.int64)
-        self._recent: deque[tuple[int, Gray, Array]] = deque()
+        self._spread: Array = np.zeros(shape, np.float32)
+        self._changed_ns: NDArray[np.int64] = np.zeros(shape, np.int64)
+        self._recent: deque[_Recent] = deque()
         self._now_ns = 0
         self._quiet_until_ns = 0
-        self._core = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-        reach = max(round(max(looked_at.shape) / 28), 3) | 1
-        self._bridge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
 
     def look(self, now_ns: int, gray: Gray) -> Seen:
         """What moves in the picture at `now_ns`; learns from it."""
@@ -88,25 +102,29 @@ class Background:
         before = self._before(now_ns)
         elapsed = (now_ns - self._now_ns) / _NS
         self._now_ns = now_ns
-        self._recent.append((now_ns, gray, picture))
+        self._recent.append(_Recent(now_ns, gray, picture))
         if self._mean is None or before is None:
-            self._start(picture, now_ns, 0.0 if self._mean is None else self._settings.settle_s)
+            self._start(picture, 0.0 if self._mean is None else self._settings.settle_s)
             return self._nothing()
-        moved = self._differs(picture, before, self._settings.contrast * 0.8)
-        differs = self._differs(picture, self._mean, np.maximum(self._settings.contrast, _DEVIATIONS * self._spread))
-        if self._all_changed(moved, differs):
-            self._start(picture, now_ns, self._settings.settle_s)
+        moved, differs = self._compare(picture, before, self._mean)
+        changed = self._cv2.countNonZero(moved)
+        if changed / self._all > self._settings.global_share:
+            # light switched, exposure jumped, the camera was pushed: most of the picture is another one
+            self._start(picture, self._settings.settle_s)
             return self._nothing()
         if now_ns < self._quiet_until_ns:
-            self._learn(picture, np.ones_like(moved), elapsed, 0.3)
+            self._learn(picture, self._mean, elapsed / _QUIET_LEARN_S, None)
             return self._nothing()
-        self._changed_ns[moved] = now_ns
-        if self._settings.shadows:
-            differs &= ~self._shadow(picture)
-        boxes, strength, kept = self._blobs(differs, moved)
-        self._absorb(picture, kept, now_ns)
-        self._learn(picture, ~kept, elapsed, self._settings.learn_s)
-        return Seen(boxes=boxes, strength=strength, settling=False)
+        if changed:
+            self._note_changes(moved)
+        dismiss = self._shadow if self._settings.shadows else None
+        blobs = self._grouping.blobs(differs, moved, dismiss)
+        if blobs is not None:
+            self._absorb(picture, self._mean, blobs)
+        self._learn(picture, self._mean, elapsed / self._settings.learn_s, blobs)
+        if blobs is None:
+            return self._nothing()
+        return Seen(boxes=blobs.boxes, strength=blobs.strength, settling=False)
 
     def forget(self) -> None:
         """Another scene follows: learn it afresh."""
@@ -119,7 +137,7 @@ class Background:
             "mean": None if self._mean is None else pack(self._mean),
             "spread": pack(self._spread),
             "changed_ns": pack(self._changed_ns),
-            "recent": [[now_ns, pack(gray)] for now_ns, gray, _ in self._recent],
+            "recent": [[recent.now_ns, pack(recent.gray)] for recent in self._recent],
             "now_ns": self._now_ns,
             "quiet_until_ns": self._quiet_until_ns,
         }
@@ -127,107 +145,82 @@ class Background:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; `ValueError` where its pictures have another size than these."""
         spread = unpack(state["spread"])
-        if spread.shape != self._looked_at.shape:
-            raise ValueError(f"the stored background is {spread.shape}, expected {self._looked_at.shape}")
+        if spread.shape != self._spread.shape:
+            raise ValueError(f"the stored background is {spread.shape}, expected {self._spread.shape}")
         self._mean = None if state["mean"] is None else unpack(state["mean"]).copy()
         self._spread, self._changed_ns = spread.copy(), unpack(state["changed_ns"]).copy()
         pictures = ((now_ns, unpack(gray)) for now_ns, gray in state["recent"])
-        self._recent = deque((now_ns, gray, self._smooth(gray)) for now_ns, gray in pictures)
+        self._recent = deque(_Recent(now_ns, gray, self._smooth(gray)) for now_ns, gray in pictures)
         self._now_ns, self._quiet_until_ns = state["now_ns"], state["quiet_until_ns"]
 
-    def _before(self, now_ns: int) -> Array | None:
+    def _before(self, now_ns: int) -> Gray | None:
         """The picture of a moment ago; None where there is none near enough, as after a gap."""
-        while len(self._recent) > 1 and now_ns - self._recent[1][0] >= _LOOK_BACK_NS:
+        while len(self._recent) > 1 and now_ns - self._recent[1].now_ns >= _LOOK_BACK_NS:
             self._recent.popleft()
-        if not self._recent or now_ns - self._recent[-1][0] > _LONGEST_BACK_NS:
+        if not self._recent or now_ns - self._recent[-1].now_ns > _LONGEST_BACK_NS:
             self._recent.clear()
             return None
-        return self._recent[0][2]
+        return self._recent[0].picture
 
-    def _smooth(self, gray: Gray) -> Array:
-        return np.asarray(self._cv2.GaussianBlur(gray, (0, 0), 1.0), np.float32)
+    def _smooth(self, gray: Gray) -> Gray:
+        return np.asarray(self._cv2.GaussianBlur(gray, (0, 0), 1.0), np.uint8)
 
-    def _start(self, picture: Array, now_ns: int, quiet_s: float) -> None:
-        self._mean = picture.copy()
+    def _start(self, picture: Gray, quiet_s: float) -> None:
+        self._mean = picture.astype(np.float32)
         self._spread[:] = _START_DEVIATION
-        self._quiet_until_ns = now_ns + round(quiet_s * _NS)
+        self._quiet_until_ns = self._now_ns + round(quiet_s * _NS)
 
     def _nothing(self) -> Seen:
         none = np.zeros((0, 4), np.float32)
         return Seen(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
 
-    def _differs(self, picture: Array, other: Array, limit: Any) -> Mask:
-        """Where two pictures differ once the light of the whole has been made equal."""
-        a, b = picture[self._looked_at], other[self._looked_at]
-        gain = float(np.clip(np.median((a + 4) / (b + 4)), 1 / _MOST_GAIN, _MOST_GAIN)) if a.size else 1.0
-        # what is clipped to white (black) didn't follow the light
-        expected = np.clip((other + 4) * gain - 4, 0, 255)
-        either = np.minimum(np.abs(picture - expected), np.abs(picture - other))
-        return np.asarray((either > limit) & self._looked_at)
+    def _compare(self, picture: Gray, before: Gray, mean: Array) -> tuple[Mask, Mask]:
+        """Where the picture has moved, and where it differs from the background."""
+        contrast, work = self._settings.contrast, scratch(picture.shape)
+        moved = self._light.differs(picture, before, contrast * 0.8, work)
+        np.multiply(self._spread, np.float32(_DEVIATIONS), out=work.limit)
+        np.maximum(work.limit, np.float32(contrast), out=work.limit)
+        differs = self._light.differs_from_mean(picture, mean, work.limit, work)
+        if self._looked_at is not None:
+            for mask in (moved, differs):
+                self._cv2.bitwise_and(mask, self._looked_at, dst=mask)
+        return moved, differs
 
-    def _all_changed(self, moved: Mask, differs: Mask) -> bool:
-        """Light switched, exposure jumped, the camera was pushed: most of the picture is another one."""
-        total = max(int(self._looked_at.sum()), 1)
-        shares = (int(moved.sum()) / total, int((moved & differs).sum()) / total)
-        return max(shares) > self._settings.global_share
+    def _note_changes(self, moved: Mask) -> None:
+        x, y, width, height = self._cv2.boundingRect(moved)
+        window = slice(y, y + height), slice(x, x + width)
+        np.copyto(self._changed_ns[window], self._now_ns, where=moved[window].view(np.bool_))
 
-    def _shadow(self, picture: Array) -> Mask:
+    def _shadow(self, window: Window) -> NDArray[np.bool_]:
         """Darker by an even share over a neighbourhood, as ground is in a shadow, with the same pattern on it."""
         assert self._mean is not None
-        ratio = (picture + 1) / (self._mean + 1)
+        rows, columns = window
+        top, left = max(rows.start - 2, 0), max(columns.start - 2, 0)  # so far a neighbourhood reaches
+        wide = slice(top, rows.stop + 2), slice(left, columns.stop + 2)
+        ratio = (self._recent[-1].picture[wide] + np.float32(1)) / (self._mean[wide] + 1)
         near = self._cv2.blur(ratio, (5, 5))
         rough = self._cv2.blur(ratio * ratio, (5, 5)) - near * near
-        return np.asarray((near > 0.55) & (near < 0.97) & (rough < 0.0012))
+        shadow = (near > 0.55) & (near < 0.97) & (rough < 0.0012)
+        down, right = rows.start - top, columns.start - left
+        return np.asarray(shadow[down : down + rows.stop - rows.start, right : right + columns.stop - columns.start])
 
-    def _blobs(self, differs: Mask, moved: Mask) -> tuple[Boxes, NDArray[np.float32], Mask]:
-        """Boxes of what moves, how much of each, and all pixels that aren't background (still ones too)."""
-        cv2 = self._cv2
-        solid = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_OPEN, self._core)
-        joined = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, self._bridge)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-        least = max(self._settings.min_area * differs.size, 4.0)
-        size = np.bincount(labels[solid > 0], minlength=count)
-        active = np.bincount(labels[moved & (solid > 0)], minlength=count)
-        large = size >= least
-        large[0] = False
-        moving = large & (active >= np.maximum(0.05 * size, least / 4))
-        left, top, width, height = stats[:, 0], stats[:, 1], stats[:, 2], stats[:, 3]
-        boxes, filled = merged(np.stack([left, top, left + width, top + height], axis=1)[moving], size[moving])
-        sides = boxes[:, 2:] - boxes[:, :2]
-        strength = np.clip(filled / np.maximum(sides[:, 0] * sides[:, 1], 1), 0, 1).astype(np.float32)
-        return boxes.astype(np.float32), strength, np.asarray(large[labels])
-
-    def _absorb(self, picture: Array, kept: Mask, now_ns: int) -> None:
+    def _absorb(self, picture: Gray, mean: Array, blobs: Blobs) -> None:
         """What differs but hasn't changed for a while is background now."""
-        assert self._mean is not None
-        still = kept & (now_ns - self._changed_ns > self._settings.still_s * _NS)
-        self._mean[still] = picture[still]
+        window = blobs.window
+        still = blobs.large & (self._now_ns - self._changed_ns[window] > self._settings.still_s * _NS)
+        np.copyto(mean[window], picture[window], where=still)
 
-    def _learn(self, picture: Array, where: Mask, elapsed: float, over_s: float) -> None:
-        assert self._mean is not None
-        rate = np.where(where, np.float32(1 - math.exp(-elapsed / over_s)), np.float32(0))
-        off = picture - self._mean
-        self._mean += rate * off
-        self._spread += rate * (1.25 * np.abs(off) - self._spread)
-
-
-def merged(boxes: NDArray[Any], filled: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Boxes that overlap as one, until none do; `filled` of each is added up."""
-    kept: list[tuple[NDArray[Any], float]] = []
-    waiting = list(zip(boxes, filled.tolist(), strict=True))
-    while waiting:
-        box, amount = waiting.pop()
-        for place, (other, more) in enumerate(kept):
-            if (np.maximum(box[:2], other[:2]) < np.minimum(box[2:], other[2:])).all():
-                del kept[place]
-                union = np.concatenate([np.minimum(box[:2], other[:2]), np.maximum(box[2:], other[2:])])
-                waiting.append((union, amount + more))
-                break
-        else:
-            kept.append((box, amount))
-    kept.sort(key=lambda pair: -pair[1])
-    amounts = np.array([amount for _, amount in kept], np.float64)
-    return np.array([box for box, _ in kept], np.float64).reshape(-1, 4), amounts
+    def _learn(self, picture: Gray, mean: Array, times: float, without: Blobs | None) -> None:
+        """Follow the picture everywhere but at blobs; times: what has passed, as a part of the time to learn over."""
+        rate, work = 1 - math.exp(-times), scratch(picture.shape)
+        if without is not None:
+            work.learnt[without.window] = ~without.large
+        where = None if without is None else work.learnt
+        np.multiply(work.off, np.float32(_OF_MEAN_DEVIATION), out=work.off)
+        self._cv2.accumulateWeighted(work.off, self._spread, rate, where)
+        self._cv2.accumulateWeighted(picture, mean, rate, where)
+        if without is not None:
+            work.learnt[without.window] = 1
 
 
-__all__ = ["Background", "Seen", "Settings", "merged"]
+__all__ = ["Background", "Seen", "Settings"]

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Detections, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
+from streamproc import (
+    Detections,
+    Episode,
+    Event,
+    Frame,
+    Moment,
+    Output,
+    PluginContext,
+    Results,
+    StreamPlugin,
+    TimeReason,
+)
 from streamproc.geometry import clip_boxes, in_polygon
 from streamproc.models import ModelStore
 from streamproc_plugins.motion.background import Background
 from streamproc_plugins.motion.options import MotionOptions
+from streamproc_plugins.shots.following import ended_at_cut
 
-_VERSION = 1
-_KEPT = ("start_ns", "frame_index", "pts_ns", "captured_ns", "episode", "data")
 _RUN_BREAK_NS = 500_000_000
 """motion that isn't told yet begins anew after so long without any"""
+_SMALL_PIXELS = 100_000
+_one_at_a_time = threading.Lock()
+"""Small pictures are looked at in dozens of calls of some microseconds, each of which lets go of the interpreter: two
+threads would wake each other at every call, which takes longer than the calls. Large pictures gain by several cores."""
 
 
 class Motion(StreamPlugin[MotionOptions]):
@@ -41,54 +57,49 @@ class Motion(StreamPlugin[MotionOptions]):
         self._scale = np.array([width / self._width, height / self._height] * 2, np.float32)
         looked_at = looked_at_mask(self.options.masks, self._width, self._height)
         self._background = Background(looked_at, self.options.settings())
+        small = self._width * self._height <= _SMALL_PIXELS
+        self._turn: AbstractContextManager[Any] = _one_at_a_time if small else nullcontext()
         self._since_ns: int | None = None
         self._last_ns = 0
-        self._told_ns = 0
-        self._open: Event | None = None
+        self._open: Episode | None = None
         self._about: dict[str, Any] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Detections`, largest box first, and what there is to tell."""
-        seen = self._background.look(frame.pts_ns, frame.pixels.small_gray(self._width, self._height))
+        gray = frame.pixels.small_gray(self._width, self._height)
+        with self._turn:
+            seen = self._background.look(frame.pts_ns, gray)
         boxes = clip_boxes(seen.boxes * self._scale, frame.width, frame.height)
         # surer than half in any case: it has been found on two ways, against the background and over time
         found = Detections.of(boxes, 0.5 + 0.5 * seen.strength, [self.options.label] * len(boxes))
-        return [found, *(self._moves(frame, boxes) if len(boxes) else self._rests(Moment.of(frame)))]
+        return [found, *(self._moves(frame, boxes) if len(boxes) else self._rests(frame.pts_ns))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """What can't be seen any more doesn't move; behind a cut there is another scene to learn."""
         if reason == "cut":
             self._background.forget()
-            return self._end(moment)
-        return self._rests(moment)
+            return ended_at_cut(self._end(), moment.pts_ns)
+        return self._rests(moment.pts_ns)
 
     def flush(self, moment: Moment) -> Output:
         """Motion ends with the stream."""
-        return self._end(moment)
+        return self._end()
 
     def state(self) -> dict[str, Any]:
         """The background and what is open, as JSON values; some 0.4 MB for a picture 240 pixels wide."""
         return {
-            "version": _VERSION,
             "background": self._background.state(),
             "since_ns": self._since_ns,
             "last_ns": self._last_ns,
-            "told_ns": self._told_ns,
             "about": self._about,
-            "open": None if self._open is None else {name: getattr(self._open, name) for name in _KEPT},
+            "open": None if self._open is None else self._open.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; `ValueError` where it can't be read."""
-        if state.get("version") != _VERSION:
-            raise ValueError(
-                f"the state of motion has version {state.get('version')!r}, expected {_VERSION}; "
-                "start without the stored state"
-            )
         self._background.restore(state["background"])
-        self._since_ns, self._last_ns, self._told_ns = state["since_ns"], state["last_ns"], state["told_ns"]
-        self._about, begun = dict(state["about"]), state["open"]
-        self._open = None if begun is None else Event(type="motion", phase="start", end_ns=None, **begun)
+        self._since_ns, self._last_ns = state["since_ns"], state["last_ns"]
+        self._about, self._open = dict(state["about"]), Episode.restored(state["open"])
 
     def _moves(self, frame: Frame, boxes: NDArray[np.float32]) -> list[Event]:
         now_ns, options = frame.pts_ns, self.options
@@ -100,29 +111,25 @@ class Motion(StreamPlugin[MotionOptions]):
         if self._open is None:
             if now_ns - self._since_ns < options.start_after:
                 return []
-            key = f"motion/{frame.index}"
-            self._open = Event.begin(frame, "motion", key, start_ns=self._since_ns, **self._about)
-            self._told_ns = now_ns
-            return [self._open]
-        if options.update_every and now_ns - self._told_ns >= options.update_every:
-            self._told_ns = now_ns
-            return [self._open.later("update", Moment.of(frame), **self._about)]
+            self._open = Episode(type="motion", key=f"motion/{frame.index}", start_ns=self._since_ns)
+            return [self._open.start(now_ns, **self._about)]
+        if self._open.due(now_ns, options.update_every):
+            return [self._open.update(now_ns, **self._about)]
         return []
 
-    def _rests(self, moment: Moment) -> list[Event]:
-        quiet_ns = moment.pts_ns - self._last_ns
+    def _rests(self, now_ns: int) -> list[Event]:
+        quiet_ns = now_ns - self._last_ns
         if self._open is None:
             if quiet_ns > _RUN_BREAK_NS:
                 self._since_ns = None
             return []
-        return self._end(moment) if quiet_ns > self.options.linger else []
+        return self._end() if quiet_ns > self.options.linger else []
 
-    def _end(self, moment: Moment) -> list[Event]:
-        begun, self._open, self._since_ns = self._open, None, None
-        if begun is None:
+    def _end(self) -> list[Event]:
+        ended, self._open, self._since_ns = self._open, None, None
+        if ended is None:
             return []
-        lasted = (self._last_ns - begun.start_ns) / 1e9
-        return [begun.later("end", moment, end_ns=self._last_ns, duration_s=lasted, **self._about)]
+        return [ended.end(self._last_ns, **self._about, duration_s=ended.lasted_s(self._last_ns))]
 
 
 def looked_at_mask(masks: tuple[tuple[tuple[float, float], ...], ...], width: int, height: int) -> NDArray[np.bool_]:

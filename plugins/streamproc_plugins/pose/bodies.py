@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamproc import Episode, Event
 from streamproc_plugins.pose.posture import SHOULDERS, descent, hands_height, lean_deg, middle, stature_px
-from streamproc_plugins.rules.notices import Episode, Notice
 from streamproc_plugins.rules.presence import Change, Presence, Timing
 
 FALL, LYING, RAISED_HANDS = "pose.fall", "pose.lying", "pose.raised_hands"
@@ -75,7 +75,7 @@ class Watch:
         self._said: dict[str, Any] = {}
         self._score = 0.0
 
-    def see(self, now_ns: int, depth: float | None, margin: float, seen: Seen, index: int) -> Iterator[Notice]:
+    def see(self, now_ns: int, depth: float | None, margin: float, seen: Seen, index: int) -> Iterator[Event]:
         """`depth` >= 0 while it does; None: it can't be told. index: of the frame, to name episodes by."""
         if depth is None:
             yield from self.expire(now_ns)
@@ -88,42 +88,40 @@ class Watch:
         if depth >= 0:
             self._said, self._score = dict(seen.about), seen.score
         if change == "entered":
-            self._episode = Episode(
-                type=self._type, key=f"{self._person}/{index}", start_ns=self.presence.since_ns, told_ns=now_ns
-            )
-            yield self._episode.notice("start", None, self._score, self._said)
+            key = f"{self._person}/{index}"
+            self._episode = Episode(type=self._type, key=key, start_ns=self.presence.since_ns)
+            yield self._episode.start(now_ns, score=self._score, **self._said)
         elif change == "left":
             yield from self._ended()
-        elif self._episode is not None and self._episode.due(now_ns, self._timing):
-            yield self._episode.notice("update", None, self._score, self._said)
+        elif self._episode is not None and self._episode.due(now_ns, self._timing.update_ns):
+            yield self._episode.update(now_ns, score=self._score, **self._said)
 
-    def expire(self, now_ns: int) -> Iterator[Notice]:
+    def expire(self, now_ns: int) -> Iterator[Event]:
         """It ends where it was seen last, if that is too long ago."""
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
 
-    def finish(self) -> Iterator[Notice]:
+    def finish(self) -> Iterator[Event]:
         """It ends where it was seen last."""
         yield from self._ended()
         self.presence = Presence()
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
-        episode = None if self._episode is None else asdict(self._episode)
+        episode = None if self._episode is None else self._episode.state()
         return {"presence": asdict(self.presence), "episode": episode, "said": self._said, "score": self._score}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.presence = Presence(**state["presence"])
-        self._episode = Episode.read(state["episode"])
+        self._episode = Episode.restored(state["episode"])
         self._said, self._score = dict(state["said"]), state["score"]
 
-    def _ended(self) -> Iterator[Notice]:
+    def _ended(self) -> Iterator[Event]:
         episode, self._episode = self._episode, None
         if episode is not None:
             end_ns = self.presence.last_ns
-            lasted = {"duration_s": (end_ns - episode.start_ns) / 1e9}
-            yield episode.notice("end", end_ns, self._score, {**self._said, **lasted})
+            yield episode.end(end_ns, score=self._score, **self._said, duration_s=episode.lasted_s(end_ns))
 
 
 class Body:
@@ -137,8 +135,8 @@ class Body:
         self._history: list[Posture] = []
         self.seen_ns = 0
 
-    def see(self, now_ns: int, seen: Seen, index: int) -> Iterator[Notice]:
-        """What there is to tell, now that it is seen again."""
+    def see(self, now_ns: int, seen: Seen, index: int) -> Iterator[Event]:
+        """The events of its being seen again."""
         settings = self._settings
         self.seen_ns = now_ns
         lean = lean_deg(seen.points, settings.sure)
@@ -153,12 +151,12 @@ class Body:
         if RAISED_HANDS in settings.types:
             yield from self._hands.see(now_ns, self._hands_depth(seen, lean), _MARGIN_TORSO, seen, index)
 
-    def expire(self, now_ns: int) -> Iterator[Notice]:
+    def expire(self, now_ns: int) -> Iterator[Event]:
         """What wasn't seen for too long ends."""
         yield from self._lying.expire(now_ns)
         yield from self._hands.expire(now_ns)
 
-    def finish(self) -> Iterator[Notice]:
+    def finish(self) -> Iterator[Event]:
         """Everything ends."""
         yield from self._lying.finish()
         yield from self._hands.finish()
@@ -199,7 +197,7 @@ class Body:
         if shoulders is not None and stature is not None:
             self._history.append(Posture(at_ns=now_ns, y=shoulders[1], lean=lean, stature=stature))
 
-    def _fallen(self, now_ns: int, depth: float, seen: Seen, index: int) -> Iterator[Notice]:
+    def _fallen(self, now_ns: int, depth: float, seen: Seen, index: int) -> Iterator[Event]:
         change: Change | None = self._down.see(now_ns, depth, _MARGIN_DEG, self._settings.down)
         if change != "entered":
             return
@@ -208,7 +206,7 @@ class Body:
             upright_ns, speed = fall
             down_ns = self._down.since_ns
             said = {"took_s": (down_ns - upright_ns) / 1e9, "body_lengths_per_s": speed}
-            yield Notice(
+            yield Event(
                 type=FALL, phase="instant", episode=f"{self._person}/{index}", start_ns=down_ns, end_ns=down_ns,
                 score=seen.score, data={**seen.about, **said},
             )  # fmt: skip

@@ -29,12 +29,8 @@ from streamproc import (
 from streamproc_plugins.pose.bodies import Body, BodySettings, Seen
 from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.matching import seen_boxes
-from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
-from streamproc_plugins.shots.results import Shot
-
-VERSION = 1
+from streamproc_plugins.shots.following import ended_at_cut
 
 
 class PoseEventsOptions(Options):
@@ -106,75 +102,57 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
     """
 
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Shot,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nobody known."""
         self._settings = self.options.settings()
-        self._shots = ShotWatch()
         self._who = Identities(self.options.lost_after)
         self._bodies: dict[str, Body] = {}
-        self._utc_offset_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """What there is to tell at this frame."""
-        now_ns, moment, poses = frame.pts_ns, Moment.of(frame), past[Poses]
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
-        cut_ns = self._shots.turned_ns(past)
-        ended = [] if cut_ns is None else ended_at_cut(self._finish(moment), cut_ns)
+        """The events of this frame."""
+        now_ns, poses = frame.pts_ns, past[Poses]
         boxes = seen_boxes(poses.keypoints, self.options.min_point)
         keys = self._who.see(now_ns, poses)
-        notices: list[Notice] = []
+        events: list[Event] = []
         for row, key in enumerate(keys):
             body = self._bodies.setdefault(key, Body(key, self._settings))
-            notices.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
-        notices.extend(self._expired(now_ns, set(keys)))
-        return ended + list(events_of(notices, moment, self._utc_offset_ns))
+            events.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
+        return [*events, *self._expired(now_ns, set(keys))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
         if reason == "cut":
-            return self._finish(moment)
-        return list(events_of(self._expired(moment.pts_ns, set()), moment, self._utc_offset_ns))
+            return ended_at_cut(self.flush(moment), moment.pts_ns)
+        return self._expired(moment.pts_ns, set())
 
-    def flush(self, moment: Moment) -> Output:
+    def flush(self, moment: Moment) -> list[Event]:
         """What goes on ends where it was last seen."""
-        return self._finish(moment)
-
-    def _finish(self, moment: Moment) -> list[Event]:
-        notices = [notice for body in self._bodies.values() for notice in body.finish()]
+        events = [event for body in self._bodies.values() for event in body.finish()]
         self._bodies = {}
         self._who.forget()
-        return list(events_of(notices, moment, self._utc_offset_ns))
+        return events
 
     def state(self) -> dict[str, Any]:
         """Who was seen and what goes on, as JSON values."""
         bodies = {key: body.state() for key, body in self._bodies.items()}
-        own = {"utc_offset_ns": self._utc_offset_ns, "shot": self._shots.number}
-        return {"version": VERSION, "who": self._who.state(), "bodies": bodies, **own}
+        return {"who": self._who.state(), "bodies": bodies}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of pose_events has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         self._who.restore(state["who"])
         self._bodies = {key: Body(key, self._settings) for key in state["bodies"]}
         for key, body in self._bodies.items():
             body.restore(state["bodies"][key])
-        self._utc_offset_ns = state["utc_offset_ns"]
-        self._shots.number = state.get("shot", 0)
 
-    def _expired(self, now_ns: int, here: set[str]) -> list[Notice]:
-        notices: list[Notice] = []
+    def _expired(self, now_ns: int, here: set[str]) -> list[Event]:
+        events: list[Event] = []
         for key, body in list(self._bodies.items()):
             if key not in here:
-                notices.extend(body.expire(now_ns))
+                events.extend(body.expire(now_ns))
                 if now_ns - body.seen_ns > self.options.lost_after:
                     del self._bodies[key]
-        return notices
+        return events
 
 
 def _seen(poses: Poses, row: int, box: NDArray[np.float32]) -> Seen:

@@ -30,12 +30,8 @@ from streamproc_plugins.pose.identity import Identities
 from streamproc_plugins.pose.matching import areas
 from streamproc_plugins.pose.pooling import carry, pool_points
 from streamproc_plugins.pose.smoothing import Filtered, PointFilter, smooth
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
 
 F32 = NDArray[np.float32]
-
-VERSION = 1
 
 
 class PoseSmoothingOptions(Options):
@@ -66,19 +62,15 @@ class _OverTime(StreamPlugin[OptionsT]):
     """Knows people again from frame to frame and keeps a memory of each; nothing is remembered over a cut."""
 
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Shot,)
     gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nobody known."""
-        self._shots = ShotWatch()
         self._who = Identities(self._lost_ns())
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Poses`, row by row those that came."""
-        if self._shots.turned_ns(past) is not None:
-            self._begin_anew()
         poses = past[Poses]
         keys = self._who.see(frame.pts_ns, poses)
         points = self._together(frame, past.get(Flow), poses.keypoints, keys)
@@ -90,27 +82,18 @@ class _OverTime(StreamPlugin[OptionsT]):
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
         """Nobody is followed over a cut."""
         if reason == "cut":
-            self._begin_anew()
+            self._who.forget()
+            self._forget()
         return None
 
     def state(self) -> dict[str, Any]:
         """Who was seen, and the memory of each, as JSON values."""
-        return {"version": VERSION, "who": self._who.state(), "people": self._remembered(), "shot": self._shots.number}
+        return {"who": self._who.state(), "people": self._remembered()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of {type(self).__name__} has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         self._who.restore(state["who"])
         self._remember(state["people"])
-        self._shots.number = state.get("shot", 0)
-
-    def _begin_anew(self) -> None:
-        self._who.forget()
-        self._forget()
 
     @abstractmethod
     def _lost_ns(self) -> int: ...
@@ -171,7 +154,7 @@ class PosePooling(_OverTime[PosePoolingOptions]):
     likeness and numbered.
     """
 
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Flow, Shot)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Flow,)
 
     def _lost_ns(self) -> int:
         return self.options.window

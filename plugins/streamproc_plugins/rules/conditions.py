@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from streamproc import Episode, Event
 from streamproc_plugins.rules.area import Area
-from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
+from streamproc_plugins.rules.cooldown import Cooldown
 from streamproc_plugins.rules.options import (
     LeftObjectOptions,
     RuleOptions,
@@ -18,7 +19,7 @@ from streamproc_plugins.rules.options import (
     WrongWayOptions,
 )
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Box, Paths, Point, Sight, box_gap, by_int, part_of, wanted
+from streamproc_plugins.rules.sights import Box, Paths, Point, Sight, about, box_gap, by_int, part_of, wanted
 
 _SLOW = 0.1
 """box sizes per second: what is slower than this stands, if less of it is seen than before"""
@@ -77,7 +78,7 @@ class Condition(ABC):
         """What events say besides who and how long."""
         return {}
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
         """What the sights of the frame at `now_ns` mean."""
         mine = wanted(seen, self._labels)
         inside = [now >= 0 for now, _ in self._area.depths(mine)] if self._area else [True] * len(mine)
@@ -98,14 +99,14 @@ class Condition(ABC):
             self.settle(sight, held)
         yield from self.expire(now_ns)
 
-    def expire(self, now_ns: int) -> Iterator[Notice]:
+    def expire(self, now_ns: int) -> Iterator[Event]:
         """End what goes on with those not seen for too long."""
         for track_id, held in list(self._held.items()):
             if held.presence.lost(now_ns, self._timing):
                 yield from self._end(held)
                 del self._held[track_id]
 
-    def finish(self, now_ns: int) -> Iterator[Notice]:
+    def finish(self, now_ns: int) -> Iterator[Event]:
         """End all that is open."""
         for held in self._held.values():
             yield from self._end(held)
@@ -113,7 +114,7 @@ class Condition(ABC):
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
-        held = {str(track_id): plain(found) for track_id, found in self._held.items()}
+        held = {str(track_id): asdict(found) for track_id, found in self._held.items()}
         return {"held": held, "told": self._told, "cooldown": self._cooldown.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ class Condition(ABC):
         self._told = state["told"]
         self._cooldown.restore(state["cooldown"])
 
-    def _changed(self, held: Held, change: str | None, now_ns: int) -> Iterator[Notice]:
+    def _changed(self, held: Held, change: str | None, now_ns: int) -> Iterator[Event]:
         since_ns = held.presence.since_ns
         if held.presence.inside and change is None:
             held.most = max(held.most, held.value)
@@ -132,22 +133,21 @@ class Condition(ABC):
             if extra is not None:
                 self._told += 1
                 key = f"{self.name}/{held.about['track_id']}/{self._told}"
-                held.episode = Episode(type=self.type, key=key, start_ns=since_ns, told_ns=now_ns, extra=extra)
-                yield self._notice(held, held.episode, "start", None)
+                held.episode = Episode(type=self.type, key=key, start_ns=since_ns, data=extra)
+                yield held.episode.start(now_ns, score=held.score, **self._about(held))
         elif change == "left":
             yield from self._end(held)
-        elif held.episode is not None and held.episode.due(now_ns, self._timing):
-            yield self._notice(held, held.episode, "update", None)
+        elif held.episode is not None and held.episode.due(now_ns, self._timing.update_ns):
+            yield held.episode.update(now_ns, score=held.score, **self._about(held))
 
-    def _end(self, held: Held) -> Iterator[Notice]:
+    def _end(self, held: Held) -> Iterator[Event]:
         if held.episode is not None:
-            yield self._notice(held, held.episode, "end", held.presence.last_ns)
+            yield held.episode.end(held.presence.last_ns, score=held.score, **self._about(held))
         held.episode = None
 
-    def _notice(self, held: Held, episode: Episode, phase: str, end_ns: int | None) -> Notice:
+    def _about(self, held: Held) -> dict[str, Any]:
         lasted = (held.presence.last_ns - held.presence.since_ns) / 1e9
-        data = {"rule": self.name, **held.about, "duration_s": lasted, **self.said(held)}
-        return episode.notice(phase, end_ns, held.score, data)
+        return {"rule": self.name, **held.about, "duration_s": lasted, **self.said(held)}
 
 
 class Stationary(Condition):
@@ -274,7 +274,7 @@ def _girth(box: Box) -> float:
 
 
 def _read(found: dict[str, Any]) -> Held:
-    parts = {"presence": Presence(**found["presence"]), "episode": Episode.read(found["episode"])}
+    parts = {"presence": Presence(**found["presence"]), "episode": Episode.restored(found["episode"])}
     places = {key: found[key] and tuple(found[key]) for key in ("origin", "box", "next_origin")}
     return Held(**{**found, **parts, **places})
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc_plugins.rules.notices import Cooldown, Notice, about, plain
+from streamproc import Event
+from streamproc_plugins.rules.cooldown import Cooldown
 from streamproc_plugins.rules.options import LineOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Paths, Point, Sight, by_int, wanted
+from streamproc_plugins.rules.sights import Paths, Point, Sight, about, by_int, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 Side = Literal["left", "right"]
@@ -69,7 +70,7 @@ class Line:
         self._cooldown = Cooldown(options.cooldown)
         self._walkers: dict[int, Walker] = {}
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
         """What the sights of the frame at `now_ns` mean."""
         for sight in wanted(seen, self._options.labels):
             walker = self._walkers.get(sight.track_id)
@@ -81,7 +82,7 @@ class Line:
                 yield from self._crossed(walker, now_ns)
         yield from self.expire(now_ns)
 
-    def expire(self, now_ns: int) -> Iterator[Notice]:
+    def expire(self, now_ns: int) -> Iterator[Event]:
         """Forget those not seen for too long; who vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
             unseen_ns = now_ns - walker.seen_ns
@@ -91,7 +92,7 @@ class Line:
             if walker.clear and (gone or unseen_ns > self._timing.lost_ns):
                 yield from self._crossed(walker, now_ns)
 
-    def finish(self, now_ns: int) -> Iterator[Notice]:
+    def finish(self, now_ns: int) -> Iterator[Event]:
         """Nobody is seen again: the stream ends, or shows something else."""
         walkers, self._walkers = self._walkers, {}
         for walker in walkers.values():
@@ -100,7 +101,7 @@ class Line:
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
-        walkers = {str(track_id): plain(walker) for track_id, walker in self._walkers.items()}
+        walkers = {str(track_id): asdict(walker) for track_id, walker in self._walkers.items()}
         return {"counts": dict(self.counts), "walkers": walkers, "cooldown": self._cooldown.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -157,7 +158,7 @@ class Line:
         normal = ((a[1] - b[1]) / length, (b[0] - a[0]) / length)
         return math.copysign(_distance(point, a, b), _aside(point, a, b)), normal
 
-    def _crossed(self, walker: Walker, now_ns: int) -> Iterator[Notice]:
+    def _crossed(self, walker: Walker, now_ns: int) -> Iterator[Event]:
         assert walker.side is not None
         side, who, at_ns = walker.side, walker.about, walker.crossed_ns
         walker.side, walker.clear = None, False
@@ -165,7 +166,7 @@ class Line:
         extra = self._cooldown.begin(side, who["label"], now_ns)
         if extra is None:
             return
-        yield Notice(
+        yield Event(
             type="line.crossed", phase="instant", start_ns=at_ns, end_ns=at_ns, score=walker.score,
             episode=f"{self.name}/{who['track_id']}/{self.counts['left'] + self.counts['right']}",
             data={

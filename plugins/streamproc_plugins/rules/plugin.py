@@ -1,8 +1,8 @@
-"""The `rules` plugin: options to state machines, their notices to events."""
+"""The `rules` plugin: options to state machines, and their events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from streamproc import (
     Options,
     Output,
     PluginContext,
-    Result,
     Results,
     StreamPlugin,
     TimeReason,
@@ -26,25 +25,21 @@ from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding,
 from streamproc_plugins.rules.labels import LabelsSeen
 from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.looks import Looks
-from streamproc_plugins.rules.notices import Notice, events_of
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.votes import Votes
 from streamproc_plugins.rules.zones import Zone
-from streamproc_plugins.shots.following import ShotWatch, ended_at_cut
-from streamproc_plugins.shots.results import Shot
+from streamproc_plugins.shots.following import ended_at_cut
 from streamproc_plugins.tracking.results import Embeddings
-
-VERSION = 2
 
 
 class Rules(StreamPlugin[RulesOptions]):
     """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
 
     needs = (Tracks,)
-    uses = (Embeddings, Shot)
+    uses = (Embeddings,)
     gives = (RuleView,)
 
     @classmethod
@@ -94,18 +89,14 @@ class Rules(StreamPlugin[RulesOptions]):
         ]
         self._conditions = _conditions(options, size, timing)
         self._paths = Paths()
-        self._shots = ShotWatch()
         self._votes = Votes()
         self._before_ns: int | None = None
-        self._utc_offset_ns: int | None = None
         self._labels = LabelsSeen(options)
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame, and one `RuleView`."""
-        now_ns, moment = frame.pts_ns, Moment.of(frame)
-        self._utc_offset_ns = None if frame.captured_ns is None else frame.captured_ns - now_ns
-        out: list[Result | Event] = self._at_cut(moment, self._shots.turned_ns(past))
+        now_ns = frame.pts_ns
         look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
         seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
         self._labels.add(seen)
@@ -114,23 +105,20 @@ class Rules(StreamPlugin[RulesOptions]):
         if self._loitering:
             looks = past.get(Embeddings)
             self._looks.add(now_ns, seen, None if looks is None else looks.strangers)
-        places: tuple[Zone | Line, ...] = (*self._zones, *self._lines)
-        for place in places:
-            out.extend(self._events(place.step(now_ns, seen, self._paths), moment))
-        for condition in self._conditions:
-            out.extend(self._events(condition.step(now_ns, seen, self._paths), moment))
-        out.append(self._view())
-        return out
+        events = [event for place in self._all for event in place.step(now_ns, seen, self._paths)]
+        return [*events, self._view()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
-        if reason == "cut":
-            return self.flush(moment)
-        return [event for place in self._all for event in self._events(place.expire(moment.pts_ns), moment)]
+        if reason != "cut":
+            return [event for place in self._all for event in place.expire(moment.pts_ns)]
+        self._paths, self._before_ns = Paths(), None
+        self._looks.forget()
+        return ended_at_cut(self.flush(moment), moment.pts_ns)
 
-    def flush(self, moment: Moment) -> Output:
+    def flush(self, moment: Moment) -> list[Event]:
         """What is open ends where it was last seen."""
-        return [event for place in self._all for event in self._finished(place, moment)]
+        return [event for place in self._all for event in place.finish(moment.pts_ns)]
 
     def remarks(self) -> Iterable[str]:
         """Which rules never saw a label that they name."""
@@ -139,42 +127,22 @@ class Rules(StreamPlugin[RulesOptions]):
     def state(self) -> dict[str, Any]:
         """Who is where, what is open and what was counted, as JSON values."""
         return {
-            "version": VERSION,
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),
             "labels": self._votes.state(),
             "looks": self._looks.state(),
-            "shot": self._shots.number,
             "before_ns": self._before_ns,
-            "utc_offset_ns": self._utc_offset_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; rules that are new since then start afresh, those that are gone are forgotten."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of rules has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         for key, place in self._named().items():
             if key in state["places"]:
                 place.restore(state["places"][key])
         self._paths.restore(state["paths"])
         self._votes.restore(state["labels"])
-        self._looks.restore(state.get("looks", {}))
-        self._shots.number = state["shot"]
-        self._before_ns, self._utc_offset_ns = state["before_ns"], state["utc_offset_ns"]
-
-    def _at_cut(self, moment: Moment, cut_ns: int | None) -> list[Result | Event]:
-        """Nobody can be followed into another shot."""
-        if cut_ns is None:
-            return []
-        self._paths, self._before_ns = Paths(), None
-        self._looks.forget()
-        return list(ended_at_cut([event for place in self._all for event in self._finished(place, moment)], cut_ns))
-
-    def _finished(self, place: Zone | Line | Condition, moment: Moment) -> Iterator[Event]:
-        return self._events(place.finish(moment.pts_ns), moment)
+        self._looks.restore(state["looks"])
+        self._before_ns = state["before_ns"]
 
     @property
     def _all(self) -> tuple[Zone | Line | Condition, ...]:
@@ -182,9 +150,6 @@ class Rules(StreamPlugin[RulesOptions]):
 
     def _named(self) -> dict[str, Zone | Line | Condition]:
         return {f"{type(place).__name__}/{place.name}": place for place in self._all}
-
-    def _events(self, notices: Iterable[Notice], moment: Moment) -> Iterator[Event]:
-        return events_of(notices, moment, self._utc_offset_ns)
 
     def _view(self) -> RuleView:
         zone_points, zone_start, line_points, line_start = self._shapes

@@ -240,6 +240,11 @@ class Paths:
         self._steps = {int(i): _Path([], [(int(t), float(x), float(y)) for t, x, y in steps]) for i, steps in state}
 
 
+def about(sight: Sight) -> dict[str, Any]:
+    """What an event says of the one it is about."""
+    return {"label": sight.label, "track_id": sight.track_id, "box": list(sight.box)}
+
+
 def box_gap(a: Box, b: Box) -> float:
     """Distance in pixels between two boxes, 0 where they touch or overlap."""
     return math.hypot(max(a[0] - b[2], b[0] - a[2], 0), max(a[1] - b[3], b[1] - a[3], 0))

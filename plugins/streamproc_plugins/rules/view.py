@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Result
+from streamproc import Result, Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -17,21 +17,21 @@ class RuleView(Result):
 
     schema: ClassVar[str] = "streamproc.rules/1"
 
-    zone: tuple[str, ...]
+    zone: Annotated[tuple[str, ...], Shape("Z")]
     """names, Z of them"""
-    zone_points: NDArray[np.float32]
+    zone_points: Annotated[NDArray[np.float32], Shape("K", 2)]
     """float32 (K, 2), source pixels"""
-    zone_start: NDArray[np.int64]
+    zone_start: Annotated[NDArray[np.int64], Shape("Z + 1")]
     """int64 (Z + 1,): zone z has the points from zone_start[z] up to zone_start[z + 1]"""
-    occupancy: NDArray[np.int64]
+    occupancy: Annotated[NDArray[np.int64], Shape("Z")]
     """int64 (Z,): how many are inside"""
-    line: tuple[str, ...]
+    line: Annotated[tuple[str, ...], Shape("L")]
     """names, L of them"""
-    line_points: NDArray[np.float32]
-    line_start: NDArray[np.int64]
-    crossings: NDArray[np.int64]
+    line_points: Annotated[NDArray[np.float32], Shape("P", 2)]
+    line_start: Annotated[NDArray[np.int64], Shape("L + 1")]
+    crossings: Annotated[NDArray[np.int64], Shape("L", 2)]
     """int64 (L, 2): crossings to the left and to the right so far"""
-    direction: tuple[str, ...]
+    direction: Annotated[tuple[str, ...], Shape("2 L")]
     """2 L names: left and right of each line"""
 
     def __post_init__(self) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from streamproc import Episode, Event
 from streamproc_plugins.rules.area import Area
+from streamproc_plugins.rules.cooldown import Cooldown
 from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.looks import Looks
-from streamproc_plugins.rules.notices import Cooldown, Episode, Notice, about, plain
 from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Paths, Sight, by_int, same_place, wanted
+from streamproc_plugins.rules.sights import Paths, Sight, about, by_int, same_place, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 
@@ -47,7 +48,7 @@ class Edge:
 
 
 class Zone:
-    """Turns sights into notices; `state` and `restore` carry it over a restart."""
+    """Turns sights into events; `state` and `restore` carry it over a restart."""
 
     def __init__(
         self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float, looks: Looks
@@ -69,10 +70,10 @@ class Zone:
 
     @property
     def occupancy(self) -> int:
-        """How many are inside now; who is out of sight counts until his visit ends."""
+        """How many are inside now; who is out of sight counts until the visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Notice]:
+    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
         """What the sights of the frame at `now_ns` mean; the looks know them already."""
         mine = wanted(seen, self._options.labels)
         self._in_view = [sight.track_id for sight in mine]
@@ -111,7 +112,7 @@ class Zone:
             return now_ns, edge.swings
         return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
 
-    def expire(self, now_ns: int) -> Iterator[Notice]:
+    def expire(self, now_ns: int) -> Iterator[Event]:
         """End the visits of those not seen for too long."""
         for track_id, visitor in list(self._visitors.items()):
             presence = visitor.presence
@@ -126,7 +127,7 @@ class Zone:
             track_id: edge for track_id, edge in self._edges.items() if now_ns - edge.seen_ns <= self._timing.lost_ns
         }
 
-    def finish(self, now_ns: int) -> Iterator[Notice]:
+    def finish(self, now_ns: int) -> Iterator[Event]:
         """End all that is open: the stream ends, or shows something else."""
         for visitor in self._visitors.values():
             if visitor.presence.inside:
@@ -136,18 +137,18 @@ class Zone:
         self._visitors.clear()
         self._edges.clear()
         if self._crowded is not None:
-            yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(0))
+            yield self._crowded.end(self._crowd.last_ns, **self._crowd_data(0))
         self._crowd, self._crowded = Crowd(count=self._crowd.count), None
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         return {
-            "visitors": {str(track_id): plain(visitor) for track_id, visitor in self._visitors.items()},
-            "edges": {str(track_id): plain(edge) for track_id, edge in self._edges.items()},
+            "visitors": {str(track_id): asdict(visitor) for track_id, visitor in self._visitors.items()},
+            "edges": {str(track_id): asdict(edge) for track_id, edge in self._edges.items()},
             "visits": self._visits,
             "cooldown": self._cooldown.state(),
-            "crowd": plain(self._crowd),
-            "crowded": None if self._crowded is None else plain(self._crowded),
+            "crowd": asdict(self._crowd),
+            "crowded": None if self._crowded is None else self._crowded.state(),
             "peak": self._peak,
         }
 
@@ -161,9 +162,9 @@ class Zone:
         self._visits, self._peak = state["visits"], state["peak"]
         self._cooldown.restore(state["cooldown"])
         self._crowd = Crowd(**{**state["crowd"], "count": self._crowd.count})
-        self._crowded = Episode.read(state["crowded"])
+        self._crowded = Episode.restored(state["crowded"])
 
-    def _changed(self, visitor: Visitor, change: str | None, now_ns: int) -> Iterator[Notice]:
+    def _changed(self, visitor: Visitor, change: str | None, now_ns: int) -> Iterator[Event]:
         if change == "entered":
             yield from self._entered(visitor, now_ns)
         elif change == "left":
@@ -172,37 +173,39 @@ class Zone:
             yield from self._dwells(visitor, now_ns)
             yield from self._stays(visitor, now_ns)
 
-    def _entered(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+    def _entered(self, visitor: Visitor, now_ns: int) -> Iterator[Event]:
         self._visits += 1
         visitor.visit = self._begin("zone.entered", visitor, visitor.presence.since_ns, now_ns)
         if visitor.visit is not None:
-            yield self._told(visitor.visit, "start", visitor, count=self.occupancy)
+            yield visitor.visit.start(now_ns, **self._of(visitor), count=self.occupancy)
 
-    def _left(self, visitor: Visitor) -> Iterator[Notice]:
+    def _left(self, visitor: Visitor) -> Iterator[Event]:
         last_ns = visitor.presence.last_ns
         spent = (last_ns - visitor.presence.since_ns) / 1e9
         if visitor.dwell is not None:
-            yield self._told(visitor.dwell, "end", visitor, last_ns, dwell_s=spent)
+            yield visitor.dwell.end(last_ns, **self._of(visitor), dwell_s=spent)
         if visitor.visit is not None:
-            left = Episode(type="zone.left", key=visitor.visit.key, start_ns=last_ns, told_ns=last_ns)
             count = self.occupancy
-            yield self._told(visitor.visit, "end", visitor, last_ns, dwell_s=spent, count=count)
-            yield self._told(left, "instant", visitor, last_ns, dwell_s=spent, count=count)
+            yield visitor.visit.end(last_ns, **self._of(visitor), dwell_s=spent, count=count)
+            yield Event(
+                type="zone.left", phase="instant", start_ns=last_ns, end_ns=last_ns, episode=visitor.visit.key,
+                score=visitor.score, data={"zone": self.name, **visitor.about, "dwell_s": spent, "count": count},
+            )  # fmt: skip
         visitor.visit = visitor.dwell = None
         visitor.dwell_tried = False
 
-    def _dwells(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+    def _dwells(self, visitor: Visitor, now_ns: int) -> Iterator[Event]:
         spent_ns = visitor.presence.last_ns - visitor.presence.since_ns
         if visitor.dwell is not None:
-            if visitor.dwell.due(now_ns, self._timing):
-                yield self._told(visitor.dwell, "update", visitor, dwell_s=spent_ns / 1e9)
+            if visitor.dwell.due(now_ns, self._timing.update_ns):
+                yield visitor.dwell.update(now_ns, **self._of(visitor), dwell_s=spent_ns / 1e9)
         elif self._options.dwell is not None and not visitor.dwell_tried and spent_ns >= self._options.dwell:
             visitor.dwell_tried = True
             visitor.dwell = self._begin("zone.dwell", visitor, visitor.presence.since_ns, now_ns)
             if visitor.dwell is not None:
-                yield self._told(visitor.dwell, "start", visitor, dwell_s=spent_ns / 1e9)
+                yield visitor.dwell.start(now_ns, **self._of(visitor), dwell_s=spent_ns / 1e9)
 
-    def _stays(self, visitor: Visitor, now_ns: int) -> Iterator[Notice]:
+    def _stays(self, visitor: Visitor, now_ns: int) -> Iterator[Event]:
         """Loitering: as dwelling, but short absences don't end it."""
         loitering = self._options.loitering
         if loitering is None:
@@ -220,12 +223,12 @@ class Zone:
         visitor.stayed_ns = visitor.presence.last_ns
         spent = (visitor.stayed_ns - visitor.stay_ns) / 1e9
         if visitor.stay is not None:
-            if visitor.stay.due(now_ns, self._timing):
-                yield self._told(visitor.stay, "update", visitor, stay_s=spent)
+            if visitor.stay.due(now_ns, self._timing.update_ns):
+                yield visitor.stay.update(now_ns, **self._of(visitor), stay_s=spent)
         elif visitor.stayed_ns - visitor.stay_ns >= loitering.lasting:
             visitor.stay = self._begin("zone.loitering", visitor, visitor.stay_ns, now_ns)
             if visitor.stay is not None:
-                yield self._told(visitor.stay, "start", visitor, stay_s=spent)
+                yield visitor.stay.start(now_ns, **self._of(visitor), stay_s=spent)
 
     def _rejoin(self, visitor: Visitor, absence_ns: int, *, entered: bool = False) -> None:
         """Go on with the stay of one whose track the tracker has given up, found again under another one.
@@ -262,7 +265,7 @@ class Zone:
         ]  # fmt: skip
         return max(here, key=lambda stay: stay.stayed_ns or 0, default=None)
 
-    def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Notice]:
+    def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Event]:
         """The absence has been too long (None: nothing more comes)."""
         loitering, last_ns = self._options.loitering, visitor.stayed_ns
         if loitering is None or last_ns is None:
@@ -275,14 +278,14 @@ class Zone:
     def _absence(self, loitering: LoiteringOptions) -> int:
         return max(loitering.absence, self._timing.leave_ns)
 
-    def _stay_over(self, visitor: Visitor) -> Iterator[Notice]:
+    def _stay_over(self, visitor: Visitor) -> Iterator[Event]:
         last_ns = visitor.stayed_ns
         if visitor.stay is not None and last_ns is not None:
             spent = (last_ns - visitor.stay_ns) / 1e9
-            yield self._told(visitor.stay, "end", visitor, last_ns, stay_s=spent)
+            yield visitor.stay.end(last_ns, **self._of(visitor), stay_s=spent)
         visitor.stay, visitor.stayed_ns, visitor.rejoined = None, None, False
 
-    def _count(self, now_ns: int) -> Iterator[Notice]:
+    def _count(self, now_ns: int) -> Iterator[Event]:
         """Occupancy against the limit; it must be exceeded, or not, for a while."""
         crowd = self._options.crowd
         if crowd is None:
@@ -299,12 +302,12 @@ class Zone:
             key = f"{self.name}/{self._crowd.since_ns}"
             self._crowded = self._allowed("zone.crowded", key, "", self._crowd.since_ns, now_ns)
             if self._crowded is not None:
-                yield self._crowded.notice("start", None, None, self._crowd_data(count))
+                yield self._crowded.start(now_ns, **self._crowd_data(count))
         elif self._crowded is not None and change == "left":
-            yield self._crowded.notice("end", self._crowd.last_ns, None, self._crowd_data(count))
+            yield self._crowded.end(self._crowd.last_ns, **self._crowd_data(count))
             self._crowded = None
-        elif self._crowded is not None and (risen or self._crowded.due(now_ns, self._timing)):
-            yield self._crowded.notice("update", None, None, self._crowd_data(count))
+        elif self._crowded is not None and (risen or self._crowded.due(now_ns, self._timing.update_ns)):
+            yield self._crowded.update(None if risen else now_ns, **self._crowd_data(count))
 
     def _crowd_data(self, count: int) -> dict[str, Any]:
         return {"zone": self.name, "count": count, "peak": self._peak}
@@ -315,14 +318,15 @@ class Zone:
 
     def _allowed(self, type_: str, key: str, label: str, start_ns: int, now_ns: int) -> Episode | None:
         extra = self._cooldown.begin(type_, label, now_ns)
-        return None if extra is None else Episode(type=type_, key=key, start_ns=start_ns, told_ns=now_ns, extra=extra)
+        return None if extra is None else Episode(type=type_, key=key, start_ns=start_ns, data=extra)
 
-    def _told(self, episode: Episode, phase: str, visitor: Visitor, end_ns: int | None = None, **data: Any) -> Notice:
-        return episode.notice(phase, end_ns, visitor.score, {"zone": self.name, **visitor.about, **data})
+    def _of(self, visitor: Visitor) -> dict[str, Any]:
+        """Score and data of an event about a visitor."""
+        return {"score": visitor.score, "zone": self.name, **visitor.about}
 
 
 def _read(found: dict[str, Any]) -> Visitor:
-    episodes = {name: Episode.read(found[name]) for name in ("visit", "dwell", "stay")}
+    episodes = {name: Episode.restored(found[name]) for name in ("visit", "dwell", "stay")}
     return Visitor(**{**found, **episodes, "presence": Presence(**found["presence"])})
 
 

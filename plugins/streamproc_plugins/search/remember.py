@@ -39,7 +39,6 @@ from streamproc_plugins.tracking import Embeddings
 
 F32 = NDArray[np.float32]
 
-VERSION = 1
 _SAME = 0.5
 """IoU from which a track is the detection's"""
 _EXPIRE_EVERY_S = 600.0
@@ -125,15 +124,10 @@ class Remember(StreamPlugin[RememberOptions]):
     def state(self) -> dict[str, Any]:
         """How much is kept, and what was kept last, as JSON values."""
         last = {key: [at, pack(values)] for key, (at, values) in self._kept.items()}
-        return {"version": VERSION, "rows": self._memory.rows(), "last": last}
+        return {"rows": self._memory.rows(), "last": last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """What was kept since is forgotten: it will be seen again."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of remember has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         self._memory.back_to(state["rows"], self._stream.identity)
         self._kept = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
         self._fresh = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Result
+from streamproc import Result, Shape
 from streamproc.errors import check_array
 
 
@@ -18,7 +18,7 @@ class Embedding(Result):
 
     schema: ClassVar[str] = "streamproc.embedding/1"
 
-    values: NDArray[np.float32]
+    values: Annotated[NDArray[np.float32], Shape("D")]
     """float32 (D,), unit length"""
     model: str
     """the net that it comes from; vectors of another net can't be compared with it"""

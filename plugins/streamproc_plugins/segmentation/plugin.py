@@ -25,7 +25,7 @@ from streamproc_plugins.segmentation.classes import (
 from streamproc_plugins.segmentation.options import SegmentationOptions
 
 
-class Segment(FramePlugin[SegmentationOptions]):
+class SegmentationPlugin(FramePlugin[SegmentationOptions]):
     """Says of every pixel what it shows, with any semantic segmentation net (DeepLab, a person mask, your own).
 
     Gives `Segmentation` on the net's own grid over the whole picture; its first label is always the background, which
@@ -95,4 +95,4 @@ def whole_picture(entry: ModelEntry) -> InputSpec:
     return spec
 
 
-__all__ = ["Segment", "whole_picture"]
+__all__ = ["SegmentationPlugin", "whole_picture"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Result
+from streamproc import Result, Shape
 from streamproc.errors import check_array
 
 
@@ -18,9 +18,9 @@ class ClassAreas(Result):
 
     schema: ClassVar[str] = "streamproc.class-areas/1"
 
-    label: tuple[str, ...]
+    label: Annotated[tuple[str, ...], Shape("N")]
     """those of the segmentation, the background first"""
-    area: NDArray[np.float32]
+    area: Annotated[NDArray[np.float32], Shape("N")]
     """float32 (N,): part of the picture, 0..1, 1 in all"""
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class Foreground(Result):
 
     schema: ClassVar[str] = "streamproc.foreground/1"
 
-    mask: NDArray[np.bool_]
+    mask: Annotated[NDArray[np.bool_], Shape("h", "w")]
     """bool (h, w)"""
     label: tuple[str, ...]
     """what counts as foreground"""

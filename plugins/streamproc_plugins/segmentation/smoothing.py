@@ -24,10 +24,6 @@ from streamproc import (
 from streamproc_plugins.packing import pack, unpack
 from streamproc_plugins.segmentation.options import SmoothingOptions
 from streamproc_plugins.segmentation.running import Running, begun, blended, carried, shown, small_grid, weight_of
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
-
-VERSION = 1
 
 
 class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
@@ -41,7 +37,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     `shots` stands before, it begins anew at a cut.
     """
 
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow, Shot)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow)
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
 
     _running: Running | None
@@ -55,7 +51,6 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     def open(self, context: PluginContext) -> None:
         """Begin with nothing remembered."""
         self._ever = False
-        self._shots = ShotWatch()
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -70,8 +65,6 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
                 "`segmentation` in front"
             )
         self._ever = True
-        if self._shots.turned_ns(past) is not None:
-            self._forget()
         now_ns = frame.pts_ns
         moved = self._carried(now_ns, past.get(Flow))
         if found is not None:
@@ -99,27 +92,19 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
             "classes": list(running.classes), "scores": pack(running.scores), "chosen": pack(running.chosen),
         }  # fmt: skip
         return {
-            "version": VERSION,
             "running": kept,
             "hw": list(self._hw),
             "labels": list(self._labels),
             "before_ns": self._before_ns,
             "told_ns": self._told_ns,
             "ever": self._ever,
-            "shot": self._shots.number,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the state of segmentation_smoothing has version {state.get('version')!r}, expected {VERSION}; start "
-                "without the stored state"
-            )
         kept = state["running"]
         self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
         self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
-        self._shots.number = state.get("shot", 0)
         self._running = None
         if kept is not None:
             self._running = Running(

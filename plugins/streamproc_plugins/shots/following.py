@@ -1,4 +1,4 @@
-"""What plugins with a memory do where another shot begins: they forget, and what goes on ends at the cut."""
+"""What plugins do with what lies in two shots: leave it out, or end it at the cut."""
 
 from __future__ import annotations
 
@@ -6,29 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from streamproc import Event, Results
-from streamproc_plugins.shots.results import Shot
-
-
-class ShotWatch:
-    """Notices that another shot has begun, for plugins that have `Shot` among their `uses`.
-
-    A cut is known a moment after it, so the frames between are still taken for the shot before.
-    """
-
-    def __init__(self) -> None:
-        self.number = 0
-        """of the shot that was seen last, 0 where none was; to be kept in the plugin's state"""
-
-    def turned_ns(self, past: Results) -> int | None:
-        """Media time at which another shot began, at the first frame that tells of it; else None.
-
-        Also None for the shot that the stream begins with: nothing was before it.
-        """
-        shot = past.get(Shot)
-        if shot is None or shot.number == self.number:
-            return None
-        before, self.number = self.number, shot.number
-        return None if before == 0 and shot.number == 1 else shot.start_ns
+from streamproc.shots import Shot
 
 
 def spans_cut(past: Results, first_ns: int) -> bool:
@@ -49,4 +27,4 @@ def _ended(event: Event, cut_ns: int) -> Event:
     return replace(event, end_ns=cut_ns, data={**event.data, **lasted})
 
 
-__all__ = ["ShotWatch", "ended_at_cut", "spans_cut"]
+__all__ = ["ended_at_cut", "spans_cut"]

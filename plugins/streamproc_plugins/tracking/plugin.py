@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamproc import Detections, Flow, Frame, Output, Result, Results, StreamPlugin, TimeReason, Tracks
 from streamproc.events import Moment
 from streamproc.models import ModelStore
-from streamproc_plugins.shots.following import ShotWatch
-from streamproc_plugins.shots.results import Shot
 from streamproc_plugins.tracking.missed import Missed
 from streamproc_plugins.tracking.options import TrackingOptions
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
@@ -32,7 +30,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     """
 
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
-    uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings, Shot)
+    uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings)
     gives: ClassVar[tuple[type[Result], ...]] = (Tracks,)
 
     @classmethod
@@ -52,14 +50,11 @@ class Tracking(StreamPlugin[TrackingOptions]):
         self._tracker = Tracker(options.settings())
         self._classes: dict[str, tuple[int, int]] = {}  # label -> (its number here, class_id)
         self._last_ns: int | None = None
-        self._shots = ShotWatch()
         self._scale = Scale()
         self._missed = Missed()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The tracks as they stand at this frame."""
-        if self._shots.turned_ns(past) is not None:
-            self._tracker.forget()
         seen = self._seen(past[Detections], past.get(Embeddings))
         step = self._tracker.step(frame.pts_ns, seen, self._camera(frame, past.get(CameraMotion)), frame.size)
         self._last_ns = frame.pts_ns
@@ -81,7 +76,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     def state(self) -> dict[str, Any]:
         """The tracker's memory, as JSON values."""
         classes = [[label, class_id] for label, (_, class_id) in self._classes.items()]
-        return {**self._tracker.state(), "classes": classes, "last_ns": self._last_ns, "shot": self._shots.number}
+        return {**self._tracker.state(), "classes": classes, "last_ns": self._last_ns}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the ids and boxes that `state` gave."""
@@ -90,7 +85,6 @@ class Tracking(StreamPlugin[TrackingOptions]):
             str(label): (number, int(class_id)) for number, (label, class_id) in enumerate(state["classes"])
         }
         self._last_ns = state["last_ns"]
-        self._shots.number = state.get("shot", 0)
 
     def _seen(self, found: Detections, looks: Embeddings | None) -> Seen:
         values = found.embeddings if looks is None else looks.values

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamproc import Result
+from streamproc import Result, Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -17,7 +17,7 @@ class CameraMotion(Result):
 
     schema: ClassVar[str] = "streamproc.camera_motion/1"
 
-    affine: NDArray[np.float64]
+    affine: Annotated[NDArray[np.float64], Shape(2, 3)]
     """float64 (2, 3): a point `x, y, 1` of the earlier picture, source pixels, is at `affine @ point` in this one"""
     dt_ns: int
     """media time between the two frames, > 0"""
@@ -49,7 +49,7 @@ class Embeddings(Result):
 
     schema: ClassVar[str] = "streamproc.embeddings/1"
 
-    values: NDArray[np.float32]
+    values: Annotated[NDArray[np.float32], Shape("N", "D")]
     """float32 (N, D), unit length; zeros where a box was too small or doubtful to look at"""
     strangers: float | None = None
     """mean cosine of two different people, below 1, as the net states it, or None"""

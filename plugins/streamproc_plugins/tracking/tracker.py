@@ -24,7 +24,6 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-VERSION = 1
 _NS = 1e9
 _EDGE_PX = 1.0
 _TENTATIVE, _CONFIRMED, _LOST = (np.int64(state.value) for state in TrackState)
@@ -82,7 +81,6 @@ class Tracker:
     def state(self) -> dict[str, Any]:
         """JSON values from which `restore` goes on exactly."""
         return {
-            "version": VERSION,
             "next_id": self._next_id,
             "now_ns": self._now_ns,
             "tracks": self._table.to_plain(),
@@ -92,16 +90,10 @@ class Tracker:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave; `ValueError` where it can't be read."""
-        if state.get("version") != VERSION:
-            raise ValueError(
-                f"the tracker's state has version {state.get('version')!r}, expected {VERSION}; "
-                "start without the stored state"
-            )
         table = Table.from_plain(state["tracks"])
         self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
-        if "reliability" in state:
-            self._reliability.restore(state["reliability"])
-        sides = state.get("sides")
+        self._reliability.restore(state["reliability"])
+        sides = state["sides"]
         self._sides = None if sides is None else (float(sides[0]), float(sides[1]))
 
     def _advance(self, now_ns: int, camera: Array | None) -> None:

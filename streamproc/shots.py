@@ -1,16 +1,20 @@
-"""What `shots` gives to later plugins."""
+"""Shots: what a plugin gives that finds camera cuts, built in or not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from streamproc import Result
+from streamproc.results import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot(Result):
-    """The shot that goes on at a frame, as far as it is known then: a cut is known a moment after it."""
+    """The shot that a frame belongs to, as far as it is known then: a camera cut is known a moment after it.
+
+    A plugin that finds cuts gives one for each frame. Where the number changes, the engine calls
+    `on_time(moment, "cut")` of the stream plugins behind it, so that they needn't look at it themselves.
+    """
 
     schema: ClassVar[str] = "streamproc.shot/1"
 
@@ -18,7 +22,7 @@ class Shot(Result):
     """1, 2, ... in the order of time"""
     start_ns: int
     """media time of the first frame in which it is seen"""
-    kind: str
+    kind: str = "cut"
     """how it began: start (of the stream), cut, fade or dissolve"""
     blank: bool = False
     """nothing is seen in it: it is black or white"""
@@ -28,3 +32,6 @@ class Shot(Result):
             raise ValueError(
                 f"Shot is number {self.number} from {self.start_ns} ns, expected 1 or more and no time < 0"
             )
+
+
+__all__ = ["Shot"]

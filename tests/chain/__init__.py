@@ -1,0 +1,1 @@
+"""Tests of the chain core and its drivers."""
