@@ -19,7 +19,7 @@ from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents
 from streamproc.downtime import Downtime
 from streamproc.errors import SinkError, describe
-from streamproc.sink import AnySink, EventSink
+from streamproc.sink import AnySink, EventSink, RecordSink
 from streamproc.watch import Abandoned
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,11 @@ class Writer:
     def wants_pictures(self) -> bool:
         """Whether events should carry a thumbnail."""
         return isinstance(self.sink, EventSink) and self.sink.pictures
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether the pixels of a frame have to stay until the sink has taken it."""
+        return self.takes == "frames" or (isinstance(self.sink, RecordSink) and self.sink.frames)
 
     @property
     def up(self) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from streamproc import Options
 from streamproc.config.plan import Plan, SinkPlan
 from streamproc.engine import Engine, RunReport
-from streamproc.errors import StreamprocError
+from streamproc.errors import SinkError, StreamprocError
 from streamproc.exits import UNDELIVERED
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.live import live_plan
@@ -193,6 +194,27 @@ def test_names_of_sinks_are_checked(tmp_path: Path) -> None:
         attach(engine, sink("two"))
 
 
+class SecretOptions(Options):
+    password: str = "correct-horse-battery"
+
+
+def test_secrets_of_an_attached_sink_are_masked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def wrong(self: Any) -> None:
+        raise SinkError("no login with correct-horse-battery")
+
+    leaky = replace(sink("two", at="write", wrong=wrong, options_type=SecretOptions), options=SecretOptions())
+    live = Live(tmp_path)
+
+    def work(engine: Engine) -> None:
+        attach(engine, leaky)
+        live.give(engine)
+        engine.delivery.detach("two", within_s=0)
+
+    report = live.run(work)
+    assert "no login with" in report.sinks[0].trouble
+    assert "correct-horse-battery" not in report.sinks[0].trouble + caplog.text
+
+
 def test_events_that_wait_for_another_stream_reach_a_detached_sink(tmp_path: Path) -> None:
     """The events of a recording wait for those of a slower one: they were delivered before the sink left."""
     cues: queue.Queue[int | None] = queue.Queue()
@@ -223,6 +245,16 @@ def test_a_record_sink_gets_records_without_pixels(tmp_path: Path) -> None:
     assert all(record.frame is None for record in notes(records).got)
     assert [event.id for record in notes(records).got for event in record.events] == notes(other).got
     assert report.sinks[0].delivered == len(notes(records).got)
+
+
+def test_a_record_sink_gets_pictures_on_demand(tmp_path: Path) -> None:
+    """They count in the memory of the stream until the sink has taken them: many more than may be in flight."""
+    records = sink("table", RecordRecorder, frames=True)
+    plan = make_plan([plugin_plan(Tell)], make_frames(200), state=tmp_path)
+    stream = replace(plan.streams[0], sinks=("table",))
+    run_engine(Engine(Plan(streams=(stream,), sinks=(records,), runtime=plan.runtime)))
+    got = [record for record in notes(records).got if not record.reason]
+    assert [record.frame.index for record in got] == list(range(200))
 
 
 def test_a_waiting_record_sink_holds_no_frame_up(tmp_path: Path) -> None:
