@@ -73,7 +73,7 @@ def end(program: Program) -> list[int]:
     return [int(number) for number in output.split()]
 
 
-def test_a_run_leaves_events_of_a_living_run_alone(tmp_path: Path) -> None:
+def test_a_run_leaves_a_living_runs_events_alone(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     with shared.program("a", 3, gated=True) as first:
         with shared.program("b", 4, gated=False) as second:
@@ -130,7 +130,7 @@ def test_runs_without_checkpoints_share_a_folder(tmp_path: Path) -> None:
     assert not state.exists()  # nothing needed it
 
 
-def test_the_lock_of_a_source_dies_with_its_process(tmp_path: Path) -> None:
+def test_a_source_lock_dies_with_its_process(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from streamproc.engine.statelock import sharing\n"
         "with sharing(Path(sys.argv[1]), ['cam']): print('held', flush=True); sys.stdin.read()"

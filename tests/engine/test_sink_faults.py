@@ -177,7 +177,7 @@ def test_a_failed_open_is_closed_before_the_next_try(tmp_path: Path) -> None:
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("network", [False, True])
 @pytest.mark.parametrize("at", ["open", "write", "flush", "close"])
-def test_a_hanging_sink_is_disabled_and_its_events_stored(tmp_path: Path, at: str, network: bool) -> None:
+def test_a_hanging_sink_is_disabled_its_events_stored(tmp_path: Path, at: str, network: bool) -> None:
     report = run(tmp_path, sink("stuck", at=at, wrong=hang, network=network), good := sink("good"))
     assert report.abandoned == ("sink stuck",)
     assert re.fullmatch(rf"{at}\(\) timed out after \d\.\d s", report.sinks[0].trouble)

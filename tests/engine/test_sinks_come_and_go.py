@@ -125,7 +125,7 @@ def test_a_detached_sink_is_replaced_under_its_name(tmp_path: Path) -> None:
     assert found.delivered == 4
 
 
-def test_what_a_detached_sink_refused_goes_to_its_successor(tmp_path: Path) -> None:
+def test_a_successor_gets_what_a_detached_sink_refused(tmp_path: Path) -> None:
     broken, mended = sink("one", at="write"), sink("one")
     live = Live(tmp_path, broken)
 
@@ -215,7 +215,7 @@ def test_secrets_of_an_attached_sink_are_masked(tmp_path: Path, caplog: pytest.L
     assert "correct-horse-battery" not in report.sinks[0].trouble + caplog.text
 
 
-def test_events_that_wait_for_another_stream_reach_a_detached_sink(tmp_path: Path) -> None:
+def test_a_detached_sink_gets_events_still_being_merged(tmp_path: Path) -> None:
     """The events of a recording wait for those of a slower one: they were delivered before the sink left."""
     cues: queue.Queue[int | None] = queue.Queue()
     late = live_plan(cues, tmp_path, ("one",), (), name="late").streams[0]

@@ -97,7 +97,7 @@ def test_a_mark_passes_behind_the_events_before_it() -> None:
     assert passed == ["event", "mark"]
 
 
-def test_waiting_events_of_a_sink_are_found_in_order() -> None:
+def test_a_sinks_waiting_events_come_in_order() -> None:
     merge = merge_of("a", "b", "slow")
     hold(merge, "a", 2, sinks=("log", "alerts"))
     hold(merge, "b", 1, sinks=("alerts",))
