@@ -46,7 +46,7 @@ NET = SinkPlan(name="net", cls=Gated, options=Options())
 def main(state: str, name: str, count: str) -> None:
     """Run."""
     cues: queue.Queue[int | None] = queue.Queue()
-    engine = Engine(live_plan(cues, Path(state), ("net",), (NET,), name=name, drain_ns=200_000_000))
+    engine = Engine(live_plan(cues, Path(state), ("net",), (NET,), name=name, drain_ns=60 * 10**9))
 
     def control() -> None:
         for number in range(1, int(count) + 1):
