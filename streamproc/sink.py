@@ -1,4 +1,4 @@
-"""What a sink is: where events, frames and records go. Touched by its own writer thread only.
+"""Sinks: where events, frames and records go. Each is touched by its own writer thread only.
 
 The engine owns batching, order, retry and (for network sinks) the outbox: a sink only writes, and raises `SinkBusy` or
 `SinkError` when it can't.
@@ -34,11 +34,11 @@ class SinkContext:
 
 
 class Sink(Configurable[OptionsT], ABC):
-    """What all kinds have in common. The constructor touches nothing; `open` does."""
+    """Base of all kinds of sinks. The constructor touches nothing; `open` does."""
 
     api: ClassVar[int] = 1
     network: ClassVar[bool] = False
-    """whether it can be away: the engine then keeps events in the outbox on disk until they are flushed"""
+    """whether it can be away: the engine then stores events in the outbox until they are flushed"""
 
     @abstractmethod
     def open(self, context: SinkContext) -> None:
@@ -60,7 +60,7 @@ class EventSink(Sink[OptionsT]):
 
     @abstractmethod
     def write(self, events: Sequence[Event]) -> None:
-        """Take these events; after `SinkBusy` or `SinkError` the same ones come again (ids tell repeats)."""
+        """Take these events; after `SinkBusy` or `SinkError` the same ones come again (repeats have the same ids)."""
 
 
 class FrameSink(Sink[OptionsT]):

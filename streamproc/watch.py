@@ -55,7 +55,7 @@ class Watch:
         self._lock = threading.Lock()
         self._calls: dict[int, Call] = {}
         self.left: list[str] = []
-        """what the threads are stuck in that were given up for good"""
+        """the calls in which abandoned threads are stuck"""
         self.on_opening: Callable[[bool], None] = lambda _: None
         """called with whether any plugin is being opened, when that changes"""
         self.stack = ""
@@ -70,7 +70,7 @@ class Watch:
             self.on_opening(True)
 
     def leave(self) -> bool:
-        """The current thread's call has come back; False if it was given up: the thread must end without a trace."""
+        """The current thread's call has returned; False if it was abandoned: the thread must end without a trace."""
         with self._lock:
             call = self._calls.pop(threading.get_ident(), None)
             opening = any(other.opens for other in self._calls.values())
@@ -88,7 +88,7 @@ class Watch:
                 raise Abandoned
 
     def check(self, now: float, stopped: float | None = None) -> None:
-        """Abandon what is overdue; `stopped` is when the run was told to stop."""
+        """Abandon what is overdue; `stopped` is when the run was stopped."""
         with self._lock:
             late = [(ident, call) for ident, call in self._calls.items() if call.overdue(now, stopped)]
             for ident, call in late:
@@ -101,7 +101,7 @@ class Watch:
 
 
 class Abandoned(BaseException):
-    """Unwinds a thread whose call was given up; not an `Exception`, so that nothing on the way catches it."""
+    """Unwinds a thread whose call was abandoned; not an `Exception`, so that nothing on the way catches it."""
 
 
 def stack_of(ident: int | None) -> str:

@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.delivery.guarded import GuardedSink
+from streamproc.delivery.items import Item
 from streamproc.errors import SinkBusy, SinkError, redact
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.metrics import Tally
-from streamproc.record import Record
 
 log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 16
 """records refused in a row, with none taken, after which the sink itself counts as broken"""
-
-Item = Event | Frame | Record
 
 
 class DeadLetters:

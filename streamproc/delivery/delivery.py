@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from streamproc.config.plan import SinkPlan
-from streamproc.delivery.entries import WriterContext
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.merge import MergeQueue
 from streamproc.delivery.receipt import Countdown, Receipt
 from streamproc.delivery.thumbnail import thumbnail
@@ -160,21 +160,21 @@ class Delivery:
                 writer.inbox.put(self._serial, _fitting(events, writer))
 
     def _send_whole(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None) -> bool:
-        """Hand the frame, and the record without it, to those who want them; whether somebody got the frame."""
-        writers = self._writers.of(sinks)
-        for_records = [writer for writer in writers if writer.takes == "records"]
-        for_frames = [writer for writer in writers if writer.takes == "frames"] if record.frame is not None else []
-        if not for_records and not for_frames:
+        """Hand the frame or the record to those who want it; whether somebody got the frame."""
+        writers = [writer for writer in self._writers.of(sinks) if writer.takes != "events"]
+        if not writers:
             return False
         self._serial += 1
-        for writer in for_records:
-            writer.inbox.put(self._serial, (replace(record, frame=None),))
-        if record.frame is None or not for_frames:
-            return False
-        release = Countdown(len(for_frames), done or (lambda: None))
-        for writer in for_frames:
-            writer.inbox.put(self._serial, (record.frame,), release)
-        return True
+        readers = [writer for writer in writers if writer.wants_frames] if record.frame is not None else []
+        release = Countdown(len(readers), done or (lambda: None))
+        for writer in writers:
+            if writer in readers:
+                item = record if writer.takes == "records" else record.frame
+                assert item is not None
+                writer.inbox.put(self._serial, (item,), release)
+            elif writer.takes == "records":
+                writer.inbox.put(self._serial, (record.without_frame(),))
+        return bool(readers)
 
     def _with_thumbnail(self, record: Record, sinks: tuple[str, ...]) -> tuple[Event, ...]:
         """Events of a record, with a thumbnail where a sink wants one and the picture can be converted."""

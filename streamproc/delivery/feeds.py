@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamproc.delivery.deadletters import Sieve
-from streamproc.delivery.entries import Entry, Kind, kind_of
 from streamproc.delivery.guarded import GuardedSink, Retry
 from streamproc.delivery.inbox import Inbox
+from streamproc.delivery.items import Entry, Kind, kind_of
 from streamproc.delivery.outbox import Waiting
 from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents
@@ -164,7 +164,7 @@ class MemoryFeed(Feed):
         parts = self._parts
         self._note_failure(error)
         if parts.inbox.left_s == 0:
-            log.warning("sink %s still fails at the end of the run: %s", parts.name, parts.status.trouble)
+            log.warning("sink %s still fails when it has to close: %s", parts.name, parts.status.trouble)
             return self.disabled()
         if parts.network or isinstance(error, SinkBusy) or self._retry.tries < _LOCAL_TRIES:
             return self

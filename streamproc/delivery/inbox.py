@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from streamproc.delivery.entries import Entry, Item, weight
+from streamproc.delivery.items import Entry, Item, weight
 
 
 class Inbox:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from streamproc.delivery.entries import weight
+from streamproc.delivery.items import weight
 from streamproc.events import Event
 
 Mark = Callable[[], None]

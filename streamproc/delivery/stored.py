@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from streamproc.delivery.entries import Entry, WriterContext
+from streamproc.delivery.context import WriterContext
+from streamproc.delivery.items import Entry
 from streamproc.delivery.outbox import OutboxError, Waiting
 from streamproc.delivery.status import SinkStatus
 from streamproc.events import Event
@@ -63,10 +64,10 @@ class StoredEvents:
 
     def head(self, most: int) -> list[Waiting]:
         """The oldest events."""
-        held = self._context.outbox().head(self.key, most)
-        if not held:
+        head = self._context.outbox().head(self.key, most)
+        if not head:
             self._status.stored = 0
-        return held
+        return head
 
     def remove(self, delivered: Sequence[Waiting]) -> None:
         """Delete the head: it is delivered."""

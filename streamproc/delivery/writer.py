@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable
 
 from streamproc.config.plan import SinkPlan
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.deadletters import Sieve
-from streamproc.delivery.entries import WriterContext, taken_by
 from streamproc.delivery.feeds import Feed, MemoryFeed, OutboxFeed, Parts
 from streamproc.delivery.guarded import GuardedSink
 from streamproc.delivery.inbox import Inbox
+from streamproc.delivery.items import taken_by
 from streamproc.delivery.outbox import OutboxError, outbox_key
 from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents
 from streamproc.downtime import Downtime
 from streamproc.errors import SinkError, describe
-from streamproc.sink import AnySink, EventSink
+from streamproc.sink import AnySink, EventSink, RecordSink
 from streamproc.watch import Abandoned
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,11 @@ class Writer:
     def wants_pictures(self) -> bool:
         """Whether events should carry a thumbnail."""
         return isinstance(self.sink, EventSink) and self.sink.pictures
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether the pixels of a frame have to stay until the sink has taken it."""
+        return self.takes == "frames" or (isinstance(self.sink, RecordSink) and self.sink.frames)
 
     @property
     def up(self) -> bool:

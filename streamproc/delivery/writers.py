@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streamproc.config.plan import SinkPlan
-from streamproc.delivery.entries import WriterContext
+from streamproc.delivery.context import WriterContext
 from streamproc.delivery.writer import Writer
 from streamproc.errors import StreamprocError, nearest
+from streamproc.secrets import remember
 from streamproc.sink import AnySink
 
 
@@ -28,6 +29,7 @@ class Writers:
             raise StreamprocError(f"sink {plan.name!r} can't be attached: the run is ending")
         if plan.name in self._attached or plan.name in self._leaving:
             raise StreamprocError(f"a sink {plan.name!r} is attached already; detach it first, or use another name")
+        remember(plan.options.model_dump())  # secrets among the options stay out of logs
         past = self._past.pop(plan.name, None)
         status = None if past is None else past.status.continued()
         self._attached[plan.name] = writer = Writer(plan, sink, self._context, status)

@@ -113,7 +113,7 @@ class Checkpointing:
         return self._pending is None and self._positions != self._committed
 
     def begin(self, intakes: Mapping[str, Intake], by_silence: list[str]) -> None:
-        """Send barriers through all streams; those of the last run that haven't shown up again keep their states."""
+        """Send barriers through all streams; streams of the last run that haven't shown up again go on with theirs."""
         order = (*self.stored, *by_silence)
         self._pending = pending = Pending(dict(self._positions), set(intakes), order, dict(self.stored))
         for name, intake in intakes.items():

@@ -85,12 +85,13 @@ class SinkReport:
     delivered: int
     retries: int
     undelivered: int
+    """items that the sink did not get in this run: `stored` ones, and lost ones"""
     up: bool = True
-    """whether it takes what it is given, as far as is known"""
+    """whether the sink works, as far as is known"""
     stored: int = 0
     """events that wait for it in the outbox"""
     notes: tuple[str, ...] = ()
-    """what it had to say that is no trouble"""
+    """remarks of the sink that are no trouble"""
     refused: int = 0
     """records that it refused; they are set aside in the run's `dead_letters`"""
     trouble: str = ""

@@ -18,8 +18,8 @@ def sharing(folder: Path, sources: Iterable[str] = ()) -> Iterator[None]:
     """Share a state folder with other runs, but the checkpoints of these sources with none.
 
     The system frees the locks when the process ends, however it ends. The folder is made, and removed again if it
-    stayed empty. Where it can't be made, or the file system knows no locks, nothing is held: whatever needs the folder
-    reports that. Raises `StreamprocError` where another run uses a checkpoint.
+    stayed empty. Where it can't be made, or the file system knows no locks, nothing is locked: whatever needs the
+    folder reports that. Raises `StreamprocError` where another run uses a checkpoint.
     """
     with ExitStack() as locks:
         shared = _shared(folder)

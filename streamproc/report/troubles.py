@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streamproc.engine import RunReport, StreamReport
+from streamproc.engine import RunReport, SinkReport, StreamReport
 from streamproc.errors import counted
 
 
@@ -15,7 +15,7 @@ def troubles(report: RunReport) -> list[str]:
         lines += _of_stream(stream)
     for sink in report.sinks:
         if sink.undelivered:
-            lines.append(f"sink {sink.name}: {sink.undelivered} undelivered; events wait in the outbox: {sink.trouble}")
+            lines.append(f"sink {sink.name}: {_undelivered(sink)}: {sink.trouble or 'it had no time to deliver them'}")
         elif sink.trouble:
             lines.append(f"sink {sink.name}: {sink.trouble}")
         lines += [f"sink {sink.name}: {note}" for note in sink.notes]
@@ -35,6 +35,16 @@ def troubles(report: RunReport) -> list[str]:
     if report.outbox_error:
         lines.append(report.outbox_error)
     return lines
+
+
+def _undelivered(sink: SinkReport) -> str:
+    """What a sink did not get, and where it is."""
+    stored, lost = min(sink.stored, sink.undelivered), max(0, sink.undelivered - sink.stored)
+    parts = [
+        f"{counted(stored, 'undelivered event')} {'waits' if stored == 1 else 'wait'} in the outbox" if stored else "",
+        f"{counted(lost, 'undelivered record')} {'is' if lost == 1 else 'are'} lost" if lost else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _of_stream(stream: StreamReport) -> Iterator[str]:

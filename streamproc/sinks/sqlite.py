@@ -52,9 +52,9 @@ class SqliteOptions(Options):
 
 
 class SqliteSink(EventSink[SqliteOptions]):
-    """Keeps each event once, with its thumbnails, in an SQLite database that `streamproc events` searches.
+    """Stores each event once, with its thumbnails, in an SQLite database that `streamproc events` searches.
 
-    Delivery: a repeated event is recognised by its id and kept once. Durable when `write` returns.
+    Delivery: a repeated event is recognised by its id and stored once. Durable when `write` returns.
     """
 
     pictures: ClassVar[bool] = True

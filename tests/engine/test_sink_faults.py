@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from streamproc import Event, Frame, Options
+from streamproc import Event
 from streamproc.config.plan import Plan, RuntimePlan, SinkPlan
 from streamproc.delivery import guarded
 from streamproc.delivery.outbox import Outbox, outbox_key
@@ -21,12 +21,12 @@ from streamproc.engine.exporter import EngineCollector
 from streamproc.errors import SinkBusy, SinkError
 from streamproc.exits import OUTBOX_FAILED, UNDELIVERED
 from streamproc.report.troubles import troubles
-from streamproc.sink import EventSink, FrameSink, SinkContext
 from streamproc.sinks.appending import LinesOptions
 from streamproc.sinks.jsonl import JsonlSink
 from streamproc.testing import make_frames, make_plan, plugin_plan
 from tests.engine.plugins import HANG, Tell
 from tests.engine.running import closed, run_engine
+from tests.engine.sinks import FrameRecorder, Recorder, notes, sink
 
 FRAMES = 20
 EVENTS = FRAMES + 1
@@ -41,59 +41,6 @@ def let_go() -> Iterator[None]:
     HANG.clear()
     yield
     HANG.set()
-
-
-class Notes:
-    """Notes every call; goes wrong at `at` in the way of `wrong`, as often as `times` says."""
-
-    at = ""
-    times = 10**9
-    calls: list[str]
-    got: list[Any]
-
-    def wrong(self) -> None:
-        raise SinkError("on purpose")
-
-    def note(self, call: str) -> None:
-        self.calls.append(call)
-        if call == self.at and self.calls.count(call) <= self.times:
-            self.wrong()
-
-    def open(self, context: SinkContext) -> None:
-        self.note("open")
-
-    def flush(self) -> None:
-        self.note("flush")
-
-    def close(self) -> None:
-        self.note("close")
-
-
-class Recorder(Notes, EventSink[Options]):
-    """For events: keeps their ids."""
-
-    def write(self, events: Sequence[Event]) -> None:
-        self.note("write")
-        self.got.extend(event.id for event in events)
-
-
-class FrameRecorder(Notes, FrameSink[Options]):
-    """For frames: keeps their indices."""
-
-    def write(self, frames: Sequence[Frame]) -> None:
-        self.note("write")
-        self.got.extend(frame.index for frame in frames)
-
-
-def notes(plan: SinkPlan) -> Any:
-    """The class of a sink's plan, which holds its notes."""
-    return plan.cls
-
-
-def sink(name: str, base: type[Any] = Recorder, **members: Any) -> SinkPlan:
-    """The plan of a recorder of its own class, so that its notes can be read from the class."""
-    cls = type(name.title(), (base,), {"calls": [], "got": [], **members})
-    return SinkPlan(name=name, cls=cls, options=Options())
 
 
 def run(
@@ -230,7 +177,7 @@ def test_a_failed_open_is_closed_before_the_next_try(tmp_path: Path) -> None:
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("network", [False, True])
 @pytest.mark.parametrize("at", ["open", "write", "flush", "close"])
-def test_a_hanging_sink_is_disabled_and_its_events_stored(tmp_path: Path, at: str, network: bool) -> None:
+def test_a_hanging_sink_is_disabled_its_events_stored(tmp_path: Path, at: str, network: bool) -> None:
     report = run(tmp_path, sink("stuck", at=at, wrong=hang, network=network), good := sink("good"))
     assert report.abandoned == ("sink stuck",)
     assert re.fullmatch(rf"{at}\(\) timed out after \d\.\d s", report.sinks[0].trouble)

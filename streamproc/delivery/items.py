@@ -1,18 +1,15 @@
-"""Items that wait for a sink, and what a writer gets from the run."""
+"""Items that wait for a sink."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from streamproc.delivery.deadletters import DeadLetters
-from streamproc.delivery.outbox import Outbox, OutboxError
 from streamproc.events import Event
 from streamproc.frames import Frame
 from streamproc.record import Record
 from streamproc.sink import AnySink, EventSink, FrameSink
-from streamproc.watch import Call, Watch
 
 Item = Event | Frame | Record
 Kind = Literal["events", "frames", "records"]
@@ -60,34 +57,4 @@ def taken_by(sink: AnySink) -> Kind:
     return "frames" if isinstance(sink, FrameSink) else "records"
 
 
-class WriterContext(Protocol):
-    """Services of a run that its writers use."""
-
-    @property
-    def watch(self) -> Watch:
-        """Watch over the calls under way."""
-        ...
-
-    def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call into a source or sink, with the run's limits."""
-        ...
-
-    def outbox(self) -> Outbox:
-        """The run's outbox, made on first use."""
-        ...
-
-    def outbox_exists(self) -> bool:
-        """Whether there is an outbox already, perhaps of an earlier run."""
-        ...
-
-    def outbox_failed(self, error: OutboxError) -> None:
-        """End the run: nothing is safe any more."""
-        ...
-
-    @property
-    def dead_letters(self) -> DeadLetters:
-        """Where records are set aside that a sink refuses."""
-        ...
-
-
-__all__ = ["Entry", "Item", "Kind", "WriterContext", "kind_of", "taken_by", "weight"]
+__all__ = ["Entry", "Item", "Kind", "kind_of", "taken_by", "weight"]
