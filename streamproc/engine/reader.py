@@ -254,6 +254,8 @@ class SourceRun:
         self.status.info = info
         if info.live:
             self._context.delivery.ended(self.plan.name)
+        else:  # others didn't wait for it while it was away
+            self._context.delivery.expect(self.plan.name)
         if self._checkpoints is not None and (positions := self._checkpoints.resume()):
             self._calls.ask(lambda: self._source.seek(positions))
             self.streams.stored = self._checkpoints.stored
