@@ -104,6 +104,11 @@ class Pool:
         self._waiting = WaitingThreads(_MOST_WAITING)
         self._closed = False
 
+    @property
+    def size(self) -> int:
+        """Number of workers at the moment."""
+        return len(self._workers)
+
     def start(self) -> None:
         """Start the workers."""
         with self._wake:
@@ -154,6 +159,8 @@ class Pool:
                     worker.queue.waits = True
             starving = sum(queue.starves(now) for queue in self._queues)
             self._wanted = self._size + min(_MOST_RELIEF, len(waiting) + min(starving, self._size))
+            if len(self._workers) > self._wanted:
+                self._wake.notify_all()  # those that are too many end
             if self._ready or any(queue.waiting for queue in self._queues):
                 while len(self._workers) < self._wanted and not self._closed:
                     self._spawn()
