@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         PictureSource,
         Position,
         SourceContext,
+        VideoFormat,
         VideoSource,
     )
 
@@ -83,7 +84,10 @@ _HOMES = {
         "Tracks",
     ),
     "sink": ("EventSink", "FrameSink", "SinkContext"),
-    "source": ("InputInfo", "Packet", "PictureSource", "Position", "DecodedFrame", "SourceContext", "VideoSource"),
+    "source": (
+        "InputInfo", "Packet", "PictureSource", "Position", "DecodedFrame", "SourceContext", "VideoFormat",
+        "VideoSource",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -144,6 +148,7 @@ __all__ = [
     "TimeReason",
     "Tracks",
     "UnknownNameError",
+    "VideoFormat",
     "VideoSource",
     "__version__",
     "parse_duration",

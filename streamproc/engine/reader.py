@@ -13,7 +13,7 @@ from streamproc.chain.ledger import Ledger
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.checkpointing import Checkpointing
 from streamproc.engine.context import RunContext
-from streamproc.engine.decoding import decoded_frames
+from streamproc.engine.decoding import Decoding, Outside
 from streamproc.engine.given import checked_info
 from streamproc.engine.outage import Outages
 from streamproc.engine.streams import Streams
@@ -94,6 +94,7 @@ class SourceRun:
         self.stopping = threading.Event()
         self._context = context
         self._source: AnySource = plan.source(plan.source_options)
+        self._decoding = Decoding(self._source, plan.name)
         self._calls = _Calls(plan.name, context, self._abandoned)
         self.streams = Streams(plan, self._source, self.ledger, context, self._calls.opening, self.stopping)
         self._checkpoints: Checkpointing | None = self._checkpointing() if self._source.resumable else None
@@ -182,7 +183,7 @@ class SourceRun:
         """Open, read to the end, close."""
         try:
             info = self._open()
-            frames = decoded_frames(self._source, self.stopping, ahead=not info.live)
+            frames = self._decoding.frames(info, Outside(stopping=self.stopping.is_set, count=self._count))
             while (pair := self._calls.ask(lambda: next(frames, None))) is not None and not self.stopping.is_set():
                 self.outages.came()
                 if pair[0] is not None:
