@@ -67,7 +67,7 @@ class PacketRing:
         self.bytes += bytes_of(packet)
         if packet.pts is not None:
             self._newest = packet.pts if self._newest is None else max(self._newest, packet.pts)
-        while len(self._groups) > 1 and (self.bytes > self.max_bytes or self._reaches(self._groups[1][0])):
+        while len(self._groups) > 1 and (self.bytes > self.max_bytes or self._reaches()):
             self._drop()
         if self.bytes > self.max_bytes:
             self.overflowed += self._length
@@ -101,11 +101,13 @@ class PacketRing:
         """Iterate over what it holds, the oldest first."""
         return chain.from_iterable(self._groups)
 
-    def _reaches(self, key: Packet) -> bool:
-        """Whether it reaches back far enough without what comes before this keyframe."""
-        if self._reach is None or self._newest is None or key.pts is None:
+    def _reaches(self) -> bool:
+        """Whether it reaches back far enough without its oldest group."""
+        if self._reach is None or self._newest is None:
             return False
-        return self._newest - key.pts >= self._reach
+        later = (group[0].pts for group in islice(self._groups, 1, None))
+        key = next((pts for pts in later if pts is not None), None)
+        return key is not None and self._newest - key >= self._reach
 
     def _drop(self) -> None:
         group = self._groups.popleft()

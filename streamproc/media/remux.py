@@ -27,8 +27,8 @@ _CONTAINERS = {
 
 _OPTIONS = {
     # what is written so far can be read at any time; on closing it becomes a plain file with an index
-    "mp4": {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov"},
-    "mov": {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov"},
+    "mp4": {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"},
+    "mov": {"movflags": "hybrid_fragmented+frag_keyframe+delay_moov", "flush_packets": "1"},
 }
 
 _TURNING = ("mp4", "mov", "matroska")
@@ -136,10 +136,10 @@ class PacketWriter:
             self._stream = _stream(self._container, form, first)
             self._container.start_encoding()
             self._filter = _filter(form, self._stream) if self._name == "mpegts" else None
-        except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        except OSError as error:
             self._abandon()
             raise SinkError(f"{self.path} can't be written: {reason(error)}; check the folder") from None
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except (av.FFmpegError, ValueError) as error:
             self._abandon()
             raise SinkError(self._unfit(str(error))) from None
 
