@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         PictureSource,
         Position,
         SourceContext,
+        VideoFormat,
         VideoSource,
     )
     from streamproc.tables import to_arrow, to_pandas
@@ -96,7 +97,10 @@ _HOMES = {
     ),
     "shots": ("Shot",),
     "sink": ("EventSink", "FrameSink", "RecordSink", "SinkContext"),
-    "source": ("DecodedFrame", "InputInfo", "Packet", "PictureSource", "Position", "SourceContext", "VideoSource"),
+    "source": (
+        "DecodedFrame", "InputInfo", "Packet", "PictureSource", "Position", "SourceContext", "VideoFormat",
+        "VideoSource",
+    ),
     "tables": ("to_arrow", "to_pandas"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -165,6 +169,7 @@ __all__ = [
     "TimeReason",
     "Tracks",
     "UnknownNameError",
+    "VideoFormat",
     "VideoSource",
     "__version__",
     "load",

@@ -156,7 +156,7 @@ def check_source(cls: type) -> type[AnySource]:
 
     if not issubclass(cls, VideoSource | PictureSource):
         raise PluginError(f"{class_name(cls)} is not a source: derive it from VideoSource or PictureSource")
-    return _complete(cls, ("open", "packets", "decode", "frames", "seek", "commit", "close"))
+    return _complete(cls, ("open", "packets", "frames", "seek", "commit", "close"))
 
 
 def check_sink(cls: type) -> type[AnySink]:

@@ -1,8 +1,8 @@
 """What a source is: where frames come from. Touched by its own reader thread only.
 
-A `VideoSource` (file, RTSP) yields packets, and the engine decodes them; a `PictureSource` (images, camera, Kafka,
-synthetic) yields pictures. Both simply end when the input ends, and raise `SourceLost` when a live input went away: the
-engine then closes the source and opens it again after a while.
+A `VideoSource` (file, RTSP) says the format of its packets and yields them, and the engine decodes them; a
+`PictureSource` (images, camera, Kafka, synthetic) yields pictures. Both simply end when the input ends, and raise
+`SourceLost` when a live input went away: the engine then closes the source and opens it again after a while.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from streamproc.frames import Picture
 from streamproc.options import Configurable, OptionsT
+from streamproc.packets import MAX_PIXELS, Packet, VideoFormat
 
 
 class Count(Protocol):
@@ -60,6 +61,8 @@ class InputInfo:
     """how many frames there are, where it is known, for progress only"""
     rotation: int = 0
     """degrees clockwise by which the decoded pictures are to be turned: 0, 90, 180 or 270"""
+    format: VideoFormat | None = None
+    """how the packets of a `VideoSource` are to be decoded; None for a `PictureSource`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +71,6 @@ class Position:
 
     partition: str
     offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Packet:
-    """One compressed picture."""
-
-    pts_ns: int | None
-    """presentation time in the source's own count"""
-    keyframe: bool
-    size: int
-    """bytes"""
-    payload: Any = field(repr=False)
-    """what the decoder takes"""
-    captured_ns: int | None = None
-    """UTC at which it came in, for live inputs; its picture carries it"""
-    lasts_ns: int | None = None
-    """how long its picture is shown, where the container says so"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,7 +120,16 @@ class Source(Configurable[OptionsT], ABC):
 
 
 class VideoSource(Source[OptionsT]):
-    """Yields packets; `decode` turns each into pictures, and is the engine's to call."""
+    """Yields packets; the engine decodes them.
+
+    `open` describes them by `InputInfo.format`. The format may be another one when the source is opened again; where it
+    changes in between, the first packet that has the new one says so (`Packet.format`).
+    """
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of one picture at most; a larger one isn't decoded, but counted."""
+        return MAX_PIXELS
 
     @abstractmethod
     def packets(self) -> Iterator[Packet]:
@@ -143,12 +138,8 @@ class VideoSource(Source[OptionsT]):
         `SourceError` where it ends before its end: what came before is processed, and the stream counts as failed.
         """
 
-    @abstractmethod
-    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
-        """Pictures in presentation order; None asks for those still held back. See `streamproc.media.Decoder`.
-
-        What can't be decoded is counted through `SourceContext.count` and never raises.
-        """
+    def ended_undecodable(self) -> None:
+        """Take note that the last packet before the end could not be decoded: the input may be cut off there."""
 
 
 class PictureSource(Source[OptionsT]):
@@ -173,5 +164,6 @@ __all__ = [
     "Position",
     "Source",
     "SourceContext",
+    "VideoFormat",
     "VideoSource",
 ]

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from streamproc.engine.decoding import Decoding, Outside
 from streamproc.errors import SourceError
 from streamproc.frames import SECOND_NS, Image
-from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
+from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext
 
 BITS = 10
 WIDTH, HEIGHT = 320, 180
@@ -206,14 +207,17 @@ def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = l
     )
 
 
-def read(source: AnySource, limit: int | None = None, *, breaks_off: bool = False) -> Reading:
+def read(
+    source: AnySource, limit: int | None = None, *, breaks_off: bool = False, decoding: Decoding | None = None
+) -> Reading:
     """Open a source, take its pictures (at most `limit`), close it; where it may break off, keep what came before."""
+    decoding = decoding or Decoding(source, "test")
     counts: Counter[str] = Counter()
     frames: list[DecodedFrame] = []
     error = ""
     info = source.open(context(counts))
     try:
-        frames.extend(islice(frames_of(source), limit))
+        frames.extend(islice(frames_of(source, info, counts, decoding), limit))
     except SourceError as caught:
         if not breaks_off or not frames:
             raise
@@ -223,17 +227,13 @@ def read(source: AnySource, limit: int | None = None, *, breaks_off: bool = Fals
     return Reading(info=info, frames=frames, counts=dict(counts), error=error)
 
 
-def frames_of(source: AnySource) -> Iterator[DecodedFrame]:
-    """The pictures of an open source of either kind."""
-    if isinstance(source, VideoSource):
-        try:
-            for packet in source.packets():
-                yield from source.decode(packet)
-        except SourceError:
-            yield from source.decode(None)
-            raise
-        yield from source.decode(None)
-    else:
-        for shot in source.frames():
-            if shot is not None:
-                yield shot
+def frames_of(
+    source: AnySource, info: InputInfo, counts: Counter[str] | None = None, decoding: Decoding | None = None
+) -> Iterator[DecodedFrame]:
+    """The pictures of an open source of either kind; counts: gets those that can't be decoded, by reason."""
+    counts = Counter() if counts is None else counts
+    decoding = decoding or Decoding(source, "test")
+    outside = Outside(stopping=lambda: False, count=lambda reason, number=1: counts.update({reason: number}))
+    for decoded, _ in decoding.frames(info, outside):
+        if decoded is not None:
+            yield decoded

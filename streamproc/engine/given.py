@@ -9,6 +9,7 @@ from typing import Any
 
 from streamproc.classes import class_name
 from streamproc.errors import SourceError
+from streamproc.packets import Packet, VideoFormat
 from streamproc.source import DecodedFrame, InputInfo
 
 
@@ -22,8 +23,39 @@ def checked_info(source: object, info: Any) -> InputInfo:
     )
 
 
+def checked_format(source: object, info: InputInfo) -> VideoFormat:
+    """The format of a video source's packets; `SourceError` names the class where it says none."""
+    if isinstance(info.format, VideoFormat):
+        return info.format
+    raise SourceError(
+        f"{class_name(type(source))}: open gave an InputInfo whose format is {_what(info.format)}, expected "
+        'VideoFormat; write: InputInfo(..., format=VideoFormat(codec="h264"))'
+    )
+
+
+def checked_packet(source: object, packet: Any) -> Packet:
+    """What a video source gives; `SourceError` names the class where it can't be used."""
+    if not isinstance(packet, Packet):
+        raise SourceError(
+            f"{class_name(type(source))} gave {_what(packet)} in place of a packet, expected Packet; write: "
+            "yield Packet(data=..., pts=..., keyframe=...)"
+        )
+    if type(packet.data) is not bytes:
+        raise SourceError(
+            f"{class_name(type(source))} gave a Packet whose data is {_what(packet.data)}, expected bytes; write: "
+            "data=bytes(...)"
+        )
+    for name, value in (("pts", packet.pts), ("dts", packet.dts), ("duration", packet.duration)):
+        if value is not None and type(value) is not int:
+            raise SourceError(
+                f"{class_name(type(source))} gave a Packet at {name}={value!r}, expected a whole number of ticks, "
+                "or None"
+            )
+    return packet
+
+
 def checked_frames(source: object, pictures: Any) -> Iterator[DecodedFrame | None]:
-    """What a source or its decoder gives; `SourceError` names the class where it can't be used."""
+    """What a source gives; `SourceError` names the class where it can't be used."""
     if not isinstance(pictures, Iterable):
         raise SourceError(
             f"{class_name(type(source))} gave {_what(pictures)}, expected pictures; yield them one by one"
@@ -60,4 +92,4 @@ def _what(value: object) -> str:
     return "None" if value is None else f"an object of class {type(value).__name__}"
 
 
-__all__ = ["checked_frames", "checked_info"]
+__all__ = ["checked_format", "checked_frames", "checked_info", "checked_packet"]

@@ -13,7 +13,7 @@ from streamproc.chain.ledger import Ledger
 from streamproc.config.plan import StreamPlan
 from streamproc.engine.checkpointing import Checkpointing
 from streamproc.engine.context import RunContext
-from streamproc.engine.decoding import decoded_frames
+from streamproc.engine.decoding import Decoding, Outside
 from streamproc.engine.given import checked_info
 from streamproc.engine.outage import Outages
 from streamproc.engine.streams import Origin, Streams
@@ -100,7 +100,7 @@ class SourceRun:
         self.outages = Outages(plan.name, plan.reconnect_ns / 1e9, plan.reconnect_max_ns / 1e9)
         self.stopping = threading.Event()
         self._context = context
-        self._source: AnySource = plan.source(plan.source_options)
+        self._decoding = Decoding(plan.source(plan.source_options), plan.name)
         self._calls = _Calls(plan.name, context, self._abandoned)
         origin = Origin(
             plan=plan,
@@ -113,6 +113,10 @@ class SourceRun:
         self.streams = Streams(origin)
         self._checkpoints: Checkpointing | None = self._checkpointing() if self._source.resumable else None
         self._reader = _Reader(threading.Thread(target=self._read, name=f"streamproc-reader-{plan.name}", daemon=True))
+
+    @property
+    def _source(self) -> AnySource:
+        return self._decoding.source
 
     @property
     def ledger(self) -> Ledger:
@@ -222,7 +226,7 @@ class SourceRun:
         """Open, read, close; whether that was all, as the input has ended or the source is stopped. False: paused."""
         try:
             info = self._open()
-            frames = decoded_frames(self._source, self.stopping, ahead=not info.live)
+            frames = self._decoding.frames(info, Outside(stopping=self.stopping.is_set, count=self._count))
             while (pair := self._calls.ask(lambda: next(frames, None))) is not None and self._goes_on(info):
                 self.outages.came()
                 if pair[0] is not None:

@@ -5,6 +5,7 @@ from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.identity import fingerprint
 from streamproc.media.picture import AvPicture
 from streamproc.media.probe import Probe, probe
+from streamproc.media.remux import PacketWriter
 from streamproc.media.writer import VideoWriter
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Demuxer",
     "Facts",
     "Opening",
+    "PacketWriter",
     "Probe",
     "VideoWriter",
     "fingerprint",

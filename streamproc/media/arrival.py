@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 from streamproc.frames import SECOND_NS
-from streamproc.source import Packet
+from streamproc.packets import Packet, ticks_ns
 
 _WINDOW_NS = 600 * SECOND_NS
 """how far back the quickest packet is looked for: the clocks of camera and machine drift apart"""
@@ -70,7 +71,7 @@ class CaptureClock:
         return self._repeats > 1 or step_ns < _BACK_NS or step_ns - passed_ns > _LEAP_NS
 
 
-def stamped(packets: Iterator[Packet]) -> Iterator[Packet]:
+def stamped(packets: Iterator[Packet], time_base: Fraction) -> Iterator[Packet]:
     """The packets of one live connection with `captured_ns` set.
 
     The first ones were held up while the connection was probed: they are passed on when one had to be waited for.
@@ -84,26 +85,26 @@ def stamped(packets: Iterator[Packet]) -> Iterator[Packet]:
             if packet is None:
                 break
             arrived_ns = time.time_ns()
-            clock.observe(packet.pts_ns, arrived_ns)
+            clock.observe(ticks_ns(packet.pts, time_base), arrived_ns)
             early.append((packet, arrived_ns))
             waited = time.monotonic_ns() - began_ns >= _WAITED_NS
             waiting = waiting and not waited and len(early) < _MOST_HELD
             if not waiting:
-                yield from _released(early, clock)
+                yield from _released(early, clock, time_base)
     except Exception:
-        yield from _released(early, clock)
+        yield from _released(early, clock, time_base)
         raise
-    yield from _released(early, clock)
+    yield from _released(early, clock, time_base)
 
 
-def _released(early: list[tuple[Packet, int]], clock: CaptureClock) -> list[Packet]:
+def _released(early: list[tuple[Packet, int]], clock: CaptureClock, time_base: Fraction) -> list[Packet]:
     """The packets held back, with their capture times; one without a stamp was taken just before the one after it."""
     found: list[Packet] = []
     next_ns: int | None = None
     for packet, arrived_ns in reversed(early):
-        captured_ns = clock.captured_ns(packet.pts_ns, arrived_ns)
-        if packet.pts_ns is None and next_ns is not None:
-            captured_ns = min(captured_ns, next_ns - (packet.lasts_ns or 0))
+        captured_ns = clock.captured_ns(ticks_ns(packet.pts, time_base), arrived_ns)
+        if packet.pts is None and next_ns is not None:
+            captured_ns = min(captured_ns, next_ns - (ticks_ns(packet.duration, time_base) or 0))
         found.append(replace(packet, captured_ns=captured_ns))
         next_ns = captured_ns
     early.clear()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streamproc.media.convert import decoder_context
 from streamproc.media.ffmpeg import load
+from streamproc.packets import VideoFormat
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -28,6 +30,8 @@ class Ticket:
     """of the picture; both fields of one have the same"""
     pts_ns: int | None
     captured_ns: int | None
+    hidden: bool = False
+    """whether its picture is never shown"""
 
 
 def set_up(context: VideoCodecContext, strictness: str, max_pixels: int) -> VideoCodecContext:
@@ -47,19 +51,15 @@ def show_all(context: VideoCodecContext) -> VideoCodecContext:
     return context
 
 
-def another(context: VideoCodecContext, strictness: str, max_pixels: int) -> VideoCodecContext:
-    """A second decoder for the same packets."""
-    made: VideoCodecContext = load().CodecContext.create(context.codec.name, "r")
-    if context.extradata:
-        made.extradata = context.extradata
-    made.width, made.height = context.width, context.height
-    return set_up(made, strictness, max_pixels)
+def new_decoder(form: VideoFormat, strictness: str, max_pixels: int) -> VideoCodecContext:
+    """A decoder of packets of this format; `SourceError` where FFmpeg has none."""
+    return set_up(decoder_context(form), strictness, max_pixels)
 
 
 def decode(context: VideoCodecContext, payload: Any) -> tuple[list[VideoFrame], bool]:
     """The pictures that are ready, and whether decoding failed."""
     try:
-        return context.decode(payload), False
+        return _visible(context.decode(payload)), False
     except (load().FFmpegError, OSError, ValueError):
         return [], True
 
@@ -77,9 +77,13 @@ def drain(context: VideoCodecContext) -> list[VideoFrame]:
             continue  # one that can't be had; others may come behind it
         if not held:
             break
-        frames += held
+        frames += _visible(held)
     context.flush_buffers()
     return frames
+
+
+def _visible(frames: list[VideoFrame]) -> list[VideoFrame]:
+    return [frame for frame in frames if not ticket_of(frame).hidden]
 
 
 def ticket_of(frame: VideoFrame) -> Ticket:
@@ -88,4 +92,15 @@ def ticket_of(frame: VideoFrame) -> Ticket:
     return found if isinstance(found, Ticket) else Ticket(0, None, None)
 
 
-__all__ = ["LENIENT", "MOST_HELD", "STRICT", "Ticket", "another", "decode", "drain", "set_up", "show_all", "ticket_of"]
+__all__ = [
+    "LENIENT",
+    "MOST_HELD",
+    "STRICT",
+    "Ticket",
+    "decode",
+    "drain",
+    "new_decoder",
+    "set_up",
+    "show_all",
+    "ticket_of",
+]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from streamproc.media.context import (
@@ -12,25 +10,24 @@ from streamproc.media.context import (
     MOST_HELD,
     STRICT,
     Ticket,
-    another,
     decode,
     drain,
-    set_up,
+    new_decoder,
     show_all,
     ticket_of,
 )
+from streamproc.media.convert import av_packet
 from streamproc.media.entry import Entry, Verdict
-from streamproc.media.ffmpeg import stream_ns
 from streamproc.media.h264 import HEAD, H264Reader
 from streamproc.media.header import HEAD_BYTES, MAX_PIXELS, TOO_LARGE, too_large
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.picture import AvPicture
 from streamproc.media.stamps import StampOrder
-from streamproc.source import DecodedFrame, Packet
+from streamproc.packets import Packet, VideoFormat
+from streamproc.source import DecodedFrame
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.video.codeccontext import VideoCodecContext
 
 UNDECODABLE = "undecodable"
 
@@ -44,20 +41,6 @@ _TOLERANT = ("tiff",)
 """codecs whose FFmpeg decoder calls a tag that it doesn't know a breach of the rules"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coding:
-    """What a decoder has to know of its stream beside the packets."""
-
-    time_base: Fraction
-    """seconds per tick of the pictures' time stamps"""
-    orientation: Orientation | None = None
-    """what the container says; None leaves it to the pictures themselves"""
-    in_coding_order: bool = False
-    """whether time stamps count packets rather than say when pictures are shown"""
-    max_pixels: int = MAX_PIXELS
-    """a picture of more pixels isn't decoded"""
-
-
 class Decoder:
     """Decodes the packets of one stream on one thread (with frame threads a damaged file differs from run to run).
 
@@ -67,25 +50,34 @@ class Decoder:
     its codec's rules all the time (some cameras do, in side information) is read less strictly after a while; pictures
     called corrupt are still dropped.
 
+    form: of the packets; `SourceError` where FFmpeg has no decoder for it.
     count: called with `undecodable` for each lost frame, with `too_large` for one of too many pixels.
     warn: called with a sentence where something of note is met.
+    max_pixels: a picture of more pixels isn't decoded.
     """
 
     def __init__(
-        self, context: VideoCodecContext, coding: Coding, count: Callable[[str], None], warn: Callable[[str], None]
+        self,
+        form: VideoFormat,
+        count: Callable[[str], None],
+        warn: Callable[[str], None],
+        *,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._coding = coding
-        self._orientation = coding.orientation or UPRIGHT
+        self._form = form
+        self._max_pixels = max_pixels
+        self._orientation = UPRIGHT if form.rotation is None else Orientation(form.rotation, form.mirrored)
         self._count = count
         self._warn = warn
         self._waiting = True  # for a keyframe
         self._proving = True  # no picture since that keyframe yet: what stays away was lost
         self._damages = 0  # since the last group of pictures that was whole
         self._number = 0
-        self._stamps = StampOrder(coding.in_coding_order)
+        self._stamps = StampOrder(form.in_coding_order)
         self._depth = 0  # pictures that the decoder holds back at most
         self._has_warned_of_size = False
-        self._sent: Any = b""  # the packet sent last
+        self._early = UNDECODABLE  # what pictures count as that need what came before a keyframe
+        self._sent = b""  # the packet sent last
         self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, DecodedFrame]] = []  # out, and waiting for those they may refer to
         self._entry: Entry | None = None  # while references from before the keyframe may be missing
@@ -95,11 +87,10 @@ class Decoder:
         self.size: tuple[int, int] | None = None
         """(width, height) that all pictures have: the first one's, unless it is set before"""
         self._other: tuple[int, int] | None = None  # that was warned of last
-        self._h264 = H264Reader(context.extradata) if context.codec.canonical_name == "h264" else None
-        codec = context.codec.canonical_name
-        self._turns = coding.orientation is None and codec in (*_SAY_NOW_AND_THEN, *_SAY_EACH_TIME)
-        self._strict = codec not in _TOLERANT
-        self._context = set_up(context, STRICT if self._strict else LENIENT, coding.max_pixels)
+        self._h264 = H264Reader(form.extradata) if form.codec == "h264" else None
+        self._turns = form.rotation is None and form.codec in (*_SAY_NOW_AND_THEN, *_SAY_EACH_TIME)
+        self._strict = form.codec not in _TOLERANT
+        self._context = new_decoder(form, STRICT if self._strict else LENIENT, max_pixels)
         if self._h264 is not None:
             show_all(self._context)
 
@@ -108,37 +99,45 @@ class Decoder:
         if packet is None:
             return iter(self._finish())
         clean = packet.keyframe and self._is_clean(packet)
-        second = (
-            self._h264 is not None
-            and self._h264.has_fields
-            and self._h264.is_second_field(bytes(memoryview(packet.payload)[:HEAD]))
-        )
+        second = self._h264 is not None and self._h264.has_fields and self._h264.is_second_field(packet.data[:HEAD])
         if self._waiting and not packet.keyframe:
-            if not packet.payload.is_discard and not second:
-                self._count(UNDECODABLE)
+            if not packet.hidden and not second:
+                self._count(self._early)
             return iter(())
-        ticket = self._admit(packet, second)
+        payload = av_packet(packet)
+        ticket = self._admit(packet, payload, second)
         if packet.keyframe:
             self._begin_group(ticket, clean)
-        frames, failed = ([], True) if packet.payload.is_corrupt else decode(self._context, packet.payload)
+        frames, failed = ([], True) if packet.damaged else decode(self._context, payload)
         self.failed = failed
         if self._entry is not None:
-            return iter(self._enter(self._entry, self._entry.feed(packet, ticket, frames, failed)))
+            return iter(self._enter(self._entry, self._entry.feed(payload, ticket, frames, failed)))
         return iter(self._take(frames, ticket.number if failed else None))
+
+    def restart(self, early: str) -> list[DecodedFrame]:
+        """The pictures held back; packets are then left out up to the one that comes next, a keyframe.
+
+        early: reason by which pictures are counted that refer to what was left out.
+        """
+        pictures = self._finish()
+        self._entry, self._given = None, frozenset()
+        self._waiting = self._proving = True
+        self._early = early
+        return pictures
 
     def _is_clean(self, packet: Packet) -> bool:
         """Whether a keyframe needs nothing from before it; H.264 alone has others that FFmpeg leaves to its caller."""
-        return self._h264 is None or self._h264.is_idr(bytes(packet.payload))
+        return self._h264 is None or self._h264.is_idr(packet.data)
 
-    def _admit(self, packet: Packet, second: bool) -> Ticket:
+    def _admit(self, packet: Packet, payload: Any, second: bool) -> Ticket:
         """Number the packet's picture; a second field has the number of the first."""
         if not second:
             self._number += 1
-        ticket = Ticket(self._number, packet.pts_ns, packet.captured_ns)
-        packet.payload.opaque = ticket
-        self._stamps.sent(packet.pts_ns)
-        self._sent = packet.payload
-        if not packet.payload.is_discard and not second:  # cut off by an edit list: decoded, never shown
+        pts_ns = self._form.ns(packet.pts)
+        payload.opaque = ticket = Ticket(self._number, pts_ns, packet.captured_ns, packet.hidden)
+        self._stamps.sent(pts_ns)
+        self._sent = packet.data
+        if not packet.hidden and not second:  # cut off by an edit list: decoded, never shown
             self._pending[ticket.number] = ticket
         return ticket
 
@@ -146,22 +145,22 @@ class Decoder:
         if not self._waiting:
             self._damages = 0
         elif not clean and self._strict:
-            self._entry = Entry(show_all(another(self._context, LENIENT, self._coding.max_pixels)), ticket)
+            self._entry = Entry(show_all(new_decoder(self._form, LENIENT, self._max_pixels)), ticket)
         self._waiting = False
 
     def _is_too_large(self) -> bool:
         """Whether the decoder refused the packet for its picture's size, which some forget when they do."""
-        limit = self._coding.max_pixels
+        limit = self._max_pixels
         width, height = self._context.width, self._context.height
         if width * height > limit or (width == 0 and self.size is not None):
             return True
-        return bool(too_large(bytes(memoryview(self._sent)[:HEAD_BYTES]), limit))
+        return bool(too_large(self._sent[:HEAD_BYTES], limit))
 
     def _warn_of_size(self) -> None:
         if not self._has_warned_of_size:
             self._has_warned_of_size = True
             self._warn(
-                f"a picture has more than {self._coding.max_pixels / 1e6:g} million pixels and isn't decoded, nor are "
+                f"a picture has more than {self._max_pixels / 1e6:g} million pixels and isn't decoded, nor are "
                 "those that refer to it; raise `max_pixels` if it is meant to be that large"
             )
 
@@ -185,7 +184,7 @@ class Decoder:
 
     def _lose(self, number: int) -> None:
         if self._pending.pop(number, None) is not None:
-            self._count(UNDECODABLE)
+            self._count(self._early)
 
     def _take(self, frames: list[VideoFrame], failed: int | None) -> list[DecodedFrame]:
         """What may be shown of what came out; failed: the number of the packet that failed."""
@@ -212,6 +211,7 @@ class Decoder:
         self._pending.clear()
         self._entry, self._given = None, frozenset()
         self._waiting = self._proving = True
+        self._early = UNDECODABLE
         self._damages += 1
         if self._damages == _PATIENCE:
             self._relent()
@@ -252,13 +252,13 @@ class Decoder:
         """Go on with a decoder that lets small breaches of the codec's rules pass."""
         self._warn("this stream breaks its codec's rules all the time; it is decoded less strictly from here on")
         self._strict = False
-        self._context = another(self._context, LENIENT, self._coding.max_pixels)
+        self._context = new_decoder(self._form, LENIENT, self._max_pixels)
 
     def _shown(self, frame: VideoFrame) -> tuple[int, DecodedFrame]:
         """The number of its packet, and the picture."""
         ticket = ticket_of(frame)
         stamp = frame.pts if frame.pts is not None else frame.dts
-        pts_ns = ticket.pts_ns if stamp is None else stream_ns(stamp, self._coding.time_base)
+        pts_ns = ticket.pts_ns if stamp is None else self._form.ns(stamp)
         self._depth = max(self._depth, self._context.reorder_depth)
         if self._depth:
             pts_ns = self._stamps.shown(ticket, pts_ns, self._pending, self._depth)
@@ -273,7 +273,7 @@ class Decoder:
     def _turn(self, frame: VideoFrame) -> None:
         """Note how this picture is to be turned; H.264 and HEVC say it now and then, for the pictures that follow."""
         found = of_frame(frame, self._sent)
-        if found is not None or self._context.codec.canonical_name in _SAY_EACH_TIME:
+        if found is not None or self._form.codec in _SAY_EACH_TIME:
             self._orientation = found or UPRIGHT
 
     def _settle(self, number: int, pts_ns: int | None) -> None:
@@ -288,7 +288,7 @@ class Decoder:
             if earlier or other < self._number - MOST_HELD:
                 del self._pending[other]
                 if self._proving:
-                    self._count(UNDECODABLE)
+                    self._count(self._early)
         self._proving = False
 
     def _fitting(self, frame: VideoFrame) -> tuple[int, int] | None:
@@ -306,4 +306,4 @@ class Decoder:
         return self.size
 
 
-__all__ = ["UNDECODABLE", "Coding", "Decoder"]
+__all__ = ["UNDECODABLE", "Decoder"]

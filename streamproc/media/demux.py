@@ -17,13 +17,14 @@ from streamproc.errors import SourceError, SourceLost, redact
 from streamproc.frames import SECOND_NS
 from streamproc.media.arrival import stamped
 from streamproc.media.context import LENIENT, set_up
-from streamproc.media.decode import Coding, Decoder
-from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load, stream_ns
+from streamproc.media.convert import plain_packet, stream_format
+from streamproc.media.decode import Decoder
+from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load
 from streamproc.media.header import MAX_PIXELS
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
 from streamproc.media.stills import oversize
+from streamproc.packets import NANOSECOND, Packet, VideoFormat, ticks_ns
 from streamproc.paths import expand
-from streamproc.source import Packet
 from streamproc.timeline import DEFAULT_RATE, MOST_RATE
 
 if TYPE_CHECKING:
@@ -131,14 +132,16 @@ class Demuxer:
         try:
             self._stream = _video_stream(self._container, address)
             _check_size(self._stream, address, self.opening.max_pixels)
+            self.endless = is_url(address) and _name(self._container) == _PUSHED
+            """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
             self.facts = self._facts()
         except BaseException:
             self.close()
             raise
+        self.format = self._format()
+        """of its packets"""
         self.broken_off = False
         """whether reading ended at a fault rather than at the end"""
-        self.endless = is_url(address) and self.facts.container == _PUSHED
-        """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
         self.live = self.opening.live or self.endless
         """whether its end means that it was lost"""
 
@@ -150,7 +153,7 @@ class Demuxer:
         A recording that can't be read on at some place goes on behind it where FFmpeg finds the way, else it ends there
         and `broken_off` is set; `SourceError` where that is before its first packet.
         """
-        return stamped(self._packets()) if self.live and not self.endless else self._packets()
+        return stamped(self._packets(), self.format.time_base) if self.live and not self.endless else self._packets()
 
     def _packets(self) -> Iterator[Packet]:
         failures, empty = 0, True
@@ -164,7 +167,7 @@ class Demuxer:
                     return
             elif found.size:
                 failures, empty = 0, False
-                yield self._arrived(found) if self.endless else self._packet(found)
+                yield self._arrived(found) if self.endless else plain_packet(found)
         if self.live:
             raise self._ended()
 
@@ -173,14 +176,7 @@ class Demuxer:
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
-        fixed = self.facts.orientation if self.facts.container in _TURNED else None
-        coding = Coding(
-            time_base=self.facts.time_base,
-            orientation=fixed,
-            in_coding_order=self.facts.container == "avi",
-            max_pixels=self.opening.max_pixels,
-        )
-        return Decoder(self._stream.codec_context, coding, count, warn)
+        return Decoder(self.format, count, warn, max_pixels=self.opening.max_pixels)
 
     def close(self) -> None:
         """Let go of the input."""
@@ -217,27 +213,30 @@ class Demuxer:
                 raise TimeoutError
             asked = time.monotonic()
 
-    def _packet(self, packet: Any) -> Packet:
-        pts_ns = stream_ns(packet.pts, self.facts.time_base)
-        return Packet(
-            pts_ns=pts_ns,
-            keyframe=packet.is_keyframe,
-            size=packet.size,
-            payload=packet,
-            lasts_ns=stream_ns(packet.duration, self.facts.time_base) or None,
-        )
-
     def _arrived(self, packet: Any) -> Packet:
         """A picture without a time stamp of its own: those that FFmpeg makes up are of no use."""
-        packet.pts = packet.dts = None
-        return replace(self._packet(packet), pts_ns=time.monotonic_ns(), captured_ns=time.time_ns())
+        now_ns = time.monotonic_ns()
+        return replace(plain_packet(packet), pts=now_ns, dts=now_ns, duration=None, captured_ns=time.time_ns())
+
+    def _format(self) -> VideoFormat:
+        facts = self.facts
+        fixed = facts.orientation if facts.container in _TURNED else None
+        known = VideoFormat(
+            codec=facts.codec,
+            time_base=facts.time_base,
+            rate=facts.rate,
+            rotation=fixed and fixed.rotation,
+            mirrored=fixed is not None and fixed.mirrored,
+            in_coding_order=facts.container == "avi",
+        )
+        return stream_format(self._stream, known)
 
     def _facts(self) -> Facts:
         container, stream = self._container, self._stream
         context = stream.codec_context
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
-        name = container.format.name.split(",")[0]
-        duration_ns = stream_ns(stream.duration, time_base) or stream_ns(container.duration, Fraction(1, 1_000_000))
+        name = _name(container)
+        duration_ns = ticks_ns(stream.duration, time_base) or ticks_ns(container.duration, Fraction(1, 1_000_000))
         stated_ns, frames = _stated_ns(container, stream), stream.frames or None
         rates = [rate for rate in self._rates() if rate]
         turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
@@ -249,7 +248,7 @@ class Demuxer:
             height=context.height,
             rate=next((rate for rate in rates if rate <= MOST_RATE), DEFAULT_RATE if self._raw else None),
             odd_rate=next((rate for rate in rates if rate > MOST_RATE), None) if self._raw else None,
-            time_base=time_base,
+            time_base=NANOSECOND if self.endless else time_base,
             orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
             duration_ns=_believed(duration_ns, _LONGEST_NS),
             stated_ns=_believed(stated_ns, _LONGEST_NS),
@@ -297,6 +296,11 @@ def _open(address: str, opening: Opening) -> InputContainer:
         cause = TimeoutError() if late else error  # FFmpeg calls a time-out invalid data where it was probing
         raise explain(cause, address, live=opening.live, limit=f"{opening.open_timeout_s:g} s") from None
     return container
+
+
+def _name(container: InputContainer) -> str:
+    """FFmpeg's short name of the format."""
+    return container.format.name.split(",")[0]
 
 
 def _video_stream(container: InputContainer, address: str) -> VideoStream:
@@ -374,9 +378,9 @@ def _stated_ns(container: InputContainer, stream: VideoStream) -> int | None:
 
     A tag may be left from a longer recording that this one was cut from: it doesn't go beyond the whole file.
     """
-    if container.format.name.split(",")[0] not in _STATING:
+    if _name(container) not in _STATING:
         return None
-    whole_ns = stream_ns(container.duration, Fraction(1, 1_000_000))
+    whole_ns = ticks_ns(container.duration, Fraction(1, 1_000_000))
     tags = [text for key, text in stream.metadata.items() if key == "DURATION" or key.startswith("DURATION-")]
     own = next((found for found in map(_CLOCK.match, tags) if found), None)
     if own is None:

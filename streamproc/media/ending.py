@@ -7,7 +7,7 @@ from fractions import Fraction
 from streamproc.errors import counted
 from streamproc.frames import SECOND_NS
 from streamproc.media.demux import Facts
-from streamproc.source import Packet
+from streamproc.packets import Packet, ticks_ns
 
 _LEAST_NS = SECOND_NS // 2
 """pictures that end less than this before the stated end are all there: the last one may be shown for longer"""
@@ -36,14 +36,16 @@ class Ending:
     def see(self, packet: Packet) -> None:
         """Take note of a packet, in decoding order."""
         self.seen += 1
-        if packet.pts_ns is None:
+        pts_ns = ticks_ns(packet.pts, self._facts.time_base)
+        if pts_ns is None:
             return
         if self._first_ns is None:
-            self._first_ns = self._last_ns = packet.pts_ns
-        self._first_ns = min(self._first_ns, packet.pts_ns)
-        self._widest_ns = max(self._widest_ns, packet.pts_ns - self._last_ns)
-        self._last_ns = max(self._last_ns, packet.pts_ns)
-        self._until_ns = max(self._until_ns, packet.pts_ns + (packet.lasts_ns or self._nominal_ns))
+            self._first_ns = self._last_ns = pts_ns
+        self._first_ns = min(self._first_ns, pts_ns)
+        self._widest_ns = max(self._widest_ns, pts_ns - self._last_ns)
+        self._last_ns = max(self._last_ns, pts_ns)
+        lasts_ns = ticks_ns(packet.duration, self._facts.time_base)
+        self._until_ns = max(self._until_ns, pts_ns + (lasts_ns or self._nominal_ns))
 
     @property
     def missing(self) -> int:

@@ -9,11 +9,10 @@ lenient one patches it up, so a picture that is the same from both is whole what
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streamproc.media.context import Ticket, decode, drain, ticket_of
 from streamproc.media.picture import same_pixels
-from streamproc.source import Packet
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -48,16 +47,16 @@ class Entry:
         """numbers of the pictures that were judged"""
 
     def feed(
-        self, packet: Packet, ticket: Ticket, strict: Iterable[VideoFrame], failed: bool
+        self, payload: Any, ticket: Ticket, strict: Iterable[VideoFrame], failed: bool
     ) -> Iterator[tuple[VideoFrame, Verdict]]:
         """The next pictures in the order of showing.
 
-        strict, failed: what the strict decoder made of the packet.
+        payload: PyAV's packet. strict, failed: what the strict decoder made of it.
         """
         if failed:
             self._suspects[ticket.number] = ticket
             self._calm_since = ticket.number
-        frames, _ = decode(self._lenient, packet.payload)
+        frames, _ = decode(self._lenient, payload)
         return self._judged(strict, frames)
 
     def finish(self, strict: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, Verdict]]:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from streamproc.errors import SourceError, SourceLost, redact
-from streamproc.frames import SECOND_NS
 from streamproc.paths import expand
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -120,13 +119,6 @@ def reason(error: Exception) -> str:
     """FFmpeg's own short reason, without the address that its errors end with."""
     text = getattr(error, "strerror", None) or type(error).__name__
     return redact(str(text)).lower()
-
-
-def stream_ns(value: int | None, time_base: Fraction | None) -> int | None:
-    """Nanoseconds of `value` ticks of `time_base` seconds, rounded once."""
-    if value is None or not time_base:
-        return None
-    return round(Fraction(value * SECOND_NS * time_base.numerator, time_base.denominator))
 
 
 def fraction(value: Any) -> Fraction | None:

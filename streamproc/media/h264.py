@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streamproc.packets import Packet, VideoFormat
+
 _SLICE, _IDR, _SPS, _PPS = 1, 5, 7, 8
 _HIGH = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244)
 """profiles whose parameter sets say more about the colours"""
@@ -113,6 +115,23 @@ class H264Reader:
 
     def _units(self, data: bytes) -> Iterator[bytes]:
         return _length_units(data, self._length_bytes) if self._length_bytes else _start_code_units(data)
+
+
+class PictureCount:
+    """Says of the packets of one stream, in their order, which of them begin a picture that is shown."""
+
+    def __init__(self, form: VideoFormat) -> None:
+        self._reader = H264Reader(form.extradata) if form.codec == "h264" else None
+
+    def begins(self, packet: Packet) -> bool:
+        """Whether it does: a second field and a hidden picture don't; call it for each packet."""
+        reader = self._reader
+        if reader is None:
+            return not packet.hidden
+        if packet.keyframe:
+            reader.is_idr(packet.data)  # for its parameter sets
+        second = reader.has_fields and reader.is_second_field(packet.data[:HEAD])
+        return not (packet.hidden or second)
 
 
 class _Bits:

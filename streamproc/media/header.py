@@ -6,11 +6,10 @@ import re
 import struct
 from collections.abc import Callable
 
+from streamproc.packets import MAX_PIXELS
+
 HEAD_BYTES = 1 << 18
 """bytes of a file in which its size stands; a JPEG may have colour profiles and previews before it"""
-
-MAX_PIXELS = 100_000_000
-"""pixels of one picture at most, unless the user says otherwise"""
 
 TOO_LARGE = "too_large"
 """why a picture of more isn't decoded, for counting"""

@@ -62,6 +62,14 @@ def of_matrix(matrix: bytes) -> Orientation:
     return Orientation(round(math.degrees(math.atan2(b, a)) / 90) % 4 * 90, mirrored)
 
 
+def to_matrix(orientation: Orientation) -> tuple[int, ...]:
+    """The display matrix that asks for this orientation, as FFmpeg takes it."""
+    one = 1 << 16
+    cos, sin = {0: (one, 0), 90: (0, one), 180: (-one, 0), 270: (0, -one)}[orientation.rotation]
+    sign = -1 if orientation.mirrored else 1
+    return (sign * cos, sign * sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
+
+
 def of_frame(frame: VideoFrame, packet: Any) -> Orientation | None:
     """The orientation that came with a decoded picture itself; None where none did.
 
@@ -117,4 +125,4 @@ def _exif_value(tiff: bytes) -> int:
     return 1
 
 
-__all__ = ["UPRIGHT", "Orientation", "of_exif", "of_frame", "of_matrix"]
+__all__ = ["UPRIGHT", "Orientation", "of_exif", "of_frame", "of_matrix", "to_matrix"]

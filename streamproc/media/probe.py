@@ -16,8 +16,8 @@ from streamproc.media.demux import Demuxer, Facts, Opening
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
 from streamproc.media.structure import breaks_off
+from streamproc.packets import Packet
 from streamproc.paths import expand
-from streamproc.source import Packet
 from streamproc.timeline import Timeline
 
 _STEADY = 0.1
@@ -113,12 +113,13 @@ def _broken_off(demuxer: Demuxer, packets: list[Packet], path: Path | None) -> s
 
 
 def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, path: Path | None) -> Probe:
-    stamps = sorted(packet.pts_ns for packet in packets if packet.pts_ns is not None)
+    times = [(demuxer.format.ns(packet.pts), packet.keyframe) for packet in packets]
+    stamps = sorted(pts_ns for pts_ns, _ in times if pts_ns is not None)
     counts = Counter(stamps)
     steps = [later - earlier for earlier, later in pairwise(sorted(counts))]
     usual = median(steps) if steps else None
     gaps = _gaps(sorted(counts), demuxer.facts.rate)
-    keys = sorted(packet.pts_ns for packet in packets if packet.keyframe and packet.pts_ns is not None)
+    keys = sorted(pts_ns for pts_ns, keyframe in times if keyframe and pts_ns is not None)
     distances = [later - earlier for earlier, later in pairwise(keys)]
     ended = len(packets) < limit and not demuxer.live
     broken_off = _broken_off(demuxer, packets, path) if ended else ""
@@ -132,13 +133,13 @@ def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, path
         scanned_bytes=sum(packet.size for packet in packets),
         measured_rate=len(steps) * SECOND_NS / sum(steps) if steps else None,
         variable_rate=_varies(steps, usual, demuxer.facts.time_base),
-        missing_pts=sum(packet.pts_ns is None for packet in packets),
+        missing_pts=sum(packet.pts is None for packet in packets),
         repeated_pts=sum(count - 1 for count in counts.values()),
         gaps=len(gaps),
         longest_gap_s=max(gaps, default=0) / SECOND_NS,
         keyframes=sum(packet.keyframe for packet in packets),
         keyframe_interval_s=max(distances) / SECOND_NS if distances else None,
-        damaged=sum(packet.payload.is_corrupt for packet in packets) + demuxer.broken_off,
+        damaged=sum(packet.damaged for packet in packets) + demuxer.broken_off,
         readable=_readable(demuxer, packets),
     )
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from streamproc.errors import SourceError, counted, redact
-from streamproc.media import Decoder, Demuxer, Facts, Opening, fingerprint
+from streamproc.media import Demuxer, Opening, fingerprint
 from streamproc.media.demux import utc_ns
 from streamproc.media.ending import Ending
 from streamproc.media.ffmpeg import is_url
@@ -21,7 +21,7 @@ from streamproc.media.structure import breaks_off
 from streamproc.options import Field, Options
 from streamproc.paths import expand
 from streamproc.secrets import address_mistake
-from streamproc.source import DecodedFrame, InputInfo, Packet, SourceContext, VideoSource
+from streamproc.source import InputInfo, Packet, SourceContext, VideoSource
 from streamproc.timeline import DEFAULT_RATE
 
 _SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
@@ -77,23 +77,22 @@ class FileSource(VideoSource[FileOptions]):
     """
 
     _demuxer: Demuxer | None = None
-    _decoder: Decoder | None = None
     _endless = False
     """whether it turned out to be a live stream (MJPEG over HTTP)"""
-    _size: tuple[int, int] | None = None
-    """of a live stream's pictures, over a reconnection"""
+
+    @property
+    def max_pixels(self) -> int:
+        return self.options.max_pixels
 
     def open(self, context: SourceContext) -> InputInfo:
         self._context = context
         rate = None if self.options.rate is None else Fraction(str(self.options.rate))
         self._demuxer = self._opened(rate)
         self._endless = self._demuxer.endless
-        self._decoder = self._demuxer.decoder(context.count, self._warn)
-        self._decoder.size = self._size
         if self._endless:
             identity = f"{redact(self.options.path)} {time.time_ns()}"
-            return InputInfo(identity=identity, live=True, rate=rate)
-        return self._recording(self._demuxer.facts, rate)
+            return InputInfo(identity=identity, live=True, rate=rate, format=self._demuxer.format)
+        return self._recording(self._demuxer, rate)
 
     def _opened(self, rate: Fraction | None) -> Demuxer:
         path = self.options.path
@@ -110,8 +109,8 @@ class FileSource(VideoSource[FileOptions]):
             demuxer.close()  # the pictures that were looked at to find out are late by now
         return Demuxer(path, replace(opening, live=True, options=_PUSHED))
 
-    def _recording(self, facts: Facts, rate: Fraction | None) -> InputInfo:
-        path = self.options.path
+    def _recording(self, demuxer: Demuxer, rate: Fraction | None) -> InputInfo:
+        facts, path = demuxer.facts, self.options.path
         if facts.false_claim:
             self._warn(f"its header states {facts.false_claim}, which is ignored as impossible; "
                        "if the recording is cut off, that can't be detected")  # fmt: skip
@@ -126,6 +125,7 @@ class FileSource(VideoSource[FileOptions]):
             duration_ns=facts.duration_ns,
             frames=facts.frames,
             rotation=facts.orientation.rotation,
+            format=demuxer.format,
         )
 
     def packets(self) -> Iterator[Packet]:
@@ -147,7 +147,9 @@ class FileSource(VideoSource[FileOptions]):
             raise SourceError(
                 f"{redact(path)} {early}; what there is was processed: get the whole recording if the rest matters"
             )
-        if facts.container in _SAYS_NOTHING and self._decoder is not None and self._decoder.failed:
+
+    def ended_undecodable(self) -> None:
+        if self._demuxer is not None and self._demuxer.facts.container in _SAYS_NOTHING:
             self._warn("it ends within a picture: get the whole recording if something is missing behind it")
 
     def _without_last(self, packets: Iterator[Packet], ending: Ending) -> Iterator[Packet]:
@@ -161,14 +163,8 @@ class FileSource(VideoSource[FileOptions]):
             ending.see(held)
             self._context.count("truncated")
 
-    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
-        assert self._decoder is not None, "open() comes first"
-        return self._decoder.decode(packet)
-
     def close(self) -> None:
-        demuxer, decoder, self._demuxer, self._decoder = self._demuxer, self._decoder, None, None
-        if decoder is not None and self._endless:
-            self._size = decoder.size
+        demuxer, self._demuxer = self._demuxer, None
         if demuxer is not None:
             demuxer.close()
 

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, model_validator
 
 from streamproc.errors import redact
-from streamproc.media import Decoder, Demuxer, Opening
+from streamproc.media import Demuxer, Opening
 from streamproc.media.header import MAX_PIXELS
 from streamproc.options import Duration, Field, Options, seconds
 from streamproc.secrets import address_mistake, with_login
-from streamproc.source import DecodedFrame, InputInfo, Packet, SourceContext, VideoSource
+from streamproc.source import InputInfo, Packet, SourceContext, VideoSource
 
 _BUFFER_BYTES = str(4 << 20)
 """of the UDP socket: a keyframe of a large picture arrives in one burst"""
@@ -70,12 +70,12 @@ class RtspSource(VideoSource[RtspOptions]):
     """A camera: its end, too, means that it was lost. Capture time is this machine's clock when a packet comes in."""
 
     _demuxer: Demuxer | None = None
-    _decoder: Decoder | None = None
-    _size: tuple[int, int] | None = None
-    """kept over a reconnection: zones and plugins count on it"""
+
+    @property
+    def max_pixels(self) -> int:
+        return self.options.max_pixels
 
     def open(self, context: SourceContext) -> InputInfo:
-        self._context = context
         opening = Opening(
             live=True,
             open_timeout_s=self.options.open_timeout / 1e9,
@@ -84,23 +84,15 @@ class RtspSource(VideoSource[RtspOptions]):
             options=self._ffmpeg_options(),
         )
         self._demuxer = Demuxer(self.options.address, opening)
-        self._decoder = self._demuxer.decoder(context.count, self._warn)
-        self._decoder.size = self._size
         identity = f"{redact(self.options.url)} {time.time_ns()}"
-        return InputInfo(identity=identity, live=True, rate=self._demuxer.facts.rate)
+        return InputInfo(identity=identity, live=True, rate=self._demuxer.facts.rate, format=self._demuxer.format)
 
     def packets(self) -> Iterator[Packet]:
         assert self._demuxer is not None, "open() comes first"
         return self._demuxer.packets()
 
-    def decode(self, packet: Packet | None) -> Iterator[DecodedFrame]:
-        assert self._decoder is not None, "open() comes first"
-        return self._decoder.decode(packet)
-
     def close(self) -> None:
-        demuxer, decoder, self._demuxer, self._decoder = self._demuxer, self._decoder, None, None
-        if decoder is not None:
-            self._size = decoder.size
+        demuxer, self._demuxer = self._demuxer, None
         if demuxer is not None:
             demuxer.close()
 
@@ -111,6 +103,3 @@ class RtspSource(VideoSource[RtspOptions]):
         if self.options.low_delay:
             options |= {"fflags": "nobuffer", "analyzeduration": "100000", "reorder_queue_size": "0"}
         return options
-
-    def _warn(self, sentence: str) -> None:
-        self._context.log.warning("stream=%s %s: %s", self._context.stream, redact(self.options.url), sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from streamproc.classes import construct
+from streamproc.engine.decoding import Decoding, Outside
 from streamproc.errors import check_array
 from streamproc.events import Attachment, Event
+from streamproc.packets import Packet, VideoFormat
 from streamproc.registry import check_sink, check_source
 from streamproc.sink import AnySink, EventSink, FrameSink, SinkContext
 from streamproc.source import AnySource, DecodedFrame, InputInfo, SourceContext, VideoSource
@@ -59,12 +62,15 @@ def check_source_contract(cls: type[AnySource], **options: Any) -> None:
 
     - it is a complete source, its options are described
     - `open` gives an `InputInfo`; opened again, a recording has the same identity and gives the same pictures
+    - a video source says the format of its packets, which are plain data and pickle, and has a keyframe among the first
     - pictures are uint8 RGB arrays; times are whole nanoseconds, or None, and rise
     - it stops soon once `stopping()` is true, and may be closed at any point and twice
     """
     check_source(cls)
     _check_options(cls)
     checked = cls.options_type.model_validate(options)
+    if issubclass(cls, VideoSource):
+        _check_packets(cls, checked)
     first_info, first = _read(cls, checked)
     assert first, "it gave no picture; name options that lead to something that can be read"
     for decoded in first:
@@ -123,18 +129,21 @@ def _read(cls: Any, options: Any) -> tuple[InputInfo, list[DecodedFrame]]:
     try:
         assert isinstance(info, InputInfo), f"open gave {info!r}, expected an InputInfo"
         assert info.identity, "open gave an empty identity, which event ids are made from"
-        return info, list(islice(_pictures(source), _MOST))
+        return info, list(islice(_pictures(source, info), _MOST))
     finally:
         source.close()
         source.close()
 
 
-def _pictures(source: AnySource) -> Iterator[DecodedFrame]:
-    """The pictures of an open source of either kind."""
+def _pictures(
+    source: AnySource, info: InputInfo, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[DecodedFrame]:
+    """The pictures of an open source of either kind; packets are decoded as in a run."""
     if isinstance(source, VideoSource):
-        for packet in source.packets():
-            yield from source.decode(packet)
-        yield from source.decode(None)
+        outside = Outside(stopping=stopping, count=lambda _reason, _number=1: None)
+        for found, _ in Decoding(source, "test").frames(info, outside):
+            if found is not None:
+                yield found
         return
     for decoded in source.frames():
         if decoded is not None:
@@ -142,6 +151,25 @@ def _pictures(source: AnySource) -> Iterator[DecodedFrame]:
                 f"frames gave {type(decoded).__name__}, expected DecodedFrame(picture=..., pts_ns=...)"
             )
             yield decoded
+
+
+def _check_packets(cls: Any, options: Any) -> None:
+    """A video source says their format, they are plain data, and the first can be decoded."""
+    source = _made(cls, options)
+    try:
+        info = source.open(source_context())
+        assert isinstance(info.format, VideoFormat), (
+            f'open gave the format {info.format!r}; write: InputInfo(..., format=VideoFormat(codec="h264"))'
+        )
+        packets = list(islice(source.packets(), _MOST))
+    finally:
+        source.close()
+    for packet in packets:
+        assert isinstance(packet, Packet), f"packets gave {type(packet).__name__}, expected Packet(data=..., pts=...)"
+        assert type(packet.data) is bytes, f"Packet.data is {type(packet.data).__name__}, expected bytes"
+    assert any(packet.keyframe for packet in packets), f"none of the first {len(packets)} packets is a keyframe"
+    again = pickle.loads(pickle.dumps((info.format, packets)))  # noqa: S301 - made here
+    assert again == (info.format, packets), "pickled packets differ"
 
 
 def _check_decoded(decoded: DecodedFrame) -> None:
@@ -162,9 +190,9 @@ def _check_stop(cls: Any, options: Any) -> None:
     """Once `stopping()` is true it ends within a few pictures, as the run can't end before."""
     stopping = False
     source = _made(cls, options)
-    source.open(source_context(stopping=lambda: stopping))
+    info = source.open(source_context(stopping=lambda: stopping))
     try:
-        pictures = _pictures(source)
+        pictures = _pictures(source, info, lambda: stopping)
         next(pictures)
         stopping = True
         left = sum(1 for _ in islice(pictures, _MOST))

@@ -25,6 +25,7 @@ from streamproc.testing import make_frame
 from tests.docs.configs import environment, whole
 from tests.docs.pages import Block, blocks, pages
 from tests.machine import NO_SHARED, REPOSITORY, SHARED
+from tests.videos import encode
 
 NOT_HERE = "doesn't exist; give a model file"
 """what is told of a reader's own nets, whose folders pages name"""
@@ -70,7 +71,17 @@ sinks: {store: {type: sqlite, options: {path: events.db}}}
     return {}
 
 
-GIVEN: dict[str, Callable[[], dict[str, Any]]] = {"docs/models.md": models_page, "docs/sinks.md": sinks_page}
+def sources_page() -> dict[str, Any]:
+    """The code on sources copies a recording."""
+    encode(Path("match.mp4"))
+    return {}
+
+
+GIVEN: dict[str, Callable[[], dict[str, Any]]] = {
+    "docs/models.md": models_page,
+    "docs/sinks.md": sinks_page,
+    "docs/sources.md": sources_page,
+}
 """what a page's code takes as given, by page"""
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from streamproc.config.plan import Plan, RuntimePlan, StreamPlan
 from streamproc.engine import Engine, StreamReport
+from streamproc.engine.decoding import Decoding
 from streamproc.errors import SourceError, SourceLost
 from streamproc.media import probe
 from streamproc.sources.rtsp import RtspOptions, RtspSource
@@ -154,8 +155,7 @@ def test_a_port_that_can_not_be_is_refused_before_anything_opens(port: str) -> N
 def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="5s")
-    camera.open(context())
-    shots = frames_of(camera)
+    shots = frames_of(camera, camera.open(context()))
     assert len(list(islice(shots, 3))) == 3
     server.stop()
     with pytest.raises(SourceLost):
@@ -204,16 +204,16 @@ def await_report(engine: Engine, reached: Callable[[StreamReport], bool]) -> Non
 def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
     large, small = rtsp(Pattern(name="cam", size=(320, 240))), rtsp(Pattern(name="cam", size=(160, 120)))
     camera = source(large.url("cam"))
-    read(camera, limit=1)
+    decoding = Decoding(camera, "door")
+    read(camera, limit=1, decoding=decoding)
     camera.options = RtspOptions(url=small.url("cam"))
-    assert read(camera, limit=1).frames[0].picture.to_rgb().shape == (240, 320, 3)
+    assert read(camera, limit=1, decoding=decoding).frames[0].picture.to_rgb().shape == (240, 320, 3)
 
 
 def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="1s")
-    camera.open(context())
-    shots = frames_of(camera)
+    shots = frames_of(camera, camera.open(context()))
     assert len(list(islice(shots, 3))) == 3
     server.freeze()
     with pytest.raises(SourceLost, match="within the time limit"):

@@ -96,7 +96,7 @@ def test_pushed_pictures_have_the_time_of_their_arrival_and_their_end_is_a_loss(
     info = source.open(context())
     assert info.live
     assert info.rate is None
-    shots = frames_of(source)
+    shots = frames_of(source, info)
     last_ns = next(shots).pts_ns or 0
     next(shots)
     for number in range(500, 504):
@@ -111,8 +111,9 @@ def test_pushed_pictures_have_the_time_of_their_arrival_and_their_end_is_a_loss(
     with pytest.raises(SourceLost, match="has ended"):
         list(shots)
     source.close()
-    assert source.open(context()).live
-    assert len(list(islice(frames_of(source), 2))) == 2
+    info = source.open(context())
+    assert info.live
+    assert len(list(islice(frames_of(source, info), 2))) == 2
     source.close()
     camera.close()
     with pytest.raises(SourceLost, match="takes no connection"):
