@@ -118,8 +118,8 @@ class Run:
     def _claim(self) -> None:
         if self._begun:
             raise StreamprocError(
-                "this run has begun already, and a run can be iterated once; call streamproc.run again for another one, or "
-                "put the records into a list"
+                "this run has begun already, and a run can be iterated once; call streamproc.run for another, "
+                "or put the records into a list"
             )
         self._begun = True
 

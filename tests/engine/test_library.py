@@ -226,7 +226,7 @@ def test_a_run_that_never_begins_leaves_nothing(temp: Path) -> None:
 def test_a_run_is_iterated_once() -> None:
     run = streamproc.run(feed(3), [Measure])
     assert len(list(run)) == 3
-    with pytest.raises(StreamprocError, match=r"a run can be iterated once; call streamproc.run again"):
+    with pytest.raises(StreamprocError, match=r"a run can be iterated once; call streamproc.run for another"):
         iter(run)
 
 
