@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import shutil
 import tempfile
 import threading
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
+
+_NO_SINKS = "has no sinks: what it finds goes nowhere but a report (--report)"
+"""end of a warning of the plan"""
+
 
 def run(source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (), **settings: Unpack[Settings]) -> Run:
     """Run a chain over a source and iterate over its records.
@@ -53,6 +59,9 @@ def run(source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (
         RunError: at the end of the loop, if a source or plugin failed; its `report` holds the counts of the run.
     """
     plan = plan_of(source, chain, settings)
+    for warning in plan.warnings:
+        if not warning.endswith(_NO_SINKS):  # the loop gets what there is
+            log.warning("%s", warning)
     temporary = None
     if not isinstance(source, Plan) and settings.get("state") is None:
         temporary = Path(tempfile.gettempdir()) / f"streamproc-{uuid4().hex}"

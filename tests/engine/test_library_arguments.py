@@ -119,3 +119,10 @@ def test_a_file_with_mistakes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("version: 1\nstreams: {a: {source: {typ: synthetic}}}\n")
     with pytest.raises(ConfigError, match=r"job\.yaml:2"):
         streamproc.load(tmp_path / "job.yaml")
+
+
+def test_what_can_hardly_be_meant_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    zone = {"polygon": [[0, 0], [1, 0], [1, 1]], "loitering": {"absence": "5min"}}
+    streamproc.run(THREE, ["motion", "tracking", ("rules", {"zones": {"yard": zone}})])
+    (line,) = caplog.messages
+    assert "absences up to 300s don't count" in line
