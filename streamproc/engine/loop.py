@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from streamproc.chain.item import Failure
 from streamproc.errors import StreamprocError
-from streamproc.frames import PixelCache
+from streamproc.frames import PixelCache, StreamInfo
 from streamproc.record import Record
+
+MOST_RECORDS = 32
+"""of one recorded stream in the queue"""
+MOST_LIVE = 4
+"""of one live stream: those that wait for longer are of no use"""
+MOST_BYTES = 64 * 2**20
+"""most that the pictures of one stream's waiting records hold; two records may wait in any case"""
+_BYTES_PER_PIXEL = 6
+"""what a frame is reckoned to hold, as in admission"""
+
+
+def most_records(stream: StreamInfo) -> int:
+    """How many records of a stream may wait for the loop."""
+    if stream.live:
+        return MOST_LIVE
+    return max(2, min(MOST_RECORDS, MOST_BYTES // max(1, stream.width * stream.height * _BYTES_PER_PIXEL)))
 
 
 class RecordQueue:
-    """Records on their way to a loop. A worker that brings one too many waits.
+    """Records on their way to a loop. The worker of a stream that has too many waits until half of them are gone.
 
-    most: records in the queue, those included that the loop has taken and not yet come to.
     on_change: called, on the worker's thread, when there is something to take.
     """
 
-    def __init__(self, most: int = 8, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.on_change = on_change
-        self._most = most
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._some = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._records: deque[Record] = deque()
+        self._counts: Counter[str] = Counter()  # of waiting records, by stream
         self._finished = False
         self._closed = False
 
@@ -33,13 +50,15 @@ class RecordQueue:
         """Queue a record of a frame; one of a moment without a frame only where it has events."""
         if not record.is_frame and not record.events:
             return
-        with self._changed:
-            while len(self._records) >= self._most and not self._closed:
-                self._changed.wait()
+        name = record.stream.name
+        with self._lock:
+            if self._counts[name] >= (most := most_records(record.stream)):
+                self._room.wait_for(lambda: self._closed or self._counts[name] <= most // 2)
             if self._closed:
                 return
             self._records.append(record)
-            self._changed.notify_all()
+            self._counts[name] += 1
+            self._some.notify()
         self.on_change()
 
     def failure(self, failure: Failure) -> None:
@@ -47,35 +66,36 @@ class RecordQueue:
 
     def finish(self) -> None:
         """End the loop behind the last record: nothing more comes."""
-        with self._changed:
+        with self._lock:
             self._finished = True
-            self._changed.notify_all()
+            self._some.notify()
         self.on_change()
 
     def close(self) -> None:
         """Let workers go on: nobody takes any more."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._records.clear()
-            self._changed.notify_all()
+            self._some.notify()
+            self._room.notify_all()
         self.on_change()
 
     def take(self) -> Record | None:
         """The next record, or None where none is there right now."""
-        with self._changed:
+        with self._lock:
             return self._taken()
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to take and nothing more comes."""
-        with self._changed:
+        with self._lock:
             return not self._records and (self._finished or self._closed)
 
     def __iter__(self) -> Iterator[Record]:
         while True:
-            with self._changed:
+            with self._lock:
                 while not self._records and not self._finished and not self._closed:
-                    self._changed.wait()
+                    self._some.wait()
                 record = self._taken()
             if record is None:
                 return
@@ -84,10 +104,11 @@ class RecordQueue:
     def _taken(self) -> Record | None:
         if not self._records:
             return None
-        full = len(self._records) == self._most
         record = self._records.popleft()
-        if full:
-            self._changed.notify_all()
+        name = record.stream.name
+        self._counts[name] -= 1
+        if self._counts[name] == most_records(record.stream) // 2:
+            self._room.notify_all()
         return record
 
 
@@ -129,4 +150,4 @@ def _nothing() -> None:
     pass
 
 
-__all__ = ["Lent", "RecordQueue", "lend"]
+__all__ = ["MOST_LIVE", "MOST_RECORDS", "Lent", "RecordQueue", "lend", "most_records"]

@@ -20,14 +20,16 @@ import pytest
 
 import streamproc
 from streamproc import Record, RunError, StreamprocError, Tracks
+from streamproc.engine.loop import MOST_LIVE, MOST_RECORDS, most_records
+from streamproc.testing import make_info
 from tests.engine.feeds import RATE, SECOND_NS, Feed
 from tests.engine.plugins import Fail, Level, Measure, Tell
 from tests.machine import REPOSITORY
 from tests.servers.rtsp import Pattern, RtspServer
 from tests.videos import Recipe, encode
 
-IN_FLIGHT = 32
-"""frames between the source and the loop, at the most: those in flight of two workers, and those in the queue"""
+IN_FLIGHT = MOST_RECORDS + 24
+"""frames between the source and the loop, at the most: those in the queue, and those in flight of two workers"""
 SCENE = {"type": "synthetic", "options": {"width": 320, "height": 180, "rate": 10, "duration": "6s", "seed": 3}}
 CHAIN: list[Any] = ["motion", "tracking", ("rules", {"zones": {"all": {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}}})]
 
@@ -100,10 +102,10 @@ def test_a_folder_of_pictures_is_read(tmp_path: Path) -> None:
 
 
 def test_several_streams_share_a_chain() -> None:
-    seen: dict[str, list[int]] = {}
+    found: dict[str, list[int]] = {}
     for record in streamproc.run({"a": feed(20, feed="a"), "b": feed(30, feed="b")}, [Measure]):
-        seen.setdefault(record.stream.name, []).append(record.index)
-    assert seen == {"a": list(range(20)), "b": list(range(30))}
+        found.setdefault(record.stream.name, []).append(record.index)
+    assert found == {"a": list(range(20)), "b": list(range(30))}
 
 
 def test_a_loop_gives_the_events_of_a_run(tmp_path: Path) -> None:
@@ -158,6 +160,13 @@ def test_a_live_source_drops_when_the_loop_is_late() -> None:
     assert indexes == sorted(indexes)
     assert stream.ledger.total("dropped") == 300 - len(indexes) > 200
     assert stream.ledger.closed
+
+
+def test_large_pictures_wait_in_small_number() -> None:
+    assert most_records(make_info(width=640, height=360)) == MOST_RECORDS
+    assert most_records(make_info(width=1920, height=1080)) == 5
+    assert most_records(make_info(width=7680, height=4320)) == 2
+    assert most_records(make_info(live=True)) == MOST_LIVE
 
 
 @pytest.mark.parametrize("live", [False, True])
