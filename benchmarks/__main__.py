@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.real import SHARED, check_shared
 
-NAMES = ("startup", "pipeline", "motion", "tracking", "vectors", "families")
+NAMES = ("startup", "pipeline", "library", "motion", "tracking", "vectors", "families")
 ON_SHARED = {"tracking": [str(SHARED / "data" / "mot")], "families": []}
 """benchmarks on real data, and what they are given"""
 

@@ -7,55 +7,38 @@ for record in streamproc.run("match.mp4", ["detection", "tracking"], rate=5):
 from __future__ import annotations
 
 import asyncio
+import atexit
+import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
+from uuid import uuid4
 
-from streamproc.config import Plan, load_values
+from streamproc.arguments import Entry, Settings, Source, plan_of
+from streamproc.config import Plan
+from streamproc.config import load as load_file
 from streamproc.engine import Engine, RunReport
-from streamproc.engine.loop import RecordQueue, lending
+from streamproc.engine.loop import RecordQueue, lend
 from streamproc.engine.process import opencv_on_one_thread, prepare_memory
-from streamproc.errors import ConfigError, Issue, RunError
+from streamproc.errors import RunError, StreamprocError
 from streamproc.models import ModelStore
 from streamproc.record import Record
-from streamproc.registry import Registry
 from streamproc.report.troubles import troubles
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Source = str | Path | int | Mapping[str, Any] | type | tuple[type | str, Mapping[str, Any]]
-"""A path, folder, pattern, camera index or address; a class of one's own; a name or class with options; or a mapping
-`{"type": NAME, "options": {...}}` as in YAML."""
+log = logging.getLogger(__name__)
 
-Entry = str | type | tuple[str | type, Mapping[str, Any]] | Mapping[str, Any]
-"""A plugin by name, `module:Class` or class, alone or with its options; or a mapping with the keys that a plugin has
-in YAML (`type`, `options`, `rate`, `inputs`, `on_error`, ...) and `name`."""
-
-_JOIN_S = 0.2
-
-
-class Settings(TypedDict, total=False):
-    """Settings of `run` beside its source and chain."""
-
-    rate: float | None
-    """processed frames per second of media time; every frame by default"""
-    flow: Mapping[str, Any] | None
-    """how optical flow is computed, with the keys of `flow` in YAML"""
-    workers: int | None
-    """threads for plugins; as many as there are cores by default"""
-    models: ModelStore | None
-    """where models come from"""
-    state: str | Path | None
-    """folder for checkpoints of resumable sources and for repro bundles; a temporary one by default"""
-    keep_frames: bool
-    """whether pixels stay with the records; by default they are freed when the loop goes on"""
+_NO_SINKS = "has no sinks: what it finds goes nowhere but a report (--report)"
+"""end of a warning of the plan"""
 
 
 def run(source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (), **settings: Unpack[Settings]) -> Run:
@@ -63,7 +46,8 @@ def run(source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (
 
     Args:
         source: where frames come from; a mapping of names to sources gives several streams that share the chain, and
-            `record.stream.name` tells them apart; or a plan that `streamproc.load` made of a configuration file.
+            `record.stream.name` says which one a record belongs to; or a plan that `streamproc.load` made of a
+            configuration file.
         chain: the plugins, in order.
         settings: `rate`, `flow`, `workers`, `models`, `state`, `keep_frames`; see `Settings`.
 
@@ -72,74 +56,133 @@ def run(source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (
 
     Raises:
         ConfigError: with every mistake in the arguments, before anything opens.
-        RunError: at the end of the loop, if a source or plugin failed; its `report` says what was counted.
+        RunError: at the end of the loop, if a source or plugin failed; its `report` holds the counts of the run.
     """
-    plan = source if isinstance(source, Plan) else _plan(source, chain, settings)
-    return Run(plan, settings)
+    plan = plan_of(source, chain, settings)
+    for warning in plan.warnings:
+        if not warning.endswith(_NO_SINKS):  # the loop gets what there is
+            log.warning("%s", warning)
+    temporary = None
+    if not isinstance(source, Plan) and settings.get("state") is None:
+        temporary = Path(tempfile.gettempdir()) / f"streamproc-{uuid4().hex}"
+        plan = replace(plan, runtime=replace(plan.runtime, state=temporary))
+    keep_frames = settings.get("keep_frames", False)
+    return Run(plan, models=settings.get("models"), keep_frames=keep_frames, temporary=temporary)
 
 
-async def run_async(
+def run_async(
     source: Source | Mapping[str, Source] | Plan, chain: Sequence[Entry] = (), **settings: Unpack[Settings]
 ) -> AsyncIterator[Record]:
-    """Run a chain as `run` does, for `async for`; the event loop is never blocked."""
-    records = iter(run(source, chain, **settings))
-    try:
-        while (record := await asyncio.to_thread(next, records, None)) is not None:
-            yield record
-    finally:
-        await asyncio.to_thread(records.close)  # type: ignore[attr-defined]
+    """Run a chain as `run` does, for `async for`; the event loop is never blocked.
+
+    `contextlib.aclosing` around it ends the run where the block ends; a bare `break` ends it a little later.
+    """
+    return run(source, chain, **settings)._records_async()
 
 
 def load(file: str | Path) -> Plan:
     """The plan of a configuration file, for `run`; `ConfigError` with every mistake in it."""
-    from streamproc.config import load as load_file
-
     return load_file(Path(file))
 
 
 class Run:
     """One run of a chain: iterate over it once."""
 
-    def __init__(self, plan: Plan, settings: Settings) -> None:
-        """A run that begins with its loop."""
-        self._keep_frames = settings.get("keep_frames", False)
+    def __init__(
+        self, plan: Plan, *, models: ModelStore | None = None, keep_frames: bool = False, temporary: Path | None = None
+    ) -> None:
+        """A run that begins with its loop. temporary: its state folder, where that goes with the run."""
+        self._keep_frames = keep_frames
+        self._temporary = temporary
         self._queue = RecordQueue()
-        state = settings.get("state")
-        self._folder = "" if state is not None else tempfile.mkdtemp(prefix="streamproc-")
-        runtime = replace(plan.runtime, state=Path(state if state is not None else self._folder))
-        self._engine = Engine(replace(plan, runtime=runtime), models=settings.get("models"), tap=self._queue)
+        self._engine = Engine(plan, models=models, tap=self._queue)
+        self._begun = False
         self._error: BaseException | None = None
+        self._resources = ExitStack()
 
     def __iter__(self) -> Iterator[Record]:
-        prepare_memory()
-        thread = threading.Thread(target=self._work, name="streamproc-run", daemon=True)
-        with opencv_on_one_thread():
-            thread.start()
-            try:
-                yield from self._queue if self._keep_frames else lending(iter(self._queue))
-            finally:
-                self._end(thread)
-        self._raise()
+        self._claim()
+        return self._records()
 
     def stop(self) -> None:
         """End the run in an orderly way, from any thread: what was read still comes out."""
         self._engine.stop()
 
     def report(self) -> RunReport:
-        """What the run has counted so far."""
+        """The counts of the run so far."""
         return self._engine.report()
 
     def to_arrow(self, kind: type | None = None) -> pa.Table:
         """Run to the end and return a table: one row per record, or per detection, track, ... of class `kind`."""
         from streamproc.tables import to_arrow
 
-        return to_arrow((record.without_frame() for record in self), kind)
+        return to_arrow(self, kind)
 
     def to_pandas(self, kind: type | None = None) -> pd.DataFrame:
         """Run to the end and return a DataFrame; see `to_arrow`."""
         from streamproc.tables import to_pandas
 
-        return to_pandas((record.without_frame() for record in self), kind)
+        return to_pandas(self, kind)
+
+    def _claim(self) -> None:
+        if self._begun:
+            raise StreamprocError(
+                "this run has begun already, and a run can be iterated once; call streamproc.run for another, "
+                "or put the records into a list"
+            )
+        self._begun = True
+
+    def _records(self) -> Iterator[Record]:
+        try:
+            self._start()
+            for record in self._queue:
+                record, free = self._lent(record)  # noqa: PLW2901 - nothing else may hold the pixels
+                try:
+                    yield record
+                finally:
+                    free()
+        finally:
+            self._resources.close()
+        self._raise()
+
+    async def _records_async(self) -> AsyncIterator[Record]:
+        ready = asyncio.Event()
+        self._queue.on_change = partial(_wake, asyncio.get_running_loop(), ready)
+        self._claim()
+        try:
+            self._start()
+            while not self._queue.over:
+                ready.clear()
+                while (record := self._queue.take()) is not None:
+                    record, free = self._lent(record)
+                    try:
+                        yield record
+                    finally:
+                        free()
+                    await asyncio.sleep(0)  # others get their turn, also where records never run out
+                if not self._queue.over:
+                    await ready.wait()
+        finally:
+            # whoever is cancelled here doesn't wait for the end, which comes all the same
+            await asyncio.shield(asyncio.to_thread(self._resources.close))
+        self._raise()
+
+    def _lent(self, record: Record) -> tuple[Record, Callable[[], None]]:
+        return (record, lambda: None) if self._keep_frames else lend(record)
+
+    def _start(self) -> None:
+        """Start the engine on a thread of its own; closing `_resources` ends it, at the latest with the process."""
+        prepare_memory()
+        resources = self._resources
+        atexit.register(resources.close)  # a generator that nobody closed would wait for threads that are no more
+        resources.callback(atexit.unregister, resources.close)
+        if self._temporary is not None:
+            self._temporary.mkdir(mode=0o700)
+            resources.callback(_remove_if_plain, self._temporary)
+        resources.enter_context(opencv_on_one_thread())
+        thread = threading.Thread(target=self._work, name="streamproc-run", daemon=True)
+        resources.callback(self._end, thread)
+        thread.start()
 
     def _work(self) -> None:
         try:
@@ -151,10 +194,7 @@ class Run:
     def _end(self, thread: threading.Thread) -> None:
         self._queue.close()
         self._engine.stop()
-        while thread.is_alive():
-            thread.join(_JOIN_S)
-        if self._folder:
-            _remove_if_plain(Path(self._folder))
+        thread.join()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -164,93 +204,15 @@ class Run:
             raise RunError("; ".join(troubles(report)) or f"the run ended with exit code {report.exit_code}", report)
 
 
+def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop was closed without the run
+        loop.call_soon_threadsafe(ready.set)
+
+
 def _remove_if_plain(folder: Path) -> None:
     """Remove a temporary state folder, unless repro bundles lie in it that the log has named."""
     if not any(folder.glob("bundles/*.zip")):
-        with suppress(OSError):
-            shutil.rmtree(folder)
-
-
-def _plan(source: Source | Mapping[str, Source], chain: Sequence[Entry], settings: Settings) -> Plan:
-    registry = Registry()
-    several = isinstance(source, Mapping) and "type" not in source
-    sources: Mapping[str, Any] = source if several else {_stream_name(source): source}  # type: ignore[assignment]
-    plugins = [_plugin(registry, entry, place) for place, entry in enumerate(chain)]
-    names = _names([plugin.pop("name", None) or _short(plugin["type"]) for plugin in plugins])
-    defaults: dict[str, Any] = {"chain": names}
-    if (rate := settings.get("rate")) is not None:
-        defaults["rate"] = rate
-    if (flow := settings.get("flow")) is not None:
-        defaults["flow"] = dict(flow)
-    values: dict[str, Any] = {
-        "version": 1,
-        "defaults": defaults,
-        "streams": {name: {"source": _source(registry, each)} for name, each in sources.items()},
-        "plugins": dict(zip(names, plugins, strict=True)),
-    }
-    if (workers := settings.get("workers")) is not None:
-        values["runtime"] = {"workers": workers}
-    return load_values(values, registry=registry, models=settings.get("models"))
-
-
-def _stream_name(source: Any) -> str:
-    """The name of a recording's file, `stream` of anything else."""
-    if not isinstance(source, str | Path) or "://" in str(source):
-        return "stream"
-    stem = "".join(c if c.isalnum() or c in "_-" else "_" for c in Path(source).stem).strip("_-")
-    return stem if stem and not stem.isdigit() else "stream"
-
-
-def _source(registry: Registry, source: Source) -> Any:
-    if isinstance(source, type):
-        return {"type": _own(registry, "source", source)}
-    if isinstance(source, tuple):
-        kind, options = source
-        return {"type": _own(registry, "source", kind), "options": dict(options)}
-    if isinstance(source, Mapping):
-        return dict(source)
-    return str(source)
-
-
-def _plugin(registry: Registry, entry: Any, place: int) -> dict[str, Any]:
-    if isinstance(entry, str | type):
-        return {"type": _own(registry, "plugin", entry)}
-    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], Mapping):
-        return {"type": _own(registry, "plugin", entry[0]), "options": dict(entry[1])}
-    if isinstance(entry, Mapping) and "type" in entry:
-        return {**entry, "type": _own(registry, "plugin", entry["type"])}
-    raise ConfigError(
-        [
-            Issue(
-                where=f"chain[{place}]",
-                message=f"{entry!r}, expected a plugin's name or class, (name, options), or a mapping with `type`",
-            )
-        ]
-    )
-
-
-def _own(registry: Registry, kind: Any, named: Any) -> str:
-    """The name of a class in the plan; a class of the caller's own is added to the registry."""
-    if not isinstance(named, type):
-        return str(named)
-    name = f"{named.__module__}.{named.__qualname__}"
-    registry.add(kind, name, named)
-    return name
-
-
-def _short(named: str) -> str:
-    """The name of a plugin in the results, from its type: `detection`, or `dark` of `mine:Dark`."""
-    last = named.rpartition(":")[2].rpartition(".")[2]
-    return "".join(c if c.isalnum() or c in "_-" else "_" for c in last).lower()
-
-
-def _names(wanted: list[str]) -> list[str]:
-    """The same names, with a number behind those that stand there already."""
-    names: list[str] = []
-    for name in wanted:
-        count = sum(other == name or other.startswith(f"{name}_") for other in names)
-        names.append(f"{name}_{count + 1}" if name in names else name)
-    return names
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 __all__ = ["Run", "Settings", "load", "run", "run_async"]

@@ -13,16 +13,26 @@ if TYPE_CHECKING:
 DetectionsT = TypeVar("DetectionsT", bound="Detections")
 
 _TRACK_DATA = ("state", "velocity", "age_ns")
+_EMBEDDINGS = "embeddings"
+"""key in `data`"""
+_OPERATING_SCORE = "operating_score"
+"""key in `metadata`: one number for the whole frame"""
 
 
 def to_supervision(boxes: Detections) -> Any:
-    """The boxes as `supervision.Detections`; ids of tracks as `tracker_id`, the rest of a track in `data`."""
+    """The boxes as `supervision.Detections`.
+
+    Ids of tracks become `tracker_id`; labels, embeddings and the rest of a track stand in `data`, the operating score
+    in `metadata`.
+    """
     import supervision  # type: ignore[import-not-found,unused-ignore]
 
     tracker_id = getattr(boxes, "track_id", None)
-    data = {"class_name": np.array(boxes.label, dtype=np.str_)}
+    data: dict[str, Any] = {"class_name": np.array(boxes.label, dtype=np.str_)}
     if tracker_id is not None:
         data |= {name: np.array(getattr(boxes, name)) for name in _TRACK_DATA}
+    if boxes.embeddings is not None:
+        data[_EMBEDDINGS] = boxes.embeddings.copy()
     return supervision.Detections(
         xyxy=boxes.xyxy.copy(),
         confidence=boxes.score.copy(),
@@ -30,7 +40,15 @@ def to_supervision(boxes: Detections) -> Any:
         mask=None if boxes.masks is None else boxes.masks.copy(),
         tracker_id=None if tracker_id is None else tracker_id.copy(),
         data=data,
+        **_metadata(supervision.Detections, boxes),
     )
+
+
+def _metadata(kind: Any, boxes: Detections) -> dict[str, Any]:
+    """The operating score, for versions of supervision that have metadata (0.26 and later)."""
+    if boxes.operating_score is None or "metadata" not in kind.__dataclass_fields__:
+        return {}
+    return {"metadata": {_OPERATING_SCORE: boxes.operating_score}}
 
 
 def from_supervision(kind: type[DetectionsT], found: Any) -> DetectionsT:
@@ -52,5 +70,16 @@ def from_supervision(kind: type[DetectionsT], found: Any) -> DetectionsT:
             "velocity": np.array(found.data.get("velocity", np.zeros((count, 2))), np.float32).reshape(-1, 2),
             "age_ns": np.array(found.data.get("age_ns", np.zeros(count)), np.int64),
         }
-    made = kind(**columns)
-    return made if found.mask is None else replace(made, masks=np.array(found.mask, np.bool_))
+    return replace(kind(**columns), **_extras(found))
+
+
+def _extras(found: Any) -> dict[str, Any]:
+    """Masks, embeddings and operating score, where there are any."""
+    extras: dict[str, Any] = {}
+    if found.mask is not None:
+        extras["masks"] = np.array(found.mask, np.bool_)
+    if (embeddings := found.data.get(_EMBEDDINGS)) is not None:
+        extras[_EMBEDDINGS] = np.array(embeddings, np.float32)
+    if (score := getattr(found, "metadata", {}).get(_OPERATING_SCORE)) is not None:
+        extras[_OPERATING_SCORE] = float(score)
+    return extras

@@ -2,6 +2,7 @@
 
 StreamprocError
 ├── ConfigError        the configuration is wrong: mend the file
+├── RunError           a run of the library ended, but not well: see its report
 ├── UnknownNameError   no source, sink or plugin of that name is installed
 ├── SourceError        the input can't be opened or read
 │   └── SourceLost     a live input went away: open it again
@@ -59,12 +60,12 @@ class Issue:
 
 
 class ConfigError(StreamprocError):
-    """A configuration with one or more mistakes, all of them in `issues`."""
+    """A configuration (or the arguments of a call) with one or more mistakes, all of them in `issues`."""
 
-    def __init__(self, issues: Sequence[Issue]) -> None:
+    def __init__(self, issues: Sequence[Issue], *, of: str = "the configuration") -> None:
         self.issues = tuple(issues)
         count = len(self.issues)
-        lines = [f"{counted(count, 'mistake')} in the configuration:", *(f"  {issue}" for issue in self.issues)]
+        lines = [f"{counted(count, 'mistake')} in {of}:", *(f"  {issue}" for issue in self.issues)]
         super().__init__(redact("\n".join(lines)))
 
 

@@ -43,9 +43,10 @@ def to_arrow(records: Iterable[Record], kind: type[Result] | None = None) -> pa.
     """
     import pyarrow as pa
 
-    found = [record.without_frame() for record in records]
-    if kind is not None:
-        return pa.Table.from_batches([row_batch(part, kind) for part in _chunks(found)], row_schema(kind))
+    plain = (record.without_frame() for record in records)
+    if kind is not None:  # chunk by chunk: masks and maps of a long run needn't fit into memory
+        return pa.Table.from_batches([row_batch(part, kind) for part in _chunks(plain)], row_schema(kind))
+    found = list(plain)
     gives = given_by(found)
     return pa.Table.from_batches([record_batch(part, gives) for part in _chunks(found)], record_schema(gives))
 

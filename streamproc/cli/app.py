@@ -119,6 +119,41 @@ def demo(
     leave(run_demo(source, folder, quiet=quiet))
 
 
+@app.command("try")
+def try_plugin(  # noqa: PLR0913, PLR0917 - one parameter an option
+    plugin: Annotated[str, typer.Argument(help="module:Class, or the name of an installed plugin")],
+    clip: Annotated[str, typer.Argument(help="a file, camera index, folder or RTSP address")],
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="set an option of the plugin")
+    ] = None,
+    front: Annotated[
+        list[str] | None, typer.Option("--with", metavar="PLUGIN", help="a plugin to run in front of it")
+    ] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="processed frames per second of media time")] = None,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="end after so many processed frames")] = 300,
+    folder: Annotated[Path, typer.Option("--out", help="where the picture goes")] = Path("out/try"),
+) -> None:
+    """Run one plugin on a clip, without a configuration: what it gives as a table, and a picture of it.
+
+    Plugins that it needs run in front of it. The run ends at the plugin's first error.
+    """
+    from streamproc.cli.console import set_up_logging
+    from streamproc.cli.running import leave
+    from streamproc.cli.trying import Trial, run_trial
+
+    set_up_logging(LogFormat.text, LogLevel.error)
+    trial = Trial(
+        plugin=plugin,
+        clip=clip,
+        options=options or (),
+        front=front or (),
+        rate=rate,
+        frames=frames,
+        folder=folder,
+    )
+    leave(run_trial(trial))
+
+
 @app.command()
 def probe(
     source: Annotated[str, typer.Argument(help="a file, address, camera index or device, folder or pattern")],

@@ -12,6 +12,7 @@ from typing import Any
 
 from streamproc.delivery.delivery import Delivery
 from streamproc.engine.checkpoint import Checkpoint, CheckpointStore
+from streamproc.engine.context import Tap
 from streamproc.engine.intake import Intake
 from streamproc.source import Position
 
@@ -30,7 +31,7 @@ class Pending:
     """streams, the most silent first"""
     streams: dict[str, Any] = field(default_factory=dict)
     failed: bool = False
-    """a plugin's state can't be had"""
+    """a plugin's state can't be had, or the loop over the records was left"""
     number: int = field(default_factory=partial(next, _NUMBERS))
     """of its barriers: those of one that failed may still be on their way when the next one begins"""
     _serial: int = 0
@@ -60,6 +61,32 @@ class Pending:
         return Checkpoint(positions=self.positions, streams=streams)
 
 
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """Where the records of a run leave it: to its sinks, and to the loop of a caller."""
+
+    delivery: Delivery
+    tap: Tap | None
+
+    def note(self, pending: Pending, stream: str) -> None:
+        """Let a checkpoint know once everything of this stream so far is handed over, and the loop is done with it."""
+
+        def looped(done: bool) -> None:
+            if done:
+                self.delivery.barrier(stream).then(partial(pending.sent, stream))
+            else:  # the loop was left: what it had not got must come again
+                pending.failed = True
+
+        if self.tap is None:
+            looped(True)
+        else:
+            self.tap.mark(stream, looped)
+
+    def flushed(self, sinks: tuple[str, ...], serial: int) -> bool:
+        """Whether everything up to this serial is durable in these sinks."""
+        return self.delivery.flushed(sinks, serial)
+
+
 class Checkpointing:
     """Positions of one resumable source and the checkpoints behind them; touched by its reader thread.
 
@@ -70,7 +97,7 @@ class Checkpointing:
         self,
         source: str,
         sinks: tuple[str, ...],
-        delivery: Delivery,
+        exits: Exits,
         store: Callable[[], CheckpointStore],
         commit: Callable[[Mapping[str, int]], None],
     ) -> None:
@@ -80,7 +107,7 @@ class Checkpointing:
         """whether there was a checkpoint to go on from"""
         self._source = source
         self._sinks = sinks
-        self._delivery = delivery
+        self._exits = exits
         self._store = store
         self._commit = commit
         self._positions: dict[str, int] = {}
@@ -123,7 +150,7 @@ class Checkpointing:
         """The input has ended, and its streams with it: nothing of them needs a state."""
         self._pending = pending = Pending(dict(self._positions), set(streams))
         for name in streams:
-            self._delivery.barrier(name).then(partial(pending.sent, name))
+            self._exits.note(pending, name)
 
     def finish(self) -> None:
         """Write and commit the pending checkpoint if everything before it is durable."""
@@ -132,7 +159,7 @@ class Checkpointing:
             return
         if pending.failed:
             self._pending = None
-        elif pending.reached is not None and self._delivery.flushed(self._sinks, pending.reached):
+        elif pending.reached is not None and self._exits.flushed(self._sinks, pending.reached):
             checkpoint = pending.checkpoint()
             self._store().write(self._source, checkpoint)
             self._commit(checkpoint.positions)
@@ -149,7 +176,7 @@ class Checkpointing:
 
     def _passed(self, pending: Pending, name: str, states: Mapping[str, Any] | None, own: dict[str, Any]) -> None:
         pending.passed(name, None if states is None else {**own, "plugins": states})
-        self._delivery.barrier(name).then(partial(pending.sent, name))
+        self._exits.note(pending, name)
 
 
-__all__ = ["Checkpointing", "Pending"]
+__all__ = ["Checkpointing", "Exits", "Pending"]

@@ -25,6 +25,10 @@ class Tap(Protocol):
         """A record left a chain."""
         ...
 
+    def mark(self, stream: str, then: Callable[[bool], None]) -> None:
+        """Call `then` once everything of this stream so far is done with; with False where that never comes."""
+        ...
+
     def failure(self, failure: Failure) -> None:
         """A call of a plugin failed; the record of its frame follows."""
         ...

@@ -35,13 +35,13 @@ Results = Mapping[tuple[str, type], Any]
 class InlineStream:
     """One opened stream that is fed by hand.
 
-    failed: called with step and outcome of each call that raised, before it counts; what it raises ends the run.
+    called: gets step and outcome of each call before it counts; what it raises ends the run.
     """
 
     plan: ChainPlan
     info: StreamInfo
     models: ModelStore
-    failed: Callable[[Step, Outcome], None] = lambda *_: None
+    called: Callable[[Step, Outcome], None] = lambda *_: None
     ledger: Ledger = field(default_factory=Ledger)
     seconds: tuple[Histogram, ...] = ()
     schedule: Schedule = field(init=False)
@@ -100,8 +100,7 @@ class InlineStream:
         found = function()
         if isinstance(found, Outcome):
             self.seconds[step.index].observe(found.seconds)
-            if found.cause is not None:
-                self.failed(step, found)
+            self.called(step, found)
         return found
 
     def _run(self, item: Item) -> Iterator[Record]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,18 +29,48 @@ def prepare_process() -> None:
     prepare_memory()
 
 
+class _OpenCvThreads:
+    """OpenCV's own number of threads while runs of a process that is the user's own keep it at one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._before = 0
+
+    def limit(self) -> None:
+        """A run begins: the first one remembers what it finds."""
+        import cv2
+
+        with self._lock:
+            if not self._runs:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._runs += 1
+
+    def restore(self) -> None:
+        """A run ends: the last one restores what the first one found."""
+        import cv2
+
+        with self._lock:
+            self._runs -= 1
+            if not self._runs:
+                cv2.setNumThreads(self._before)
+
+
+_opencv_threads = _OpenCvThreads()
+
+
 @contextmanager
 def opencv_on_one_thread() -> Iterator[None]:
-    """Keep OpenCV from starting threads within this block, in a process that is the user's own."""
-    import cv2
-
-    before = cv2.getNumThreads()
-    if _OPENCV_THREADS not in os.environ:
-        cv2.setNumThreads(1)
+    """Keep OpenCV from starting threads within this block, which may overlap with others on other threads."""
+    if _OPENCV_THREADS in os.environ:
+        yield
+        return
+    _opencv_threads.limit()
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        _opencv_threads.restore()
 
 
 def prepare_memory() -> None:

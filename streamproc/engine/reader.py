@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from streamproc.chain.ledger import Ledger
 from streamproc.config.plan import StreamPlan
-from streamproc.engine.checkpointing import Checkpointing
+from streamproc.engine.checkpointing import Checkpointing, Exits
 from streamproc.engine.context import RunContext
 from streamproc.engine.decoding import Decoding, Outside
 from streamproc.engine.given import checked_info
@@ -313,7 +313,8 @@ class SourceRun:
             self._calls.ask(lambda: self._source.commit(positions))
 
         context = self._context
-        return Checkpointing(self.plan.name, self.plan.sinks, context.delivery, context.files.checkpoints, commit)
+        exits = Exits(context.delivery, context.tap)
+        return Checkpointing(self.plan.name, self.plan.sinks, exits, context.files.checkpoints, commit)
 
     def _checkpoint_now_and_then(self) -> None:
         checkpoints = self._checkpoints

@@ -72,9 +72,9 @@ class Sources:
     def start(self) -> None:
         """Start all streams. Raises `StreamprocError` where another run uses a checkpoint of theirs."""
         with self._changed:
-            self._started = True
             for source in self._running.values():
                 self._lock(source)
+            self._started = True
             for source in self._running.values():
                 source.start()
 
@@ -88,7 +88,7 @@ class Sources:
 
     def join(self, until_stopped: bool = False) -> None:
         """Wait for the end of all streams, those added meanwhile too; with `until_stopped` for `stop` as well."""
-        while True:
+        while self._started:
             with self._changed:
                 name = next((name for name in self._running if name not in self._joined), None)
                 if name is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -15,7 +15,7 @@ from streamproc.chain.clips import ReadyClip
 from streamproc.chain.guard import Outcome
 from streamproc.chain.item import Failure, FrameItem
 from streamproc.chain.step import Due, Step
-from streamproc.config.plan import FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
+from streamproc.config.plan import ChainPlan, FlowPlan, Plan, PluginPlan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.config.wiring import wire
 from streamproc.engine import Engine, RunReport
 from streamproc.engine.inline import InlineStream
@@ -93,9 +93,15 @@ def run_plugin(
         rate=_rate(first),
         start_offset_ns=pictures[0].pts_ns if pictures else 0,
     )
-    stream = InlineStream(
-        _stream_plan((plan,), "test", ListSourceOptions(frames=())), info, models or ModelStore(), _raise
-    )
+    results: list[Result] = []
+
+    def called(step: Step, outcome: Outcome) -> None:
+        del step
+        if outcome.cause is not None:
+            raise outcome.cause if isinstance(outcome.cause, Exception) else PluginError(outcome.error)
+        results.extend(outcome.results)
+
+    stream = InlineStream(ChainPlan(chain=(plan,)), info, models or ModelStore(), called)
     try:
         fed: Iterator[Record]
         if clips:
@@ -106,7 +112,8 @@ def run_plugin(
     finally:
         stream.close()
     started = RunReport(streams=(stream.report(),), sinks=(), events=_counts(records), wall_s=0.0, cpu_s=0.0)
-    return _plugin_run(started, records, [event for record in records for event in record.events], plan.name)
+    events = [event for record in records for event in record.events]
+    return PluginRun(report=started, events=events, results=results, records=records)
 
 
 def _feed(stream: InlineStream, frames: list[Frame], known: list[dict[tuple[str, type], Result]]) -> Iterator[Record]:
@@ -122,19 +129,8 @@ def _item(clip: Clip) -> FrameItem:
     return FrameItem(moment=Moment.of(clip.last), frame=clip.last, due=due)
 
 
-def _raise(step: Step, outcome: Outcome) -> None:
-    del step
-    error = outcome.cause
-    raise error if isinstance(error, Exception) else PluginError(outcome.error)
-
-
 def _counts(records: list[Record]) -> dict[tuple[str, str], int]:
     return dict(Counter((event.stream, event.type) for record in records for event in record.events))
-
-
-def _plugin_run(report: RunReport, records: list[Record], events: list[Event], plugin: str) -> PluginRun:
-    results = [found for record in records for (name, _), found in record.results.items() if name == plugin]
-    return PluginRun(report=report, events=events, results=results, records=records)
 
 
 def _rate(first: Frame | None) -> Fraction | None:
@@ -153,6 +149,10 @@ class _Tap:
 
     def record(self, record: Record) -> None:
         self.records.append(record)
+
+    def mark(self, stream: str, then: Callable[[bool], None]) -> None:
+        del stream
+        then(True)
 
     def failure(self, failure: Failure) -> None:
         if failure.step.name == self._plugin:
@@ -178,7 +178,8 @@ def run_chain(
     if tap.failures:
         cause = tap.failures[0].cause
         raise cause if isinstance(cause, Exception) else PluginError(tap.failures[0].error)
-    return _plugin_run(report, tap.records, sink.events, watched)
+    results = [found for record in tap.records for (name, _), found in record.results.items() if name == watched]
+    return PluginRun(report=report, events=sink.events, results=results, records=tap.records)
 
 
 _LIST_SINK = SinkPlan(name="list", cls=ListSink, options=ListSinkOptions())

@@ -5,6 +5,7 @@ A mark is an HTML comment on the line before the block:
 - `<!-- file: NAME -->` the block is the content of this file, in the page's own folder
 - `<!-- run -->` the lines that begin with `$ ` are run in that folder and must succeed; `<!-- run: 4 -->` says which
   exit code the last one has. Lines below a command must occur in its output, in this order; `...` stands for anything.
+- `<!-- net -->` Python that needs a net and a clip `match.mp4`: it runs where the nets are
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from tests.machine import REPOSITORY
 
 _BLOCK = re.compile(
-    r"^(?:<!-- *(?P<mark>(?:file|run)\b[^>]*?) *-->\n)?```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.M | re.S
+    r"^(?:<!-- *(?P<mark>(?:file|run|net)\b[^>]*?) *-->\n)?```(?P<language>[a-z]*)\n(?P<text>.*?)^```$", re.M | re.S
 )
 
 

@@ -21,11 +21,13 @@ from streamproc import Registry
 from streamproc.cli import app
 from streamproc.config import load_text
 from streamproc.errors import ConfigError, StreamprocError
+from streamproc.media import VideoWriter
+from streamproc.sources.synthetic import SyntheticOptions, SyntheticSource
 from streamproc.testing import make_frame
 from tests.docs.configs import environment, whole
 from tests.docs.pages import Block, blocks, pages
 from tests.machine import NO_SHARED, REPOSITORY, SHARED
-from tests.videos import encode
+from tests.videos import encode, read
 
 NOT_HERE = "doesn't exist; give a model file"
 """what is told of a reader's own nets, whose folders pages name"""
@@ -107,7 +109,7 @@ def test_python_runs_from_top_to_bottom(page: Path, folder: Path, monkeypatch: p
             if block.file:
                 (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
                 (folder / block.file).write_text(block.text)
-            elif block.language == "python":
+            elif block.language == "python" and (block.mark != "net" or real_net(folder, monkeypatch)):
                 source = "\n" * (block.line - 1) + block.text
                 exec(compile(source, str(REPOSITORY / page), "exec", dont_inherit=True), scope)
     finally:
@@ -159,6 +161,19 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
                 check_command(shlex.split(command, comments=True)[1:])
             elif command.startswith("make "):
                 assert command.split()[1] in targets
+
+
+def real_net(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the nets are here; then models come from there, and a clip `match.mp4` lies in the page's folder."""
+    if not (SHARED / "models").is_dir():
+        return False
+    monkeypatch.setenv("STREAMPROC_MODELS", str(SHARED / "models"))
+    writer = VideoWriter(folder / "match.mp4")
+    options = SyntheticOptions.model_validate({"width": 320, "height": 180, "rate": 10, "duration": "2s"})
+    for shown in read(SyntheticSource(options)).frames:
+        writer.write(shown.picture.to_rgb(), shown.pts_ns or 0)
+    writer.close()
+    return True
 
 
 def check_command(words: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +24,7 @@ class _Given:
     mask: Any = None
     tracker_id: Any = None
     data: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,26 @@ def test_tracks_keep_their_ids_on_the_way_there_and_back() -> None:
         assert getattr(back, name).tolist() == getattr(tracks, name).tolist(), name
     assert (back.label, back.state) == (tracks.label, tracks.state)
     assert type(Detections.from_supervision(given)) is Detections
+
+
+def test_embeddings_and_operating_score_come_back() -> None:
+    found = make_detections((10, 10, 30, 60), (50, 20, 80, 90))
+    masks = np.zeros((2, 48, 64), np.bool_)
+    masks[1, 20:30, 10:20] = True
+    whole = replace(found, embeddings=np.array([[1, 0], [0, 1]], np.float32), operating_score=0.4, masks=masks)
+    given = whole.to_supervision()
+    back = Detections.from_supervision(given)
+    assert back.operating_score == 0.4
+    assert back.embeddings is not None
+    assert back.embeddings.tolist() == [[1, 0], [0, 1]]
+    assert back.masks is not None
+    assert (back.masks == masks).all()
+    plain = Detections.from_supervision(found.to_supervision())
+    assert (plain.operating_score, plain.embeddings, plain.masks) == (None, None, None)
+    none = replace(Detections.empty(), embeddings=np.zeros((0, 2), np.float32))
+    again = Detections.from_supervision(none.to_supervision()).embeddings
+    assert again is not None
+    assert again.shape == (0, 2)
 
 
 def test_a_record_gives_its_tracks_with_their_ids() -> None:
