@@ -16,7 +16,7 @@ from streamproc_plugins.action import ActionStream
 from streamproc_plugins.action.nets.features import FEATURE_KINDS, build_over_features, step_over_features
 from streamproc_plugins.search import Embed, Embedding
 from streamproc_plugins.training.clips import ClipSettings
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError, read_folder
 from streamproc_plugins.training.fit import FitSettings
 from streamproc_plugins.training.sequences import train_sequences
@@ -55,7 +55,7 @@ def settings(out: Path, net: str = "feature_lstm") -> ClipSettings:
 
 def test_a_sequence_net_is_trained_and_runs_behind_embed_in_the_engine(clips: Path, base: str, tmp_path: Path) -> None:
     data = read_folder(clips, CLIP_SUFFIXES, "file")
-    outcome = train_sequences(data, settings(tmp_path / "light"), base, Teller())
+    outcome = train_sequences(data, settings(tmp_path / "light"), base, TrainingProgress())
     assert outcome.report.accuracy[1] == 1.0
     info = make_info(width=64, height=64, rate=RATE)
     frames = [make_frame(fill=int(level), index=n, info=info) for n, level in enumerate(LEVELS["falls"])]
@@ -88,7 +88,7 @@ def test_the_mean_cannot_tell_a_clip_from_its_reverse() -> None:
 
 def test_a_net_that_is_none_over_features_is_refused(base: str, tmp_path: Path, clips: Path) -> None:
     with pytest.raises(TrainingError, match="--base goes with --net feature_lstm or feature_mean, got c3d"):
-        train_sequences(read_folder(clips, CLIP_SUFFIXES), settings(tmp_path / "x", "c3d"), base, Teller())
+        train_sequences(read_folder(clips, CLIP_SUFFIXES), settings(tmp_path / "x", "c3d"), base, TrainingProgress())
     with pytest.raises(ModelError, match="no kind of net 'feature_lst'; did you mean 'feature_lstm'"):
         build_over_features("feature_lst", frames=5, depth=4, classes=2)
 

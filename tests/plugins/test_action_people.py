@@ -12,7 +12,7 @@ from streamproc import Event, Frame, PluginError, Poses
 from streamproc.testing import check_plugin_contract, make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.action import PoseAction, TrackAction, TrackActions
 from streamproc_plugins.action.crops import cut, window_round
-from streamproc_plugins.action.sequences import Beat, Sequences
+from streamproc_plugins.action.sequences import SequenceBeat, Sequences
 from streamproc_plugins.action.skeleton import normalised
 from tests.nets import answering_net, brightness_clips, model_folder
 
@@ -127,7 +127,7 @@ def test_a_cut_is_black_where_it_leaves_the_picture() -> None:
 def taken(times: list[float], rate: float, stride: float, frames: int = 3) -> list[list[float]]:
     """The times in each sequence of a track that is seen at these times (seconds)."""
     nominal = round((times[1] - times[0]) * SECOND)
-    sequences = Sequences(Beat.of(frames, rate, round(stride * SECOND), nominal))
+    sequences = Sequences(SequenceBeat.of(frames, rate, round(stride * SECOND), nominal))
     out = []
     for at in times:
         now = round(at * SECOND)
@@ -149,7 +149,7 @@ def test_no_sequence_spans_a_hole() -> None:
 
 
 def test_samples_of_another_shape_as_after_a_restart_with_another_net_begin_anew() -> None:
-    before = Sequences(Beat.of(2, 10, SECOND, SECOND // 10))
+    before = Sequences(SequenceBeat.of(2, 10, SECOND, SECOND // 10))
     before.add(1, 0, np.zeros((4, 4)))
     after = Sequences(before.beat)
     after.restore(before.state())

@@ -20,11 +20,11 @@ from streamproc.testing import make_frame, make_info, run_plugin
 from streamproc_plugins.captioning import CaptionNet
 from streamproc_plugins.captioning.decoder import Weights, advance, attend, log_softmax, start_states
 from streamproc_plugins.captioning.nets import ENCODERS, NetSettings, build
-from streamproc_plugins.captioning.samples import grouped_told, read_told, split_told
+from streamproc_plugins.captioning.samples import grouped_captioned, read_captioned, split_captioned
 from streamproc_plugins.captioning.training import CaptionSettings, train_captions
 from streamproc_plugins.captioning.vocabulary import START
 from streamproc_plugins.training.augment import Augmentation
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.fit import FitSettings
 
@@ -81,7 +81,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         out=tmp_path_factory.mktemp("model") / "squares", name="squares", encoder="3d", frames=FRAMES, rate=RATE,
         size=(SIDE, SIDE), width=0.25, longest=9, course=course,
     )  # fmt: skip
-    return train_captions(read_told(data), settings, Teller())
+    return train_captions(read_captioned(data), settings, TrainingProgress())
 
 
 def test_clips_that_it_never_saw_are_described_word_for_word(trained: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
     settings = CaptionSettings(
         out=tmp_path / "boxes", name="boxes", size=(SIDE, SIDE), width=0.2, longest=11, course=course
     )
-    outcome = train_captions(read_told(tmp_path / "captions.json"), settings, Teller())
+    outcome = train_captions(read_captioned(tmp_path / "captions.json"), settings, TrainingProgress())
     assert outcome.report.bleu[3] == pytest.approx(1.0)
     assert {said for _, said, _ in outcome.examples} <= {
         f"there is a {colour} box on a dark ground" for colour in COLOURS
@@ -163,7 +163,7 @@ def table(tmp_path: Path, *rows: str) -> Path:
 
 
 def test_sentences_about_one_clip_belong_together_and_groups_stay_on_one_side(tmp_path: Path) -> None:
-    told = read_told(
+    told = read_captioned(
         table(
             tmp_path, "path,caption,group", "0.mp4,one,a", "0.mp4,two,a", "1.mp4,three,a", "2.mp4,four,b",
             "3.mp4,five,c",
@@ -171,7 +171,7 @@ def test_sentences_about_one_clip_belong_together_and_groups_stay_on_one_side(tm
     )  # fmt: skip
     assert [item.sentences for item in told] == [("one", "two"), ("three",), ("four",), ("five",)]
     for seed in range(5):
-        training, validation = split_told(told, 0.3, seed)
+        training, validation = split_captioned(told, 0.3, seed)
         assert {i.sample.group for i in training}.isdisjoint({i.sample.group for i in validation})
         assert training
         assert validation
@@ -187,7 +187,7 @@ def test_sentences_about_one_clip_belong_together_and_groups_stay_on_one_side(tm
 )
 def test_data_that_are_wrong_are_refused(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        read_told(table(tmp_path, *rows))
+        read_captioned(table(tmp_path, *rows))
 
 
 def test_copies_of_a_clip_under_other_names_stay_on_one_side(tmp_path: Path) -> None:
@@ -195,20 +195,20 @@ def test_copies_of_a_clip_under_other_names_stay_on_one_side(tmp_path: Path) -> 
     path = table(tmp_path, *rows)
     for n in range(4):
         (tmp_path / f"{n}.mp4").write_bytes(bytes([n % 2] * 9))
-    told, notes = grouped_told(read_told(path))
+    told, notes = grouped_captioned(read_captioned(path))
     assert [item.sample.group for item in told] == ["0.mp4", "1.mp4", "0.mp4", "1.mp4"]
     assert notes == ("4 samples show the same as others, or nearly; they stay on one side",)
 
 
 def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="in 1 group can't be split"):
-        split_told(read_told(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
+        split_captioned(read_captioned(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
 
 
 def test_a_captioner_without_channels_is_refused(tmp_path: Path) -> None:
-    told = read_told(table(tmp_path, "path,caption", "0.mp4,one", "1.mp4,two"))
+    told = read_captioned(table(tmp_path, "path,caption", "0.mp4,one", "1.mp4,two"))
     with pytest.raises(TrainingError, match="--width is 0, expected more than 0"):
-        train_captions(told, CaptionSettings(out=tmp_path / "out", name="x", width=0), Teller())
+        train_captions(told, CaptionSettings(out=tmp_path / "out", name="x", width=0), TrainingProgress())
     assert not (tmp_path / "out").exists()
 
 

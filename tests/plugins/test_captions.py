@@ -13,7 +13,7 @@ import pytest
 from streamproc import Caption, Classification, Event, Result, Tracks
 from streamproc.testing import make_detections, make_frame, make_frames, make_info, make_tracks, run_plugin
 from streamproc_plugins.captioning import Captions, grammar
-from streamproc_plugins.captioning.facts import Facts
+from streamproc_plugins.captioning.facts import WindowFacts
 from streamproc_plugins.captioning.sentences import describe
 from tests.plugins.real import run_text
 
@@ -116,9 +116,9 @@ def test_what_a_classifier_is_sure_of_is_told() -> None:
 
 
 def happened(*told: dict[str, Any]) -> str:
-    facts = Facts()
+    facts = WindowFacts()
     frame = make_frame()
-    facts.see_events([Event.instant(frame, **fact) for fact in told])
+    facts.observe_events([Event.instant(frame, **fact) for fact in told])
     return describe(facts)
 
 
@@ -145,11 +145,11 @@ def test_events_have_their_sentences(told: list[dict[str, Any]], text: str) -> N
 
 
 def test_facts_go_over_a_restart() -> None:
-    facts = Facts()
+    facts = WindowFacts()
     for i, (tracks,) in enumerate(walk((20, 0))):
         assert isinstance(tracks, Tracks)
-        facts.see_tracks(tracks, i * 100_000_000, INFO.size)
-    assert describe(Facts.of(facts.state())) == describe(facts) == "A person walks to the right."
+        facts.observe_tracks(tracks, i * 100_000_000, INFO.size)
+    assert describe(WindowFacts.of(facts.state())) == describe(facts) == "A person walks to the right."
 
 
 def test_the_caption_goes_on_to_the_plugins_after_it() -> None:

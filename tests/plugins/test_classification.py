@@ -16,7 +16,7 @@ from streamproc.geometry import window_of
 from streamproc.models import ModelStore, label_ids
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.classification import ClassificationOptions, ClassificationPlugin
-from streamproc_plugins.classification.scores import combined, kept, lowest_scores
+from streamproc_plugins.classification.scores import combined, top_ids, lowest_scores
 from streamproc_plugins.classification.views import fractions_of, widened
 from tests.nets import answering_net, brightness_classes, model_folder
 
@@ -234,7 +234,7 @@ def test_windows_grow_to_the_shape_of_the_input_inside_the_picture() -> None:
 
 def test_ties_keep_the_order_of_the_classes() -> None:
     scores, floor = np.array([0.2, 0.5, 0.5, 0.1], np.float32), np.full(4, 0.2, np.float32)
-    assert kept(scores, floor, 9).tolist() == [1, 2, 0]
+    assert top_ids(scores, floor, 9).tolist() == [1, 2, 0]
     assert combined([scores, scores[::-1]], "mean").tolist() == pytest.approx([0.15, 0.5, 0.5, 0.15])
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamproc import ModelError
-from streamproc_plugins.detection.decode import Found, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
+from streamproc_plugins.detection.decode import FoundBoxes, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
 from streamproc_plugins.detection.nms import MOST, suppress
 from streamproc_plugins.detection.tiling import cut_off, merge, windows
 
@@ -21,8 +21,8 @@ def floor(*scores: float) -> NDArray[np.float32]:
     return np.array(scores, np.float32)
 
 
-def found(*rows: tuple[list[float], float, int]) -> Found:
-    return Found(
+def found(*rows: tuple[list[float], float, int]) -> FoundBoxes:
+    return FoundBoxes(
         xyxy=np.array([r[0] for r in rows], np.float32).reshape(-1, 4),
         score=np.array([r[1] for r in rows], np.float32),
         class_id=np.array([r[2] for r in rows], np.int64),

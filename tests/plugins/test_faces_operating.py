@@ -20,7 +20,7 @@ from streamproc_plugins.faces import (
     FaceTracks,
     FaceTracksPlugin,
 )
-from streamproc_plugins.faces.clustering import joined, told_apart
+from streamproc_plugins.faces.clustering import joined, separated
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.faces.heap import group_heap
 from streamproc_plugins.faces.operating import (
@@ -159,7 +159,7 @@ def test_people_show_how_alike_they_are_though_some_are_counted_twice() -> None:
 
 def test_faces_of_one_photo_are_parted_and_never_joined() -> None:
     vectors = np.stack([person(0), person(0, 0.05, 1), person(0, 0.05, 2), person(1)])
-    label, parted = told_apart(np.array([0, 0, 0, 1]), ["a", "b", "b", "b"], vectors)
+    label, parted = separated(np.array([0, 0, 0, 1]), ["a", "b", "b", "b"], vectors)
     assert parted == 1
     assert len(set(label[1:].tolist())) == 3
     again = joined(label, vectors, ["a", "b", "b", "b"], lambda parts, n: np.full_like(parts, 0.3))

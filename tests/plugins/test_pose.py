@@ -22,7 +22,7 @@ from streamproc.testing import (
     run_plugin,
 )
 from streamproc_plugins.pose import Pose
-from streamproc_plugins.pose.matching import alike, areas, owners, seen_boxes
+from streamproc_plugins.pose.matching import alike, areas, owners, point_boxes
 from streamproc_plugins.pose.top_down import keypoints_back, square
 from tests.nets import answering_net, model_folder
 from tests.plugins.people import posenet_maps, scored, standing
@@ -119,7 +119,7 @@ def test_bottom_up_finds_all_people_without_boxes(tmp_path: Path) -> None:
 
 def test_bottom_up_poses_get_the_ids_of_the_tracks_they_lie_in(tmp_path: Path) -> None:
     people = [standing(60, 10, 0.6), standing(180, 20, 0.5)]
-    boxes = seen_boxes(np.stack([scored(np.float32(400 / 256) * person) for person in people]))
+    boxes = point_boxes(np.stack([scored(np.float32(400 / 256) * person) for person in people]))
     tracks = make_tracks({4: boxes[1].tolist(), 8: (0, 0, 10, 10)})
     model = bodypix(tmp_path / "net", people)
     (poses,) = run_plugin(Pose, [wide()], past=[[tracks]], mode="bottom-up", model=model).all(Poses)
@@ -172,7 +172,7 @@ def test_nets_that_dont_fit_are_refused_with_both_shapes(tmp_path: Path) -> None
 
 def test_a_pose_belongs_to_the_box_around_it_and_only_one() -> None:
     person = scored(standing(100, 50))
-    box = seen_boxes(person[None])[0].tolist()
+    box = point_boxes(person[None])[0].tolist()
     both = np.stack([person, person])
     tracks = make_tracks({3: box, 5: [v + 400 for v in box]})
     assert sorted(owners(both, tracks).tolist()) == [0, 3]
@@ -186,4 +186,4 @@ def test_the_area_and_likeness_of_poses() -> None:
     assert alike(person[None], person[None])[0, 0] == pytest.approx(1)
     nobody = person * (1, 1, 0)
     assert alike(person[None], nobody[None].astype(np.float32))[0, 0] == 0
-    assert seen_boxes(np.zeros((0, 17, 3), np.float32)).shape == (0, 4)
+    assert point_boxes(np.zeros((0, 17, 3), np.float32)).shape == (0, 4)

@@ -107,11 +107,11 @@ def test_ids_of_tracks_are_kept() -> None:
 
 
 def test_somebody_who_walks_keeps_a_number_and_one_who_comes_later_gets_another() -> None:
-    who = Identities(500 * MS)
-    keys = [who.see(i * 100 * MS, poses(standing(100 + 10 * i, 80))) for i in range(5)]
+    identities = Identities(500 * MS)
+    keys = [identities.observe(i * 100 * MS, poses(standing(100 + 10 * i, 80))) for i in range(5)]
     assert keys == [["p1"]] * 5
-    assert who.see(1100 * MS, poses(standing(140, 80))) == ["p2"]
-    assert who.see(1200 * MS, poses(standing(140, 80), standing(140, 80), track_id=[7, 0])) == ["7", "p2"]
+    assert identities.observe(1100 * MS, poses(standing(140, 80))) == ["p2"]
+    assert identities.observe(1200 * MS, poses(standing(140, 80), standing(140, 80), track_id=[7, 0])) == ["7", "p2"]
 
 
 def test_heat_maps_are_carried_along_flow_and_weighed() -> None:

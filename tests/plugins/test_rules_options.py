@@ -54,8 +54,8 @@ def test_a_wrong_coordinate_hides_no_missing_corner() -> None:
 def test_presence_needs_both_time_and_margin() -> None:
     timing = Timing(enter_ns=3, leave_ns=3, lost_ns=100)
     presence = Presence()
-    assert [presence.see(now, 1.0, 5.0, timing) for now in range(10)] == [None] * 10
-    assert presence.see(10, 6.0, 5.0, timing) == "entered"
+    assert [presence.observe(now, 1.0, 5.0, timing) for now in range(10)] == [None] * 10
+    assert presence.observe(10, 6.0, 5.0, timing) == "entered"
     assert (presence.since_ns, presence.last_ns) == (0, 10)
 
 

@@ -167,8 +167,10 @@ def test_a_moment_of_another_speed_does_not_start_the_time_again(kind: str, rule
 def test_what_is_true_for_a_moment_now_and_then_never_begins() -> None:
     timing = Timing(enter_ns=0, leave_ns=5, lost_ns=100).beginning(20)
     presence = Presence()
-    assert {presence.see(now, 1.0 if now % 6 == 0 else -1.0, 0.0, timing) for now in range(100)} == {None}
-    assert [presence.see(now, 1.0 if now % 6 else -1.0, 0.0, timing) for now in range(100, 130)].count("entered") == 1
+    assert {presence.observe(now, 1.0 if now % 6 == 0 else -1.0, 0.0, timing) for now in range(100)} == {None}
+    assert [presence.observe(now, 1.0 if now % 6 else -1.0, 0.0, timing) for now in range(100, 130)].count(
+        "entered"
+    ) == 1
 
 
 LOITERING = {"z": {"polygon": WHOLE, "loitering": {"for": "10s", "absence": "5s"}}}

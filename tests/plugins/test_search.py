@@ -163,8 +163,8 @@ def test_items_are_forgotten_with_their_vectors_and_pictures(tmp_path: Path) -> 
     with_old = Memory(tmp_path / "m")
     with_old.begin("frames", "net", DIM)
     old, new = (Item(kind="frames", stream="s", pts_ns=n, frame=n, thumbnail=b"picture %d" % n) for n in range(2))
-    with_old.keep([old], A[None], stored_ns=100)
-    with_old.keep([new], B[None], stored_ns=200)
+    with_old.store([old], A[None], stored_ns=100)
+    with_old.store([new], B[None], stored_ns=200)
     assert with_old.expire(150) == 1
     with_old.close()
     again = Memory(tmp_path / "m")
@@ -192,7 +192,7 @@ def test_objects_are_kept_by_track_with_label_and_box(tmp_path: Path, opened: An
 
 
 def hit_spans(found: list[tuple[Item, float]], **wanted: Any) -> list[tuple[float, float, int, float | None]]:
-    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.seen, h.score) for h in grouped(found, Wanted(**wanted))]
+    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.occurrences, h.score) for h in grouped(found, Wanted(**wanted))]
 
 
 def item(at_s: float, stream: str = "s", **more: Any) -> Item:
@@ -220,7 +220,7 @@ def long_day(tmp_path: Path) -> Iterator[Memory]:
         )
         for n in range(300)
     ]  # fmt: skip
-    memory.keep(items, np.stack([unit(1, n / 300) for n in range(300)]), stored_ns=1)
+    memory.store(items, np.stack([unit(1, n / 300) for n in range(300)]), stored_ns=1)
     yield memory
     memory.close()
 
@@ -248,9 +248,9 @@ def test_filters_find_what_is_far_down_the_list(long_day: Memory, filters: dict[
 
 def test_what_is_seen_all_the_time_leaves_room_for_what_comes_later(long_day: Memory) -> None:
     far = Item(kind="objects", stream="gate", pts_ns=10**12, frame=9, label="dog")
-    long_day.keep([far], unit(1, 2)[None], stored_ns=1)
+    long_day.store([far], unit(1, 2)[None], stored_ns=1)
     hits = by_words([long_day], None, "dog", Wanted(limit=3))
-    assert [(hit.start_ns // 10**9, hit.seen) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
+    assert [(hit.start_ns // 10**9, hit.occurrences) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
     assert by_vector(long_day)[:2] == [0, 1]
     assert {h.start_ns // 10**9 for h in grouped(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
 
@@ -319,7 +319,7 @@ def test_words_are_found_in_labels_and_in_the_events_of_a_database(tmp_path: Pat
     memory = Memory(tmp_path / "m")
     memory.begin("objects", "net", DIM)
     kept = Item(kind="objects", stream="gate", pts_ns=5, frame=0, label="red_car 100%")
-    memory.keep([kept], A[None], stored_ns=1)
+    memory.store([kept], A[None], stored_ns=1)
     sink = SqliteSink(SqliteOptions(path=tmp_path / "events.db"))
     sink.open(SinkContext(name="db", log=__import__("logging").getLogger("t")))
     frame = dataclasses.replace(make_frame(index=40, info=INFO), captured_ns=DAY * 10**9)
@@ -366,7 +366,7 @@ def test_the_command_answers_as_lines_json_and_a_page(tmp_path: Path) -> None:
         kept = Item(
             kind="objects", stream="<gate>", pts_ns=at_s * 10**9, frame=0, label="dog", thumbnail=b"\xff\xd8jpeg"
         )
-        memory.keep([kept], A[None], stored_ns=1)
+        memory.store([kept], A[None], stored_ns=1)
     memory.close()
     plain = command(tmp_path, "--text", "dog", "--html", tmp_path / "found.html")
     assert plain.returncode == 0, plain.stderr

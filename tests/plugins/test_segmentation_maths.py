@@ -12,7 +12,7 @@ from streamproc import PluginError
 from streamproc_plugins.segmentation.classes import Classes, inner, without_small
 from streamproc_plugins.segmentation.crops import Grid, crop_masks, window
 from streamproc_plugins.segmentation.people import (
-    Target,
+    MaskGrid,
     boxes_of,
     distances,
     embedding,
@@ -125,7 +125,7 @@ def test_each_pixel_goes_to_the_person_whose_keypoints_it_points_at() -> None:
     people = [standing(150, 150, 2), standing(330, 150, 2)]
     heads = segment_heads({name: values[0] for name, values in bodypix_maps(people, GRID).items()}, 16.0)
     points = np.stack([scored(person) for person in people])
-    target = Target(width=256, height=256, scale_x=2 / 16, scale_y=2 / 16)
+    target = MaskGrid(width=256, height=256, scale_x=2 / 16, scale_y=2 / 16)
     masks = people_masks(heads, points, target, 0.5, 0.25)
     assert masks.shape == (2, 256, 256)
     assert not (masks[0] & masks[1]).any()
@@ -139,7 +139,9 @@ def test_people_who_touch_are_parted_where_the_offsets_change() -> None:
     people = [standing(200, 150, 2), standing(270, 150, 2)]
     heads = segment_heads({name: values[0] for name, values in bodypix_maps(people, GRID).items()}, 16.0)
     points = np.stack([scored(person) for person in people])
-    left, right = people_masks(heads, points, Target(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16), 0.5, 0.25)
+    left, right = people_masks(
+        heads, points, MaskGrid(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16), 0.5, 0.25
+    )
     assert left[300, 180:235].all()
     assert right[300, 266:290].all()
     assert abs(int(np.flatnonzero(left[300]).max()) - 250) <= 16  # where the maps say that the first one ends
@@ -156,9 +158,9 @@ def test_offsets_that_fall_short_are_led_on() -> None:
 
 
 def test_who_is_far_from_every_person_belongs_to_nobody() -> None:
-    seen, unseen = standing(130, 150, 2), standing(380, 150, 2)
-    heads = segment_heads({name: values[0] for name, values in bodypix_maps([seen, unseen], GRID).items()}, 16.0)
-    target = Target(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16)
+    seen, unobserved = standing(130, 150, 2), standing(380, 150, 2)
+    heads = segment_heads({name: values[0] for name, values in bodypix_maps([seen, unobserved], GRID).items()}, 16.0)
+    target = MaskGrid(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16)
     (mask,) = people_masks(heads, scored(seen)[None], target, 0.5, 0.25)
     assert mask[200, 130]
     assert not mask[:, 300:].any()
@@ -167,9 +169,9 @@ def test_who_is_far_from_every_person_belongs_to_nobody() -> None:
 
 def test_a_grid_is_enlarged_with_its_corners_on_the_corners() -> None:
     ramp = np.tile(np.arange(5, dtype=np.float32), (3, 1))
-    out = enlarged(ramp, Target(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16))
+    out = enlarged(ramp, MaskGrid(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16))
     np.testing.assert_allclose(out[0], (np.arange(64) + 0.5) / 16, atol=0.02)
-    half = Target(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16).at_most(32)
+    half = MaskGrid(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16).at_most(32)
     assert (half.width, half.height, half.scale_x) == (32, 16, 1 / 8)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, TrackState, back_fill
-from streamproc_plugins.tracking.kalman import Motion, begin, correct, predict, warp
+from streamproc_plugins.tracking import Measurements, Tracker, TrackerSettings, TrackerStep, TrackState, back_fill
+from streamproc_plugins.tracking.kalman import MotionModel, begin, correct, predict, warp
 
 Boxes = Sequence[tuple[float, float, float, float]]
 Scene = Callable[[float], Boxes]
@@ -24,9 +24,9 @@ def person(x: float, y: float = 300, scale: float = 1) -> tuple[float, float, fl
     return (x - 20 * scale, y - 50 * scale, x + 20 * scale, y + 50 * scale)
 
 
-def seen(boxes: Boxes, score: float | Sequence[float] = 0.9, group: int | Sequence[int] = 0) -> Seen:
+def seen(boxes: Boxes, score: float | Sequence[float] = 0.9, group: int | Sequence[int] = 0) -> Measurements:
     count = len(boxes)
-    return Seen(
+    return Measurements(
         xyxy=np.array(boxes, np.float64).reshape(-1, 4),
         score=np.broadcast_to(np.asarray(score, np.float64), count).copy(),
         group=np.broadcast_to(np.asarray(group, np.int64), count).copy(),
@@ -37,16 +37,16 @@ def at_rate(fps: float, duration_s: float) -> list[float]:
     return [index / fps for index in range(round(duration_s * fps) + 1)]
 
 
-def follow(scene: Scene, times: Iterable[float], tracker: Tracker | None = None) -> list[Step]:
-    tracker = tracker or Tracker(Settings())
+def follow(scene: Scene, times: Iterable[float], tracker: Tracker | None = None) -> list[TrackerStep]:
+    tracker = tracker or Tracker(TrackerSettings())
     return [tracker.step(round(t * 1e9), seen(scene(t)), size=SIZE) for t in times]
 
 
-def shown_ids(steps: Sequence[Step]) -> set[int]:
+def shown_ids(steps: Sequence[TrackerStep]) -> set[int]:
     return {int(i) for step in steps for i in step.track_id[step.shown]}
 
 
-def id_at(step: Step, x: float, y: float = 300, reach: float = 30) -> int:
+def id_at(step: TrackerStep, x: float, y: float = 300, reach: float = 30) -> int:
     """The shown track whose middle is nearest to x, y."""
     middle = (step.xyxy[:, :2] + step.xyxy[:, 2:]) / 2
     off = np.where(step.shown, np.hypot(*(middle - (x, y)).T), np.inf)
@@ -123,7 +123,7 @@ def test_where_two_can_be_meant_neither_is_taken() -> None:
 
 
 def test_ids_are_not_used_again() -> None:
-    tracker = Tracker(Settings(lost_s=1))
+    tracker = Tracker(TrackerSettings(lost_s=1))
     times = at_rate(10, 12)
     steps = follow(lambda t: [person(300)] if t % 4 < 2 else [], times, tracker)
     assert shown_ids(steps) == {1, 2, 3}
@@ -144,7 +144,7 @@ def test_a_gap_in_time_ends_tracks_by_its_length_not_by_its_frames() -> None:
 
 
 def test_doubtful_detections_keep_a_track_alive_but_begin_none() -> None:
-    tracker = Tracker(Settings())
+    tracker = Tracker(TrackerSettings())
     for index in range(60):
         t = index / 20
         steps = tracker.step(
@@ -162,14 +162,14 @@ def test_a_single_false_detection_is_never_shown() -> None:
 
 
 def test_confirmation_waits_for_detections_and_for_age() -> None:
-    def first_shown(settings: Settings) -> float:
+    def first_shown(settings: TrackerSettings) -> float:
         times = at_rate(10, 3)
         steps = follow(lambda _: [person(300)], times, Tracker(settings))
         return next(t for t, step in zip(times, steps, strict=True) if step.shown.any())
 
-    assert first_shown(Settings(confirm_hits=1)) == 0
-    assert first_shown(Settings(confirm_hits=4)) == pytest.approx(0.3)
-    assert first_shown(Settings(confirm_hits=2, confirm_s=1)) == pytest.approx(1)
+    assert first_shown(TrackerSettings(confirm_hits=1)) == 0
+    assert first_shown(TrackerSettings(confirm_hits=4)) == pytest.approx(0.3)
+    assert first_shown(TrackerSettings(confirm_hits=2, confirm_s=1)) == pytest.approx(1)
 
 
 def test_an_unseen_track_is_shown_as_lost_for_a_moment_and_longer_behind_another() -> None:
@@ -181,13 +181,13 @@ def test_an_unseen_track_is_shown_as_lost_for_a_moment_and_longer_behind_another
         times = at_rate(20, 5)
         steps = follow(scene, times)
         name = int(steps[40].track_id[-1])
-        unseen = [
+        unobserved = [
             (t, step)
             for t, step in zip(times, steps, strict=True)
             if t > 3 and name in step.track_id[step.shown].tolist()
         ]
-        assert {int(step.state[step.track_id == name][0]) for _, step in unseen} == {TrackState.LOST}
-        return unseen[-1][0] - 3
+        assert {int(step.state[step.track_id == name][0]) for _, step in unobserved} == {TrackState.LOST}
+        return unobserved[-1][0] - 3
 
     assert shown_for(front=False) == pytest.approx(0.2)
     assert shown_for(front=True) == pytest.approx(0.7)
@@ -205,7 +205,7 @@ def test_two_boxes_on_one_thing_make_one_track() -> None:
 
 
 def test_a_flickering_label_does_not_split_a_track_and_changes_only_when_it_stays() -> None:
-    tracker = Tracker(Settings(label_hold_s=1))
+    tracker = Tracker(TrackerSettings(label_hold_s=1))
     labels = [0] * 10 + [1, 0, 0, 1, 1, 0] * 3 + [1] * 20
     steps = [tracker.step(i * 100_000_000, seen([person(300)], group=label)) for i, label in enumerate(labels)]
     assert shown_ids(steps) == {1}
@@ -215,7 +215,7 @@ def test_a_flickering_label_does_not_split_a_track_and_changes_only_when_it_stay
 
 
 def test_labels_that_must_not_mix_make_two_tracks() -> None:
-    tracker = Tracker(Settings(other_label=0))
+    tracker = Tracker(TrackerSettings(other_label=0))
     for index in range(20):
         step = tracker.step(index * 50_000_000, seen([person(300)], group=index // 10))
     assert step.group[step.shown].tolist() == [1]
@@ -232,13 +232,13 @@ def test_a_shaken_camera_loses_nobody() -> None:
 
     times = at_rate(20, 4)
     assert shown_ids(follow(scene, times)) == set(range(1, 9))
-    assert len(shown_ids(follow(scene, times, Tracker(Settings(shift_pairs=0))))) > 8
+    assert len(shown_ids(follow(scene, times, Tracker(TrackerSettings(shift_pairs=0))))) > 8
 
 
 def test_a_known_camera_motion_is_followed() -> None:
     jump = np.array([[1.0, 0, 350], [0, 1, -60]])
     for camera, expected in ((jump, {1, 2}), (None, {1, 2, 3, 4})):
-        tracker, ids = Tracker(Settings()), set()
+        tracker, ids = Tracker(TrackerSettings()), set()
         for index in range(20):
             moved = index >= 10
             boxes = [person(x + 350 * moved, 500 - 60 * moved) for x in (300, 900)]
@@ -256,7 +256,7 @@ def test_appearance_tells_two_apart_who_changed_places_while_hidden() -> None:
     red, blue = unit(1, 0, 0.1), unit(0, 1, 0.1)
 
     def after_swap(with_appearance: bool) -> list[int]:
-        tracker = Tracker(Settings())
+        tracker = Tracker(TrackerSettings())
         for index in range(41):
             t = index / 10
             if 2 < t < 2.6:
@@ -285,10 +285,10 @@ def test_a_restored_tracker_goes_on_to_the_last_bit() -> None:
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
         found = seen(boxes, rng.uniform(0.2, 1, len(boxes)).tolist(), rng.integers(0, 2, len(boxes)).tolist())
         frames.append((round(index / 12 * 1e9), replace(found, embedding=looks)))
-    whole = Tracker(Settings())
+    whole = Tracker(TrackerSettings())
     expected = [whole.step(*frame) for frame in frames]
 
-    first, second = Tracker(Settings()), Tracker(Settings())
+    first, second = Tracker(TrackerSettings()), Tracker(TrackerSettings())
     for frame in frames[:60]:
         first.step(*frame)
     second.restore(json.loads(json.dumps(first.state())))
@@ -299,10 +299,10 @@ def test_a_restored_tracker_goes_on_to_the_last_bit() -> None:
 
 
 def test_a_foreign_state_is_refused() -> None:
-    state = Tracker(Settings()).state()
+    state = Tracker(TrackerSettings()).state()
     del state["tracks"]["hits"]
     with pytest.raises(ValueError, match="hits"):
-        Tracker(Settings()).restore(state)
+        Tracker(TrackerSettings()).restore(state)
 
 
 def test_frames_without_detections_are_fine_from_the_start() -> None:
@@ -311,7 +311,7 @@ def test_frames_without_detections_are_fine_from_the_start() -> None:
 
 
 def test_two_half_steps_of_the_filter_are_one_whole() -> None:
-    motion = Motion()
+    motion = MotionModel()
     start = begin(np.array([[100.0, 200, 40, 90]]), np.array([0.9]), motion)
     start = correct(predict(start, 0.1, motion), np.array([[104.0, 200, 40, 90]]), np.array([0.8]), motion)
     whole, halves = predict(start, 0.4, motion), predict(predict(start, 0.15, motion), 0.25, motion)
@@ -322,7 +322,7 @@ def test_two_half_steps_of_the_filter_are_one_whole() -> None:
 
 
 def test_a_turned_picture_turns_boxes_and_velocities() -> None:
-    start = begin(np.array([[10.0, 0, 4, 6]]), np.array([1.0]), Motion())
+    start = begin(np.array([[10.0, 0, 4, 6]]), np.array([1.0]), MotionModel())
     moving = replace(start, velocity=np.array([[5.0, 0, 0, 0]]))
     turned = warp(moving, np.array([[0.0, -2, 100], [2, 0, 50]]))  # a quarter turn, twice as large, then shifted
     assert turned.mean[0] == pytest.approx([100, 70, 8, 12])
@@ -347,7 +347,7 @@ def test_back_filling_adds_the_beginning_and_bridges_short_gaps_at_the_frames_ow
 
 
 def test_boxes_without_area_and_crowds_are_taken() -> None:
-    tracker = Tracker(Settings())
+    tracker = Tracker(TrackerSettings())
     rng = np.random.default_rng(2)
     corner = rng.uniform(0, 1000, (200, 2))
     crowd = np.concatenate([corner, corner + rng.uniform(20, 60, (200, 2))], axis=1)

@@ -12,7 +12,15 @@ import pytest
 from streamproc import Detections, Frame, FramePlugin, Options, Output, Results
 from streamproc.testing import make_frame, make_info, plugin_plan, run_chain
 from streamproc_plugins.rules import Rules
-from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, Tracking, TrackState, back_fill
+from streamproc_plugins.tracking import (
+    Measurements,
+    Tracker,
+    TrackerSettings,
+    TrackerStep,
+    Tracking,
+    TrackState,
+    back_fill,
+)
 
 Box = tuple[float, float, float, float]
 
@@ -21,21 +29,23 @@ def box(x: float, bottom: float, width: float = 40, height: float = 100) -> Box:
     return (x - width / 2, bottom - height, x + width / 2, bottom)
 
 
-def seen(boxes: Sequence[Box], scores: Sequence[float] | None = None, groups: Sequence[int] | None = None) -> Seen:
+def seen(
+    boxes: Sequence[Box], scores: Sequence[float] | None = None, groups: Sequence[int] | None = None
+) -> Measurements:
     count = len(boxes)
-    return Seen(
+    return Measurements(
         xyxy=np.array(boxes, np.float64).reshape(-1, 4),
         score=np.array([0.9] * count if scores is None else scores, np.float64),
         group=np.array([0] * count if groups is None else groups, np.int64),
     )
 
 
-def follow(frames: Sequence[Sequence[Box]], fps: float, tracker: Tracker | None = None) -> list[Step]:
-    tracker = tracker or Tracker(Settings())
+def follow(frames: Sequence[Sequence[Box]], fps: float, tracker: Tracker | None = None) -> list[TrackerStep]:
+    tracker = tracker or Tracker(TrackerSettings())
     return [tracker.step(round(i * 1e9 / fps), seen(boxes)) for i, boxes in enumerate(frames)]
 
 
-def shown_ids(steps: Sequence[Step]) -> set[int]:
+def shown_ids(steps: Sequence[TrackerStep]) -> set[int]:
     return {int(i) for step in steps for i in step.track_id[step.shown]}
 
 
@@ -85,7 +95,7 @@ def test_where_two_are_within_reach_a_jump_is_not_believed() -> None:
 @pytest.mark.parametrize("after", [box(450, 300), (280.0, 200.0, 320.0, 245.0)], ids=["far", "cut"])
 def test_who_looks_otherwise_is_somebody_else(after: Box, looks_alike: bool, ids: set[int]) -> None:
     red, blue = np.eye(2, 8, dtype=np.float32)
-    tracker, steps = Tracker(Settings()), []
+    tracker, steps = Tracker(TrackerSettings()), []
     for index in range(20):
         look = red if index < 10 or looks_alike else blue
         found = replace(seen([box(300, 300) if index < 10 else after]), embedding=look[None])
@@ -123,7 +133,7 @@ def test_a_detector_that_sees_the_whole_and_the_upper_half_in_turn_makes_one_tra
 @pytest.mark.parametrize("second", [0, 5])
 def test_one_thing_with_two_labels_makes_one_track(second: int) -> None:
     car, truck = (300.0, 300.0, 420.0, 380.0), (302.0, 301.0, 421.0, 380.0)
-    tracker = Tracker(Settings())
+    tracker = Tracker(TrackerSettings())
     for index in range(30):
         both = index >= second
         found = seen([car, truck][: 1 + both], [0.6, 0.8][: 1 + both], [0, 1][: 1 + both])
@@ -143,7 +153,7 @@ def test_a_box_within_a_box_on_one_thing_makes_one_track(upper: float, second: i
 def test_a_rider_and_a_bicycle_and_two_people_side_by_side_stay_apart() -> None:
     rider, bicycle = (300.0, 200.0, 350.0, 330.0), (285.0, 260.0, 365.0, 360.0)
     one, other = box(600, 400), box(622, 405)
-    tracker = Tracker(Settings())
+    tracker = Tracker(TrackerSettings())
     for index in range(10):
         step = tracker.step(index * 100_000_000, seen([rider, bicycle, one, other], groups=[0, 1, 0, 0]))
     assert step.shown.sum() == 4
@@ -156,7 +166,7 @@ def crowd(index: int, camera: float) -> list[Box]:
 
 def coasted(camera_px: float, hidden: slice = slice(80, 100)) -> int:
     """In how many frames the third walker is shown while it isn't detected."""
-    tracker, shown = Tracker(Settings()), 0
+    tracker, shown = Tracker(TrackerSettings()), 0
     for index in range(120):
         camera = camera_px * np.sin(index / 3)
         boxes = crowd(index, camera)
@@ -177,7 +187,7 @@ def test_tracks_are_shown_unseen_only_as_long_as_predictions_prove_right() -> No
 def frames_shown_behind_a_van(shake_px: float, fps: int = 20) -> int:
     """In how many frames one of six walkers, whose box shakes up to the moment, is shown after a van hides it."""
     rng = np.random.default_rng(7)
-    tracker, shown = Tracker(Settings()), 0
+    tracker, shown = Tracker(TrackerSettings()), 0
     for index in range(5 * fps):
         boxes = crowd(index * 20 // fps, 0)
         hidden, last = index >= 4 * fps, boxes[2]
@@ -197,7 +207,7 @@ def test_only_tracks_whose_own_predictions_proved_right_are_shown_unseen(fps: in
 
 
 def test_what_is_missed_for_one_frame_is_shown_however_badly_it_was_predicted() -> None:
-    tracker, rng = Tracker(Settings()), np.random.default_rng(7)
+    tracker, rng = Tracker(TrackerSettings()), np.random.default_rng(7)
     for index in range(80):
         boxes = crowd(index, 0)
         boxes[2] = tuple((np.array(boxes[2]) + rng.normal(0, 8, 4)).tolist())
@@ -207,7 +217,7 @@ def test_what_is_missed_for_one_frame_is_shown_however_badly_it_was_predicted() 
 
 
 def test_without_a_size_nobody_is_shown_unseen_at_the_furthest_place_where_anybody_was() -> None:
-    tracker = Tracker(Settings())
+    tracker = Tracker(TrackerSettings())
     for index in range(60):
         step = tracker.step(index * 50_000_000, seen([box(300 + 3 * index, 500), box(900 + 3 * index, 500)]))
     step = tracker.step(60 * 50_000_000, seen([]))
@@ -215,7 +225,7 @@ def test_without_a_size_nobody_is_shown_unseen_at_the_furthest_place_where_anybo
 
 
 def test_what_was_measured_of_predictions_is_part_of_the_state() -> None:
-    whole, first, second = (Tracker(Settings()) for _ in range(3))
+    whole, first, second = (Tracker(TrackerSettings()) for _ in range(3))
     frames = [(i * 50_000_000, seen(crowd(i, 120 * float(np.sin(i / 3))))) for i in range(80)]
     for frame in frames:
         whole.step(*frame)

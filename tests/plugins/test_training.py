@@ -25,9 +25,9 @@ from streamproc_plugins.classification import ClassificationPlugin
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.charts import confusion_picture
 from streamproc_plugins.training.clips import ClipSettings, action_net, read_clips, train_clips
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import TrainingError
-from streamproc_plugins.training.fit import FitSettings, Watch, compile_net, fit
+from streamproc_plugins.training.fit import FitCallbacks, FitSettings, compile_net, fit
 from streamproc_plugins.training.head import fit_head, temperature
 from streamproc_plugins.training.loading import sampled
 from streamproc_plugins.training.nets import build, freeze
@@ -79,7 +79,7 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of the net `small`."""
     out = tmp_path_factory.mktemp("models") / "shapes"
     settings = PictureSettings(out=out, name="shapes", size=(SIDE, SIDE), width=0.5, course=FAST)
-    outcome = train_pictures(read_pictures(shapes), settings, Teller())
+    outcome = train_pictures(read_pictures(shapes), settings, TrainingProgress())
     assert outcome.report.accuracy[1] >= 0.9
     return out
 
@@ -155,7 +155,7 @@ def test_an_interrupted_run_keeps_the_best_so_far() -> None:
 
     model = tiny()
     history = fit(
-        model, Noughts(), score, FitSettings(rate=0.1), Watch(best=lambda _, epoch: saved.append(epoch.number))
+        model, Noughts(), score, FitSettings(rate=0.1), FitCallbacks(best=lambda _, epoch: saved.append(epoch.number))
     )
     assert (history.ended, history.best, saved) == ("interrupted", 2, [1, 2])
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights[1], strict=True))
@@ -186,7 +186,7 @@ def test_the_same_data_and_seed_give_the_same_net(shapes: Path, tmp_path: Path) 
     reports = []
     for name in ("a", "b"):
         settings = PictureSettings(out=tmp_path / name, name=name, size=(SIDE, SIDE), width=0.25, course=course)
-        train_pictures(read_pictures(shapes), settings, Teller())
+        train_pictures(read_pictures(shapes), settings, TrainingProgress())
         reports.append(json.loads((tmp_path / name / "training.json").read_text())["history"])
     assert reports[0] == reports[1]
 
@@ -250,7 +250,7 @@ def test_a_mode_without_what_it_needs_is_refused(shapes: Path, tmp_path: Path) -
 def test_a_folder_with_something_else_in_it_is_left_alone(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(TrainingError, match="is there and isn't a model folder"):
-        train_pictures(read_pictures(shapes), PictureSettings(out=tmp_path, name="x"), Teller())
+        train_pictures(read_pictures(shapes), PictureSettings(out=tmp_path, name="x"), TrainingProgress())
 
 
 def test_pictures_that_can_not_be_read_are_told_all_at_once(shapes: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_pictures_that_can_not_be_read_are_told_all_at_once(shapes: Path, tmp_pa
     settings = PictureSettings(out=tmp_path / "out", name="x", size=(32, 32), course=FAST)
     for _ in range(2):  # what the first try left isn't in the way of the second
         with pytest.raises(TrainingError) as told:
-            train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
+            train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
         head, *lines = str(told.value).splitlines()
         assert head == "8 files can't be used; mend them or take them out of the data:"
         data = tmp_path / "data"
@@ -335,7 +335,7 @@ def test_a_head_over_the_features_of_a_net_is_an_ordinary_model(kind: str, head:
     settings = PictureSettings(
         out=tmp_path / "safety", name="safety", base=str(base_folder(tmp_path / "base", kind)), head=head, course=FAST
     )
-    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
+    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
     assert outcome.report.accuracy[1] == 1
     red, blue = np.zeros((2, 24, 24, 3), np.uint8)
     red[..., 0], blue[..., 2] = 150, 150
@@ -435,7 +435,7 @@ def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Pa
     settings = ClipSettings(
         out=tmp_path / "bars", name="bars", net="stand-in", frames=6, rate=25, size=(32, 16), course=course
     )
-    outcome = train_clips(read_clips(tmp_path / "data"), settings, Teller(), build=mean_motion)
+    outcome = train_clips(read_clips(tmp_path / "data"), settings, TrainingProgress(), build=mean_motion)
     assert outcome.report.accuracy[1] >= 0.75
     store = ModelStore(mirrors=[], cache=tmp_path / "cache")
     assert add(store, tmp_path / "bars").task == "action"
@@ -459,7 +459,7 @@ def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
     settings = ClipSettings(
         out=tmp_path / "two", name="two", net="two_stream", frames=4, rate=25, size=(32, 16), width=0.125, course=course
     )
-    train_clips(read_clips(tmp_path / "data"), settings, Teller())
+    train_clips(read_clips(tmp_path / "data"), settings, TrainingProgress())
     net = ModelStore().load(str(tmp_path / "two"))
     assert sorted(tensor.shape[-1] or 0 for tensor in net.inputs) == [2, 3]
 
@@ -484,7 +484,7 @@ def test_a_head_tells_an_empty_room_from_people_it_has_not_seen(shared: Path, tm
         cv2.imwrite(str(tmp_path / "data" / name / f"{second}.png"), rgb[..., ::-1])
     settings = PictureSettings(out=tmp_path / "room", name="room", base="mobilenet-v2", head="svm", course=FAST)
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
-    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, Teller(), store)
+    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress(), store)
     assert outcome.report.accuracy[1] >= 0.95
     own = ModelStore(mirrors=[], cache=tmp_path / "own")
     add(own, tmp_path / "room")

@@ -15,7 +15,15 @@ from streamproc_plugins.training.advice import advise, diagnose
 from streamproc_plugins.training.augment import Augmentation, vary
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.content import grouped_by_content
-from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, groups_of, read_folder, read_segments
+from streamproc_plugins.training.data import (
+    Dataset,
+    Side,
+    TrainingError,
+    TrainingSample,
+    groups_of,
+    read_folder,
+    read_segments,
+)
 from streamproc_plugins.training.lists import read_captions, read_lists
 from streamproc_plugins.training.loading import ADVICE, Cache, clip_loader
 from streamproc_plugins.training.splits import split
@@ -34,7 +42,7 @@ def touch(folder: Path, *names: str) -> Path:
 def dataset(groups: dict[str, dict[str, int]]) -> Dataset:
     """Samples by label, group and count."""
     samples = [
-        Sample(path=Path(f"{label}/{group}/{n}"), label=label, group=group)
+        TrainingSample(path=Path(f"{label}/{group}/{n}"), label=label, group=group)
         for label, parts in groups.items()
         for group, count in parts.items()
         for n in range(count)
@@ -189,7 +197,7 @@ def test_a_class_of_one_group_is_trained_and_told_of() -> None:
 
 def test_a_given_split_with_a_group_on_both_sides_is_refused() -> None:
     sides: list[tuple[str, Side]] = [("a", "training"), ("b", "validation")]
-    samples = [Sample(path=Path(name), label=name, group="day1", side=side) for name, side in sides]
+    samples = [TrainingSample(path=Path(name), label=name, group="day1", side=side) for name, side in sides]
     with pytest.raises(TrainingError, match=r"'day1'.*is in training and in validation"):
         split(Dataset(samples=tuple(samples), labels=("a", "b")), 0.2)
 
@@ -223,31 +231,31 @@ def test_clips_are_sampled_by_media_time(tmp_path: Path) -> None:
     period = 40_000_000
     times = [n * period for n in range(25)] + [(25 + 2 * n) * period for n in range(13)]
     path = encode(tmp_path / "a.mp4", Recipe(frames=len(times), times_ns=times))
-    sample = Sample(path=path, label="", group="")
+    sample = TrainingSample(path=path, label="", group="")
     load = clip_loader((320, 180), 5.0, 100)
     numbers = [number_of(picture) for picture in load(sample)]
     near = [min(range(len(times)), key=lambda n: abs(times[n] - beat * 5 * period)) for beat in range(10)]
     assert numbers[:5] == near[:5] == [0, 5, 10, 15, 20]
     assert all(abs(times[n] - beat * 5 * period) <= period for beat, n in enumerate(numbers))
-    part = clip_loader((320, 180), 5.0, 100)(Sample(path=path, label="", group="", start_s=0.4, end_s=0.8))
+    part = clip_loader((320, 180), 5.0, 100)(TrainingSample(path=path, label="", group="", start_s=0.4, end_s=0.8))
     assert [number_of(picture) for picture in part] == [10, 15]
     middle = clip_loader((320, 180), 5.0, 4)(sample)
     assert [number_of(picture) for picture in middle] == numbers[3:7]
     with pytest.raises(TrainingError, match=r"has no picture between 9 s and its end"):
-        load(Sample(path=path, label="", group="", start_s=9))
+        load(TrainingSample(path=path, label="", group="", start_s=9))
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(TrainingError, match=r"b\.mp4.*take it out of the data"):
-        load(Sample(path=tmp_path / "b.mp4", label="", group=""))
+        load(TrainingSample(path=tmp_path / "b.mp4", label="", group=""))
 
 
 def test_of_many_bad_files_the_first_are_named_and_one_alone_is_told_as_it_is(tmp_path: Path) -> None:
-    def load(sample: Sample) -> NDArray[np.uint8]:
+    def load(sample: TrainingSample) -> NDArray[np.uint8]:
         if sample.label == "bad":
             raise TrainingError(f"{sample.path} can't be read{ADVICE}")
         return np.zeros((1, 2, 2, 3), np.uint8)
 
-    good = Sample(path=tmp_path / "good", label="good", group="")
-    bad = [Sample(path=Path(f"{number}.png"), label="bad", group="") for number in range(14)]
+    good = TrainingSample(path=tmp_path / "good", label="good", group="")
+    bad = [TrainingSample(path=Path(f"{number}.png"), label="bad", group="") for number in range(14)]
     with pytest.raises(TrainingError) as told:
         Cache(load, samples=[good, *bad])(bad[3])
     lines = str(told.value).splitlines()
@@ -258,9 +266,9 @@ def test_of_many_bad_files_the_first_are_named_and_one_alone_is_told_as_it_is(tm
 
 
 def feed(count: int, frames: int | None = None) -> Feed:
-    samples = [Sample(path=Path(str(n)), label="a", group="") for n in range(count)]
+    samples = [TrainingSample(path=Path(str(n)), label="a", group="") for n in range(count)]
 
-    def load(sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def load(sample: TrainingSample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.full((5 if frames else 1, 4, 4, 3), int(sample.path.name), np.uint8) + np.arange(
             5 if frames else 1, dtype=np.uint8
         ).reshape(-1, 1, 1, 1)
@@ -312,7 +320,7 @@ def test_flow_comes_with_the_pictures_and_points_to_where_things_go() -> None:
 
 
 def test_a_fault_in_loading_ends_the_epoch_and_its_threads() -> None:
-    def load(_: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def load(_: TrainingSample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise TrainingError("broken")
 
     given = feed(8)

@@ -159,7 +159,7 @@ def _built_net(models: ModelStore, name: str, entry: ModelEntry) -> Net:
 
 def _shufflenet3d(models: ModelStore, name: str, entry: ModelEntry) -> Net:
     from streamproc.models.runtimes.tensorflow import library
-    from streamproc_plugins.action.nets.blocks import Shape
+    from streamproc_plugins.action.nets.blocks import MapShape
     from streamproc_plugins.action.nets.shufflenet3d import STEM, load_arrays, shufflenet3d
 
     tf = library()
@@ -169,7 +169,7 @@ def _shufflenet3d(models: ModelStore, name: str, entry: ModelEntry) -> Net:
     stem = next((array for key, array in arrays.items() if key.endswith("conv1.0.weight")), None)
     if stem is None:
         raise ModelError(f"{entry.name} holds no array conv1.0.weight, so it isn't a 3-D ShuffleNet")
-    shape = Shape(frames=spec.frames, hw=spec.hw, classes=len(entry.label_names), width=len(stem) / STEM)
+    shape = MapShape(frames=spec.frames, hw=spec.hw, classes=len(entry.label_names), width=len(stem) / STEM)
     clip = tf.keras.Input((shape.frames, *shape.hw, 3))
     model = tf.keras.Model(clip, shufflenet3d(clip, shape))
     load_arrays(model, arrays)

@@ -27,7 +27,7 @@ from streamproc import (
 from streamproc_plugins.action.options import NetOptions
 from streamproc_plugins.action.people import PeopleEpisodes, actions
 from streamproc_plugins.action.results import TrackActions
-from streamproc_plugins.action.sequences import Beat, Sequences
+from streamproc_plugins.action.sequences import SequenceBeat, Sequences
 from streamproc_plugins.labels import LabelsOptions
 from streamproc_plugins.shots.following import ended_at_cut
 
@@ -74,6 +74,7 @@ class PeopleAction(StreamPlugin[PeopleOptionsT]):
     A hole begins a new sequence, and so does a camera cut.
     """
 
+    state_version = 2
     gives: ClassVar[tuple[type[Result], ...]] = (TrackActions,)
 
     @abstractmethod
@@ -87,7 +88,7 @@ class PeopleAction(StreamPlugin[PeopleOptionsT]):
     def begin(self, frames: int, stream: StreamInfo) -> None:
         """Begin with nobody known; to be called from `open`. frames: T."""
         options = self.options
-        self._sequences = Sequences(Beat.of(frames, options.rate, options.stride, stream.nominal_ns))
+        self._sequences = Sequences(SequenceBeat.of(frames, options.rate, options.stride, stream.nominal_ns))
         self._episodes = PeopleEpisodes(options.events)
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -103,7 +104,7 @@ class PeopleAction(StreamPlugin[PeopleOptionsT]):
             sequence = self._sequences.add(person.track_id, now_ns, person.sample())
             if sequence is not None:
                 found[person.track_id] = self.classify(sequence)
-        events = list(self._episodes.see(frame, found, boxes))
+        events = list(self._episodes.observe(frame, found, boxes))
         gone = self._sequences.forget(now_ns, self.options.events.lost_after)
         events += self._episodes.finish(gone)
         return [actions(found), *events] if found else events

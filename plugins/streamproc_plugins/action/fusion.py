@@ -66,7 +66,7 @@ class Fusion(StreamPlugin[FusionOptions]):
         new = {name: found[name] for name in found if not options.plugins or name in options.plugins}
         self._last |= {name: (frame.pts_ns, one) for name, one in new.items() if one.label}
         oldest = frame.pts_ns - options.max_age
-        self._last = {name: kept for name, kept in self._last.items() if kept[0] >= oldest}
+        self._last = {name: stored for name, stored in self._last.items() if stored[0] >= oldest}
         if not any(one.label for one in new.values()):
             return []
         if options.wait_for_all and not set(options.plugins) <= set(self._last):
@@ -81,11 +81,11 @@ class Fusion(StreamPlugin[FusionOptions]):
 
     def state(self) -> Mapping[str, Any]:
         """The last answers."""
-        kept = {
+        stored = {
             name: [at, list(one.label), one.score.tolist(), one.class_id.tolist()]
             for name, (at, one) in self._last.items()
         }
-        return {"last": kept}
+        return {"last": stored}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""

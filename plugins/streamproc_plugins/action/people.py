@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import Classification, Event, Frame
 from streamproc_plugins.action.results import TrackActions
 from streamproc_plugins.labels import LabelsOptions
-from streamproc_plugins.labels.episodes import Change, Episodes
+from streamproc_plugins.labels.episodes import Episodes, LabelChange
 
 
 def actions(found: Mapping[int, Classification]) -> TrackActions:
@@ -33,7 +33,7 @@ class PeopleEpisodes:
         self._tracks: dict[int, Episodes] = {}
         self._boxes: dict[int, list[float]] = {}
 
-    def see(
+    def observe(
         self, frame: Frame, found: Mapping[int, Classification], boxes: Mapping[int, NDArray[Any]]
     ) -> Iterator[Event]:
         """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the tracks that are seen."""
@@ -45,7 +45,7 @@ class PeopleEpisodes:
                 for label, score in zip(one.label, one.score.tolist(), strict=True)
                 if label not in self._ignored and (not self._wanted or label in self._wanted)
             }
-            yield from self._events(track_id, episodes.see(frame.pts_ns, said, frame.index))
+            yield from self._events(track_id, episodes.observe(frame.pts_ns, said, frame.index))
         yield from self.lose(frame.pts_ns)
 
     def lose(self, now_ns: int) -> Iterator[Event]:
@@ -66,7 +66,7 @@ class PeopleEpisodes:
     def _begin(self, track_id: int) -> Episodes:
         return Episodes(self._settings, "track.action", prefix=f"{track_id}/", track_id=track_id)
 
-    def _events(self, track_id: int, changes: Iterable[Change]) -> Iterator[Event]:
+    def _events(self, track_id: int, changes: Iterable[LabelChange]) -> Iterator[Event]:
         box = {"box": self._boxes[track_id]} if track_id in self._boxes else {}
         return (change.event(score=change.score, **box) for change in changes)
 
@@ -80,9 +80,9 @@ class PeopleEpisodes:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self._tracks = {}
-        for track_id, kept in state["tracks"]:
+        for track_id, stored in state["tracks"]:
             self._tracks[track_id] = self._begin(track_id)
-            self._tracks[track_id].restore(kept)
+            self._tracks[track_id].restore(stored)
         self._boxes = dict(state["boxes"])
 
 

@@ -21,7 +21,7 @@ from streamproc import (
     seconds,
 )
 from streamproc.shots import Shot
-from streamproc_plugins.action.segmenting import Segment, Segmenter, Settings
+from streamproc_plugins.action.segmenting import ActionSegment, Segmenter, SegmenterSettings
 
 
 class SegmentsOptions(Options):
@@ -79,8 +79,8 @@ class Segments(StreamPlugin[SegmentsOptions]):
 
     def state(self) -> Mapping[str, Any]:
         """What is open, as JSON values."""
-        kept = None if self._segmenter is None else self._segmenter.state()
-        return {"segmenter": kept, "shot": self._shot, "number": self._number}
+        stored = None if self._segmenter is None else self._segmenter.state()
+        return {"segmenter": stored, "shot": self._shot, "number": self._number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
@@ -92,7 +92,7 @@ class Segments(StreamPlugin[SegmentsOptions]):
         if self._segmenter is None:
             options = self.options
             self._segmenter = Segmenter(
-                Settings(
+                SegmenterSettings(
                     covers_ns=options.covers,
                     hold_ns=options.hold if with_shots else 0,
                     least_ns=options.min_duration,
@@ -107,7 +107,7 @@ class Segments(StreamPlugin[SegmentsOptions]):
             return "", 0.0
         return found.label[0], float(found.score[0])
 
-    def _events(self, segments: Iterable[Segment]) -> Iterator[Event]:
+    def _events(self, segments: Iterable[ActionSegment]) -> Iterator[Event]:
         for segment in segments:
             self._number += 1
             shot = {"shot": segment.shot} if segment.shot else {}

@@ -76,7 +76,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         if self._last_ns is not None and frame.pts_ns - self._last_ns > self.options.gap:
             self._begin_anew()
         self._begun_ns = frame.pts_ns if self._begun_ns is None else self._begun_ns
-        output, self._carried = self._net.step(self._seen(frame, past), self._carried)
+        output, self._carried = self._net.step(self._input(frame, past), self._carried)
         self._last_ns = frame.pts_ns
         scores = scores_of(self._net.net, output, self._activation, self._net.scores)
         if frame.pts_ns - self._begun_ns < self.options.warm_up:
@@ -96,14 +96,14 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly; `ValueError` for the state of another net."""
-        self._carried = self._net.read({name: unpack(kept) for name, kept in state["carried"].items()})
+        self._carried = self._net.read({name: unpack(stored) for name, stored in state["carried"].items()})
         self._begun_ns, self._last_ns = state["begun_ns"], state["last_ns"]
 
     def _begin_anew(self) -> None:
         self._carried = self._net.fresh()
         self._begun_ns = self._last_ns = None
 
-    def _seen(self, frame: Frame, past: Results) -> NDArray[Any]:
+    def _input(self, frame: Frame, past: Results) -> NDArray[Any]:
         """The picture as the net wants it, or the features that `embed` made of it."""
         spec = self._net.spec
         if spec is None:

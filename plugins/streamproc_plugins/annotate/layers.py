@@ -43,10 +43,10 @@ def draw_lines(canvas: Canvas, view: RuleView) -> None:
     for name, points, counts in view.lines():
         canvas.path(points, INK, thick=2.5)
         canvas.path(points, _LINE, thick=1.4)
-        told = "  ".join(f"{direction} {count}" for direction, count in counts.items())
+        totals = "  ".join(f"{direction} {count}" for direction, count in counts.items())
         # where the line begins: most cross it further on, and would hide its counts
         left, top = (points[0] * canvas.scale).tolist()
-        canvas.tag(f"{name}: {told}", (left + 5, top), _LINE, share=0.75, size=0.9)
+        canvas.tag(f"{name}: {totals}", (left + 5, top), _LINE, share=0.75, size=0.9)
 
 
 def draw_tracks(canvas: Canvas, tracks: Tracks) -> None:
@@ -171,9 +171,9 @@ def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
     return bottom
 
 
-def draw_news(canvas: Canvas, news: list[tuple[str, Colour]], bottom: float) -> None:
+def draw_event_lines(canvas: Canvas, event_lines: list[tuple[str, Colour]], bottom: float) -> None:
     """What was told lately, the newest lowest, at the left above the row `bottom`."""
-    for text, colour in reversed(news):
+    for text, colour in reversed(event_lines):
         _, height = canvas.text_size(text)
         bottom -= height + 3 * canvas.unit
         canvas.tag(" ", (6 * canvas.unit, bottom), colour)

@@ -90,11 +90,11 @@ class Cover:
 
     def _with_held(self, now_ns: int, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
         """The boxes, and those of a moment ago that none of them stands for."""
-        kept = [(at, box) for at, box in self._held if now_ns - at <= self._options.hold]
-        if kept and len(boxes):
-            overlap = iou(np.array([box for _, box in kept], np.float32), boxes).max(axis=1)
-            kept = [item for item, share in zip(kept, overlap.tolist(), strict=True) if share < _SAME]
-        self._held = [*kept, *((now_ns, box) for box in boxes.astype(np.float64).tolist())]
+        retained = [(at, box) for at, box in self._held if now_ns - at <= self._options.hold]
+        if retained and len(boxes):
+            overlap = iou(np.array([box for _, box in retained], np.float32), boxes).max(axis=1)
+            retained = [item for item, share in zip(retained, overlap.tolist(), strict=True) if share < _SAME]
+        self._held = [*retained, *((now_ns, box) for box in boxes.astype(np.float64).tolist())]
         return np.array([box for _, box in self._held], np.float64).reshape(-1, 4)
 
     def state(self) -> dict[str, Any]:

@@ -36,14 +36,14 @@ class Blur(StreamPlugin[BlurOptions]):
         if path is not None:
             self._writer = video_writer(path, context.stream.name, self.options)
         self._log = context.log
-        self._told = False
+        self._warned = False
         self._drawn: tuple[tuple[int, ...], list[NDArray[np.bool_]]] | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Replacement`."""
         parts = self._cover.find(frame.pts_ns, past)
-        if parts is None and not self._told:
-            self._told = True
+        if parts is None and not self._warned:
+            self._warned = True
             self._log.warning(
                 "what is to be covered isn't known stream=%s frame=%d, so all of the picture is: a detector failed, or "
                 "runs at another rate, or doesn't stand before blur",

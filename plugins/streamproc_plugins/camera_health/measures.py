@@ -48,8 +48,8 @@ def sharpness(gray: Gray, contrast: float = 1.0) -> float | None:
     plain = gray.astype(np.float32)
     fine, coarse = cv2.GaussianBlur(plain, (0, 0), _FINE), cv2.GaussianBlur(plain, (0, 0), _COARSE)
     small, large = blocks(plain - fine).std(axis=1), blocks(fine - coarse).std(axis=1)
-    seen = large > contrast
-    return float(np.median(small[seen] / large[seen])) if seen.mean() > 0.1 else None
+    clear = large > contrast
+    return float(np.median(small[clear] / large[clear])) if clear.mean() > 0.1 else None
 
 
 def agreement(learned: Array, now: Array, contrast: float = 1.0) -> float | None:
@@ -57,10 +57,10 @@ def agreement(learned: Array, now: Array, contrast: float = 1.0) -> float | None
     one, other = blocks(learned), blocks(now)
     one, other = one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True)
     first, second = one.std(axis=1), other.std(axis=1)
-    seen = first > contrast
-    if seen.mean() <= 0.1:
+    clear = first > contrast
+    if clear.mean() <= 0.1:
         return None
-    return float(np.median(((one * other).mean(axis=1) / (first * second + _EPS))[seen]))
+    return float(np.median(((one * other).mean(axis=1) / (first * second + _EPS))[clear]))
 
 
 def shift(learned: Array, now: Array) -> tuple[float, float] | None:

@@ -68,15 +68,15 @@ def beam_search(step: Step, states: tuple[Array, ...], search: Search) -> list[S
                 done.append(Sentence(words=words[parent], log_probability=score, rows=rows[parent]))
             elif len(alive) < search.width:
                 alive.append(place)
-        kept = [(int(parents[place]), int(chosen[place])) for place in alive]
-        if not kept or _settled(done, float(total[kept[0]]), position + 1, search):
+        retained = [(int(parents[place]), int(chosen[place])) for place in alive]
+        if not retained or _settled(done, float(total[retained[0]]), position + 1, search):
             return _best(done, search)
-        words = [(*words[parent], word) for parent, word in kept]
-        rows = [(*rows[parent], parent) for parent, _ in kept]
-        scores = np.array([total[pair] for pair in kept])
-        picked = [parent for parent, _ in kept]
+        words = [(*words[parent], word) for parent, word in retained]
+        rows = [(*rows[parent], parent) for parent, _ in retained]
+        scores = np.array([total[pair] for pair in retained])
+        picked = [parent for parent, _ in retained]
         states = tuple(state[picked] for state in states)
-        last = np.array([word for _, word in kept], np.int64)
+        last = np.array([word for _, word in retained], np.int64)
     cut = [Sentence(words=w, log_probability=float(s), rows=r) for w, s, r in zip(words, scores, rows, strict=True)]
     return _best(done or cut, search)
 

@@ -96,12 +96,12 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
         else:
             given = picture_input(clip.rgb, self._spec)
         (regions,) = self._net(given)
-        told = caption(self._weights, regions[0], self.options.beam, self.options.longest)
-        text = self._vocabulary.decode(told.words)
+        generated = caption(self._weights, regions[0], self.options.beam, self.options.longest)
+        text = self._vocabulary.decode(generated.words)
         if text:
-            yield Caption(text=text, score=told.probability)
-            if told.probability >= self.options.min_score:
-                yield Event.instant(clip, TYPE, score=told.probability, text=text)
+            yield Caption(text=text, score=generated.probability)
+            if generated.probability >= self.options.min_score:
+                yield Event.instant(clip, TYPE, score=generated.probability, text=text)
 
 
 def captioner_input(entry: ModelEntry) -> InputSpec:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streamproc_plugins.captioning.facts import Facts, Walk
+from streamproc_plugins.captioning.facts import Walk, WindowFacts
 from streamproc_plugins.captioning.grammar import article, counted, lasting, listed, named, number, sentence, verb
 
 _GO = {
@@ -22,13 +22,13 @@ _SURE = 0.35
 """mean score from which what a classifier says is told"""
 
 
-def describe(facts: Facts, least_ns: int = 0) -> str:
+def describe(facts: WindowFacts, least_ns: int = 0) -> str:
     """Sentences for a window; empty where there is nothing to tell.
 
     least_ns: tracks seen for less are left out.
     """
     walks = [walk for walk in facts.walks.values() if walk.until_ns - walk.since_ns >= least_ns]
-    parts = [*_moving(walks), *_seen(facts, walks), *_happened(facts.happened), *_shown(facts)]
+    parts = [*_moving(walks), *_detected(facts, walks), *_happened(facts.happened), *_shown(facts)]
     return " ".join(map(sentence, parts))
 
 
@@ -60,7 +60,7 @@ def _clause(label: str, way: str, count: int) -> str:
     return f"{counted(label, count)} {verb(word, count)}"
 
 
-def _seen(facts: Facts, walks: Sequence[Walk]) -> list[str]:
+def _detected(facts: WindowFacts, walks: Sequence[Walk]) -> list[str]:
     """Detections that nobody tracks."""
     tracked = {walk.label for walk in facts.walks.values()} or {walk.label for walk in walks}
     rest = {label: count for label, count in facts.most.items() if label not in tracked}
@@ -70,16 +70,16 @@ def _seen(facts: Facts, walks: Sequence[Walk]) -> list[str]:
     return [f"{listed(things)} {verb('be', sum(rest.values()))} seen"]
 
 
-def _happened(told: Sequence[Mapping[str, Any]]) -> list[str]:
+def _happened(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Equal happenings become one sentence with their count."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for fact in told:
+    for fact in facts:
         key = (fact["type"], *(fact.get(name) for name in ("label", "zone", "line", "direction", "name")))
         groups.setdefault(key, []).append(fact)
     return [_SAYINGS[key[0]](facts[-1], len(facts)) for key, facts in groups.items()]
 
 
-def _shown(facts: Facts) -> list[str]:
+def _shown(facts: WindowFacts) -> list[str]:
     if not facts.shown or not facts.frames:
         return []
     label, total = min(facts.shown.items(), key=lambda item: (-item[1], item[0]))
@@ -91,7 +91,7 @@ def first_name(label: str) -> str:
     return label.split(", ", maxsplit=1)[0].replace("_", " ")
 
 
-def _who(fact: Mapping[str, Any], count: int) -> str:
+def _subject(fact: Mapping[str, Any], count: int) -> str:
     return counted(first_name(str(fact.get("label") or "something")), count) if fact.get("label") else "something"
 
 
@@ -100,7 +100,7 @@ def _does(word: str) -> Callable[[Mapping[str, Any], int], str]:
 
     def say(fact: Mapping[str, Any], count: int) -> str:
         places = {key: named(str(fact[key])) for key in ("zone", "line") if fact.get(key)}
-        text = f"{_who(fact, count)} {verb(word, count if fact.get('label') else 1)}"
+        text = f"{_subject(fact, count)} {verb(word, count if fact.get('label') else 1)}"
         for key in ("zone", "line"):  # not `format`: a label may hold braces
             text = text.replace(f"{{{key}}}", places.get(key, f"the {key}"))
         return text
@@ -145,7 +145,7 @@ _SAYINGS: dict[str, Callable[[Mapping[str, Any], int], str]] = {
     "zone.loitering": _does("loiter in {zone}"),
     "zone.crowded": _crowded,
     "line.crossed": _crossed,
-    "object.left": lambda fact, count: f"{_who(fact, count)} {verb('be', count)} left behind",
+    "object.left": lambda fact, count: f"{_subject(fact, count)} {verb('be', count)} left behind",
     "object.stationary": _does("stand still for long"),
     "direction.wrong": _does("go the wrong way"),
     "speed.exceeded": _does("go too fast"),

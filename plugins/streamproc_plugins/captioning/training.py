@@ -16,17 +16,23 @@ from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.captioning.decoder import Weights, caption, log_softmax
 from streamproc_plugins.captioning.net_plugin import DECODE
 from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
-from streamproc_plugins.captioning.samples import Told, are_pictures, grouped_told, references, split_told
+from streamproc_plugins.captioning.samples import (
+    CaptionedClip,
+    are_pictures,
+    grouped_captioned,
+    references,
+    split_captioned,
+)
 from streamproc_plugins.captioning.vocabulary import PAD, Vocabulary
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Batch, Feed
 from streamproc_plugins.training.charts import curves, save_png
-from streamproc_plugins.training.course import CourseSettings, Teller, check_width
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress, check_width
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.export import CURVES, prepare_folder, save_parts, save_report
-from streamproc_plugins.training.fit import Epoch, History, Watch, compile_net, fit
+from streamproc_plugins.training.fit import Epoch, FitCallbacks, History, compile_net, fit
 from streamproc_plugins.training.loading import Cache, Load, clip_loader, picture_loader
-from streamproc_plugins.training.logs import EventLog
+from streamproc_plugins.training.logs import ScalarLog
 
 F32 = NDArray[np.float32]
 
@@ -111,19 +117,21 @@ def net_input(x: Any, flow: bool) -> dict[str, F32]:
     return {"flow": x[1]} if flow else {"rgb": x}
 
 
-def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Teller) -> CaptionOutcome:
+def train_captions(
+    captioned: Sequence[CaptionedClip], settings: CaptionSettings, teller: TrainingProgress
+) -> CaptionOutcome:
     """Train and write the model folder; `TrainingError` says what is in the way."""
     import keras
 
     settings.course.check()
     check_width(settings.width)
     prepare_folder(settings.out)
-    told, notes = grouped_told(told)
+    captioned, notes = grouped_captioned(captioned)
     for note in notes:
         teller.say(note)
-    training, validation = split_told(told, settings.course.validation, settings.course.seed)
+    training, validation = split_captioned(captioned, settings.course.validation, settings.course.seed)
     vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
-    stills = are_pictures(told)
+    stills = are_pictures(captioned)
     if stills and settings.encoder != "2d":
         raise TrainingError(f"pictures have no motion for the encoder {settings.encoder!r}; take 2d")
     teller.say(
@@ -150,8 +158,8 @@ def _loader(settings: CaptionSettings, stills: bool, frames: int) -> Load:
 
 
 def _feed(
-    training: Sequence[Told],
-    validation: Sequence[Told],
+    training: Sequence[CaptionedClip],
+    validation: Sequence[CaptionedClip],
     vocabulary: Vocabulary,
     settings: CaptionSettings,
     net: NetSettings,
@@ -177,7 +185,7 @@ def _feed(
 
 
 def _fit(
-    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, teller: Teller
+    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, teller: TrainingProgress
 ) -> History:
     compile_net(captioner.model, settings.course.fit)
 
@@ -191,7 +199,7 @@ def _fit(
             words += float(batch.weight.sum())
         return loss / words, right / words
 
-    with EventLog(settings.out / CURVES) as log:
+    with ScalarLog(settings.out / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
             teller.say(
@@ -201,7 +209,9 @@ def _fit(
             values = asdict(epoch)
             log.scalars(values.pop("number"), values)
 
-        watch = Watch(batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out))
+        watch = FitCallbacks(
+            batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out)
+        )
         history = fit(captioner.model, feed, score, settings.course.fit, watch)
     _save(captioner, entry, settings.out)  # once more: an interruption may have come before the best one's file
     return history
@@ -210,7 +220,7 @@ def _fit(
 def _finish(
     captioner: Captioner,
     feed: CaptionFeed,
-    validation: Sequence[Told],
+    validation: Sequence[CaptionedClip],
     vocabulary: Vocabulary,
     settings: CaptionSettings,
     history: History,
@@ -219,7 +229,7 @@ def _finish(
     report = evaluate(references(validation), said)
     save_png(settings.out / "curves.png", curves(history))
     values = {
-        "kept_back": json.loads(report.to_json()),
+        "held_out": json.loads(report.to_json()),
         "history": history.to_json(),
         "captions": said,
         "settings": {**asdict(settings), "out": settings.out.name},
@@ -230,12 +240,12 @@ def _finish(
 
 
 def say_all(
-    captioner: Captioner, feed: CaptionFeed, told: Sequence[Told], vocabulary: Vocabulary, beam: int
+    captioner: Captioner, feed: CaptionFeed, captioned: Sequence[CaptionedClip], vocabulary: Vocabulary, beam: int
 ) -> dict[str, str]:
     """A caption of each sample, by its label."""
     weights = Weights.of(captioner.decoder_arrays(), len(vocabulary))
     said = {}
-    for item in told:
+    for item in captioned:
         (given,) = net_input(feed.feed.as_is(item.sample), feed.flow).values()
         regions = np.asarray(captioner.encoder(given, training=False), np.float32)[0]
         longest = feed.sentences.shape[1] - 1

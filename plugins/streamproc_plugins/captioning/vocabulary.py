@@ -43,8 +43,8 @@ class Vocabulary:
     def of(cls, sentences: Iterable[str], least: int = 1) -> Vocabulary:
         """The words that occur at least so often, most frequent first, equals by the alphabet."""
         counts = Counter(word for sentence in sentences for word in words_of(sentence))
-        kept = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
-        return cls((*_SPECIAL, *kept))
+        words = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
+        return cls((*_SPECIAL, *words))
 
     def encode(self, sentences: Sequence[str], length: int) -> NDArray[np.int64]:
         """int64 (N, length): start, words, end, then padding; what is too long is cut before the end mark."""

@@ -14,8 +14,8 @@ from streamproc_plugins.classification.scores import (
     Groups,
     activation_for,
     combined,
-    kept,
     lowest_scores,
+    top_ids,
 )
 from streamproc_plugins.classification.views import fitted, fractions_of, look
 
@@ -71,9 +71,11 @@ class ClassificationPlugin(FramePlugin[ClassificationOptions]):
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Classification`; empty where no label reaches its lowest score."""
         rgb = frame.rgb
-        seen = [scores_of(self._net, self._net(look(rgb, box, self._spec))[0], self._activation) for box in self._boxes]
-        scores = self._groups.added(combined(seen, self.options.combine), self._exclusive)
-        ids = kept(scores, self._floor, self.options.top_k)
+        answers = [
+            scores_of(self._net, self._net(look(rgb, box, self._spec))[0], self._activation) for box in self._boxes
+        ]
+        scores = self._groups.added(combined(answers, self.options.combine), self._exclusive)
+        ids = top_ids(scores, self._floor, self.options.top_k)
         return [Classification(label=tuple(self._labels[i] for i in ids), score=scores[ids], class_id=ids)]
 
 

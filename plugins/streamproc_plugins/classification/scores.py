@@ -39,7 +39,7 @@ def combined(views: Sequence[F32], how: Literal["mean", "max"]) -> F32:
     return np.asarray(stacked.mean(axis=0) if how == "mean" else stacked.max(axis=0), np.float32)
 
 
-def kept(scores: F32, floor: F32, count: int) -> NDArray[np.int64]:
+def top_ids(scores: F32, floor: F32, count: int) -> NDArray[np.int64]:
     """Class ids with at least the lowest score of their class, best first, at most `count`."""
     order = best(scores, len(scores))
     return order[scores[order] >= floor[order]][:count]
@@ -50,8 +50,8 @@ def found_ids(labels: Sequence[str], known: Sequence[str]) -> dict[str, list[int
     found = {label: label_ids(label, known) for label in labels}
     if unknown := [label for label, ids in found.items() if not ids]:
         words = [*known, *(word for name in known for word in name.split(", "))]
-        told = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
-        raise PluginError(f"the model has no label {told}; it knows {len(known)}, such as {', '.join(known[:6])}")
+        names = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
+        raise PluginError(f"the model has no label {names}; it knows {len(known)}, such as {', '.join(known[:6])}")
     return found
 
 

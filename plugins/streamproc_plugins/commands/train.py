@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from streamproc_plugins.training.course import CourseSettings, Outcome, Teller
+    from streamproc_plugins.training.course import CourseSettings, TrainingOutcome, TrainingProgress
 
 
 class Mode(StrEnum):
@@ -40,7 +40,7 @@ class HeadName(StrEnum):
     svm = "svm"
 
 
-class Fit(StrEnum):
+class PictureFit(StrEnum):
     """How a picture gets the input's shape."""
 
     stretch = "stretch"
@@ -91,7 +91,7 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = False,
     size: Annotated[int, typer.Option("--size", min=32, help="width and height of the input in pixels")] = 128,
     width: Width = 1.0,
-    fit: Annotated[Fit, typer.Option("--fit", help="how pictures get the input's shape")] = Fit.stretch,
+    fit: Annotated[PictureFit, typer.Option("--fit", help="how pictures get the input's shape")] = PictureFit.stretch,
     group: Grouping = Group.auto,
     epochs: Epochs = 30,
     patience: Patience = 6,
@@ -113,8 +113,8 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
         out=out, name=model_name(name or out.name), mode=mode.value, net=net.value, size=(size, size), width=width,
         weights=weights, base=base, head=head.value, alike=not different, resize=fit.value, course=course,
     )  # fmt: skip
-    with telling() as teller:
-        outcome = train_pictures(read_pictures(data, group.value), settings, teller)
+    with progress_bars() as progress:
+        outcome = train_pictures(read_pictures(data, group.value), settings, progress)
     _show(outcome, as_json)
 
 
@@ -157,9 +157,9 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
         out=out, name=model_name(name or out.name), net=net, frames=frames, rate=clip_rate, size=(size, size),
         width=width, flow=flow, course=course,
     )  # fmt: skip
-    with telling() as teller:
+    with progress_bars() as progress:
         found = read_clips(data, lists, split, group.value)
-        outcome = train_sequences(found, settings, base, teller) if base else train_clips(found, settings, teller)
+        outcome = train_sequences(found, settings, base, progress) if base else train_clips(found, settings, progress)
     _show(outcome, as_json)
 
 
@@ -184,12 +184,12 @@ def _variation(augment: bool, flip: bool) -> Any:
 
 
 @contextmanager
-def telling() -> Iterator[Teller]:
+def progress_bars() -> Iterator[TrainingProgress]:
     """Sentences on stderr, and a bar over the batches of an epoch where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from streamproc_plugins.training.course import Teller
+    from streamproc_plugins.training.course import TrainingProgress
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -199,11 +199,11 @@ def telling() -> Iterator[Teller]:
         def batch(done: int, of: int) -> None:
             bars.update(task, completed=done, total=of)
 
-        yield Teller(say=lambda text: console.print(text, markup=False, soft_wrap=True), batch=batch)
+        yield TrainingProgress(say=lambda text: console.print(text, markup=False, soft_wrap=True), batch=batch)
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def _show(outcome: TrainingOutcome, as_json: bool) -> None:
     typer.echo(outcome.report.to_json() if as_json else outcome.table())
 
 
-__all__ = ["action", "classification", "course_of", "telling"]
+__all__ = ["action", "classification", "course_of", "progress_bars"]

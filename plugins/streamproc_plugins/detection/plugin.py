@@ -33,7 +33,7 @@ from streamproc.models import (
     prepare,
     prepare_frame,
 )
-from streamproc_plugins.detection.decode import DECODERS, Found, check_net
+from streamproc_plugins.detection.decode import DECODERS, FoundBoxes, check_net
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
 from streamproc_plugins.detection.tiling import cut_off, merge, windows
@@ -101,17 +101,17 @@ class Detection(FramePlugin[DetectionOptions]):
         """Let go of the nets; the model store keeps them for others."""
         self._nets = {}
 
-    def _look_once(self, frame: Frame) -> Found:
+    def _look_once(self, frame: Frame) -> FoundBoxes:
         found = self._look(frame)
         if DECODERS[self._entry.decode].suppressed and not self.options.nms_across_labels:
             return found.rows(np.argsort(-found.score, kind="stable"))
         return found.rows(suppress(found.xyxy, found.score, self._rivals(found), self.options.nms_iou))
 
-    def _rivals(self, found: Found) -> NDArray[np.int64]:
+    def _rivals(self, found: FoundBoxes) -> NDArray[np.int64]:
         """Numbers of groups within which boxes suppress each other: (N,)."""
         return np.zeros_like(found.class_id) if self.options.nms_across_labels else found.class_id
 
-    def _look_closely(self, frame: Frame) -> Found:
+    def _look_closely(self, frame: Frame) -> FoundBoxes:
         tiles = self.options.tiles
         assert tiles is not None
         rgb, (width, height) = frame.rgb, frame.size
@@ -121,33 +121,33 @@ class Detection(FramePlugin[DetectionOptions]):
             left, top, right, bottom = window
             part = self._look_at_part(rgb[top:bottom, left:right])
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
-            looks.append(Found(xyxy=moved, score=part.score, class_id=part.class_id))
+            looks.append(FoundBoxes(xyxy=moved, score=part.score, class_id=part.class_id))
             cut.append(cut_off(moved, window, width, height))
         merged = merge(looks, cut, self.options.nms_iou)
         if self.options.nms_across_labels:
             return merged.rows(suppress(merged.xyxy, merged.score, self._rivals(merged), self.options.nms_iou))
         return merged
 
-    def _look(self, frame: Frame) -> Found:
+    def _look(self, frame: Frame) -> FoundBoxes:
         """Boxes of a whole frame, in its own pixels, not yet suppressed."""
         hw = input_hw(self.options, self._entry, *frame.size)
         blob, fit = prepare_frame(frame, self._spec, hw)
         return self._read(blob, fit, hw, frame.size)
 
-    def _look_at_part(self, rgb: NDArray[np.uint8]) -> Found:
+    def _look_at_part(self, rgb: NDArray[np.uint8]) -> FoundBoxes:
         """Boxes of a part of a picture, in its own pixels, not yet suppressed."""
         size = (rgb.shape[1], rgb.shape[0])
         hw = input_hw(self.options, self._entry, *size)
         blob, fit = prepare(rgb, self._spec, hw)
         return self._read(blob, fit, hw, size)
 
-    def _read(self, blob: NDArray[Any], fit: Fit, hw: tuple[int, int], size: tuple[int, int]) -> Found:
+    def _read(self, blob: NDArray[Any], fit: Fit, hw: tuple[int, int], size: tuple[int, int]) -> FoundBoxes:
         found = DECODERS[self._entry.decode].read(self._net(hw)(blob), hw, self._floor)
         if not len(found):
             return found
         boxes = clip_boxes(fit.boxes_back(found.xyxy), *size)
         inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-        return Found(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
+        return FoundBoxes(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
 
     def _net(self, hw: tuple[int, int]) -> Net:
         if hw not in self._nets:
@@ -203,8 +203,8 @@ def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.fl
     known = entry.label_names
     unknown = [label for label in dict.fromkeys((*options.labels, *options.scores)) if label not in known]
     if unknown:
-        told = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
-        raise PluginError(f"{entry.name} has no label {told}; it knows {_listed(known)}")
+        names = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
+        raise PluginError(f"{entry.name} has no label {names}; it knows {_listed(known)}")
     default = options.min_score if options.min_score is not None else entry.min_score
     floor = np.full(len(known), MIN_SCORE if default is None else default, dtype=np.float32)
     for label, score in options.scores.items():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.geometry import box_area, intersection
-from streamproc_plugins.detection.decode import Found, join
+from streamproc_plugins.detection.decode import FoundBoxes, join
 from streamproc_plugins.detection.nms import suppress
 
 EDGE_PX = 2.0
@@ -44,7 +44,7 @@ def cut_off(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDAr
     )
 
 
-def merge(looks: Sequence[Found], cut: Sequence[NDArray[np.bool_]], limit: float) -> Found:
+def merge(looks: Sequence[FoundBoxes], cut: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
     """One answer from several looks at overlapping parts; boxes in source pixels, best first.
 
     Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`cut`) is only a piece: it
@@ -52,12 +52,12 @@ def merge(looks: Sequence[Found], cut: Sequence[NDArray[np.bool_]], limit: float
     """
     found, pieces = join(looks), np.concatenate(cut)
     whole = found.rows(np.flatnonzero(~pieces))
-    kept = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
+    retained = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
     rest = found.rows(np.flatnonzero(pieces))
     for row in np.argsort(-rest.score, kind="stable"):
         piece = rest.rows(np.array([row]))
-        same = kept.class_id == piece.class_id[0]
-        common = intersection(piece.xyxy, kept.xyxy[same])
+        same = retained.class_id == piece.class_id[0]
+        common = intersection(piece.xyxy, retained.xyxy[same])
         if not (common > COVERED * box_area(piece.xyxy)[:, None]).any():
-            kept = join([kept, piece])
-    return kept.rows(np.argsort(-kept.score, kind="stable"))
+            retained = join([retained, piece])
+    return retained.rows(np.argsort(-retained.score, kind="stable"))

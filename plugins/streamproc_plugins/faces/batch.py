@@ -22,7 +22,7 @@ from streamproc.folders import files_below
 from streamproc.models import ModelStore, ScoreSpread
 from streamproc_plugins.faces import pages
 from streamproc_plugins.faces.alignment import align
-from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, told_apart
+from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, separated
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.faces.heap import group_heap
@@ -238,7 +238,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     faces = list(faces_in(job.folder, photos, photographer, main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
-    label = told_people(faces, job, photographer.embed.strangers)
+    label = assign_people(faces, job, photographer.embed.strangers)
     groups = [[face for face, own in zip(faces, label, strict=True) if own == n] for n in range(int(label.max()) + 1)]
     groups.sort(key=len, reverse=True)
     listed = [
@@ -249,15 +249,15 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     with writing(job.out):
         write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
         write_private(job.out / "groups.html", sheet.encode())
-    told = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
-    say(f"{told}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+    summary = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
+    say(f"{summary}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
     folders = [str(Path(face.photo).parent) for face in faces]
     if job.main_only and "." not in folders and len(set(folders)) > 1:
         score = bcubed(label.tolist(), folders)
         say(f"against the folders: BCubed precision {score.precision:.3f}, recall {score.recall:.3f}, F {score.f1:.3f}")
 
 
-def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
+def assign_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
     """A group number for each face, int64 (N,); says which cosine it took, and what it had to part."""
     vectors = np.array([face.embedding for face in faces])
     photos = [face.photo for face in faces]
@@ -267,7 +267,7 @@ def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpr
         found = counted(len(faces), "face")
         say(f"faces of cosine {heap.cosine:.3f} or more are joined ({found}; --cosine sets another)")
     else:
-        label, parted = told_apart(grouped(vectors, job), photos, vectors)
+        label, parted = separated(grouped(vectors, job), photos, vectors)
     if parted:
         say(
             f"{counted(parted, 'face')} looked like another one on the same photo; two faces on a photo are two "

@@ -112,7 +112,7 @@ def _lloyd(values: NDArray[np.float64], centres: NDArray[np.float64], rounds: in
     return label, float(far.sum())
 
 
-def told_apart(label: Labels, photos: Sequence[str], vectors: NDArray[Any]) -> tuple[Labels, int]:
+def separated(label: Labels, photos: Sequence[str], vectors: NDArray[Any]) -> tuple[Labels, int]:
     """The same groups, but no group with two faces of one photo, and how many faces had to leave.
 
     label: int64 (N,). photos: of each face. vectors: (N, D), unit length. The face that is most alike to the rest of

@@ -27,9 +27,9 @@ from streamproc import (
 from streamproc_plugins.faces.operating import UNDECLARED, spread_of, threshold_for
 from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.people import People
-from streamproc_plugins.faces.refusals import Refusals, see_refused, visit_key
+from streamproc_plugins.faces.refusals import Refusals, observe_refused, visit_key
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Change, Visit, Visits, conflict_event, events_of
+from streamproc_plugins.faces.visits import FaceVisit, VisitChange, Visits, conflict_event, events_of
 from streamproc_plugins.storage import checked_folder, folder_of
 
 _TRACK_NS = 60_000_000_000
@@ -95,6 +95,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     gives the same ids, if the folder held the same before.
     """
 
+    state_version = 2
     needs = (FaceTracks,)
     uses = (NamedFaces,)
     gives = (FaceClusters,)
@@ -105,7 +106,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
         folder = self.options.folder
         self._folder = None if folder is None else folder_of(folder, context.stream.name)
         self._people: People | None = None
-        self._kept: Mapping[str, Any] | None = None
+        self._restored: Mapping[str, Any] | None = None
         self._visits = Visits(self.options.absent_after)
         self._refusals = Refusals(self.options.min_looks, self.options.refused_after, self.options.absent_after)
         self._strangers = UNDECLARED
@@ -143,12 +144,12 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
         if people is not None:
             people.close()
 
-    def _lose(self, now_ns: int) -> list[Change]:
+    def _lose(self, now_ns: int) -> list[VisitChange]:
         return [*self._refusals.lose(now_ns), *self._visits.lose(now_ns)]
 
-    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[Change]:
+    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[VisitChange]:
         """Visits of faces that are too poor to be anybody; they end where it is somebody by now."""
-        changes: list[Change] = []
+        changes: list[VisitChange] = []
         nobody = []
         for row, label in enumerate(labels):
             track_id = int(faces.track_id[row])
@@ -157,7 +158,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
                 changes += self._visits.end(visit_key(track_id))
             else:
                 nobody.append(row)
-        return changes + see_refused(self._visits, self._refusals.see(frame.pts_ns, frame.index, faces, nobody))
+        return changes + observe_refused(self._visits, self._refusals.observe(frame.pts_ns, frame.index, faces, nobody))
 
     def _conflicts(self, frame: Frame) -> list[Event]:
         found = {} if self._people is None else {(person, pair.other): pair for person, pair in self._people.conflicts}
@@ -184,7 +185,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     def _sure(self, faces: FaceTracks, row: int) -> bool:
         return int(faces.looks[row]) >= self.options.min_looks and faces.unsure_ns[row] <= self.options.hold
 
-    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Change], list[Event]]:
+    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[VisitChange], list[Event]]:
         """The label of a face that has no name, visits that begin, merges."""
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
@@ -193,23 +194,23 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
             return "", [], []
         people = self._opened(faces.templates.shape[1])
         merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])
-        changes: list[Change] = []
+        changes: list[VisitChange] = []
         events: list[Event] = []
         if merged is not None:
             changes += self._visits.end(str(merged.gone))
-            data = {"cluster": label_of(merged.kept), "gone": label_of(merged.gone)}
+            data = {"cluster": label_of(merged.retained), "gone": label_of(merged.gone)}
             events.append(Event.instant(frame, "face.merged", score=float(np.clip(merged.score, 0, 1)), **data))
         person = people.person_of(track_id)
         assert person is not None
-        who, start_ns = label_of(person), frame.pts_ns - int(faces.age_ns[row])
-        visit = Visit(
-            episode=Episode(type="face.seen", key=f"{who}/{frame.index}", start_ns=start_ns, subject=who),
-            seen_ns=frame.pts_ns,
+        subject, start_ns = label_of(person), frame.pts_ns - int(faces.age_ns[row])
+        visit = FaceVisit(
+            episode=Episode(type="face.seen", key=f"{subject}/{frame.index}", start_ns=start_ns, subject=subject),
+            observed_ns=frame.pts_ns,
             best=people.score_of(track_id),
             track_id=track_id,
-            about={"cluster": who},
+            about={"cluster": subject},
         )
-        return who, [*changes, *self._visits.see(str(person), visit)], events
+        return subject, [*changes, *self._visits.observe(str(person), visit)], events
 
     def _opened(self, dim: int) -> People:
         if self._people is None:
@@ -220,9 +221,9 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
                 self._least(1) if options.threshold is None else options.threshold,
                 self._least(0.1) if options.merge_threshold is None else options.merge_threshold,
             )
-            if self._kept is not None:
-                self._people.restore(self._kept)
-                self._kept = None
+            if self._restored is not None:
+                self._people.restore(self._restored)
+                self._restored = None
         if self._people.index.dim != dim:
             raise PluginError(f"the faces have embeddings of {dim} values, those before had {self._people.index.dim}")
         return self._people
@@ -253,7 +254,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
 
     def state(self) -> dict[str, Any]:
         """Who is there and who is known, as JSON values; with a folder only how far it had come."""
-        people = self._kept if self._people is None else self._people.state()
+        people = self._restored if self._people is None else self._people.state()
         return {
             "people": people,
             "dim": None if self._people is None else self._people.index.dim,
@@ -265,7 +266,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly. What the folder got after the state was kept is cut off: it will come again."""
-        self._kept = state["people"]
+        self._restored = state["people"]
         if state["dim"] is not None:
             self._opened(state["dim"])
         self._visits.restore(state["visits"])

@@ -14,7 +14,7 @@ from streamproc.geometry import clip_boxes
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.faces.options import FacesOptions
-from streamproc_plugins.faces.yunet import Found, decode, nothing, output_shapes
+from streamproc_plugins.faces.yunet import FoundFaces, decode, nothing, output_shapes
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 3.8}
 """input pixels as a multiple of the model's own size"""
@@ -26,7 +26,7 @@ MTCNN = "mtcnn"
 class Detector(Protocol):
     """Finds faces; may be called from several threads."""
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         """Faces of a picture uint8 (h, w, 3) in its own pixels, boxes inside it, best first."""
         ...
 
@@ -50,16 +50,16 @@ class YuNet:
         self._step = step
         self._net(input_hw(options, entry, size, step))
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         height, width = rgb.shape[:2]
         hw = input_hw(self._options, self._entry, (width, height), self._step)
         net = self._net(hw)
         blob, fit = prepare(rgb, self._spec, hw)
         found = decode(net.run({net.inputs[0].name: blob}), hw, self._floor)
-        kept = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
-        found = found.rows(kept)
+        retained = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
+        found = found.rows(retained)
         boxes = fit.boxes_back(found.xyxy)
-        placed = Found(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
+        placed = FoundFaces(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
         return inside(placed, width, height)
 
     def _net(self, hw: tuple[int, int]) -> Net:
@@ -103,11 +103,11 @@ def input_hw(
     return fit_size(*size, pixels, multiple)
 
 
-def inside(found: Found, width: int, height: int) -> Found:
+def inside(found: FoundFaces, width: int, height: int) -> FoundFaces:
     """Boxes cut to the picture, those outside it left out; landmarks may lie a little outside."""
     boxes = clip_boxes(found.xyxy, width, height)
     rows = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-    return Found(xyxy=boxes[rows], score=found.score[rows], landmarks=found.landmarks[rows])
+    return FoundFaces(xyxy=boxes[rows], score=found.score[rows], landmarks=found.landmarks[rows])
 
 
 class Mtcnn:
@@ -129,7 +129,7 @@ class Mtcnn:
         self._net: Any = mtcnn.MTCNN(device="CPU:0")
         self._floor = options.min_score or 0.0
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         height, width = rgb.shape[:2]
         with self._lock:
             answers = self._net.detect_faces(
@@ -138,17 +138,17 @@ class Mtcnn:
         return inside(_read_mtcnn(answers or [], self._floor), width, height)
 
 
-def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> Found:
+def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> FoundFaces:
     """From the package's records; its left eye is the one on the left of the picture, the person's right."""
-    kept = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
-    if not kept:
+    retained = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
+    if not retained:
         return nothing()
-    boxes = np.array([answer["box"] for answer in kept], np.float32)
+    boxes = np.array([answer["box"] for answer in retained], np.float32)
     boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 0)
     names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-    points = [[answer["keypoints"][name] for name in names] for answer in kept]
-    scores = np.clip(np.array([answer["confidence"] for answer in kept], np.float32), 0, 1)
-    return Found(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
+    points = [[answer["keypoints"][name] for name in names] for answer in retained]
+    scores = np.clip(np.array([answer["confidence"] for answer in retained], np.float32), 0, 1)
+    return FoundFaces(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
 
 
 def open_detector(

@@ -130,8 +130,8 @@ class Gallery:
         if name == other:
             raise PluginError(f"{name!r} can't be merged with itself; give two names")
         with self._write() as db:
-            keep, gone = self._person(db, name), self._person(db, other)
-            db.execute("UPDATE photos SET person = ? WHERE person = ?", (keep, gone))
+            remaining, gone = self._person(db, name), self._person(db, other)
+            db.execute("UPDATE photos SET person = ? WHERE person = ?", (remaining, gone))
             db.execute("DELETE FROM people WHERE id = ?", (gone,))
 
     def split(self, name: str, new: str, numbers: Sequence[int]) -> None:
@@ -202,8 +202,8 @@ class Gallery:
         found = db.execute("SELECT id FROM people WHERE name = ?", (name,)).fetchone()
         if found is None:
             names = [other for (other,) in db.execute("SELECT name FROM people ORDER BY name")]
-            told = ", ".join(names[:10]) or "nobody"
-            raise PluginError(f"there is no {name!r} in the gallery{nearest(name, names)}; it holds {told}")
+            listed = ", ".join(names[:10]) or "nobody"
+            raise PluginError(f"there is no {name!r} in the gallery{nearest(name, names)}; it holds {listed}")
         return int(found[0])
 
 

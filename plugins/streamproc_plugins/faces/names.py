@@ -21,7 +21,7 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
+from streamproc_plugins.faces.naming import FaceObservation, Naming, NamingSettings
 from streamproc_plugins.faces.operating import declared_strangers, gallery_threshold
 from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
@@ -63,6 +63,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
     stream opens.
     """
 
+    state_version = 2
     needs = (FaceTracks,)
     gives = (NamedFaces,)
 
@@ -95,7 +96,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
     def process(self, frame: Frame, past: Results) -> Output:
         """One `NamedFaces`, and who comes or goes."""
         faces = past[FaceTracks]
-        names, changes = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
+        names, changes = self._naming.observe(frame.pts_ns, frame.index, self._observations(faces))
         named = with_names(NamedFaces, faces, names)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         conflicts = [conflict_event(frame, {"name": name}, pair) for name, pair in self._naming.conflicts]
@@ -117,7 +118,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         """Go on exactly, if the gallery is the same."""
         self._naming.restore(state["naming"])
 
-    def _seen(self, faces: FaceTracks) -> list[Seen]:
+    def _observations(self, faces: FaceTracks) -> list[FaceObservation]:
         if not len(faces.xyxy):
             return []
         if faces.templates is None:
@@ -130,4 +131,6 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         scores = self._known.scores(faces.templates)
         numbers = (faces.track_id, faces.looks, faces.age_ns, faces.unsure_ns)
         columns = zip(*(column.tolist() for column in numbers), scores, strict=True)
-        return [Seen(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns]
+        return [
+            FaceObservation(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns
+        ]

@@ -47,7 +47,7 @@ class Assigned:
     person: int
     looks: int
     """good looks at the last vector that was added"""
-    seen_ns: int
+    observed_ns: int
     score: float
     beside: list[int] = field(default_factory=list)
     """people that were in one frame with it: it is none of them"""
@@ -57,7 +57,7 @@ class Assigned:
 class Merged:
     """Two ids turned out to be one person; the older one stays."""
 
-    kept: int
+    retained: int
     gone: int
     score: float
 
@@ -108,10 +108,10 @@ class People:
             track = self._tracks[track_id]
             person = self.now(track.person)
             if person in here:
-                self.conflicts.append((person, Pair(kept=holders[person], other=track_id, score=track.score)))
+                self.conflicts.append((person, Pair(retained=holders[person], other=track_id, score=track.score)))
                 del self._tracks[track_id]
             elif now_ns is not None:
-                track.seen_ns = now_ns
+                track.observed_ns = now_ns
             holders.setdefault(person, track_id)
             here.add(person)
 
@@ -150,17 +150,19 @@ class People:
             twin, twin_score = self._nearest(template, ())
             if twin in barred and twin_score >= max(least, score):
                 assert twin is not None
-                self.conflicts.append((twin, Pair(kept=self._holder(twin), other=track_id, score=twin_score)))
+                self.conflicts.append((twin, Pair(retained=self._holder(twin), other=track_id, score=twin_score)))
             if person is None or score < least:
                 person, score = self._next, 1.0
                 self._next += 1
             beside = sorted(barred - {person})
-            self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score, beside=beside)
+            self._tracks[track_id] = Assigned(
+                person=person, looks=looks, observed_ns=now_ns, score=score, beside=beside
+            )
             self._company.pop(track_id, None)
             self._here.add(person)
             self._add(person, template, time_ns)
             return None
-        known.seen_ns = now_ns
+        known.observed_ns = now_ns
         own = self.now(known.person)
         if not self._here - {own} <= set(known.beside):
             known.beside = sorted((self._here - {own}).union(known.beside))
@@ -170,8 +172,8 @@ class People:
         other, score = self._nearest(template, {own, *known.beside})
         merged = None
         if other is not None and score >= self._least(self._merge_threshold):
-            merged = Merged(kept=min(own, other), gone=max(own, other), score=score)
-            self._same[merged.gone] = own = merged.kept
+            merged = Merged(retained=min(own, other), gone=max(own, other), score=score)
+            self._same[merged.gone] = own = merged.retained
             self._here = {self.now(person) for person in self._here}
         self._add(own, template, time_ns)
         return merged
@@ -212,7 +214,7 @@ class People:
 
     def forget_tracks(self, before_ns: int) -> None:
         """Let go of tracks that were last seen before a media time."""
-        self._tracks = {t: known for t, known in self._tracks.items() if known.seen_ns >= before_ns}
+        self._tracks = {t: known for t, known in self._tracks.items() if known.observed_ns >= before_ns}
         newest = max([*self._tracks, *self._company], default=0)
         self._company = {t: ids for t, ids in self._company.items() if t > newest - _COMPANY}
 
@@ -228,11 +230,11 @@ class People:
         found: dict[int, list[int]] = {}
         for item, _, times in self._rows():
             found.setdefault(self.now(item), []).extend(times.tolist())
-        told = {}
+        spans = {}
         for person, all_ns in sorted(found.items()):
             captured_ns = [time_ns for time_ns in all_ns if time_ns >= CAPTURED_NS] or all_ns
-            told[person] = (len(all_ns), min(captured_ns), max(captured_ns))
-        return told
+            spans[person] = (len(all_ns), min(captured_ns), max(captured_ns))
+        return spans
 
     def forget(self, person: int) -> int:
         """Forget somebody, on disk too; how many vectors there were."""
@@ -240,12 +242,12 @@ class People:
 
     def join(self, one: int, other: int) -> int:
         """Two ids are one person: the id that stays, the older one."""
-        kept, gone = sorted((self.now(one), self.now(other)))
-        if kept != gone:
-            self._same[gone] = kept
+        retained, gone = sorted((self.now(one), self.now(other)))
+        if retained != gone:
+            self._same[gone] = retained
             if self._folder is not None:
                 self._save(self._folder / FILE)
-        return kept
+        return retained
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -255,7 +257,7 @@ class People:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             self._next = int(stored["next"])
-            self._same = {int(gone): int(kept) for gone, kept in stored["same"]}
+            self._same = {int(gone): int(retained) for gone, retained in stored["same"]}
             self._saved = (self._next, len(self._same))
         except (ValueError, KeyError, TypeError):
             self.close()
@@ -273,19 +275,19 @@ class People:
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`: with a folder where it stood, without one all vectors."""
-        kept = {
+        retained = {
             "next": self._next,
             "same": [list(pair) for pair in self._same.items()],
             "tracks": [[track_id, asdict(known)] for track_id, known in self._tracks.items()],
             "company": [[track_id, sorted(ids)] for track_id, ids in self._company.items() if ids],
         }
         if self._measured is not None:
-            kept["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
+            retained["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
         if self._folder is not None:
             self.index.flush()
-            return {**kept, "rows": self.index.rows}
+            return {**retained, "rows": self.index.rows}
         rows = [[person, pack(vectors), times.tolist()] for person, vectors, times in self._rows()]
-        return {**kept, "vectors": rows}
+        return {**retained, "vectors": rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; what a folder got after it is cut off, and will come again.

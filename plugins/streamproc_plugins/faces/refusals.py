@@ -8,7 +8,7 @@ from typing import Any
 
 from streamproc import Episode
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.visits import Change, Visit, Visits
+from streamproc_plugins.faces.visits import FaceVisit, VisitChange, Visits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Refused:
     """A face track that was refused so far."""
 
     start_ns: int
-    seen_ns: int
+    observed_ns: int
     looks: int
     """faces of it that the quality gate refused"""
     reason: str
@@ -25,7 +25,7 @@ class Refused:
     """of the detection"""
     index: int
     """of the frame in which it was refused first"""
-    told: bool = False
+    emitted: bool = False
 
 
 class Refusals:
@@ -36,11 +36,11 @@ class Refusals:
         self._least, self._after_ns, self._absent_ns = least_looks, after_ns, absent_ns
         self._tracks: dict[int, Refused] = {}
 
-    def see(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, Visit]:
+    def observe(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, FaceVisit]:
         """Visits by track of the rows that nobody is known in, where they were refused for long enough."""
         if faces.refused is None:
             return {}
-        found: dict[int, Visit] = {}
+        found: dict[int, FaceVisit] = {}
         for row in rows:
             track_id, reason = int(faces.track_id[row]), faces.refused[row]
             track = self._tracks.get(track_id)
@@ -49,13 +49,13 @@ class Refusals:
             if track is None:
                 start_ns, score = now_ns - int(faces.age_ns[row]), float(faces.score[row])
                 track = self._tracks[track_id] = Refused(
-                    start_ns=start_ns, seen_ns=now_ns, looks=0, reason=reason, score=score, index=index
+                    start_ns=start_ns, observed_ns=now_ns, looks=0, reason=reason, score=score, index=index
                 )
-            track.seen_ns = now_ns
+            track.observed_ns = now_ns
             if reason:
                 track.looks, track.reason = track.looks + 1, reason
             if track.looks >= self._least and now_ns - track.start_ns >= self._after_ns:
-                track.told = True
+                track.emitted = True
                 found[track_id] = _visit(track_id, track)
         return found
 
@@ -63,15 +63,17 @@ class Refusals:
         """The track is somebody now."""
         self._tracks.pop(track_id, None)
 
-    def lose(self, now_ns: int | None) -> list[Change]:
+    def lose(self, now_ns: int | None) -> list[VisitChange]:
         """Whole visits of tracks that went before they were told; all of them where `now_ns` is None."""
-        gone = [t for t, track in self._tracks.items() if now_ns is None or now_ns - track.seen_ns > self._absent_ns]
-        changes: list[Change] = []
+        gone = [
+            t for t, track in self._tracks.items() if now_ns is None or now_ns - track.observed_ns > self._absent_ns
+        ]
+        changes: list[VisitChange] = []
         for track_id in gone:
             track = self._tracks.pop(track_id)
-            if not track.told and track.looks >= self._least:
+            if not track.emitted and track.looks >= self._least:
                 visit = _visit(track_id, track)
-                changes += [Change(phase="start", visit=visit), Change(phase="end", visit=visit)]
+                changes += [VisitChange(phase="start", visit=visit), VisitChange(phase="end", visit=visit)]
         return changes
 
     def state(self) -> list[Any]:
@@ -83,10 +85,10 @@ class Refusals:
         self._tracks = {int(track_id): Refused(**track) for track_id, track in state}
 
 
-def _visit(track_id: int, track: Refused) -> Visit:
-    return Visit(
+def _visit(track_id: int, track: Refused) -> FaceVisit:
+    return FaceVisit(
         episode=Episode(type="face.seen", key=f"refused {track_id}/{track.index}", start_ns=track.start_ns),
-        seen_ns=track.seen_ns,
+        observed_ns=track.observed_ns,
         best=track.score,
         track_id=track_id,
         about={"cluster": "", "reason": track.reason},
@@ -98,9 +100,9 @@ def visit_key(track_id: int) -> str:
     return f"refused {track_id}"
 
 
-def see_refused(visits: Visits, found: Mapping[int, Visit]) -> list[Change]:
+def observe_refused(visits: Visits, found: Mapping[int, FaceVisit]) -> list[VisitChange]:
     """Begin or go on with the visits of refused tracks."""
-    return [change for track_id, visit in found.items() for change in visits.see(visit_key(track_id), visit)]
+    return [change for track_id, visit in found.items() for change in visits.observe(visit_key(track_id), visit)]
 
 
-__all__ = ["Refusals", "see_refused", "visit_key"]
+__all__ = ["Refusals", "observe_refused", "visit_key"]

@@ -25,7 +25,7 @@ _TREMBLE = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerSettings:
+class FaceTrackerSettings:
     """When two faces are one; times in nanoseconds of media time."""
 
     least_iou: float
@@ -42,7 +42,7 @@ class FaceTrack:
 
     track_id: int
     start_ns: int
-    seen_ns: int
+    observed_ns: int
     xyxy: F32
     landmarks: F64
     """(5, 2), smoothed"""
@@ -63,7 +63,7 @@ class FaceTrack:
 class FaceTracker:
     """All face tracks of one stream."""
 
-    def __init__(self, settings: TrackerSettings) -> None:
+    def __init__(self, settings: FaceTrackerSettings) -> None:
         self._settings = settings
         self._tracks: list[FaceTrack] = []
         self._next = 1
@@ -89,7 +89,7 @@ class FaceTracker:
 
     def forget(self, now_ns: int) -> None:
         """Let go of tracks that weren't seen for too long."""
-        self._tracks = [track for track in self._tracks if now_ns - track.seen_ns <= self._settings.lost_ns]
+        self._tracks = [track for track in self._tracks if now_ns - track.observed_ns <= self._settings.lost_ns]
 
     def forget_before(self, shot_ns: int) -> None:
         """Let go of tracks that began before this shot did: nobody is on both sides of a cut."""
@@ -113,7 +113,7 @@ class FaceTracker:
     def _reachable(self, now_ns: int, faces: Faces) -> NDArray[np.bool_]:
         """Which face is no further from a track's than it can have come, bool (T, N): a cut makes them jump."""
         boxes = np.stack([track.xyxy for track in self._tracks]).astype(np.float64)
-        passed_s = (now_ns - np.array([track.seen_ns for track in self._tracks]))[:, None] / 1e9
+        passed_s = (now_ns - np.array([track.observed_ns for track in self._tracks]))[:, None] / 1e9
         room = _TREMBLE + self._settings.most_speed * passed_s
         sizes = boxes[:, None, 2:] - boxes[:, None, :2], faces.xyxy[None, :, 2:] - faces.xyxy[None, :, :2]
         way = (boxes[:, None, :2] + boxes[:, None, 2:] - faces.xyxy[None, :, :2] - faces.xyxy[None, :, 2:]) / 2
@@ -139,7 +139,7 @@ class FaceTracker:
         track = FaceTrack(
             track_id=self._next,
             start_ns=now_ns,
-            seen_ns=now_ns,
+            observed_ns=now_ns,
             xyxy=faces.xyxy[row],
             landmarks=faces.landmarks[row].astype(np.float64),
             speed=np.zeros((5, 2)),
@@ -152,13 +152,13 @@ class FaceTracker:
 
     def _continue(self, track: FaceTrack, now_ns: int, faces: Faces, row: int) -> None:
         raw, smooth = faces.landmarks[row].astype(np.float64), self._settings.smooth
-        dt_s = (now_ns - track.seen_ns) / 1e9
+        dt_s = (now_ns - track.observed_ns) / 1e9
         if smooth is None or dt_s <= 0:
             track.landmarks = raw
         else:
             unit = max(float(faces.xyxy[row, 2] - faces.xyxy[row, 0]), 1.0)
             track.landmarks, track.speed = one_euro(raw, track.landmarks, track.speed, dt_s, unit, smooth)
-        track.xyxy, track.seen_ns = faces.xyxy[row], now_ns
+        track.xyxy, track.observed_ns = faces.xyxy[row], now_ns
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
@@ -171,7 +171,7 @@ class FaceTracker:
 
 
 _ARRAYS = ("xyxy", "landmarks", "speed", "total")
-_NUMBERS = ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")
+_NUMBERS = ("track_id", "start_ns", "observed_ns", "looked_ns", "looks")
 
 
 def _written(track: FaceTrack) -> dict[str, Any]:

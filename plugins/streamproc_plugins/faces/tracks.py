@@ -22,7 +22,7 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.tracker import FaceTracker, TrackerSettings
+from streamproc_plugins.faces.tracker import FaceTracker, FaceTrackerSettings
 from streamproc_plugins.one_euro import OneEuro
 
 
@@ -55,6 +55,7 @@ class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
     where `shots` stands before.
     """
 
+    state_version = 2
     needs = (Faces,)
     gives = (FaceTracks,)
 
@@ -63,7 +64,7 @@ class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
         options = self.options
         smooth = OneEuro(min_cutoff_hz=options.min_cutoff, beta=options.beta) if options.smooth else None
         self._tracker = FaceTracker(
-            TrackerSettings(
+            FaceTrackerSettings(
                 least_iou=options.min_iou,
                 least_cosine=options.min_cosine,
                 most_speed=options.max_speed,

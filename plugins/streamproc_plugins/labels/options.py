@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.labels.episodes import Settings
+from streamproc_plugins.labels.episodes import EpisodeSettings
 
 
 class LabelsOptions(Options):
@@ -44,9 +44,9 @@ class LabelsOptions(Options):
             raise ValueError(f"{both} stand under `labels` and under `ignore`; take them out of one")
         return self
 
-    def settings(self) -> Settings:
+    def settings(self) -> EpisodeSettings:
         """The same for the state machine."""
-        return Settings(
+        return EpisodeSettings(
             method=self.method,
             window_ns=self.window,
             enter=self.enter,

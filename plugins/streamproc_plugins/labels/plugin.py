@@ -26,6 +26,7 @@ class Labels(StreamPlugin[LabelsOptions]):
     nothing flickers and the frame rate doesn't matter.
     """
 
+    state_version = 2
     needs = (Classification,)
 
     def open(self, context: PluginContext) -> None:
@@ -35,7 +36,7 @@ class Labels(StreamPlugin[LabelsOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """What begins, goes on or ends at this frame."""
-        changes = self._episodes.see(frame.pts_ns, self._scores(past[Classification]), frame.index)
+        changes = self._episodes.observe(frame.pts_ns, self._scores(past[Classification]), frame.index)
         return [change.event(score=change.score) for change in changes]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:

@@ -31,7 +31,7 @@ _NS = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class BackgroundSettings:
     """Grey levels are 0..255, times seconds of media time, areas parts of the picture."""
 
     contrast: float = 14.0
@@ -49,7 +49,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class MotionRegions:
     """What moves in a frame."""
 
     boxes: Boxes
@@ -79,7 +79,7 @@ class _Recent(NamedTuple):
 class Background:
     """looked_at: bool (h, w), False where the user doesn't want to know."""
 
-    def __init__(self, looked_at: NDArray[np.bool_], settings: Settings) -> None:
+    def __init__(self, looked_at: NDArray[np.bool_], settings: BackgroundSettings) -> None:
         import cv2
 
         self._cv2: Any = cv2
@@ -96,7 +96,7 @@ class Background:
         self._now_ns = 0
         self._quiet_until_ns = 0
 
-    def look(self, now_ns: int, gray: Gray) -> Seen:
+    def look(self, now_ns: int, gray: Gray) -> MotionRegions:
         """What moves in the picture at `now_ns`; learns from it."""
         picture = self._smooth(gray)
         before = self._before(now_ns)
@@ -124,7 +124,7 @@ class Background:
         self._learn(picture, self._mean, elapsed / self._settings.learn_s, blobs)
         if blobs is None:
             return self._nothing()
-        return Seen(boxes=blobs.boxes, strength=blobs.strength, settling=False)
+        return MotionRegions(boxes=blobs.boxes, strength=blobs.strength, settling=False)
 
     def forget(self) -> None:
         """Another scene follows: learn it afresh."""
@@ -170,9 +170,9 @@ class Background:
         self._spread[:] = _START_DEVIATION
         self._quiet_until_ns = self._now_ns + round(quiet_s * _NS)
 
-    def _nothing(self) -> Seen:
+    def _nothing(self) -> MotionRegions:
         none = np.zeros((0, 4), np.float32)
-        return Seen(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
+        return MotionRegions(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
 
     def _compare(self, picture: Gray, before: Gray, mean: Array) -> tuple[Mask, Mask]:
         """Where the picture has moved, and where it differs from the background."""
@@ -223,4 +223,4 @@ class Background:
             work.learnt[without.window] = 1
 
 
-__all__ = ["Background", "Seen", "Settings"]
+__all__ = ["Background", "BackgroundSettings", "MotionRegions"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamproc import Duration, Field, Options, seconds
 from streamproc_plugins.drawn import Polygon
-from streamproc_plugins.motion.background import Settings
+from streamproc_plugins.motion.background import BackgroundSettings
 
 
 class MotionOptions(Options):
@@ -36,9 +36,9 @@ class MotionOptions(Options):
     label: str = Field("motion", min_length=1, description="label of the boxes, for tracking and rules")
     width: int = Field(240, ge=64, le=1920, description="pixels; the picture is looked at in this width")
 
-    def settings(self) -> Settings:
+    def settings(self) -> BackgroundSettings:
         """The same for the background, in seconds."""
-        return Settings(
+        return BackgroundSettings(
             contrast=self.contrast,
             min_area=self.min_area,
             learn_s=self.learn_over / 1e9,

@@ -68,10 +68,10 @@ class Motion(StreamPlugin[MotionOptions]):
         """One `Detections`, largest box first, and what there is to tell."""
         gray = frame.pixels.small_gray(self._width, self._height)
         with self._turn:
-            seen = self._background.look(frame.pts_ns, gray)
-        boxes = clip_boxes(seen.boxes * self._scale, frame.width, frame.height)
+            regions = self._background.look(frame.pts_ns, gray)
+        boxes = clip_boxes(regions.boxes * self._scale, frame.width, frame.height)
         # surer than half in any case: it has been found on two ways, against the background and over time
-        found = Detections.of(boxes, 0.5 + 0.5 * seen.strength, [self.options.label] * len(boxes))
+        found = Detections.of(boxes, 0.5 + 0.5 * regions.strength, [self.options.label] * len(boxes))
         return [found, *(self._moves(frame, boxes) if len(boxes) else self._rests(frame.pts_ns))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:

@@ -202,15 +202,15 @@ def instance_scores(people: F32, radius: float) -> F32:
 
 def _greedy(points: F32, part: I64, radius: float, most: int) -> list[int]:
     """Rows to keep: those whose root isn't on the same part of one kept before."""
-    kept: list[int] = []
+    retained: list[int] = []
     roots = points[np.arange(len(points)), part, :2]
     for row in range(len(points)):
-        away = points[kept, part[row], :2] - roots[row]
+        away = points[retained, part[row], :2] - roots[row]
         if (np.square(away).sum(axis=-1) > radius * radius).all():
-            kept.append(row)
-            if len(kept) >= most:
+            retained.append(row)
+            if len(retained) >= most:
                 break
-    return kept
+    return retained
 
 
 @lru_cache(maxsize=1)

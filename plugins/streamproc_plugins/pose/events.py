@@ -26,9 +26,9 @@ from streamproc import (
     TimeReason,
     seconds,
 )
-from streamproc_plugins.pose.bodies import Body, BodySettings, Seen
+from streamproc_plugins.pose.bodies import Body, BodyObservation, BodySettings
 from streamproc_plugins.pose.identity import Identities
-from streamproc_plugins.pose.matching import seen_boxes
+from streamproc_plugins.pose.matching import point_boxes
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.shots.following import ended_at_cut
 
@@ -101,23 +101,24 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
     cut. Needs no pixels.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nobody known."""
         self._settings = self.options.settings()
-        self._who = Identities(self.options.lost_after)
+        self._identities = Identities(self.options.lost_after)
         self._bodies: dict[str, Body] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame."""
         now_ns, poses = frame.pts_ns, past[Poses]
-        boxes = seen_boxes(poses.keypoints, self.options.min_point)
-        keys = self._who.see(now_ns, poses)
+        boxes = point_boxes(poses.keypoints, self.options.min_point)
+        keys = self._identities.observe(now_ns, poses)
         events: list[Event] = []
         for row, key in enumerate(keys):
             body = self._bodies.setdefault(key, Body(key, self._settings))
-            events.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
+            events.extend(body.observe(now_ns, _observation(poses, row, boxes[row]), frame.index))
         return [*events, *self._expired(now_ns, set(keys))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
@@ -130,17 +131,17 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         """What goes on ends where it was last seen."""
         events = [event for body in self._bodies.values() for event in body.finish()]
         self._bodies = {}
-        self._who.forget()
+        self._identities.forget()
         return events
 
     def state(self) -> dict[str, Any]:
         """Who was seen and what goes on, as JSON values."""
         bodies = {key: body.state() for key, body in self._bodies.items()}
-        return {"who": self._who.state(), "bodies": bodies}
+        return {"identities": self._identities.state(), "bodies": bodies}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._who.restore(state["who"])
+        self._identities.restore(state["identities"])
         self._bodies = {key: Body(key, self._settings) for key in state["bodies"]}
         for key, body in self._bodies.items():
             body.restore(state["bodies"][key])
@@ -150,15 +151,15 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         for key, body in list(self._bodies.items()):
             if key not in here:
                 events.extend(body.expire(now_ns))
-                if now_ns - body.seen_ns > self.options.lost_after:
+                if now_ns - body.observed_ns > self.options.lost_after:
                     del self._bodies[key]
         return events
 
 
-def _seen(poses: Poses, row: int, box: NDArray[np.float32]) -> Seen:
+def _observation(poses: Poses, row: int, box: NDArray[np.float32]) -> BodyObservation:
     track_id = 0 if poses.track_id is None else int(poses.track_id[row])
     about = {"label": "person", **({"track_id": track_id} if track_id > 0 else {}), "box": box.tolist()}
-    return Seen(points=poses.keypoints[row], score=float(poses.score[row]), about=about)
+    return BodyObservation(points=poses.keypoints[row], score=float(poses.score[row]), about=about)
 
 
 __all__ = ["PoseEvents", "PoseEventsOptions"]

@@ -30,7 +30,7 @@ class Identities:
         self._last: dict[str, tuple[int, F32]] = {}
         self._count = 0
 
-    def see(self, now_ns: int, poses: Poses) -> list[str]:
+    def observe(self, now_ns: int, poses: Poses) -> list[str]:
         """A key for each pose, none twice; now_ns is later than all before."""
         self._last = {key: last for key, last in self._last.items() if now_ns - last[0] <= self._lost_ns}
         ids = [0] * len(poses.score) if poses.track_id is None else poses.track_id.tolist()

@@ -18,13 +18,13 @@ SURE = 0.2
 _LEAST_PX2 = 64.0
 
 
-def seen_boxes(points: F32, sure: float = SURE) -> F32:
+def point_boxes(points: F32, sure: float = SURE) -> F32:
     """Boxes float32 (N, 4) xyxy around the keypoints (N, 17, 3) that are seen; all zero where fewer than two are."""
-    seen = points[:, :, 2] >= sure
-    low = np.where(seen[..., None], points[..., :2], np.inf).min(axis=1, initial=np.inf)
-    high = np.where(seen[..., None], points[..., :2], -np.inf).max(axis=1, initial=-np.inf)
+    scored = points[:, :, 2] >= sure
+    low = np.where(scored[..., None], points[..., :2], np.inf).min(axis=1, initial=np.inf)
+    high = np.where(scored[..., None], points[..., :2], -np.inf).max(axis=1, initial=-np.inf)
     boxes = np.concatenate([low, high], axis=1)
-    return np.asarray(np.where(seen.sum(axis=1)[:, None] >= 2, boxes, 0), np.float32)
+    return np.asarray(np.where(scored.sum(axis=1)[:, None] >= 2, boxes, 0), np.float32)
 
 
 def areas(points: F32, sure: float = SURE) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ def areas(points: F32, sure: float = SURE) -> NDArray[np.float64]:
 
     The half because COCO's area is that of the person's outline.
     """
-    sides = np.diff(seen_boxes(points, sure).reshape(-1, 2, 2), axis=1)[:, 0].astype(np.float64)
+    sides = np.diff(point_boxes(points, sure).reshape(-1, 2, 2), axis=1)[:, 0].astype(np.float64)
     return np.asarray(np.maximum(0.5 * sides[:, 0] * sides[:, 1], _LEAST_PX2), np.float64)
 
 
@@ -51,12 +51,12 @@ def owners(points: F32, tracks: Tracks, labels: Container[str] = (), least: floa
     if not len(points) or not rows:
         return ids
     boxes = tracks.xyxy[rows]
-    seen = points[:, None, :, 2] >= SURE
+    scored = points[:, None, :, 2] >= SURE
     x, y = points[:, None, :, 0], points[:, None, :, 1]
     left, top, right, bottom = (boxes[None, :, None, side] for side in range(4))
-    inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & seen
-    part = inside.sum(axis=2) / np.maximum(seen.sum(axis=2), 1)
-    fit = part * iou(seen_boxes(points), boxes)
+    inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & scored
+    part = inside.sum(axis=2) / np.maximum(scored.sum(axis=2), 1)
+    fit = part * iou(point_boxes(points), boxes)
     for row, column in assigned(fit, least):
         ids[row] = tracks.track_id[rows[column]]
     return ids
@@ -80,4 +80,4 @@ def alike(found: F32, before: F32, growth: NDArray[np.float64] | float = 1.0) ->
     return oks(found, truth, areas(before) * growth)
 
 
-__all__ = ["SURE", "alike", "areas", "assigned", "owners", "seen_boxes"]
+__all__ = ["SURE", "alike", "areas", "assigned", "owners", "point_boxes"]

@@ -61,18 +61,19 @@ class PosePoolingOptions(Options):
 class _OverTime(StreamPlugin[OptionsT]):
     """Knows people again from frame to frame and keeps a memory of each; nothing is remembered over a cut."""
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
     gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
         """Begin with nobody known."""
-        self._who = Identities(self._lost_ns())
+        self._identities = Identities(self._lost_ns())
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Poses`, row by row those that came."""
         poses = past[Poses]
-        keys = self._who.see(frame.pts_ns, poses)
+        keys = self._identities.observe(frame.pts_ns, poses)
         points = self._together(frame, past.get(Flow), poses.keypoints, keys)
         ids = poses.track_id
         if ids is None:
@@ -82,17 +83,17 @@ class _OverTime(StreamPlugin[OptionsT]):
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
         """Nobody is followed over a cut."""
         if reason == "cut":
-            self._who.forget()
+            self._identities.forget()
             self._forget()
         return None
 
     def state(self) -> dict[str, Any]:
         """Who was seen, and the memory of each, as JSON values."""
-        return {"who": self._who.state(), "people": self._remembered()}
+        return {"identities": self._identities.state(), "people": self._remembered()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._who.restore(state["who"])
+        self._identities.restore(state["identities"])
         self._remember(state["people"])
 
     @abstractmethod
@@ -168,10 +169,10 @@ class PosePooling(_OverTime[PosePoolingOptions]):
         self._carry_all(now_ns, flow)
         out = points.copy()
         for row, key in enumerate(keys):
-            told = self._people.setdefault(key, [])
-            told.append((now_ns, points[row]))
-            ages = np.array([now_ns - at_ns for at_ns, _ in told])
-            neighbours = np.stack([shape for _, shape in told])
+            history = self._people.setdefault(key, [])
+            history.append((now_ns, points[row]))
+            ages = np.array([now_ns - at_ns for at_ns, _ in history])
+            neighbours = np.stack([shape for _, shape in history])
             out[row] = pool_points(neighbours, 1 - ages / self.options.window, self.options.min_point)
         self._before_ns = now_ns
         return out
@@ -182,24 +183,26 @@ class PosePooling(_OverTime[PosePoolingOptions]):
             self._people = {}
             return
         oldest_ns = now_ns - self.options.window
-        kept = [(key, at_ns, p) for key, told in self._people.items() for at_ns, p in told if at_ns > oldest_ns]
+        retained = [
+            (key, at_ns, p) for key, history in self._people.items() for at_ns, p in history if at_ns > oldest_ns
+        ]
         self._people = {}
-        if not kept:
+        if not retained:
             return
         times = (now_ns - self._before_ns) / flow.dt_ns
-        carried = carry(np.stack([points for _, _, points in kept]), flow.uv, flow.scale, times)
-        for (key, at_ns, _), points in zip(kept, carried, strict=True):
+        carried = carry(np.stack([points for _, _, points in retained]), flow.uv, flow.scale, times)
+        for (key, at_ns, _), points in zip(retained, carried, strict=True):
             self._people.setdefault(key, []).append((at_ns, points))
 
     def _remembered(self) -> Any:
-        told = {key: [[at_ns, points.tolist()] for at_ns, points in rows] for key, rows in self._people.items()}
-        return {"before_ns": self._before_ns, "told": told}
+        history = {key: [[at_ns, points.tolist()] for at_ns, points in rows] for key, rows in self._people.items()}
+        return {"before_ns": self._before_ns, "history": history}
 
     def _remember(self, people: Any) -> None:
         self._before_ns = people["before_ns"]
         self._people = {
             key: [(at_ns, np.array(points, np.float32)) for at_ns, points in rows]
-            for key, rows in people["told"].items()
+            for key, rows in people["history"].items()
         }
 
 

@@ -28,10 +28,10 @@ _HEAD_ABOVE = 0.45
 
 def middle(points: F32, joints: Sequence[int], sure: float) -> Point | None:
     """Mean place of those of the joints that are seen."""
-    seen = [joint for joint in joints if points[joint, 2] >= sure]
-    if not seen:
+    scored = [joint for joint in joints if points[joint, 2] >= sure]
+    if not scored:
         return None
-    x, y = points[seen, :2].mean(axis=0).tolist()
+    x, y = points[scored, :2].mean(axis=0).tolist()
     return (x, y)
 
 

@@ -61,15 +61,15 @@ def smooth(
     the square root of its area, > 0. Points that aren't seen stay as they are, and out of the memory.
     """
     xy = points[:, :2].astype(np.float64)
-    seen = points[:, 2] >= settings.sure
+    measured = points[:, 2] >= settings.sure
     known = (before.at_ns != NEVER_NS) & (now_ns - before.at_ns <= settings.lost_ns)
     dt = np.where(known, (now_ns - before.at_ns) / 1e9, 1.0)[:, None]
     filtered, speed = one_euro(xy, before.xy, before.speed, dt, size_px, settings)
-    going_on, begins = (seen & known)[:, None], (seen & ~known)[:, None]
+    going_on, begins = (measured & known)[:, None], (measured & ~known)[:, None]
     memory = Filtered(
         xy=np.where(going_on, filtered, np.where(begins, xy, before.xy)),
         speed=np.where(going_on, speed, np.where(begins, 0.0, before.speed)),
-        at_ns=np.where(seen, now_ns, before.at_ns),
+        at_ns=np.where(measured, now_ns, before.at_ns),
     )
     out = points.copy()
     out[:, :2] = np.where(going_on, filtered, xy)

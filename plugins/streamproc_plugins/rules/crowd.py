@@ -29,7 +29,7 @@ class Crowd:
     begun: bool = False
     """whether those two mean anything"""
 
-    def see(self, now_ns: int, stays: Sequence[Stay], timing: Timing) -> Change | None:
+    def observe(self, now_ns: int, stays: Sequence[Stay], timing: Timing) -> Change | None:
         """stays: of those who are inside, or may be, at `now_ns`; those who left aren't among them."""
         together = self._together(stays)
         if together is not None and (not self.begun or together > self.last_ns):

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from streamproc import Event
 from streamproc_plugins.rules.cooldown import Cooldown
+from streamproc_plugins.rules.observations import Observation, Paths, Point, about, by_int, wanted
 from streamproc_plugins.rules.options import LineOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Paths, Point, Sight, about, by_int, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 Side = Literal["left", "right"]
@@ -30,7 +30,7 @@ class Walker:
     """What is known of a track at a line."""
 
     point: Point
-    seen_ns: int
+    observed_ns: int
     side: Side | None = None
     """to which it has crossed without that being sure yet"""
     crossed_ns: int = 0
@@ -70,26 +70,26 @@ class Line:
         self._cooldown = Cooldown(options.cooldown)
         self._walkers: dict[int, Walker] = {}
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
+    def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
         """What the sights of the frame at `now_ns` mean."""
-        for sight in wanted(seen, self._options.labels):
-            walker = self._walkers.get(sight.track_id)
+        for observation in wanted(observed, self._options.labels):
+            walker = self._walkers.get(observation.track_id)
             if walker is None:
-                walker = Walker(point=sight.set_off, seen_ns=sight.born_ns)
-                self._walkers[sight.track_id] = walker
-            self._walk(walker, sight, now_ns)
-            if self._across(walker, sight, paths, now_ns):
+                walker = Walker(point=observation.set_off, observed_ns=observation.born_ns)
+                self._walkers[observation.track_id] = walker
+            self._walk(walker, observation, now_ns)
+            if self._across(walker, observation, paths, now_ns):
                 yield from self._crossed(walker, now_ns)
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
         """Forget those not seen for too long; who vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
-            unseen_ns = now_ns - walker.seen_ns
-            if unseen_ns > self._timing.lost_ns:
+            unobserved_ns = now_ns - walker.observed_ns
+            if unobserved_ns > self._timing.lost_ns:
                 del self._walkers[track_id]
-            gone = walker.leaving and unseen_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
-            if walker.clear and (gone or unseen_ns > self._timing.lost_ns):
+            gone = walker.leaving and unobserved_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
+            if walker.clear and (gone or unobserved_ns > self._timing.lost_ns):
                 yield from self._crossed(walker, now_ns)
 
     def finish(self, now_ns: int) -> Iterator[Event]:
@@ -117,23 +117,23 @@ class Line:
         """The user's word for a direction."""
         return getattr(self._options.directions, side)  # type: ignore[no-any-return]
 
-    def _walk(self, walker: Walker, sight: Sight, now_ns: int) -> None:
-        to = sight.point
+    def _walk(self, walker: Walker, observation: Observation, now_ns: int) -> None:
+        to = observation.point
         hits = sorted(hit for a, b in self._legs if (hit := meet(walker.point, to, a, b)) is not None)
         for share, side in hits:
             if walker.side is not None and walker.side != side:
                 walker.side = None
             else:
                 walker.side, walker.beyond_ns = side, now_ns
-                walker.crossed_ns = walker.seen_ns + round(share * (now_ns - walker.seen_ns))
-                walker.leapt = math.dist(walker.point, to) >= sight.size
-        walker.point, walker.seen_ns = to, now_ns
-        walker.about, walker.score, walker.leaving = about(sight), sight.score, sight.at_border
+                walker.crossed_ns = walker.observed_ns + round(share * (now_ns - walker.observed_ns))
+                walker.leapt = math.dist(walker.point, to) >= observation.size
+        walker.point, walker.observed_ns = to, now_ns
+        walker.about, walker.score, walker.leaving = about(observation), observation.score, observation.at_border
 
-    def _across(self, walker: Walker, sight: Sight, paths: Paths, now_ns: int) -> bool:
+    def _across(self, walker: Walker, observation: Observation, paths: Paths, now_ns: int) -> bool:
         """Whether a crossing is sure; one that turned out to be none, around an end of the line, is given up."""
-        away, (right_x, right_y) = self._away(sight.point)
-        walker.swings.see(now_ns, away >= 0, abs(away), sight.size)
+        away, (right_x, right_y) = self._away(observation.point)
+        walker.swings.observe(now_ns, away >= 0, abs(away), observation.size)
         sign = 1 if walker.side == "right" else -1
         beyond, way = sign * away, (sign * right_x, sign * right_y)
         if beyond < 0:
@@ -142,11 +142,11 @@ class Line:
             walker.clear = False
             return False
         held_ns = now_ns - walker.beyond_ns
-        strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(sight.track_id, way)
-        needed = reach(self._margin, sight.size, jitter, strayed, held_ns)
-        comes = paths.travel(sight.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
-        walker.clear = beyond >= (self._margin * sight.size if comes else needed)
-        return walker.clear and (walker.leapt or beyond >= sight.size or held_ns >= self._timing.enter_ns)
+        strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(observation.track_id, way)
+        needed = reach(self._margin, observation.size, jitter, strayed, held_ns)
+        travels = paths.travel(observation.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
+        walker.clear = beyond >= (self._margin * observation.size if travels else needed)
+        return walker.clear and (walker.leapt or beyond >= observation.size or held_ns >= self._timing.enter_ns)
 
     def _away(self, point: Point) -> tuple[float, Point]:
         """Signed distance of a point from the line in pixels, positive on the right, and the nearest leg's normal."""
@@ -160,17 +160,17 @@ class Line:
 
     def _crossed(self, walker: Walker, now_ns: int) -> Iterator[Event]:
         assert walker.side is not None
-        side, who, at_ns = walker.side, walker.about, walker.crossed_ns
+        side, subject, at_ns = walker.side, walker.about, walker.crossed_ns
         walker.side, walker.clear = None, False
         self.counts[side] += 1
-        extra = self._cooldown.begin(side, who["label"], now_ns)
+        extra = self._cooldown.begin(side, subject["label"], now_ns)
         if extra is None:
             return
         yield Event(
             type="line.crossed", phase="instant", start_ns=at_ns, end_ns=at_ns, score=walker.score,
-            episode=f"{self.name}/{who['track_id']}/{self.counts['left'] + self.counts['right']}",
+            episode=f"{self.name}/{subject['track_id']}/{self.counts['left'] + self.counts['right']}",
             data={
-                **extra, **who, "line": self.name, "direction": self.name_of(side),
+                **extra, **subject, "line": self.name, "direction": self.name_of(side),
                 "count": self.counts[side], "counts": {self.name_of(key): n for key, n in self.counts.items()},
             },
         )  # fmt: skip

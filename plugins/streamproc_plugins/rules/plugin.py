@@ -22,12 +22,12 @@ from streamproc import (
 )
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
-from streamproc_plugins.rules.labels import LabelsSeen
+from streamproc_plugins.rules.labels import LabelCheck
 from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.looks import Looks
+from streamproc_plugins.rules.observations import FrameView, Paths, observe_tracks
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.votes import Votes
 from streamproc_plugins.rules.zones import Zone
@@ -38,6 +38,7 @@ from streamproc_plugins.tracking.results import Embeddings
 class Rules(StreamPlugin[RulesOptions]):
     """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
 
+    state_version = 2
     needs = (Tracks,)
     uses = (Embeddings,)
     gives = (RuleView,)
@@ -91,21 +92,21 @@ class Rules(StreamPlugin[RulesOptions]):
         self._paths = Paths()
         self._votes = Votes()
         self._before_ns: int | None = None
-        self._labels = LabelsSeen(options)
+        self._labels = LabelCheck(options)
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame, and one `RuleView`."""
         now_ns = frame.pts_ns
-        look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
-        seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
-        self._labels.add(seen)
+        look = FrameView(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
+        observed = self._votes.settle(now_ns, observe_tracks(past[Tracks], look, self._paths))
+        self._labels.add(observed)
         self._before_ns = now_ns
-        self._paths.add(now_ns, seen)
+        self._paths.add(now_ns, observed)
         if self._loitering:
             looks = past.get(Embeddings)
-            self._looks.add(now_ns, seen, None if looks is None else looks.strangers)
-        events = [event for place in self._all for event in place.step(now_ns, seen, self._paths)]
+            self._looks.add(now_ns, observed, None if looks is None else looks.strangers)
+        events = [event for place in self._all for event in place.step(now_ns, observed, self._paths)]
         return [*events, self._view()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:

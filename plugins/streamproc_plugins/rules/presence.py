@@ -43,7 +43,7 @@ class Presence:
     """first moment of the visit, or of what may become one"""
     last_ns: int = 0
     """last moment seen inside"""
-    seen_ns: int = 0
+    observed_ns: int = 0
     """last moment seen at all"""
     run_ns: int | None = None
     """since when it has been on the other side than `inside` says"""
@@ -52,11 +52,11 @@ class Presence:
     paused_ns: int = 0
     """how long what may become a visit was interrupted, in all"""
 
-    def see(
+    def observe(
         self, now_ns: int, depth: float, margin: float, timing: Timing, since_ns: int | None = None
     ) -> Change | None:
         """It is seen at this depth. since_ns: it was there before, unseen, since then."""
-        before_ns, self.seen_ns = self.seen_ns, now_ns
+        before_ns, self.observed_ns = self.observed_ns, now_ns
         here = depth >= 0
         if here == self.inside:
             self._stays(here, now_ns, before_ns, timing)
@@ -88,4 +88,4 @@ class Presence:
 
     def lost(self, now_ns: int, timing: Timing) -> bool:
         """Whether it has not been seen for too long."""
-        return now_ns - self.seen_ns > timing.lost_ns
+        return now_ns - self.observed_ns > timing.lost_ns

@@ -29,7 +29,7 @@ class Swings:
     strayed: float = 0.0
     strayed_ns: int = 0
 
-    def see(self, now_ns: int, side: bool, distance: float, size: float) -> None:
+    def observe(self, now_ns: int, side: bool, distance: float, size: float) -> None:
         """It is on this side, so far from the border, in pixels; a swing is over when it changes sides."""
         if side is not self.side:
             if self.since_ns is not None:

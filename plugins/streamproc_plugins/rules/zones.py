@@ -11,9 +11,9 @@ from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.cooldown import Cooldown
 from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.looks import Looks
+from streamproc_plugins.rules.observations import Observation, Paths, about, by_int, same_place, wanted
 from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Paths, Sight, about, by_int, same_place, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 
@@ -42,7 +42,7 @@ class Visitor:
 class Edge:
     """A track as last seen, inside or outside."""
 
-    seen_ns: int
+    observed_ns: int
     depth: float
     swings: Swings = field(default_factory=Swings)
 
@@ -73,41 +73,43 @@ class Zone:
         """How many are inside now; who is out of sight counts until the visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
+    def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
         """What the sights of the frame at `now_ns` mean; the looks know them already."""
-        mine = wanted(seen, self._options.labels)
-        self._in_view = [sight.track_id for sight in mine]
-        for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
-            stepped_ns, swings = self._stepped_in(sight, now_ns, depth)
-            visitor = self._visitors.get(sight.track_id)
+        mine = wanted(observed, self._options.labels)
+        self._in_view = [observation.track_id for observation in mine]
+        for observation, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
+            stepped_ns, swings = self._stepped_in(observation, now_ns, depth)
+            visitor = self._visitors.get(observation.track_id)
             if visitor is None:
                 if depth < 0:
                     continue
-                visitor = Visitor(presence=Presence(), score=sight.score, about={})
-                self._visitors[sight.track_id] = visitor
-                since_ns = min(stepped_ns, sight.born_ns) if born >= 0 else stepped_ns
+                visitor = Visitor(presence=Presence(), score=observation.score, about={})
+                self._visitors[observation.track_id] = visitor
+                since_ns = min(stepped_ns, observation.born_ns) if born >= 0 else stepped_ns
             else:
                 since_ns = stepped_ns
-            visitor.about, visitor.score = about(sight), sight.score
-            margin = self._reach(visitor.presence, depth, sight, swings.strayed_at(now_ns), paths)
-            change = visitor.presence.see(now_ns, depth, margin, self._timing, since_ns)
+            visitor.about, visitor.score = about(observation), observation.score
+            margin = self._reach(visitor.presence, depth, observation, swings.strayed_at(now_ns), paths)
+            change = visitor.presence.observe(now_ns, depth, margin, self._timing, since_ns)
             yield from self._changed(visitor, change, now_ns)
         yield from self.expire(now_ns)
         yield from self._count(now_ns)
 
-    def _reach(self, presence: Presence, depth: float, sight: Sight, strayed: float, paths: Paths) -> float:
+    def _reach(self, presence: Presence, depth: float, observation: Observation, strayed: float, paths: Paths) -> float:
         """How deep it must get on the other side of the border; only that side needs measuring."""
         if (depth >= 0) == presence.inside:
             return 0.0
-        held_ns = 0 if presence.run_ns is None else presence.seen_ns - presence.run_ns
-        return self.area.margin(reach(self._margin, sight.size, paths.jitter(sight.track_id), strayed, held_ns))
+        held_ns = 0 if presence.run_ns is None else presence.observed_ns - presence.run_ns
+        return self.area.margin(
+            reach(self._margin, observation.size, paths.jitter(observation.track_id), strayed, held_ns)
+        )
 
-    def _stepped_in(self, sight: Sight, now_ns: int, depth: float) -> tuple[int, Swings]:
+    def _stepped_in(self, observation: Observation, now_ns: int, depth: float) -> tuple[int, Swings]:
         """When a track seen inside came over the border, by its depths before and after; and how it swings there."""
-        edge = self._edges.setdefault(sight.track_id, Edge(seen_ns=now_ns, depth=depth))
-        before_ns, before = edge.seen_ns, edge.depth
-        edge.seen_ns, edge.depth = now_ns, depth
-        edge.swings.see(now_ns, depth >= 0, abs(depth), sight.size)
+        edge = self._edges.setdefault(observation.track_id, Edge(observed_ns=now_ns, depth=depth))
+        before_ns, before = edge.observed_ns, edge.depth
+        edge.observed_ns, edge.depth = now_ns, depth
+        edge.swings.observe(now_ns, depth >= 0, abs(depth), observation.size)
         if before >= 0 or depth < 0:
             return now_ns, edge.swings
         return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
@@ -124,7 +126,9 @@ class Zone:
             if outside and visitor.stayed_ns is None:
                 del self._visitors[track_id]
         self._edges = {
-            track_id: edge for track_id, edge in self._edges.items() if now_ns - edge.seen_ns <= self._timing.lost_ns
+            track_id: edge
+            for track_id, edge in self._edges.items()
+            if now_ns - edge.observed_ns <= self._timing.lost_ns
         }
 
     def finish(self, now_ns: int) -> Iterator[Event]:
@@ -260,7 +264,7 @@ class Zone:
         """The latest stay of one who vanished where the visitor is, and doesn't look otherwise."""
         here = [
             stay for stay in stays
-            if stay.stayed_ns == stay.presence.seen_ns and same_place(stay.about["box"], visitor.about["box"])
+            if stay.stayed_ns == stay.presence.observed_ns and same_place(stay.about["box"], visitor.about["box"])
             and not self._looks.others(stay.about["track_id"], visitor.about["track_id"])
         ]  # fmt: skip
         return max(here, key=lambda stay: stay.stayed_ns or 0, default=None)
@@ -293,7 +297,7 @@ class Zone:
         inside = [visitor.presence for visitor in self._visitors.values() if visitor.presence.inside]
         stays = [(presence.since_ns, presence.last_ns) for presence in inside]
         timing = Timing(enter_ns=crowd.lasting, leave_ns=self._timing.leave_ns, lost_ns=self._timing.lost_ns)
-        change = self._crowd.see(now_ns, stays, timing)
+        change = self._crowd.observe(now_ns, stays, timing)
         lately_ns = self._crowd.last_ns if self._crowd.begun else now_ns - self._timing.leave_ns
         count = sum(first <= lately_ns <= last for first, last in stays)
         risen = count > self._peak

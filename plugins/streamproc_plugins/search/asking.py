@@ -99,7 +99,7 @@ def _plain(hit: Hit) -> dict[str, object]:
         "stream": item.stream, "kind": item.kind, "start_s": round(hit.start_ns / 1e9, 6),
         "end_s": round(hit.end_ns / 1e9, 6), "best_s": round(item.pts_ns / 1e9, 6), "frame": item.frame,
         "captured": None if item.captured_ns is None else utc_text(item.captured_ns),
-        "score": None if hit.score is None else round(hit.score, 4), "seen": hit.seen, "label": item.label,
+        "score": None if hit.score is None else round(hit.score, 4), "seen": hit.occurrences, "label": item.label,
         "track_id": item.track_id, "box": item.box,
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from streamproc import Field, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
 from streamproc.models import ModelStore, model_mistakes
-from streamproc_plugins.search.features import Embedder, embedder_input
+from streamproc_plugins.search.features import PictureEmbedder, embedder_input
 from streamproc_plugins.search.results import Embedding
 
 
@@ -37,7 +37,7 @@ class Embed(FramePlugin[EmbedOptions]):
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it is none for pictures."""
-        self._embedder = Embedder(context.models, self.options.model, self.options.threads)
+        self._embedder = PictureEmbedder(context.models, self.options.model, self.options.threads)
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Embedding`."""

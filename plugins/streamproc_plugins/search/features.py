@@ -20,7 +20,7 @@ F32 = NDArray[np.float32]
 _CLASSIFIERS = frozenset({"softmax", "sigmoid", "logits", "multilabel-logits"})
 
 
-class Embedder:
+class PictureEmbedder:
     """A picture to a unit vector; may be called from several threads."""
 
     def __init__(self, models: ModelStore, name: str, threads: int = 1) -> None:
@@ -72,4 +72,4 @@ def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, thread
     return models.load(str(folder), threads=threads)
 
 
-__all__ = ["Embedder", "embedder_input"]
+__all__ = ["PictureEmbedder", "embedder_input"]

@@ -115,7 +115,7 @@ class Memory:
                 f"({dim}); name another folder, or remove this one"
             )
 
-    def keep(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
+    def store(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
         """Keep items of one kind with their vectors (N, D)."""
         kind = items[0].kind
         index = self.index(kind)

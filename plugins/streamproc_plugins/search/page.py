@@ -66,7 +66,7 @@ def _card(hit: Hit) -> str:
     if label:
         lines.append(f"<small>{escape(label)}</small>")
     score = "" if hit.score is None else f"cosine {hit.score:.2f}"
-    more = f"{hit.seen} times" if hit.seen > 1 else ""
+    more = f"{hit.occurrences} times" if hit.occurrences > 1 else ""
     if score or more:
         lines.append(f"<small>{', '.join(part for part in (score, more) if part)}</small>")
     return f"<li>{_picture(item.thumbnail)}<div>{''.join(lines)}</div></li>"

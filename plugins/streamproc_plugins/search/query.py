@@ -16,7 +16,7 @@ from streamproc.events import utc_text
 from streamproc.eventstore import Query, search
 from streamproc.models import ModelStore
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
-from streamproc_plugins.search.features import Embedder
+from streamproc_plugins.search.features import PictureEmbedder
 from streamproc_plugins.search.memory import Filters, Item, Kind, Memory
 from streamproc_plugins.vectors import VectorIndex
 
@@ -76,7 +76,7 @@ class Hit:
     """cosine; None for words"""
     start_ns: int
     end_ns: int
-    seen: int = 1
+    occurrences: int = 1
     """how many items it stands for"""
 
 
@@ -85,7 +85,7 @@ def by_picture(memories: Sequence[Memory], photo: Path, kind: Kind, wanted: Want
     rgb = read_photo(photo)
     found: list[tuple[Item, float]] = []
     for model, group in _by_model(memories, kind).items():
-        vector = Embedder(models, model)(rgb)
+        vector = PictureEmbedder(models, model)(rgb)
         found += _nearest(group, kind, vector, wanted)
     return grouped(found, wanted)
 
@@ -136,7 +136,9 @@ def _joined(hits: Sequence[Hit], together_s: float) -> list[Hit]:
             out.append(hit)
             continue
         better = (hit.score or 0) > (last.score or 0)
-        out[-1] = replace(hit if better else last, start_ns=last.start_ns, end_ns=hit.end_ns, seen=last.seen + 1)
+        out[-1] = replace(
+            hit if better else last, start_ns=last.start_ns, end_ns=hit.end_ns, occurrences=last.occurrences + 1
+        )
     return out
 
 
@@ -150,7 +152,7 @@ def _by_model(memories: Sequence[Memory], kind: Kind) -> dict[str, list[Memory]]
         if kind in memory.models:
             groups.setdefault(str(memory.models[kind]["model"]), []).append(memory)
     if not groups:
-        there = sorted({kept for memory in memories for kept in memory.models})
+        there = sorted({stored for memory in memories for stored in memory.models})
         raise PluginError(
             f"no {kind} are kept there (only {', '.join(there) or 'nothing'}); let `remember` keep them, behind the "
             "plugin that makes their embeddings"

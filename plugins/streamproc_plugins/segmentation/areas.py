@@ -23,7 +23,7 @@ from streamproc import (
     TimeReason,
 )
 from streamproc.errors import nearest
-from streamproc_plugins.labels.episodes import Change, Episodes
+from streamproc_plugins.labels.episodes import Episodes, LabelChange
 from streamproc_plugins.segmentation.options import AreasOptions
 from streamproc_plugins.segmentation.people import boxes_of
 from streamproc_plugins.segmentation.results import ClassAreas, Foreground
@@ -39,6 +39,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
     media time and have two limits (hysteresis), as in `labels`.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation,)
     gives: ClassVar[tuple[type[Result], ...]] = (ClassAreas, Foreground)
 
@@ -64,7 +65,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         if self.options.foreground is not None:
             out.append(foreground_of(found, self.options.foreground))
         for label, episodes in self._episodes.items():
-            for change in episodes.see(frame.pts_ns, {label: areas.of(label)}, frame.index):
+            for change in episodes.observe(frame.pts_ns, {label: areas.of(label)}, frame.index):
                 out.append(_event(change, {} if change.phase == "end" else self._shown(frame, found, label)))
         return out
 
@@ -109,7 +110,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         return said
 
 
-def _event(change: Change, shown: Mapping[str, Any]) -> Event:
+def _event(change: LabelChange, shown: Mapping[str, Any]) -> Event:
     if change.phase == "end":
         return change.event(most_area=change.score)
     return change.event(area=change.score, **shown)
@@ -123,9 +124,9 @@ def areas_of(found: Segmentation) -> NDArray[np.float32]:
 
 def foreground_of(found: Segmentation, labels: tuple[str, ...]) -> Foreground:
     """The pixels of these labels, or of all but the first, the background, where none is named."""
-    kept = labels or found.labels[1:]
-    table = np.array([label in kept for label in found.labels], np.bool_)
-    return Foreground(mask=table[found.class_map], label=tuple(kept))
+    chosen = labels or found.labels[1:]
+    table = np.array([label in chosen for label in found.labels], np.bool_)
+    return Foreground(mask=table[found.class_map], label=tuple(chosen))
 
 
 __all__ = ["AREA", "ClassAreasPlugin", "areas_of", "foreground_of"]

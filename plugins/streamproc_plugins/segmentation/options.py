@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.labels.episodes import Settings
+from streamproc_plugins.labels.episodes import EpisodeSettings
 from streamproc_plugins.pose.bottom_up import DecodeSettings
 
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -156,9 +156,9 @@ class AreasOptions(Options):
             raise ValueError("`lost_after` isn't above `merge_gap`; what is lost ends, so give the longer time to it")
         return self
 
-    def settings(self, limit: float) -> Settings:
+    def settings(self, limit: float) -> EpisodeSettings:
         """The same for the state machine of a label with this limit."""
-        return Settings(
+        return EpisodeSettings(
             method="mean",
             window_ns=self.window,
             enter=limit,

@@ -78,9 +78,9 @@ def embedding(heads: SegmentHeads, cells: NDArray[np.bool_], long_steps: int = 2
 
 def sizes(people: F32, sure: float = _SURE) -> F32:
     """The root of the area of the box round each person's keypoints, float32 (N,), at least 1; people (N, 17, 3)."""
-    seen = (people[..., 2] >= sure)[..., None]
-    low = np.where(seen, people[..., :2], np.inf).min(axis=1)
-    high = np.where(seen, people[..., :2], -np.inf).max(axis=1)
+    scored = (people[..., 2] >= sure)[..., None]
+    low = np.where(scored, people[..., :2], np.inf).min(axis=1)
+    high = np.where(scored, people[..., :2], -np.inf).max(axis=1)
     sides = np.maximum(np.where(np.isfinite(high - low), high - low, 0), 1)
     return np.asarray(np.sqrt(sides.prod(axis=-1)), np.float32)
 
@@ -101,7 +101,7 @@ def distances(places: F32, people: F32) -> F32:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class MaskGrid:
     """A grid that covers the whole picture, which lies in the net's input as `scale` says."""
 
     width: int
@@ -110,17 +110,17 @@ class Target:
     """cells of the net's grid per pixel of this one"""
     scale_y: float
 
-    def at_most(self, side: int) -> Target:
+    def at_most(self, side: int) -> MaskGrid:
         """The same, its longer side at most `side`."""
         shrink = side / max(self.width, self.height)
         if shrink >= 1:
             return self
         width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
         scale_x, scale_y = self.scale_x * self.width / width, self.scale_y * self.height / height
-        return Target(width=width, height=height, scale_x=scale_x, scale_y=scale_y)
+        return MaskGrid(width=width, height=height, scale_x=scale_x, scale_y=scale_y)
 
 
-def enlarged(maps: F32, target: Target) -> F32:
+def enlarged(maps: F32, target: MaskGrid) -> F32:
     """`maps` (h, w) or (h, w, c) of the net's corner-aligned grid on the masks' grid, bilinear: (H, W) or (H, W, c)."""
     import cv2
 
@@ -133,7 +133,7 @@ def enlarged(maps: F32, target: Target) -> F32:
     return np.asarray(cv2.warpAffine(maps, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def owners(heads: SegmentHeads, people: F32, target: Target, limit: float) -> NDArray[np.int16]:
+def owners(heads: SegmentHeads, people: F32, target: MaskGrid, limit: float) -> NDArray[np.int16]:
     """Whose each pixel would be if it were a person's: row of `people` int16 (H, W), or -1 where nobody is near.
 
     Distances are made on the net's grid and enlarged, each cell weighed by how sure it is a person's: what cells of the
@@ -153,7 +153,9 @@ def owners(heads: SegmentHeads, people: F32, target: Target, limit: float) -> ND
     return owner
 
 
-def people_masks(heads: SegmentHeads, people: F32, target: Target, threshold: float, limit: float) -> NDArray[np.bool_]:
+def people_masks(
+    heads: SegmentHeads, people: F32, target: MaskGrid, threshold: float, limit: float
+) -> NDArray[np.bool_]:
     """bool (N, H, W): the pixels of each person, no pixel with two.
 
     people: (N, 17, 3) x, y, score in input pixels. threshold: of the person segment. limit: pixels farther from every
@@ -189,8 +191,8 @@ def boxes_of(masks: NDArray[np.bool_]) -> F32:
 __all__ = [
     "SEGMENT_HEADS",
     "WORK_SIDE",
+    "MaskGrid",
     "SegmentHeads",
-    "Target",
     "boxes_of",
     "distances",
     "embedding",

@@ -135,12 +135,12 @@ def _tidied(running: Running) -> Running:
     alive[np.unique(running.chosen)] = True
     if alive.all():
         return running
-    kept = np.flatnonzero(alive)
+    retained = np.flatnonzero(alive)
     place = np.zeros(len(alive), np.uint8)
-    place[kept] = np.arange(len(kept))
+    place[retained] = np.arange(len(retained))
     return Running(
-        classes=tuple(running.classes[index] for index in kept.tolist()),
-        scores=np.ascontiguousarray(running.scores[..., kept]),
+        classes=tuple(running.classes[index] for index in retained.tolist()),
+        scores=np.ascontiguousarray(running.scores[..., retained]),
         chosen=place[running.chosen],
     )
 

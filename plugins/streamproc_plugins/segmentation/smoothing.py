@@ -37,6 +37,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     `shots` stands before, it begins anew at a cut.
     """
 
+    state_version = 2
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow)
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
 
@@ -45,7 +46,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     _labels: tuple[str, ...]
     _before_ns: int
     """media time of the call before"""
-    _told_ns: int
+    _measured_ns: int
     """media time of the last result that came"""
 
     def open(self, context: PluginContext) -> None:
@@ -69,7 +70,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         moved = self._carried(now_ns, past.get(Flow))
         if found is not None:
             self._take(now_ns, found, moved)
-        elif moved is not None and now_ns - self._told_ns <= self.options.lost_after:
+        elif moved is not None and now_ns - self._measured_ns <= self.options.lost_after:
             self._running = moved[0]
         else:
             self._running = None
@@ -88,36 +89,36 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     def state(self) -> dict[str, Any]:
         """The memory as JSON values."""
         running = self._running
-        kept = None if running is None else {
+        stored = None if running is None else {
             "classes": list(running.classes), "scores": pack(running.scores), "chosen": pack(running.chosen),
         }  # fmt: skip
         return {
-            "running": kept,
+            "running": stored,
             "hw": list(self._hw),
             "labels": list(self._labels),
             "before_ns": self._before_ns,
-            "told_ns": self._told_ns,
+            "measured_ns": self._measured_ns,
             "ever": self._ever,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        kept = state["running"]
+        stored = state["running"]
         self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
-        self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
+        self._before_ns, self._measured_ns, self._ever = state["before_ns"], state["measured_ns"], state["ever"]
         self._running = None
-        if kept is not None:
+        if stored is not None:
             self._running = Running(
-                classes=tuple(kept["classes"]),
-                scores=unpack(kept["scores"]),
-                chosen=unpack(kept["chosen"]),
+                classes=tuple(stored["classes"]),
+                scores=unpack(stored["scores"]),
+                chosen=unpack(stored["chosen"]),
             )
 
     def _forget(self) -> None:
         self._running = None
         self._hw = (0, 0)
         self._labels = ()
-        self._before_ns = self._told_ns = 0
+        self._before_ns = self._measured_ns = 0
 
     def _carried(self, now_ns: int, flow: Flow | None) -> tuple[Running, NDArray[np.bool_]] | None:
         """The memory brought to this frame; None where there is none or it can't be brought."""
@@ -131,13 +132,13 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         options = self.options
         hw = (found.class_map.shape[0], found.class_map.shape[1])
         fits = moved is not None and hw == self._hw and found.labels == self._labels
-        elapsed_ns = now_ns - self._told_ns
+        elapsed_ns = now_ns - self._measured_ns
         if moved is None or not fits or elapsed_ns > options.lost_after:
             self._running = begun(found.class_map, small_grid(hw, options.grid))
         else:
             weight = weight_of(elapsed_ns, options.time_constant)
             self._running = blended(moved[0], found.class_map, weight, moved[1], options.hysteresis)
-        self._hw, self._labels, self._told_ns = hw, found.labels, now_ns
+        self._hw, self._labels, self._measured_ns = hw, found.labels, now_ns
 
 
 __all__ = ["SegmentationSmoothing"]

@@ -28,7 +28,7 @@ _STILL = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class PictureForms:
     """A small picture in the forms that are compared, float32 (HEIGHT, WIDTH) or with three channels."""
 
     rgb: Rgb
@@ -43,17 +43,17 @@ class Look:
         return float(self.gray.mean())
 
 
-def look(rgb: Rgb) -> Look:
+def look(rgb: Rgb) -> PictureForms:
     """The forms of a small picture, uint8 (HEIGHT, WIDTH, 3)."""
     import cv2
 
     gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).astype(np.float32)
     across, down = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return Look(rgb=rgb, hsv=hsv, gray=gray, edges=np.hypot(across, down))
+    return PictureForms(rgb=rgb, hsv=hsv, gray=gray, edges=np.hypot(across, down))
 
 
-def change(a: Look, b: Look) -> float:
+def change(a: PictureForms, b: PictureForms) -> float:
     """How much two pictures differ, >= 0: mean over hue, saturation, value and edges, in levels of 255."""
     bright = np.minimum(a.hsv[..., 2], b.hsv[..., 2]) / 255
     coloured = np.minimum(a.hsv[..., 1], b.hsv[..., 1]) / 255
@@ -140,4 +140,16 @@ def dissolve(pictures: NDArray[np.uint8], fit: float = 0.9) -> int | None:
     return int(np.argmax(shares > 0.06))
 
 
-__all__ = ["HEIGHT", "WIDTH", "Gray", "Look", "Rgb", "change", "detail", "dissolve", "likeness", "look", "shrunk"]
+__all__ = [
+    "HEIGHT",
+    "WIDTH",
+    "Gray",
+    "PictureForms",
+    "Rgb",
+    "change",
+    "detail",
+    "dissolve",
+    "likeness",
+    "look",
+    "shrunk",
+]

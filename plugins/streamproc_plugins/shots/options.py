@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.shots.finder import Settings
+from streamproc_plugins.shots.finder import ShotSettings
 
 
 class ShotsOptions(Options):
@@ -28,9 +28,9 @@ class ShotsOptions(Options):
         seconds(2), ge=0, le=seconds(3), description="dissolves with still edges up to so long are found; 0s: none"
     )
 
-    def settings(self) -> Settings:
+    def settings(self) -> ShotSettings:
         """The same for the finder."""
-        return Settings(
+        return ShotSettings(
             min_change=self.min_change,
             ratio=self.ratio,
             same_view=self.same_view,

@@ -15,6 +15,7 @@ from streamproc_plugins.shots.options import ShotsOptions
 class Shots(StreamPlugin[ShotsOptions]):
     """Finds cuts, fades and dissolves: gives the `Shot` of each frame, and `shot` events from start to end."""
 
+    state_version = 2
     pixels = True
     gives = (Shot,)
 

@@ -99,8 +99,8 @@ def assign(likeness: Array, least: float) -> tuple[Indices, Indices]:
     order = np.arange(likeness.shape[0])[:, None] * np.arange(likeness.shape[1])[None, :]
     value = np.where(fits, likeness + _TIE * order / max(order.size, 1), 0.0)
     rows, columns = linear_sum_assignment(value, maximize=True)
-    kept = fits[rows, columns]
-    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+    retained = fits[rows, columns]
+    return rows[retained].astype(np.int64), columns[retained].astype(np.int64)
 
 
 def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indices:
@@ -112,13 +112,13 @@ def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indi
     if not clash.any():
         return np.arange(len(boxes), dtype=np.int64)
     order = np.argsort(-scores, kind="stable")
-    keep: list[int] = []
+    chosen: list[int] = []
     gone = np.zeros(len(boxes), bool)
     for index in order.tolist():
         if not gone[index]:
-            keep.append(index)
+            chosen.append(index)
             gone |= clash[index]
-    return np.array(sorted(keep), np.int64)
+    return np.array(sorted(chosen), np.int64)
 
 
 def _area(boxes: Array) -> Array:

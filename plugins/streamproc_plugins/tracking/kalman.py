@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Motion:
+class MotionModel:
     """How things move and how well they are measured, in units of a box's own size (sqrt(w * h))."""
 
     speed: float = 0.8
@@ -75,7 +75,7 @@ def box_size(mean: Array) -> Array:
     return np.sqrt(np.maximum(mean[:, 2] * mean[:, 3], 1.0))
 
 
-def begin(measured: Array, score: Array, motion: Motion) -> Belief:
+def begin(measured: Array, score: Array, motion: MotionModel) -> Belief:
     """First belief of boxes `measured` (n, 4) `cx, cy, w, h`: at rest, its velocity unknown within the usual spread."""
     covariance = np.zeros((len(measured), 4, 3))
     covariance[:, :, 0] = _noise(measured, score, motion)
@@ -83,28 +83,28 @@ def begin(measured: Array, score: Array, motion: Motion) -> Belief:
     return Belief(mean=measured.copy(), velocity=np.zeros_like(measured), covariance=covariance)
 
 
-def predict(belief: Belief, elapsed_s: float, motion: Motion) -> Belief:
+def predict(belief: Belief, elapsed_s: float, motion: MotionModel) -> Belief:
     """The belief after `elapsed_s` >= 0 seconds without a measurement."""
-    kept, reach, carry, noise = _step(elapsed_s, motion.memory_s)
+    retained, reach, carry, noise = _step(elapsed_s, motion.memory_s)
     density = _spread(belief.mean, motion) ** 2 * (2 / motion.memory_s)
     covariance = belief.covariance @ carry + density[:, :, None] * noise
     mean = belief.mean + reach * belief.velocity
     np.maximum(mean[:, 2:], 1.0, out=mean[:, 2:])  # a shrinking box never turns inside out
-    return Belief(mean=mean, velocity=kept * belief.velocity, covariance=covariance)
+    return Belief(mean=mean, velocity=retained * belief.velocity, covariance=covariance)
 
 
-def travelled(unseen_s: Array, motion: Motion) -> Array:
-    """Seconds of its present velocity by which a box moved while it was unseen for `unseen_s` (n,): float64 (n,)."""
-    return np.asarray(motion.memory_s * np.expm1(unseen_s / motion.memory_s))
+def travelled(unobserved_s: Array, motion: MotionModel) -> Array:
+    """Seconds of its present velocity by which a box moved in `unobserved_s` (n,) without a detection: float64 (n,)."""
+    return np.asarray(motion.memory_s * np.expm1(unobserved_s / motion.memory_s))
 
 
-def unexpected(belief: Belief, measured: Array, score: Array, motion: Motion) -> NDArray[np.bool_]:
+def unexpected(belief: Belief, measured: Array, score: Array, motion: MotionModel) -> NDArray[np.bool_]:
     """Which measured centres are further off than chance allows (three standard deviations): bool (n,)."""
     spread = np.sqrt(belief.covariance[:, :2, 0] + _noise(belief.mean, score, motion)[:, :2])
     return np.asarray((np.abs(measured[:, :2] - belief.mean[:, :2]) > 3 * spread).any(axis=1))
 
 
-def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, motion: Motion) -> Belief:
+def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, motion: MotionModel) -> Belief:
     """The belief of boxes that went to `measured` (n, 4) faster than expected, `elapsed_s` (n,) after the last one.
 
     Their place is the measured one, their velocity the way since then; half of it counts as doubt beside the usual.
@@ -118,7 +118,7 @@ def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, mot
     return Belief(mean=fresh.mean, velocity=velocity, covariance=fresh.covariance)
 
 
-def correct(belief: Belief, measured: Array, score: Array, motion: Motion) -> Belief:
+def correct(belief: Belief, measured: Array, score: Array, motion: MotionModel) -> Belief:
     """The belief after seeing `measured` (n, 4) `cx, cy, w, h` with `score` (n,) in 0..1, row by row."""
     var, cross = belief.covariance[:, :, 0], belief.covariance[:, :, 1]
     total = var + _noise(belief.mean, score, motion)
@@ -155,17 +155,17 @@ def _step(elapsed_s: float, memory: float) -> tuple[float, float, Array, Array]:
     Share of a velocity that is left, seconds of it that are travelled, and how variance, cross term and variance of the
     velocity each become a sum of the three that were (3, 3) and of new noise (3,).
     """
-    kept = float(np.exp(-elapsed_s / memory))
-    reach = memory * (1 - kept)
-    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, kept, 0.0], [reach**2, kept * reach, kept**2]])
+    retained = float(np.exp(-elapsed_s / memory))
+    reach = memory * (1 - retained)
+    carry = np.array([[1.0, 0.0, 0.0], [2 * reach, retained, 0.0], [reach**2, retained * reach, retained**2]])
     noise = np.array(
         [
-            memory**2 * (elapsed_s - 2 * reach + memory * (1 - kept**2) / 2),
-            memory**2 * (1 - kept) ** 2 / 2,
-            memory * (1 - kept**2) / 2,
+            memory**2 * (elapsed_s - 2 * reach + memory * (1 - retained**2) / 2),
+            memory**2 * (1 - retained) ** 2 / 2,
+            memory * (1 - retained**2) / 2,
         ]
     )
-    return kept, reach, carry, noise
+    return retained, reach, carry, noise
 
 
 @lru_cache(maxsize=8)
@@ -173,11 +173,11 @@ def _of_four(centre: float, side: float) -> Array:
     return np.array([centre, centre, side, side])
 
 
-def _spread(mean: Array, motion: Motion) -> Array:
+def _spread(mean: Array, motion: MotionModel) -> Array:
     return np.asarray(box_size(mean)[:, None] * _of_four(motion.speed, motion.growth))
 
 
-def _noise(mean: Array, score: Array, motion: Motion) -> Array:
+def _noise(mean: Array, score: Array, motion: MotionModel) -> Array:
     parts = _of_four(motion.noise, motion.size_noise)
     wider = 1 + motion.doubt * (1 - np.minimum(np.maximum(score, 0), 1))
     return np.asarray((box_size(mean)[:, None] * parts * wider[:, None]) ** 2)

@@ -21,8 +21,8 @@ from streamproc_plugins.tracking.association import (
     cut_likeness,
     side_agreement,
 )
-from streamproc_plugins.tracking.settings import Settings
-from streamproc_plugins.tracking.table import NONE, Seen, Table
+from streamproc_plugins.tracking.settings import TrackerSettings
+from streamproc_plugins.tracking.table import NONE, Measurements, Table
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -66,29 +66,29 @@ class Times:
         return min(self.before_ns, self.now_ns - round(seconds * _NS))
 
 
-def match(table: Table, seen: Seen, times: Times, settings: Settings) -> Match:
+def match(table: Table, measured: Measurements, times: Times, settings: TrackerSettings) -> Match:
     """Match the detections of a frame with the tracks, whose places are predicted for it."""
-    return _Matching(table, seen, times, settings).run()
+    return _Matching(table, measured, times, settings).run()
 
 
 class _Matching:
     """One call of `match`."""
 
-    def __init__(self, table: Table, seen: Seen, times: Times, settings: Settings) -> None:
-        self._table, self._seen, self._times, self._settings = table, seen, times, settings
-        self._owner = np.full(len(seen), NONE, np.int64)
+    def __init__(self, table: Table, measured: Measurements, times: Times, settings: TrackerSettings) -> None:
+        self._table, self._measured, self._times, self._settings = table, measured, times, settings
+        self._owner = np.full(len(measured), NONE, np.int64)
         self._cut: Mask | None = None
         self._alone: Mask | None = None
         self._boxes = table.xyxy()
 
     def run(self) -> Match:
         settings, times, table, owner = self._settings, self._times, self._table, self._owner
-        sure = self._seen.score >= settings.high_score
+        sure = self._measured.score >= settings.high_score
         known = table.confirmed
-        just_now = table.seen_ns >= times.since(settings.lost_after_s)
+        just_now = table.observed_ns >= times.since(settings.lost_after_s)
         self._round(sure, known & just_now, settings.least_likeness)
         if NONE in owner:
-            recent = known & (table.seen_ns >= times.since(settings.rescue_s))
+            recent = known & (table.observed_ns >= times.since(settings.rescue_s))
             self._round(sure, known, settings.lost_likeness)
             self._round(~sure, recent, settings.rescue_likeness)
             self._round(sure, ~known, settings.least_likeness)
@@ -109,7 +109,7 @@ class _Matching:
             return
         left = self._left(tracks)
         if len(left):
-            a, b = assign(self._likeness(left, self._seen.take(right)), least)
+            a, b = assign(self._likeness(left, self._measured.take(right)), least)
             self._owner[right[b]] = left[a]
 
     def _fit_cut(self, wanted: Mask, tracks: Mask) -> None:
@@ -118,8 +118,8 @@ class _Matching:
         left = self._left(tracks) if len(right) else right
         if not len(left):
             return
-        fits = cut_likeness(self._boxes[left], self._seen.xyxy[right])
-        same = self._table.group[left][:, None] == self._seen.group[right][None, :]
+        fits = cut_likeness(self._boxes[left], self._measured.xyxy[right])
+        same = self._table.group[left][:, None] == self._measured.group[right][None, :]
         fits = np.where(self._looks_other(left, right), 0.0, fits)
         a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.cut_likeness)
         if len(a):
@@ -133,19 +133,19 @@ class _Matching:
         if not right.any():
             return
         settings, table = self._settings, self._table
-        within = (table.seen_ns >= self._times.since(settings.lone_s)) & (
-            table.confirmed | (table.seen_ns >= self._times.since(settings.tentative_s))
+        within = (table.observed_ns >= self._times.since(settings.lone_s)) & (
+            table.confirmed | (table.observed_ns >= self._times.since(settings.tentative_s))
         )
         left = np.zeros(len(table), np.bool_)
         left[self._left(within)] = True
         if not left.any():
             return
-        boxes = kalman.to_cxcywh(self._seen.xyxy)
+        boxes = kalman.to_cxcywh(self._measured.xyxy)
         near, free = self._near(boxes), left[:, None] & right[None, :]
         # of a track seen at the step before, what has a detection or a track of its own is no rival
-        just = (table.seen_ns >= self._times.before_ns)[:, None]
+        just = (table.observed_ns >= self._times.before_ns)[:, None]
         only = free & (_mutual(near) | (_mutual(near & free) & just))
-        only &= table.group[:, None] == self._seen.group[None, :]
+        only &= table.group[:, None] == self._measured.group[None, :]
         if not only.any():
             return
         only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
@@ -156,11 +156,11 @@ class _Matching:
 
     def _looks_other(self, rows: Indices | slice, columns: Indices | slice) -> Mask:
         """Of which tracks and detections the embeddings, where both have one, speak against each other: bool (n, m)."""
-        if self._seen.embedding is None:
+        if self._measured.embedding is None:
             return np.zeros((1, 1), np.bool_)
-        known, new = self._table.embedding[rows], self._seen.embedding[columns]
-        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
-        return np.asarray(told & (known @ new.T <= self._settings.appearance_least))
+        known, new = self._table.embedding[rows], self._measured.embedding[columns]
+        both_known = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
+        return np.asarray(both_known & (known @ new.T <= self._settings.appearance_least))
 
     def _near(self, boxes: Array) -> Mask:
         """Which detections each track could have become: bool (n, m).
@@ -169,32 +169,32 @@ class _Matching:
         where it is predicted, however long the step was; another reaches as far as the filter doubts its place.
         """
         settings, table = self._settings, self._table
-        unseen = (self._times.now_ns - table.seen_ns) / _NS
-        path = table.velocity[:, :2] * kalman.travelled(unseen, settings.motion)[:, None]
+        unobserved = (self._times.now_ns - table.observed_ns) / _NS
+        path = table.velocity[:, :2] * kalman.travelled(unobserved, settings.motion)[:, None]
         doubt = np.sqrt(table.covariance[:, :2, 0]) * settings.lone_reach
         longer = table.mean[:, 2:].max(axis=1, keepdims=True)
         doubt = np.minimum(doubt, longer)
         step = longer * settings.lone_step
-        just = (table.seen_ns >= self._times.before_ns)[:, None]
+        just = (table.observed_ns >= self._times.before_ns)[:, None]
         reach = np.where(just, np.maximum(step, doubt), doubt)
         low = np.minimum(table.mean[:, :2], table.mean[:, :2] - path * just) - reach
         high = np.maximum(table.mean[:, :2], table.mean[:, :2] - path * just) + reach
         places = boxes[None, :, :2]
         return np.asarray(((places >= low[:, None]) & (places <= high[:, None])).all(axis=2))
 
-    def _likeness(self, rows: Indices, seen: Seen) -> Array:
+    def _likeness(self, rows: Indices, measured: Measurements) -> Array:
         """How well each track fits each detection, float64 (n, m) in 0..1."""
         settings, tracks = self._settings, self._table.take(rows)
         doubt = np.sqrt(tracks.covariance[:, :2, 0])
         size = kalman.box_size(tracks.mean)[:, None]
         boxes = self._boxes if tracks is self._table else self._boxes[rows]
         margin = np.minimum(doubt * settings.margin, size)
-        agree = side_agreement(tracks.mean[:, 2:], seen.xyxy[:, 2:] - seen.xyxy[:, :2])
-        like = buffered_overlap(boxes, seen.xyxy, margin) * agree[:, :, 1]
-        if seen.embedding is not None:
-            near = buffered_overlap(boxes, seen.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
-            like = self._with_appearance(like, near, tracks.embedding, seen.embedding)
-        same = tracks.group[:, None] == seen.group[None, :]
+        agree = side_agreement(tracks.mean[:, 2:], measured.xyxy[:, 2:] - measured.xyxy[:, :2])
+        like = buffered_overlap(boxes, measured.xyxy, margin) * agree[:, :, 1]
+        if measured.embedding is not None:
+            near = buffered_overlap(boxes, measured.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
+            like = self._with_appearance(like, near, tracks.embedding, measured.embedding)
+        same = tracks.group[:, None] == measured.group[None, :]
         return np.where(same, like, like * settings.other_label)
 
     def _with_appearance(self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]) -> Array:
@@ -203,8 +203,8 @@ class _Matching:
         cosine = known.astype(np.float64) @ new.astype(np.float64).T
         says = np.clip((cosine - least) / max(full - least, 1e-6), 0, 1)
         mixed = (1 - settings.appearance_weight) * like + settings.appearance_weight * says * near
-        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
-        return np.where(told, mixed, like)
+        both_known = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
+        return np.where(both_known, mixed, like)
 
 
 def _mutual(near: Mask) -> Mask:

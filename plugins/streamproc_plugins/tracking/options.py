@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
 from streamproc_plugins.tracking.scale import Scale
-from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.settings import TrackerSettings
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -70,10 +70,10 @@ class TrackingOptions(Options):
             raise ValueError(f"{scores}: none may be below the one before; lower the first or raise the last")
         return self
 
-    def settings(self, scale: Scale | None = None) -> Settings:
+    def settings(self, scale: Scale | None = None) -> TrackerSettings:
         """The same for the tracker, in seconds and on the common scale of scores."""
         least, high, new = self._thresholds(scale or Scale())
-        return Settings(
+        return TrackerSettings(
             min_score=least,
             high_score=high,
             new_score=new,
@@ -94,7 +94,7 @@ class TrackingOptions(Options):
 
     def _thresholds(self, scale: Scale) -> tuple[float, float, float]:
         """Lowest, sure and first score on the common scale, rising; what is given moves what is not."""
-        usual = Settings()
+        usual = TrackerSettings()
         least = usual.min_score if self.min_score is None else scale.threshold(self.min_score)
         high = usual.high_score if self.high_score is None else scale.threshold(self.high_score)
         new = usual.new_score if self.new_score is None else scale.threshold(self.new_score)

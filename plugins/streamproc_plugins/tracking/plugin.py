@@ -15,7 +15,7 @@ from streamproc_plugins.tracking.missed import Missed
 from streamproc_plugins.tracking.options import TrackingOptions
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
 from streamproc_plugins.tracking.scale import Scale
-from streamproc_plugins.tracking.table import Seen, Step, TrackState
+from streamproc_plugins.tracking.table import Measurements, TrackerStep, TrackState
 from streamproc_plugins.tracking.tracker import Tracker
 
 _NO_TRACKS = Tracks.empty()
@@ -29,6 +29,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     tracks end at a cut where `shots` stands before.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings)
     gives: ClassVar[tuple[type[Result], ...]] = (Tracks,)
@@ -55,8 +56,8 @@ class Tracking(StreamPlugin[TrackingOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The tracks as they stand at this frame."""
-        seen = self._seen(past[Detections], past.get(Embeddings))
-        step = self._tracker.step(frame.pts_ns, seen, self._camera(frame, past.get(CameraMotion)), frame.size)
+        measured = self._measurements(past[Detections], past.get(Embeddings))
+        step = self._tracker.step(frame.pts_ns, measured, self._camera(frame, past.get(CameraMotion)), frame.size)
         self._last_ns = frame.pts_ns
         self._missed.add(past[Detections], bool(step.shown.any()))
         return [self._tracks(step, frame.pts_ns)]
@@ -86,7 +87,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         }
         self._last_ns = state["last_ns"]
 
-    def _seen(self, found: Detections, looks: Embeddings | None) -> Seen:
+    def _measurements(self, found: Detections, looks: Embeddings | None) -> Measurements:
         values = found.embeddings if looks is None else looks.values
         if values is not None and len(values) != len(found):
             raise ValueError(
@@ -98,7 +99,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         score = self._scaled(found)
         if wanted:
             score = np.where([label in wanted for label in found.label], score, -1.0)
-        return Seen(
+        return Measurements(
             xyxy=found.xyxy.astype(np.float64),
             score=score,
             group=self._numbers(found),
@@ -123,7 +124,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
             return None
         return motion.over(frame.pts_ns - self._last_ns)
 
-    def _tracks(self, step: Step, now_ns: int) -> Tracks:
+    def _tracks(self, step: TrackerStep, now_ns: int) -> Tracks:
         shown = step.shown | (self.options.show_tentative & (step.source >= 0))
         rows = shown.nonzero()[0]
         if not len(rows):

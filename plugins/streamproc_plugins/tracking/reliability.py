@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import kalman
 from streamproc_plugins.tracking.association import pairwise_overlap
-from streamproc_plugins.tracking.kalman import Motion
+from streamproc_plugins.tracking.kalman import MotionModel
 from streamproc_plugins.tracking.table import Table
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ _RIGHT = 0.5
 """overlap from which a predicted box counts as right"""
 _MEMORY_S = 20.0
 """time after which a sample counts little"""
-_KEPT = float(np.exp(-_EVERY_S / _MEMORY_S))
+_RETAINED = float(np.exp(-_EVERY_S / _MEMORY_S))
 _OLDEST_NS = round(_HORIZONS_S[-1] * _NS)
 _PRIOR = 2.0
 """right predictions assumed before any was compared"""
@@ -140,11 +140,11 @@ class Reliability:
         """Move what was noted by `by` (2,) pixels."""
         self._notes.mean[:, :2] += by
 
-    def look(self, table: Table, now_ns: int, motion: Motion) -> None:
+    def look(self, table: Table, now_ns: int, motion: MotionModel) -> None:
         """Compare and note the tracks seen now, if it is time to."""
         if self._noted_ns is not None and 0 <= now_ns - self._noted_ns < _EVERY_S * _NS:
             return
-        rows = (table.confirmed & (table.seen_ns == now_ns)).nonzero()[0]
+        rows = (table.confirmed & (table.observed_ns == now_ns)).nonzero()[0]
         if not len(rows):
             return
         self._noted_ns = now_ns
@@ -158,7 +158,7 @@ class Reliability:
             self._compare(known, now, now_ns, motion)
         self._notes = known.joined(now)
 
-    def _compare(self, known: _Notes, now: _Notes, now_ns: int, motion: Motion) -> None:
+    def _compare(self, known: _Notes, now: _Notes, now_ns: int, motion: MotionModel) -> None:
         place = np.minimum(np.searchsorted(now.track_id, known.track_id), len(now.track_id) - 1)
         found = now.track_id[place] == known.track_id
         age_s = (now_ns - known.at_ns) / _NS
@@ -168,8 +168,8 @@ class Reliability:
         right = near >= _RIGHT
         horizon = np.minimum(np.searchsorted(_HORIZONS_S, age_s), len(_HORIZONS_S) - 1)
         count = len(_HORIZONS_S)
-        self._right = _KEPT * self._right + np.bincount(horizon[found & right], minlength=count)
-        self._all = _KEPT * self._all + np.bincount(horizon[found], minlength=count)
+        self._right = _RETAINED * self._right + np.bincount(horizon[found & right], minlength=count)
+        self._all = _RETAINED * self._all + np.bincount(horizon[found], minlength=count)
         self.horizon_s = self._trusted_s()
         # notes are in the order of time: from behind, the first of a track is its last
         ids, last = np.unique(known.track_id[found][::-1], return_index=True)

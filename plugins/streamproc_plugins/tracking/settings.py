@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streamproc_plugins.tracking.kalman import Motion
+from streamproc_plugins.tracking.kalman import MotionModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class TrackerSettings:
     """Times in seconds of media time, scores and overlaps (intersection over union) in 0..1.
 
     Likeness is the overlap of predicted and detected box times the agreement of their heights.
@@ -90,4 +90,4 @@ class Settings:
     """cosine at and above which they say all they can"""
     appearance_memory_s: float = 1.0
     """time over which a track's embedding is averaged"""
-    motion: Motion = field(default_factory=Motion)
+    motion: MotionModel = field(default_factory=MotionModel)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking.kalman import Belief, begin, to_cxcywh, to_xyxy
-from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.settings import TrackerSettings
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -29,7 +29,7 @@ class TrackState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class Measurements:
     """Detections of one frame."""
 
     xyxy: Array
@@ -44,11 +44,11 @@ class Seen:
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, rows: NDArray[Any]) -> Seen:
+    def take(self, rows: NDArray[Any]) -> Measurements:
         """The detections named by a mask or by indices."""
         if _are_all(rows, len(self)):
             return self
-        return Seen(
+        return Measurements(
             xyxy=self.xyxy[rows],
             score=self.score[rows],
             group=self.group[rows],
@@ -57,7 +57,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Step:
+class TrackerStep:
     """The tracks as they stand after a frame: every living one, tentative and lost ones too."""
 
     track_id: Indices
@@ -93,7 +93,7 @@ class Table:
     confirmed: NDArray[np.bool_]
     hits: Indices
     start_ns: Indices
-    seen_ns: Indices
+    observed_ns: Indices
     score: Array
     group: Indices
     rival: Indices
@@ -106,20 +106,20 @@ class Table:
     @staticmethod
     def empty() -> Table:
         """No tracks."""
-        none = Seen(xyxy=np.zeros((0, 4)), score=np.zeros(0), group=np.zeros(0, np.int64))
-        return Table.born(np.zeros(0, np.int64), none, 0, Settings())
+        none = Measurements(xyxy=np.zeros((0, 4)), score=np.zeros(0), group=np.zeros(0, np.int64))
+        return Table.born(np.zeros(0, np.int64), none, 0, TrackerSettings())
 
     @staticmethod
-    def born(ids: Indices, seen: Seen, now_ns: int, settings: Settings) -> Table:
+    def born(ids: Indices, observed: Measurements, now_ns: int, settings: TrackerSettings) -> Table:
         """Tracks that begin with these detections."""
         count = len(ids)
-        belief = begin(to_cxcywh(seen.xyxy), seen.score, settings.motion)
+        belief = begin(to_cxcywh(observed.xyxy), observed.score, settings.motion)
         now = np.full(count, now_ns, np.int64)
         return Table(
             track_id=ids, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance,
-            confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, seen_ns=now,
-            score=seen.score.copy(), group=seen.group.copy(), rival=np.full(count, NONE, np.int64), rival_ns=now,
-            embedding=np.zeros((count, 0), np.float32) if seen.embedding is None else seen.embedding.copy(),
+            confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, observed_ns=now,
+            score=observed.score.copy(), group=observed.group.copy(), rival=np.full(count, NONE, np.int64),
+            rival_ns=now, embedding=np.zeros((count, 0), np.float32) if observed.embedding is None else observed.embedding.copy(),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -214,7 +214,7 @@ def _are_all(rows: NDArray[Any], count: int) -> bool:
 
 _COLUMNS = tuple(item.name for item in fields(Table))
 
-NOTHING = Step(
+NOTHING = TrackerStep(
     track_id=np.zeros(0, np.int64), xyxy=np.zeros((0, 4)), velocity=np.zeros((0, 2)), state=np.zeros(0, np.int64),
     shown=np.zeros(0, np.bool_), score=np.zeros(0), group=np.zeros(0, np.int64), start_ns=np.zeros(0, np.int64),
     source=np.zeros(0, np.int64), embedding=np.zeros((0, 0), np.float32),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.training.augment import Augmentation, vary
-from streamproc_plugins.training.data import Sample
+from streamproc_plugins.training.data import TrainingSample
 from streamproc_plugins.training.loading import Load
 
 F32 = NDArray[np.float32]
@@ -39,8 +39,8 @@ class Feed:
     """
 
     load: Load
-    training: Sequence[Sample]
-    validation: Sequence[Sample]
+    training: Sequence[TrainingSample]
+    validation: Sequence[TrainingSample]
     training_ids: NDArray[np.int64]
     validation_ids: NDArray[np.int64]
     weights: F32
@@ -80,7 +80,7 @@ class Feed:
 
         yield from _ahead(make, rows)
 
-    def as_is(self, sample: Sample) -> Any:
+    def as_is(self, sample: TrainingSample) -> Any:
         """The net's input of one sample (N = 1) as validation sees it."""
         return self._stacked([self._cut(self.load(sample), None)])
 

@@ -25,11 +25,11 @@ def curves(history: History) -> U8:
     return np.hstack([losses, right])
 
 
-def _panel(title: str, ours: Sequence[float], kept: Sequence[float], best: int, top: float | None) -> U8:
+def _panel(title: str, ours: Sequence[float], held_out: Sequence[float], best: int, top: float | None) -> U8:
     import cv2
 
     board = np.full((_HIGH, _WIDE, 3), 255, np.uint8)
-    values = [value for value in (*ours, *kept) if np.isfinite(value)]
+    values = [value for value in (*ours, *held_out) if np.isfinite(value)]
     highest = top or max(max(values, default=1.0), 1e-6) * 1.05
     left, right, low, high = _EDGE, _WIDE - 12, _HIGH - 36, 30
 
@@ -43,7 +43,7 @@ def _panel(title: str, ours: Sequence[float], kept: Sequence[float], best: int, 
         _write(board, f"{highest * part / 4:.2f}", (6, y + 4))
     x = place(best - 1, 0)[0]
     cv2.line(board, (x, low), (x, high), _GRID, 2)
-    for line, colour in ((ours, _BLUE), (kept, _ORANGE)):
+    for line, colour in ((ours, _BLUE), (held_out, _ORANGE)):
         points = np.array([place(i, value) for i, value in enumerate(line) if np.isfinite(value)], np.int32)
         if len(points):
             cv2.polylines(board, [points.reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamproc.errors import counted
 from streamproc.media.stills import PICTURE_SUFFIXES, read_picture
-from streamproc_plugins.training.data import Dataset, Sample, TrainingError
+from streamproc_plugins.training.data import Dataset, TrainingError, TrainingSample
 
 U8 = NDArray[np.uint8]
 
@@ -60,7 +60,7 @@ def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     return replace(data, samples=samples), notes
 
 
-def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+def regrouped(samples: Sequence[TrainingSample], found: Likeness) -> tuple[tuple[TrainingSample, ...], tuple[str, ...]]:
     """The same samples, those that are alike in one group, and notes on it.
 
     Raises `TrainingError` for copies on both sides of a split that the samples give; what is nearly the same there is
@@ -87,13 +87,13 @@ def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample,
     return tuple(replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)), tuple(notes)
 
 
-def _sides(samples: Sequence[Sample], pair: Pair) -> bool:
+def _sides(samples: Sequence[TrainingSample], pair: Pair) -> bool:
     """Whether the samples themselves stand on two sides."""
     one, other = (samples[index].side or "training" for index in pair)
     return one != other
 
 
-def _refuse_labels(samples: Sequence[Sample], copies: Sequence[Pair]) -> None:
+def _refuse_labels(samples: Sequence[TrainingSample], copies: Sequence[Pair]) -> None:
     pairs = [(samples[a], samples[b]) for a, b in copies]
     if torn := [(a, b) for a, b in pairs if a.label != b.label]:
         one, other = torn[0]
@@ -108,7 +108,7 @@ def _and_others(pairs: Sequence[object]) -> str:
     return f", as {'is' if more == 1 else 'are'} {counted(more, 'more pair')}" if more else ""
 
 
-def find_alike(samples: Sequence[Sample]) -> Likeness:
+def find_alike(samples: Sequence[TrainingSample]) -> Likeness:
     """Which samples show the same. Files that can't be read are left out; reading them for training says why."""
     pictures = [i for i, sample in enumerate(samples) if sample.path.suffix.lower() in PICTURE_SUFFIXES]
     known = set(pictures)
@@ -128,7 +128,7 @@ def find_alike(samples: Sequence[Sample]) -> Likeness:
     return Likeness(copies=tuple(copies), near=tuple(near))
 
 
-def _alike_parts(samples: Sequence[Sample], indices: Sequence[int]) -> tuple[list[Pair], list[Pair]]:
+def _alike_parts(samples: Sequence[TrainingSample], indices: Sequence[int]) -> tuple[list[Pair], list[Pair]]:
     """Clips of files with the same content: the same part, and parts that overlap."""
     by_file = defaultdict(list)
     for index, key in zip(indices, _file_keys([samples[index].path for index in indices]), strict=True):
@@ -187,7 +187,7 @@ def _near(looks: NDArray[np.float32]) -> list[Pair]:
     return found
 
 
-def _joined(samples: Sequence[Sample], pairs: Iterable[Pair]) -> list[str]:
+def _joined(samples: Sequence[TrainingSample], pairs: Iterable[Pair]) -> list[str]:
     """The group of each sample, groups that a pair connects being one, called by the first of their names."""
     parent = {sample.group: sample.group for sample in samples}
 

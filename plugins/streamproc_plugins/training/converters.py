@@ -67,7 +67,7 @@ def _signature(tf: Any, path: Path, entry: ModelEntry, shape: tuple[int, ...]) -
         (name,) = call.structured_input_signature[1]
 
         def forward(images: Any) -> Any:
-            _keep = loaded  # the signature holds its variables weakly
+            _reference = loaded  # the signature holds its variables weakly
             return call(**{name: images})
 
     spec = tf.TensorSpec(shape, tf.float32, name="images")

@@ -20,15 +20,15 @@ from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.charts import confusion_picture, curves, save_png
 from streamproc_plugins.training.content import grouped_by_content
 from streamproc_plugins.training.data import Dataset, TrainingError
-from streamproc_plugins.training.export import CURVES, Target, save_keras, save_report
-from streamproc_plugins.training.fit import Epoch, FitSettings, History, Watch, compile_net, cross_entropy, fit
+from streamproc_plugins.training.export import CURVES, ExportTarget, save_keras, save_report
+from streamproc_plugins.training.fit import Epoch, FitCallbacks, FitSettings, History, compile_net, cross_entropy, fit
 from streamproc_plugins.training.loading import Cache, Load
-from streamproc_plugins.training.logs import EventLog
+from streamproc_plugins.training.logs import ScalarLog
 from streamproc_plugins.training.splits import Split, split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teller:
+class TrainingProgress:
     """Whom a training tells how it goes."""
 
     say: Callable[[str], None] = lambda _: None
@@ -63,7 +63,7 @@ def check_width(width: float) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """What came out."""
 
     folder: Path
@@ -78,20 +78,20 @@ class Outcome:
         return "\n".join([self.report.table(), "", *self.notes, "", f"model folder: {self.folder}"])
 
 
-def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Split:
+def prepare_split(data: Dataset, settings: CourseSettings, progress: TrainingProgress) -> Split:
     """Split so that nothing that shows the same is on both sides, and tell how."""
     settings.check()
     data, notes = grouped_by_content(data)
     for note in notes:
-        teller.say(note)
+        progress.say(note)
     made = split(data, settings.validation, settings.seed)
     groups = len({sample.group for sample in data.samples})
-    teller.say(
+    progress.say(
         f"{counted(len(data.samples), 'sample')} of {len(data.labels)} classes in {counted(groups, 'group')}: "
         f"{len(made.training)} for training, {len(made.validation)} kept back"
     )
     if made.alone:
-        teller.say(
+        progress.say(
             f"nothing could be kept back of {', '.join(made.alone)}: one group only; their scores aren't measured"
         )
     return made
@@ -130,11 +130,11 @@ def answers(model: Any, feed: Any) -> NDArray[np.float32]:
 def train(
     model: Any,
     feed: Any,
-    target: Target,
+    target: ExportTarget,
     settings: CourseSettings,
-    teller: Teller,
+    progress: TrainingProgress,
     export: Callable[[Any], Any] = lambda model: model,
-) -> Outcome:
+) -> TrainingOutcome:
     """Fit the net and write it: the best so far after each epoch, figures and pictures at the end.
 
     feed: as `Feed`. export: makes of the net that is trained the one that is written.
@@ -147,14 +147,14 @@ def train(
         right = logits.argmax(axis=1) == feed.validation_ids
         return cross_entropy(logits, feed.validation_ids), float(right.mean())
 
-    with EventLog(target.folder / CURVES) as log:
+    with ScalarLog(target.folder / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
-            teller.say(_line(epoch, settings.fit.epochs))
+            progress.say(_line(epoch, settings.fit.epochs))
             values = asdict(epoch)
             log.scalars(values.pop("number"), values)
 
-        watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, export(net)))
+        watch = FitCallbacks(batch=progress.batch, epoch=note, best=lambda net, _: save_keras(target, export(net)))
         history = fit(model, feed, score, settings.fit, watch)
     save_keras(target, export(model))  # once more: an interruption may have come between the best epoch and its file
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
@@ -166,7 +166,7 @@ def train(
     )
     save_png(target.folder / "curves.png", curves(history))
     finish(target.folder, report, history, settings, notes)
-    return Outcome(folder=target.folder, report=report, history=history, notes=notes)
+    return TrainingOutcome(folder=target.folder, report=report, history=history, notes=notes)
 
 
 def finish(
@@ -183,7 +183,7 @@ def finish(
     save_report(
         folder,
         {
-            "kept_back": json.loads(report.to_json()),
+            "held_out": json.loads(report.to_json()),
             "history": history.to_json() if history else None,
             "settings": asdict(settings),
             "notes": notes,
@@ -206,8 +206,8 @@ def _line(epoch: Epoch, of: int) -> str:
 
 __all__ = [
     "CourseSettings",
-    "Outcome",
-    "Teller",
+    "TrainingOutcome",
+    "TrainingProgress",
     "answers",
     "check_width",
     "finish",

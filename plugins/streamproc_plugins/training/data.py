@@ -66,7 +66,7 @@ class TrainingError(StreamprocError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class TrainingSample:
     """A picture, or a segment of a recording, and what it shows."""
 
     path: Path
@@ -85,7 +85,7 @@ class Sample:
 class Dataset:
     """Samples, and the labels by class id."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Dataset:
         """Samples by class, int64 (C,)."""
         return np.bincount(self.class_ids, minlength=len(self.labels))
 
-    def take(self, indices: Iterable[int]) -> tuple[Sample, ...]:
+    def take(self, indices: Iterable[int]) -> tuple[TrainingSample, ...]:
         """These samples."""
         return tuple(self.samples[i] for i in indices)
 
@@ -125,7 +125,7 @@ def read_folder(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES, group
     parts = {_SIDES.get(child.name.lower(), ""): child for child in _folders(folder)}
     sided = "training" in parts and "" not in parts
     roots: Mapping[Side, Path] = parts if sided else {"": folder}
-    found: list[Sample] = []
+    found: list[TrainingSample] = []
     empty: list[Path] = []
     for side, root in roots.items():
         for own in _folders(root):
@@ -148,13 +148,13 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[Sample]:
+def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[TrainingSample]:
     label = clean_label(folder.name)
     files = [p for p in files_below(folder) if p.suffix.lower() in suffixes and p.name[0] != "."]
     files.sort(key=natural)
     groups = groups_of([path.relative_to(folder) for path in files], grouping)
     return [
-        Sample(path=path, label=label, group=f"{folder.name}/{group}", side=side)
+        TrainingSample(path=path, label=label, group=f"{folder.name}/{group}", side=side)
         for path, group in zip(files, groups, strict=True)
     ]
 
@@ -191,7 +191,7 @@ def read_segments(path: Path) -> Dataset:
     return Dataset(samples=tuple(samples), labels=tuple(sorted({sample.label for sample in samples})))
 
 
-def read_rows(path: Path, column: str = "label") -> list[Sample]:
+def read_rows(path: Path, column: str = "label") -> list[TrainingSample]:
     """The rows of such a CSV; the label stands in another `column` where it is named."""
     samples, wrong = [], []
     with _opened(path) as source:
@@ -222,7 +222,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise TrainingError(f"{path} is no CSV in UTF-8: {error}; save it as such") from None
 
 
-def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
+def _segment(row: Mapping[str, str], folder: Path, column: str) -> TrainingSample:
     name, label, side = row.get("path", ""), clean_label(row.get(column, "")), row.get("side", "")
     if not name or not label:
         raise ValueError(f"no path or no {column}")
@@ -233,7 +233,7 @@ def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
     start, end = _seconds(row.get("start_s", "0")), _seconds(row["end_s"]) if "end_s" in row else None
     if end is not None and end <= start:
         raise ValueError(f"it ends at {end} s, not behind its start at {start} s")
-    return Sample(
+    return TrainingSample(
         path=folder / name,
         label=label,
         group=row.get("group", name),
@@ -257,9 +257,9 @@ __all__ = [
     "CLIP_SUFFIXES",
     "Dataset",
     "Grouping",
-    "Sample",
     "Side",
     "TrainingError",
+    "TrainingSample",
     "clean_label",
     "groups_of",
     "read_folder",

@@ -21,7 +21,7 @@ _DRAFT = ".writing-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class ExportTarget:
     """The folder that a model goes to, and what stands in its manifest."""
 
     folder: Path
@@ -65,7 +65,7 @@ def _unfinished(folder: Path) -> bool:
     return all(path.name == CURVES or path.name.startswith(_DRAFT) for path in folder.iterdir())
 
 
-def save_keras(target: Target, model: Any) -> None:
+def save_keras(target: ExportTarget, model: Any) -> None:
     """Write the net as `net.keras`, then the manifest; what was there stays whole until the new one is."""
     import keras
 
@@ -74,7 +74,7 @@ def save_keras(target: Target, model: Any) -> None:
     _manifest(target.folder, target.entry("keras", "net.keras"))
 
 
-def save_bytes(target: Target, runtime: Any, file: str, content: bytes) -> None:
+def save_bytes(target: ExportTarget, runtime: Any, file: str, content: bytes) -> None:
     """Write the net of another runtime from its bytes, then the manifest."""
     save_entry(target.folder, target.entry(runtime, file), file, content)
 
@@ -113,7 +113,7 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
 
 __all__ = [
     "CURVES",
-    "Target",
+    "ExportTarget",
     "model_name",
     "prepare_folder",
     "save_bytes",

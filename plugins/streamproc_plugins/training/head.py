@@ -24,7 +24,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def fit_head(
-    features: F64, ids: Ids, weight: F64, kept: tuple[F64, Ids], kind: HeadKind = "logistic"
+    features: F64, ids: Ids, weight: F64, held_out: tuple[F64, Ids], kind: HeadKind = "logistic"
 ) -> tuple[Head, float]:
     """The head with the best cross-entropy on what was kept back, over several penalties; and its penalty.
 
@@ -33,14 +33,14 @@ def fit_head(
     """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-6 * (spread.max() or 1), spread, 1.0)
-    classes = int(max(ids.max(), kept[1].max())) + 1
-    inputs, tests = (features - mean) / spread, (kept[0] - mean) / spread
+    classes = int(max(ids.max(), held_out[1].max())) + 1
+    inputs, tests = (features - mean) / spread, (held_out[0] - mean) / spread
     tries = []
     for penalty in PENALTIES:
         raw = _minimise(inputs, ids, weight, classes, penalty, kind)
         logits = tests @ raw[:-1] + raw[-1]
-        scale = temperature(logits, kept[1])
-        tries.append((cross_entropy(logits * scale, kept[1]), -penalty, raw * scale))
+        scale = temperature(logits, held_out[1])
+        tries.append((cross_entropy(logits * scale, held_out[1]), -penalty, raw * scale))
     _, penalty, best = min(tries, key=lambda row: row[:2])
     weights = best[:-1] / spread[:, None]
     bias = best[-1] - mean @ weights

@@ -92,7 +92,7 @@ def quantize(
         raise TrainingError(
             "int8 needs pictures like those of a run, to find the ranges of values: --data FOLDER or CLIP"
         )
-    _keep_apart(store.find(model).folder, out)
+    _check_separate(store.find(model).folder, out)
     inputs = read_inputs(data, spec, samples) if data is not None else noise(spec, min(samples, 8))
     prepare_folder(out)
     files = store.files(model)
@@ -109,7 +109,7 @@ def quantize(
     return report
 
 
-def _keep_apart(source: Path | None, out: Path) -> None:
+def _check_separate(source: Path | None, out: Path) -> None:
     """`TrainingError` where the new model would take the old one's place."""
     if source is not None and out.exists() and out.samefile(source):
         raise TrainingError(

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from streamproc.models import ModelStore
 from streamproc_plugins.action.nets.features import FEATURE_KINDS, build_over_features, step_over_features
-from streamproc_plugins.search.features import Embedder
+from streamproc_plugins.search.features import PictureEmbedder
 from streamproc_plugins.training.batches import Batch, class_weights
 from streamproc_plugins.training.clips import ClipSettings
-from streamproc_plugins.training.course import Outcome, Teller, prepare_split, start_random, train
-from streamproc_plugins.training.data import Dataset, Sample, TrainingError
-from streamproc_plugins.training.export import Target, prepare_folder
+from streamproc_plugins.training.course import TrainingOutcome, TrainingProgress, prepare_split, start_random, train
+from streamproc_plugins.training.data import Dataset, TrainingError, TrainingSample
+from streamproc_plugins.training.export import ExportTarget, prepare_folder
 from streamproc_plugins.training.loading import sampled
 
 F32 = NDArray[np.float32]
@@ -67,8 +67,8 @@ class SequenceFeed:
 
 
 def train_sequences(
-    data: Dataset, settings: ClipSettings, base: str, teller: Teller, store: ModelStore | None = None
-) -> Outcome:
+    data: Dataset, settings: ClipSettings, base: str, progress: TrainingProgress, store: ModelStore | None = None
+) -> TrainingOutcome:
     """Train and write the model folder, a streaming net that `action_stream` runs behind `embed` with the same base.
 
     base: a net of the store for single pictures. Raises `TrainingError` or `ModelError` where something is in the way.
@@ -77,11 +77,11 @@ def train_sequences(
     if settings.net not in FEATURE_KINDS:
         raise TrainingError(f"--base goes with --net {' or '.join(FEATURE_KINDS)}, got {settings.net}")
     prepare_folder(settings.out)
-    made = prepare_split(data, settings.course, teller)
-    embedder = Embedder(store or ModelStore(), base)
+    made = prepare_split(data, settings.course, progress)
+    embedder = PictureEmbedder(store or ModelStore(), base)
     training, validation = data.take(made.training), data.take(made.validation)
-    teller.say(f"features of {len(training) + len(validation)} clips by {embedder.model} ...")
-    sequences = _features([*training, *validation], settings, embedder, teller)
+    progress.say(f"features of {len(training) + len(validation)} clips by {embedder.model} ...")
+    sequences = _features([*training, *validation], settings, embedder, progress)
     ids = data.class_ids
     counts = np.bincount(ids[list(made.training)], minlength=len(data.labels))
     feed = SequenceFeed(
@@ -99,10 +99,12 @@ def train_sequences(
     model = build_over_features(
         settings.net, frames=settings.frames, depth=depth, classes=len(data.labels), width=settings.width
     )
-    return train(model, feed, _target(data, settings, embedder), settings.course, teller, export=step_over_features)
+    return train(model, feed, _target(data, settings, embedder), settings.course, progress, export=step_over_features)
 
 
-def _features(samples: Sequence[Sample], settings: ClipSettings, embedder: Embedder, teller: Teller) -> list[F32]:
+def _features(
+    samples: Sequence[TrainingSample], settings: ClipSettings, embedder: PictureEmbedder, progress: TrainingProgress
+) -> list[F32]:
     most, found = _WINDOWS * settings.frames, []
     for done, sample in enumerate(samples, start=1):
         span = (sample.start_s, sample.end_s)
@@ -112,13 +114,13 @@ def _features(samples: Sequence[Sample], settings: ClipSettings, embedder: Embed
             raise TrainingError(f"{sample.path} has no picture in {span} s; mend it or take it out of the data")
         start = max(0, (len(values) - most) // 2)
         found.append(np.stack(values[start : start + most]))
-        teller.batch(done, len(samples))
+        progress.batch(done, len(samples))
     return found
 
 
-def _target(data: Dataset, settings: ClipSettings, embedder: Embedder) -> Target:
+def _target(data: Dataset, settings: ClipSettings, embedder: PictureEmbedder) -> ExportTarget:
     note = f"{settings.net} over features of {embedder.model}, {settings.rate:g} pictures a second; behind `embed`"
-    return Target(
+    return ExportTarget(
         folder=settings.out, name=settings.name, task="action", labels=data.labels, input=None, decode="logits",
         note=note,
     )  # fmt: skip

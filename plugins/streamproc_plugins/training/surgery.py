@@ -66,7 +66,7 @@ def _edit_litert(model: bytes, head: Head | None, classifier: bool) -> bytes:
     graph = tree.subgraphs[0]
     out = _litert_features(schema, tree, graph) if classifier else int(graph.outputs[0])
     if head is not None:
-        out = _LiteRtTail(schema, tree, graph).add(out, head)
+        out = _LiteRtEnd(schema, tree, graph).add(out, head)
     graph.outputs = [out]
     tree.signatureDefs = None  # they name the old output
     builder = flatbuffers.Builder(len(model))
@@ -97,7 +97,7 @@ def _litert_features(schema: Any, tree: Any, graph: Any) -> int:
     raise ModelError("no layer of classes was found at its end; choose another --base")
 
 
-class _LiteRtTail:
+class _LiteRtEnd:
     """Adds operators to the end of a graph."""
 
     def __init__(self, schema: Any, tree: Any, graph: Any) -> None:
@@ -206,19 +206,19 @@ def _onnx_features(graph: Any) -> str:
 
 def _end_at(graph: Any, output: Any) -> None:
     """Make it the only output, and take off the nodes and weights that it doesn't need."""
-    kept_output = type(output)()
-    kept_output.CopyFrom(output)
+    retained_output = type(output)()
+    retained_output.CopyFrom(output)
     del graph.output[:]
-    graph.output.append(kept_output)
+    graph.output.append(retained_output)
     needed = {output.name for output in graph.output}
-    kept = []
+    retained = []
     for node in reversed(graph.node):
         if needed & set(node.output):
-            kept.append(node)
+            retained.append(node)
             needed |= set(node.input)
     weights = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(reversed(retained))
     graph.initializer.extend(weights)
 
 

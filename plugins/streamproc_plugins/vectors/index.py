@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc_plugins.vectors.manifest import Lock, Manifest, Plan
-from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, Segment, file_of, numbers_in
+from streamproc_plugins.vectors.manifest import IndexPlan, Lock, Manifest
+from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, RowSegment, file_of, numbers_in
 from streamproc_plugins.vectors.shards import Shard, available, build, shard_file
 
 SEGMENT = 32_768
@@ -56,7 +56,7 @@ class VectorIndex:
             raise PluginError(f"there is no index in {folder} to be read")
         self.dim, self.folder, self.readonly = dim, folder, readonly
         self._mutex = threading.RLock()
-        self._segments: dict[int, Segment] = {}
+        self._segments: dict[int, RowSegment] = {}
         self._shards: dict[int, Shard] = {}
         self._builds: dict[int, tuple[int, Future[None]]] = {}
         self._builder: ThreadPoolExecutor | None = None
@@ -64,12 +64,12 @@ class VectorIndex:
         self._files: RowFiles | None = None
         self._approximate = folder is not None and available()
         if folder is None:
-            self._plan = Plan(dim=dim, segment=segment, trees=trees)
+            self._plan = IndexPlan(dim=dim, segment=segment, trees=trees)
         else:
-            self._open(folder, Plan(dim=dim, segment=segment, trees=trees))
+            self._open(folder, IndexPlan(dim=dim, segment=segment, trees=trees))
         self._size = self._plan.segment
 
-    def _open(self, folder: Path, wanted: Plan) -> None:
+    def _open(self, folder: Path, wanted: IndexPlan) -> None:
         if not self.readonly:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = Lock(folder)
@@ -242,7 +242,7 @@ class VectorIndex:
     def _append(self, ids: NDArray[np.int64], times: NDArray[np.int64], values: F32) -> int:
         """As many rows as fit into the last segment, at least one; how many."""
         number, place = divmod(self.rows, self._size)
-        segment = self._segments.setdefault(number, Segment.empty(number, self._size, self.dim))
+        segment = self._segments.setdefault(number, RowSegment.empty(number, self._size, self.dim))
         count = min(len(ids), self._size - place)
         if self._files is not None:
             self._files.append(number, ids[:count], times[:count], values[:count])
@@ -361,11 +361,11 @@ class VectorIndex:
 
     def _cut(self, number: int, count: int) -> None:
         segment = self._segments[number]
-        keep = max(count, 0)
-        if segment.count > keep:
+        valid = max(count, 0)
+        if segment.count > valid:
             self._drop_shard(number, due=(number + 1) * self._size + self._size // 2)
             assert segment.vectors is not None
-            segment.ids[keep:], segment.vectors[keep:], segment.count = DEAD, 0, keep
+            segment.ids[valid:], segment.vectors[valid:], segment.count = DEAD, 0, valid
         if self._files is not None and self.folder is not None and file_of(self.folder, number).is_file():
             if count >= 0:  # an empty file still says how many rows there are
                 self._files.cut(number, count)

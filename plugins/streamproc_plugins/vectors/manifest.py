@@ -17,7 +17,7 @@ FILE = "index.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class IndexPlan:
     """Which Annoy file of a segment is used from which row on."""
 
     dim: int
@@ -35,11 +35,11 @@ class Plan:
         usual = (number + 1) * self.segment + self.segment // 2
         return self.changed[number][1] if number in self.changed else usual
 
-    def with_due(self, number: int, due: int) -> Plan:
+    def with_due(self, number: int, due: int) -> IndexPlan:
         """The same with another row for a segment."""
         return replace(self, changed={**self.changed, number: (self.generation(number), due)})
 
-    def next_generation(self, number: int, due: int) -> Plan:
+    def next_generation(self, number: int, due: int) -> IndexPlan:
         """The same with a new file for a segment."""
         return replace(self, changed={**self.changed, number: (self.generation(number) + 1, due)})
 
@@ -50,7 +50,7 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
 
-    def load(self, wanted: Plan, *, write: bool) -> Plan:
+    def load(self, wanted: IndexPlan, *, write: bool) -> IndexPlan:
         """The folder's plan, or `wanted` for a new one. Raises `PluginError` for another version or vector length."""
         if not self._path.is_file():
             if write:
@@ -60,7 +60,7 @@ class Manifest:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
             changed = {int(number): (int(g), int(due)) for number, (g, due) in stored["changed"].items()}
             version, dim = stored["version"], int(stored["dim"])
-            plan = Plan(dim=dim, segment=int(stored["segment"]), trees=int(stored["trees"]), changed=changed)
+            plan = IndexPlan(dim=dim, segment=int(stored["segment"]), trees=int(stored["trees"]), changed=changed)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise PluginError(f"{self._path} can't be read; it isn't an index's, or was damaged") from None
         if version != VERSION or plan.dim != wanted.dim:
@@ -70,7 +70,7 @@ class Manifest:
             )
         return plan
 
-    def save(self, plan: Plan) -> None:
+    def save(self, plan: IndexPlan) -> None:
         """Write it; a crash leaves the old one."""
         content = {
             "version": VERSION,

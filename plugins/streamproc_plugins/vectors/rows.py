@@ -41,7 +41,7 @@ def numbers_in(folder: Path) -> list[int]:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Segment:
+class RowSegment:
     """Rows `number * size` to `(number + 1) * size` of an index; `count` of them are there."""
 
     number: int
@@ -54,7 +54,7 @@ class Segment:
     count: int = 0
 
     @classmethod
-    def empty(cls, number: int, size: int, dim: int) -> Segment:
+    def empty(cls, number: int, size: int, dim: int) -> RowSegment:
         """Without a row."""
         return cls(
             number=number,
@@ -80,7 +80,7 @@ class RowFiles:
         self._dim = dim
         self._open: tuple[int, int] | None = None
 
-    def load(self, number: int, *, mend: bool) -> Segment:
+    def load(self, number: int, *, mend: bool) -> RowSegment:
         """A segment from its file; with `mend` torn rows are cut off and half-wiped ones wiped."""
         path = file_of(self._folder, number)
         rows = np.fromfile(path, self._type, count=path.stat().st_size // self._type.itemsize)
@@ -88,7 +88,7 @@ class RowFiles:
         if not mend and good < len(rows):
             # the writer is at work on these: what lies behind them is whole
             half_read, good = np.flatnonzero(self._bad(rows)), len(rows)
-        segment = Segment.empty(number, self._size, self._dim)
+        segment = RowSegment.empty(number, self._size, self._dim)
         segment.count = good
         segment.ids[:good], segment.times_ns[:good] = rows["id"][:good], rows["time"][:good]
         assert segment.vectors is not None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, frame_maps, scores
 
 
-def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, units: int = 512) -> Any:
+def attention(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0, units: int = 512) -> Any:
     """Logits from the mean over time of the LSTM's states. `with_map` shows where it looked."""
     from keras import initializers, layers, ops
 
@@ -55,8 +55,8 @@ def with_map(model: Any) -> Any:
     # layers with names of their own: Keras numbers unnamed operations anew in each process, and would give one twice
     joined = keras.layers.Concatenate(axis=2, name="attention_join")(weights) if frames > 1 else weights[0]
     turned = keras.layers.Permute((2, 1), name="attention_turn")(joined)
-    seen = keras.layers.Reshape((frames, height, width), name="attention_map")(turned)
-    return keras.Model(model.inputs, [model.outputs[0], seen], name=model.name)
+    attention = keras.layers.Reshape((frames, height, width), name="attention_map")(turned)
+    return keras.Model(model.inputs, [model.outputs[0], attention], name=model.name)
 
 
 __all__ = ["attention", "with_map"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape
+from streamproc_plugins.action.nets.blocks import MapShape
 
 GROUPS = 3
 _STAGES = (240, 480, 960)
@@ -26,7 +26,7 @@ STEM = 24
 
 
 def shufflenet3d(
-    x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2, units: tuple[int, int, int] = UNITS
+    x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.2, units: tuple[int, int, int] = UNITS
 ) -> Any:
     """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester.
 

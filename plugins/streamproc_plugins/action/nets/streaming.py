@@ -11,13 +11,13 @@ from math import prod
 from typing import Any
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, frame_maps, scores
 
 _PAST = "_past"
 _POOL = "cumulative_pool"
 
 
-def causal_conv(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, kernel: int = 3) -> Any:
+def causal_conv(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0, kernel: int = 3) -> Any:
     """Logits: maps of each frame, two convolutions over the last `kernel` of them, the mean over time."""
     from keras import layers
 
@@ -65,9 +65,9 @@ def _step(layer: Any, x: Any, states: list[Any], after: list[Any]) -> Any:
         before = [state(layer.units), state(layer.units)]
         settings = {**layer.get_config(), "return_state": True, "return_sequences": layer.return_sequences}
         new = layers.LSTM.from_config(settings)
-        y, *kept = new(x, initial_state=before)
+        y, *states_after = new(x, initial_state=before)
         new.set_weights(layer.get_weights())
-        after.extend(kept)
+        after.extend(states_after)
         return y
     if layer.name.endswith(_PAST):
         joined = ops.concatenate([state(layer.padding[0], x.shape[-1]), x], axis=1)

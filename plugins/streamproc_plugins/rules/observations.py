@@ -38,7 +38,7 @@ _ACCELERATION = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Observation:
     """A confirmed track in one frame; pixels of the source."""
 
     track_id: int
@@ -66,7 +66,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class FrameView:
     """The frame in which tracks are seen."""
 
     now_ns: int
@@ -77,7 +77,7 @@ class Look:
     """media time of the frame before"""
 
 
-def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight]:
+def observe_tracks(tracks: Tracks, look: FrameView, known: Container[int] = ()) -> list[Observation]:
     """The confirmed tracks; predicted places are not seen ones and would enter and leave on their own.
 
     known: ids seen shortly before, whose beginning says nothing more.
@@ -98,7 +98,7 @@ def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight
         back = age / 1e9
         late = back - _speeding_up_s(look, age, velocities[row], box)
         found.append(
-            Sight(
+            Observation(
                 track_id=ids[row],
                 label=tracks.label[row],
                 score=scores[row],
@@ -124,7 +124,7 @@ def _looks(tracks: Tracks) -> list[NDArray[np.float32] | None]:
     ]
 
 
-def _speeding_up_s(look: Look, age_ns: int, velocity: Sequence[float], box: Box) -> float:
+def _speeding_up_s(look: FrameView, age_ns: int, velocity: Sequence[float], box: Box) -> float:
     """Seconds at this velocity that a track may be ahead of where its first detection was, unseen by the rules.
 
     At a steady acceleration it has come less far than at its present speed, half as far from a standstill. One that
@@ -138,7 +138,7 @@ def _speeding_up_s(look: Look, age_ns: int, velocity: Sequence[float], box: Box)
     return min(gained / speed, age_s / 2) if speed else 0.0
 
 
-def _half_step(look: Look, born_ns: int, box: Box) -> int:
+def _half_step(look: FrameView, born_ns: int, box: Box) -> int:
     """Who is first seen at the picture's border came in after the frame before: most likely half-way between."""
     if look.before_ns is None:
         return 0
@@ -147,7 +147,7 @@ def _half_step(look: Look, born_ns: int, box: Box) -> int:
     return min((look.now_ns - look.before_ns) // 2, _LEAST_SPAN_NS, born_ns)
 
 
-def _at_border(look: Look, box: Box) -> bool:
+def _at_border(look: FrameView, box: Box) -> bool:
     width, height = look.size
     return min(box[0], box[1], width - box[2], height - box[3]) <= _BORDER * max(look.size)
 
@@ -192,10 +192,10 @@ class Paths:
     def __contains__(self, track_id: object) -> bool:
         return track_id in self._steps
 
-    def add(self, now_ns: int, seen: list[Sight]) -> None:
+    def add(self, now_ns: int, observed: list[Observation]) -> None:
         """Take a frame's sights; what is older than three seconds is forgotten."""
-        for sight in seen:
-            self._steps.setdefault(sight.track_id, _Path()).recent.append((now_ns, *sight.point))
+        for observation in observed:
+            self._steps.setdefault(observation.track_id, _Path()).recent.append((now_ns, *observation.point))
         for track_id, path in list(self._steps.items()):
             if not path.age(now_ns):
                 del self._steps[track_id]
@@ -240,9 +240,9 @@ class Paths:
         self._steps = {int(i): _Path([], [(int(t), float(x), float(y)) for t, x, y in steps]) for i, steps in state}
 
 
-def about(sight: Sight) -> dict[str, Any]:
+def about(observation: Observation) -> dict[str, Any]:
     """What an event says of the one it is about."""
-    return {"label": sight.label, "track_id": sight.track_id, "box": list(sight.box)}
+    return {"label": observation.label, "track_id": observation.track_id, "box": list(observation.box)}
 
 
 def box_gap(a: Box, b: Box) -> float:
@@ -267,9 +267,9 @@ def same_place(a: Sequence[float], b: Sequence[float]) -> bool:
     return apart <= min(sizes) and max(sizes) <= _ALIKE * min(sizes)
 
 
-def wanted(seen: list[Sight], labels: tuple[str, ...]) -> list[Sight]:
+def wanted(observed: list[Observation], labels: tuple[str, ...]) -> list[Observation]:
     """Those with one of these labels; all where none is named."""
-    return [sight for sight in seen if sight.label in labels] if labels else seen
+    return [observation for observation in observed if observation.label in labels] if labels else observed
 
 
 def by_int(plain: Mapping[str, Any]) -> dict[int, Any]:
