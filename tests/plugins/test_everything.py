@@ -56,8 +56,8 @@ def test_most_families_work_in_one_chain(
         assert plugin.off == ""
         assert plugin.verdicts["ok"] > 0, plugin.name
         assert set(plugin.verdicts) <= {"ok", "missing"}, plugin.name
-    told = Counter((event.type, event.phase) for event in sink.events)
-    assert told["zone.entered", "start"] == told["pose.raised_hands", "start"] == told["shot", "start"] == 1
+    emitted = Counter((event.type, event.phase) for event in sink.events)
+    assert emitted["zone.entered", "start"] == emitted["pose.raised_hands", "start"] == emitted["shot", "start"] == 1
     gestures = {event.data["label"] for event in sink.events if event.type == "action.seen"}
     assert gestures & {"Sliding two fingers up", "Sliding two fingers down"}
     (caption, *_) = (event.data["text"] for event in sink.events if event.type == "caption")

@@ -73,7 +73,7 @@ def test_the_threshold_over_all_pairs_of_lfw10x10(lfw: Callable[[str], Embedded]
     assert curve.accuracy[curve.best] >= 0.996
 
 
-def test_the_people_of_lfw10x10_are_told_apart(lfw: Callable[[str], Embedded]) -> None:
+def test_people_of_lfw10x10_are_separated(lfw: Callable[[str], Embedded]) -> None:
     vectors, names = lfw("mobileface")
     assert bcubed(chinese_whispers(vectors, 0.35).tolist(), names).f1 == 1.0
     assert bcubed(hdbscan(vectors).tolist(), names).f1 >= 0.98
@@ -81,7 +81,7 @@ def test_the_people_of_lfw10x10_are_told_apart(lfw: Callable[[str], Embedded]) -
 
 
 @pytest.mark.parametrize("model", ["yunet", "yunet-320"])
-def test_the_faces_of_the_walk_are_found_in_every_frame(shared: Path, store: ModelStore, model: str) -> None:
+def test_faces_of_the_walk_are_always_found(shared: Path, store: ModelStore, model: str) -> None:
     import av
 
     with av.open(str(shared / "media/gif_faces3_walk_pause.gif")) as film:
@@ -96,7 +96,7 @@ def faces_of(store: ModelStore, rgb: NDArray[np.uint8], model: str) -> Faces:
     return faces
 
 
-def test_mtcnn_finds_what_yunet_finds(shared: Path, store: ModelStore) -> None:
+def test_mtcnn_agrees_with_yunet(shared: Path, store: ModelStore) -> None:
     rgb = read_photo(shared / "data/faces/references/alex-lacamoire.png")
     height, width = rgb.shape[:2]
     ours = open_detector(store, FacesOptions(), (width, height))(rgb)
@@ -128,9 +128,7 @@ def spans(events: Sequence[Event], kind: str) -> list[tuple[str, int, int]]:
     return [(e.subject, round(e.start_ns * 29.97 / 1e9), round((e.end_ns or 0) * 29.97 / 1e9)) for e in ended]
 
 
-def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
-    shared: Path, store: ModelStore, tmp_path: Path
-) -> None:
+def test_two_people_are_named_and_nobody_else(shared: Path, store: ModelStore, tmp_path: Path) -> None:
     photographer = Photographer(store, "mobileface")
     gallery = Gallery(tmp_path / "gallery.db")
     for file, name in PEOPLE.items():
@@ -160,7 +158,7 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
 
 
 @pytest.mark.parametrize("method", ["mosaic", "fill"])
-def test_nobody_knows_a_face_that_was_covered(shared: Path, store: ModelStore, method: Any) -> None:
+def test_covered_face_is_not_recognised(shared: Path, store: ModelStore, method: Any) -> None:
     photographer = Photographer(store, "mobileface")
     for file in PEOPLE:
         rgb = read_photo(shared / f"data/faces/references/{file}.png")

@@ -32,7 +32,7 @@ WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
         ({"left_objects": {"a": {}}}, "name the `labels`"),
     ],
 )  # fmt: skip
-def test_options_that_make_no_sense_are_refused_with_the_reason(options: dict[str, Any], words: str) -> None:
+def test_senseless_options_are_refused_with_the_reason(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         RulesOptions.model_validate(options)
     assert words in str(caught.value)

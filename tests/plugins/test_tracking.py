@@ -24,7 +24,7 @@ def person(x: float, y: float = 300, scale: float = 1) -> tuple[float, float, fl
     return (x - 20 * scale, y - 50 * scale, x + 20 * scale, y + 50 * scale)
 
 
-def seen(boxes: Boxes, score: float | Sequence[float] = 0.9, group: int | Sequence[int] = 0) -> Measurements:
+def observed(boxes: Boxes, score: float | Sequence[float] = 0.9, group: int | Sequence[int] = 0) -> Measurements:
     count = len(boxes)
     return Measurements(
         xyxy=np.array(boxes, np.float64).reshape(-1, 4),
@@ -39,7 +39,7 @@ def at_rate(fps: float, duration_s: float) -> list[float]:
 
 def follow(scene: Scene, times: Iterable[float], tracker: Tracker | None = None) -> list[TrackerStep]:
     tracker = tracker or Tracker(TrackerSettings())
-    return [tracker.step(round(t * 1e9), seen(scene(t)), size=SIZE) for t in times]
+    return [tracker.step(round(t * 1e9), observed(scene(t)), size=SIZE) for t in times]
 
 
 def shown_ids(steps: Sequence[TrackerStep]) -> set[int]:
@@ -60,7 +60,7 @@ VFR = [0.0, 0.04, 0.05, 0.2, 0.23, 0.45, 0.5, 0.51, 0.7, 1.0, 1.02, 1.3, 1.33, 1
 @pytest.mark.parametrize(
     "times", [*(at_rate(fps, 3) for fps in (2, 5, 10, 30, 60)), VFR], ids=["2", "5", "10", "30", "60", "vfr"]
 )
-def test_the_same_motion_gives_the_same_tracks_at_every_rate(times: list[float]) -> None:
+def test_same_motion_gives_same_tracks_at_every_rate(times: list[float]) -> None:
     def scene(t: float) -> Boxes:
         return [person(300 + 60 * t), person(900 - 40 * t, 500), person(1400, 700)]
 
@@ -72,7 +72,7 @@ def test_the_same_motion_gives_the_same_tracks_at_every_rate(times: list[float])
     assert last.xyxy[0] == pytest.approx(person(480), abs=2)
 
 
-def test_two_who_pass_each_other_keep_their_ids() -> None:
+def test_passing_objects_keep_their_ids() -> None:
     def scene(t: float) -> Boxes:
         return [person(300 + 80 * t, 300), person(700 - 80 * t, 310)]
 
@@ -82,7 +82,7 @@ def test_two_who_pass_each_other_keep_their_ids() -> None:
     assert id_at(steps[-1], 300, 310) == 2
 
 
-def test_the_one_behind_keeps_its_id_though_it_is_hidden_while_they_pass() -> None:
+def test_hidden_passer_keeps_its_id() -> None:
     def scene(t: float) -> Boxes:
         front, behind = person(300 + 60 * t, 320, 1.2), person(660 - 60 * t, 300)
         return [front] if abs(front[0] - behind[0]) < 35 else [front, behind]
@@ -105,7 +105,7 @@ def test_an_absence_of_one_second_is_bridged(fps: float, speed: float) -> None:
 
 
 @pytest.mark.parametrize("fps", [5, 10, 30])
-def test_one_who_sets_off_unseen_is_found_again_where_nobody_else_can_be_meant(fps: float) -> None:
+def test_hidden_start_is_found_again_if_unambiguous(fps: float) -> None:
     def scene(t: float) -> Boxes:
         return [] if 2 < t < 2.75 else [person(300 + 55 * max(t - 2, 0)), person(900)]
 
@@ -134,7 +134,7 @@ def test_ids_are_not_used_again() -> None:
     assert min(shown_ids(again)) > max(used)
 
 
-def test_a_gap_in_time_ends_tracks_by_its_length_not_by_its_frames() -> None:
+def test_gap_ends_tracks_by_its_length() -> None:
     def with_gap(gap_s: float) -> set[int]:
         times = at_rate(10, 2)
         return shown_ids(follow(lambda _: [person(300)], [*times, *(2 + gap_s + t for t in times)]))
@@ -143,12 +143,12 @@ def test_a_gap_in_time_ends_tracks_by_its_length_not_by_its_frames() -> None:
     assert with_gap(2.6) == {1, 2}
 
 
-def test_doubtful_detections_keep_a_track_alive_but_begin_none() -> None:
+def test_doubtful_detections_extend_but_begin_no_track() -> None:
     tracker = Tracker(TrackerSettings())
     for index in range(60):
         t = index / 20
         steps = tracker.step(
-            round(t * 1e9), seen([person(300 + 30 * t), person(900)], [0.2 if 1 < t < 2 else 0.9, 0.3]), size=SIZE
+            round(t * 1e9), observed([person(300 + 30 * t), person(900)], [0.2 if 1 < t < 2 else 0.9, 0.3]), size=SIZE
         )
         if index > 1:
             assert steps.track_id[steps.shown].tolist() == [1]
@@ -172,7 +172,7 @@ def test_confirmation_waits_for_detections_and_for_age() -> None:
     assert first_shown(TrackerSettings(confirm_hits=2, confirm_s=1)) == pytest.approx(1)
 
 
-def test_an_unseen_track_is_shown_as_lost_for_a_moment_and_longer_behind_another() -> None:
+def test_lost_track_is_shown_longer_behind_another() -> None:
     def shown_for(front: bool) -> float:
         def scene(t: float) -> Boxes:
             others = [person(300, 330, 1.5)] if front else []
@@ -193,7 +193,7 @@ def test_an_unseen_track_is_shown_as_lost_for_a_moment_and_longer_behind_another
     assert shown_for(front=True) == pytest.approx(0.7)
 
 
-def test_who_leaves_the_picture_is_not_shown_outside() -> None:
+def test_object_outside_the_picture_is_not_shown() -> None:
     steps = follow(lambda t: [person(1800 + 60 * t)] if t < 1.6 else [], at_rate(20, 3))
     assert not steps[-1].shown.any()
     assert all(step.xyxy[step.shown][:, 2].max(initial=0) <= 1920 for step in steps if (step.source < 0).all())
@@ -204,20 +204,20 @@ def test_two_boxes_on_one_thing_make_one_track() -> None:
     assert shown_ids(steps) == {1}
 
 
-def test_a_flickering_label_does_not_split_a_track_and_changes_only_when_it_stays() -> None:
+def test_flickering_label_does_not_split_a_track() -> None:
     tracker = Tracker(TrackerSettings(label_hold_s=1))
     labels = [0] * 10 + [1, 0, 0, 1, 1, 0] * 3 + [1] * 20
-    steps = [tracker.step(i * 100_000_000, seen([person(300)], group=label)) for i, label in enumerate(labels)]
+    steps = [tracker.step(i * 100_000_000, observed([person(300)], group=label)) for i, label in enumerate(labels)]
     assert shown_ids(steps) == {1}
-    told = [int(step.group[0]) for step in steps]
-    assert told[:38] == [0] * 38  # the new label came at 28 and had stayed for a second at 38
-    assert told[38:] == [1] * 10
+    emitted = [int(step.group[0]) for step in steps]
+    assert emitted[:38] == [0] * 38  # the new label came at 28 and had stayed for a second at 38
+    assert emitted[38:] == [1] * 10
 
 
 def test_labels_that_must_not_mix_make_two_tracks() -> None:
     tracker = Tracker(TrackerSettings(other_label=0))
     for index in range(20):
-        step = tracker.step(index * 50_000_000, seen([person(300)], group=index // 10))
+        step = tracker.step(index * 50_000_000, observed([person(300)], group=index // 10))
     assert step.group[step.shown].tolist() == [1]
     assert 1 not in step.track_id[step.shown]
 
@@ -242,7 +242,7 @@ def test_a_known_camera_motion_is_followed() -> None:
         for index in range(20):
             moved = index >= 10
             boxes = [person(x + 350 * moved, 500 - 60 * moved) for x in (300, 900)]
-            step = tracker.step(index * 100_000_000, seen(boxes), camera if index == 10 else None, SIZE)
+            step = tracker.step(index * 100_000_000, observed(boxes), camera if index == 10 else None, SIZE)
             ids |= shown_ids([step])
         assert ids == expected
 
@@ -252,7 +252,7 @@ def unit(*values: float) -> NDArray[np.float32]:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def test_appearance_tells_two_apart_who_changed_places_while_hidden() -> None:
+def test_appearance_separates_people_who_swapped_places() -> None:
     red, blue = unit(1, 0, 0.1), unit(0, 1, 0.1)
 
     def after_swap(with_appearance: bool) -> list[int]:
@@ -260,10 +260,10 @@ def test_appearance_tells_two_apart_who_changed_places_while_hidden() -> None:
         for index in range(41):
             t = index / 10
             if 2 < t < 2.6:
-                step = tracker.step(round(t * 1e9), seen([]))
+                step = tracker.step(round(t * 1e9), observed([]))
                 continue
             looks = np.stack([red, blue] if t <= 2 else [blue, red])
-            found = seen([person(300), person(330)])
+            found = observed([person(300), person(330)])
             step = tracker.step(round(t * 1e9), replace(found, embedding=looks if with_appearance else None))
         return [id_at(step, 300, reach=5), id_at(step, 330, reach=5)]
 
@@ -276,14 +276,14 @@ def noisy(rng: np.random.Generator, t: float) -> Boxes:
     return [tuple((np.array(box) + rng.normal(0, 2, 4)).tolist()) for box in places if rng.random() > 0.2]
 
 
-def test_a_restored_tracker_goes_on_to_the_last_bit() -> None:
+def test_restored_tracker_is_exact() -> None:
     rng = np.random.default_rng(11)
     frames = []
     for index in range(120):
         boxes = noisy(rng, index / 12)
         looks = rng.normal(size=(len(boxes), 16)).astype(np.float32)
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-        found = seen(boxes, rng.uniform(0.2, 1, len(boxes)).tolist(), rng.integers(0, 2, len(boxes)).tolist())
+        found = observed(boxes, rng.uniform(0.2, 1, len(boxes)).tolist(), rng.integers(0, 2, len(boxes)).tolist())
         frames.append((round(index / 12 * 1e9), replace(found, embedding=looks)))
     whole = Tracker(TrackerSettings())
     expected = [whole.step(*frame) for frame in frames]
@@ -310,7 +310,7 @@ def test_frames_without_detections_are_fine_from_the_start() -> None:
     assert [len(step) for step in steps] == [0] * 11
 
 
-def test_two_half_steps_of_the_filter_are_one_whole() -> None:
+def test_two_half_steps_equal_one_whole() -> None:
     motion = MotionModel()
     start = begin(np.array([[100.0, 200, 40, 90]]), np.array([0.9]), motion)
     start = correct(predict(start, 0.1, motion), np.array([[104.0, 200, 40, 90]]), np.array([0.8]), motion)
@@ -330,7 +330,7 @@ def test_a_turned_picture_turns_boxes_and_velocities() -> None:
     assert turned.covariance == pytest.approx(4 * start.covariance)
 
 
-def test_back_filling_adds_the_beginning_and_bridges_short_gaps_at_the_frames_own_times() -> None:
+def test_back_filling_bridges_at_the_frames_times() -> None:
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.8, 0.9, 1.0]  # uneven on purpose
     steps = follow(lambda t: [] if 0.3 < t < 0.8 else [person(300 + 50 * t)], times)
     rows = back_fill(steps, [round(t * 1e9) for t in times], longest_gap_s=1)
@@ -353,7 +353,7 @@ def test_boxes_without_area_and_crowds_are_taken() -> None:
     crowd = np.concatenate([corner, corner + rng.uniform(20, 60, (200, 2))], axis=1)
     crowd[:5, 2:] = crowd[:5, :2]
     for index in range(5):
-        step = tracker.step(index * 100_000_000, seen([tuple(box) for box in crowd.tolist()]), size=SIZE)
+        step = tracker.step(index * 100_000_000, observed([tuple(box) for box in crowd.tolist()]), size=SIZE)
     assert np.isfinite(step.xyxy).all()
     assert (step.xyxy[:, 2:] >= step.xyxy[:, :2]).all()
     assert step.shown.sum() > 100

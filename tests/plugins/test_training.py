@@ -32,7 +32,7 @@ from streamproc_plugins.training.head import fit_head, temperature
 from streamproc_plugins.training.loading import sampled
 from streamproc_plugins.training.nets import build, freeze
 from streamproc_plugins.training.pictures import PictureSettings, choose, read_pictures, train_pictures
-from streamproc_plugins.training.surgery import Head, cut, with_head
+from streamproc_plugins.training.surgery import Head, with_head, without_head
 from tests.videos import Recipe, encode
 
 SIDE = 32
@@ -84,7 +84,7 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_trained_net_is_added_to_the_store_and_classifies_in_the_engine(trained: Path, tmp_path: Path) -> None:
+def test_trained_net_classifies_in_the_engine(trained: Path, tmp_path: Path) -> None:
     store = ModelStore(mirrors=[], cache=tmp_path)
     assert add(store, trained).label_names == ("cross", "disc")
     rng = np.random.default_rng(77)
@@ -99,7 +99,7 @@ def test_a_training_leaves_figures_curves_and_a_log(trained: Path) -> None:
     report = json.loads((trained / "training.json").read_text())
     epochs = report["history"]["epochs"]
     assert epochs[report["history"]["best"] - 1]["val_loss"] == min(epoch["val_loss"] for epoch in epochs)
-    assert report["kept_back"]["accuracy"]["top1"] >= 0.9
+    assert report["held_out"]["accuracy"]["top1"] >= 0.9
     for name in ("curves.png", "confusion.png"):
         assert cv2.imread(str(trained / name)) is not None
     (log,) = (trained / "tensorboard").iterdir()
@@ -112,7 +112,7 @@ def test_a_training_leaves_figures_curves_and_a_log(trained: Path) -> None:
     assert tags["val_loss"] == pytest.approx(epochs[-1]["val_loss"], abs=1e-5)
 
 
-def test_the_confusion_matrix_is_drawn_darker_where_more_is() -> None:
+def test_confusion_matrix_is_darker_for_more() -> None:
     report = evaluate([0, 0, 1, 1], [[0], [0], [1], [0]], ["a", "b"])
     picture = confusion_picture(report.confusion, report.labels)
     edge = picture.shape[0] - 12 - 2 * 56
@@ -169,19 +169,19 @@ def test_an_interruption_before_the_first_epoch_goes_on() -> None:
         fit(tiny(), Noughts(), score, FitSettings(rate=0.1))
 
 
-def test_it_ends_early_and_slows_down_where_nothing_gets_better() -> None:
+def test_training_slows_down_and_stops_without_progress() -> None:
     model = tiny()
     history = fit(model, Noughts(), lambda _: (1.0, 0.5), FitSettings(epochs=30, patience=4, rate=0.1))
     assert (history.ended, len(history.epochs), history.best) == ("early stop", 5, 1)
     assert [epoch.rate for epoch in history.epochs] == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.05])
 
 
-def test_a_loss_that_is_no_number_ends_it_with_a_reason() -> None:
+def test_nan_loss_ends_training_with_a_reason() -> None:
     with pytest.raises(TrainingError, match=r"validation loss is nan in epoch 1; use a lower learning rate"):
         fit(tiny(), Noughts(), lambda _: (float("nan"), 0.0), FitSettings(rate=0.1))
 
 
-def test_the_same_data_and_seed_give_the_same_net(shapes: Path, tmp_path: Path) -> None:
+def test_equal_data_and_seed_give_equal_nets(shapes: Path, tmp_path: Path) -> None:
     course = replace(FAST, fit=FitSettings(epochs=1))
     reports = []
     for name in ("a", "b"):
@@ -192,7 +192,7 @@ def test_the_same_data_and_seed_give_the_same_net(shapes: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["mobilenet-v2", "mobilenet-v3-small"])
-def test_published_nets_are_built_with_logits_for_the_classes_and_can_be_frozen(kind: Any) -> None:
+def test_published_nets_get_logits_and_can_freeze(kind: Any) -> None:
     model = build(kind, size=(48, 32), classes=3, width=1.0)
     assert (model.input_shape, model.output_shape) == ((None, 32, 48, 3), (None, 3))
     whole = len(model.trainable_weights)
@@ -212,7 +212,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         build("small", size=(16, 16), classes=2)
 
 
-def test_fine_tuning_starts_from_weights_and_leaves_the_frozen_ones(tmp_path: Path) -> None:
+def test_fine_tuning_leaves_frozen_weights(tmp_path: Path) -> None:
     import keras
 
     source = keras.applications.MobileNetV3Small(
@@ -236,7 +236,7 @@ def test_fine_tuning_starts_from_weights_and_leaves_the_frozen_ones(tmp_path: Pa
     assert not all(same)
 
 
-def test_a_mode_without_what_it_needs_is_refused(shapes: Path, tmp_path: Path) -> None:
+def test_mode_without_its_input_is_refused(shapes: Path, tmp_path: Path) -> None:
     data = read_pictures(shapes)
     settings = PictureSettings(out=tmp_path, name="x")
     with pytest.raises(TrainingError, match="--mode bottleneck needs a trained net"):
@@ -247,22 +247,22 @@ def test_a_mode_without_what_it_needs_is_refused(shapes: Path, tmp_path: Path) -
     assert choose(data, replace(settings, base="mobilenet-v2")).mode == "bottleneck"
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(shapes: Path, tmp_path: Path) -> None:
+def test_foreign_folder_is_left_alone(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(TrainingError, match="is there and isn't a model folder"):
         train_pictures(read_pictures(shapes), PictureSettings(out=tmp_path, name="x"), TrainingProgress())
 
 
-def test_pictures_that_can_not_be_read_are_told_all_at_once(shapes: Path, tmp_path: Path) -> None:
+def test_unreadable_pictures_are_reported_together(shapes: Path, tmp_path: Path) -> None:
     for kind in ("a", "b"):
         (tmp_path / "data" / kind).mkdir(parents=True)
         for number in range(4):
             (tmp_path / "data" / kind / f"{number}.png").write_bytes(b"no picture")
     settings = PictureSettings(out=tmp_path / "out", name="x", size=(32, 32), course=FAST)
     for _ in range(2):  # what the first try left isn't in the way of the second
-        with pytest.raises(TrainingError) as told:
+        with pytest.raises(TrainingError) as emitted:
             train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
-        head, *lines = str(told.value).splitlines()
+        head, *lines = str(emitted.value).splitlines()
         assert head == "8 files can't be used; mend them or take them out of the data:"
         data = tmp_path / "data"
         assert lines == [f"  {data / kind / f'{n}.png'} can't be read as a picture" for kind in "ab" for n in range(4)]
@@ -323,7 +323,7 @@ def base_folder(folder: Path, kind: str) -> Path:
     "kind", ["onnx", "litert", pytest.param("int8", marks=pytest.mark.filterwarnings("ignore:Statistics"))]
 )
 @pytest.mark.parametrize("head", ["logistic", "svm"])
-def test_a_head_over_the_features_of_a_net_is_an_ordinary_model(kind: str, head: Any, tmp_path: Path) -> None:
+def test_head_over_features_is_an_ordinary_model(kind: str, head: Any, tmp_path: Path) -> None:
     """Two folders of frames, reddish and bluish ones, which differ in the means of the channels only."""
     rng = np.random.default_rng(2)
     for label, channel in (("safe", 0), ("unsafe", 2)):
@@ -353,29 +353,29 @@ def run_bytes(content: bytes, runtime: str, folder: Path, value: NDArray[np.floa
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "litert"])
-def test_cutting_gives_the_features_and_a_head_the_arithmetic(runtime: str, tmp_path: Path) -> None:
+def test_surgery_gives_features_and_a_head(runtime: str, tmp_path: Path) -> None:
     means = np.array([10, 20, 60], np.float32)
     picture = np.ones((1, 16, 16, 3), np.float32) * means
     value = picture.transpose(0, 3, 1, 2).copy() if runtime == "onnx" else picture
     content = pooled_net() if runtime == "onnx" else pooled_litert(int8=False)
-    bare = run_bytes(cut(content, runtime, classifier=True), runtime, tmp_path / "bare", value)
+    bare = run_bytes(without_head(content, runtime, classifier=True), runtime, tmp_path / "bare", value)
     assert bare.ravel().tolist() == pytest.approx(means.tolist())
     head = Head(np.array([[0.1, 0], [0, 0.1], [0, 0]], np.float32), np.array([0, 0.5], np.float32))
     scores = run_bytes(with_head(content, runtime, head, classifier=True), runtime, tmp_path / "whole", value)
     logits = np.array([1, 2.5])
     assert scores.ravel().tolist() == pytest.approx((np.exp(logits) / np.exp(logits).sum()).tolist(), abs=1e-5)
     behind = Head(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
-    kept = run_bytes(with_head(content, runtime, behind, classifier=False), runtime, tmp_path / "behind", value)
-    assert kept.shape == (1, 4)
-    assert kept.sum() == pytest.approx(1)
+    stored = run_bytes(with_head(content, runtime, behind, classifier=False), runtime, tmp_path / "behind", value)
+    assert stored.shape == (1, 4)
+    assert stored.sum() == pytest.approx(1)
 
 
 def test_onnx_nets_stay_right_after_cutting() -> None:
-    onnx.checker.check_model(onnx.load_from_string(cut(pooled_net(), "onnx", classifier=True)))
+    onnx.checker.check_model(onnx.load_from_string(without_head(pooled_net(), "onnx", classifier=True)))
 
 
 @pytest.mark.parametrize("kind", ["logistic", "svm"])
-def test_a_head_separates_what_a_line_separates_and_its_scores_are_calibrated(kind: Any) -> None:
+def test_head_separates_and_is_calibrated(kind: Any) -> None:
     rng = np.random.default_rng(4)
     ids = np.arange(300) % 3
     middles = np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]])
@@ -420,7 +420,7 @@ def moving(step: int, start: int, count: int = 12) -> NDArray[np.uint8]:
     return rgb
 
 
-def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Path) -> None:
+def test_action_plugin_runs_the_trained_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     for label, step in (("left", -4), ("right", 4)):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -448,7 +448,7 @@ def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Pa
     assert found == ["left", "right", "left", "right"]
 
 
-def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
+def test_two_stream_net_trains_on_flow(tmp_path: Path) -> None:
     for label, step in (("left", -4), ("right", 4)):
         (tmp_path / "data" / label).mkdir(parents=True)
         for group in range(1, 4):
@@ -464,13 +464,13 @@ def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
     assert sorted(tensor.shape[-1] or 0 for tensor in net.inputs) == [2, 3]
 
 
-def test_a_net_for_clips_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_unfit_clip_net_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no net 'c4d' for clips, expected one of .*c3d"):
         action_net("c4d", frames=4, size=(32, 32), classes=2)
 
 
 @pytest.mark.real
-def test_a_head_tells_an_empty_room_from_people_it_has_not_seen(shared: Path, tmp_path: Path) -> None:
+def test_head_separates_empty_rooms_from_new_people(shared: Path, tmp_path: Path) -> None:
     """A frame a second of six visits; whole visits and pauses are kept back."""
     visits = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]["visits"]
     for second, rgb in enumerate(sampled(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
@@ -488,6 +488,6 @@ def test_a_head_tells_an_empty_room_from_people_it_has_not_seen(shared: Path, tm
     assert outcome.report.accuracy[1] >= 0.95
     own = ModelStore(mirrors=[], cache=tmp_path / "own")
     add(own, tmp_path / "room")
-    seen = [sorted((tmp_path / "data" / name).iterdir())[2] for name in ("empty/pause0", "person/visit3")]
-    pictures = [require_picture(path) for path in seen]
+    observed = [sorted((tmp_path / "data" / name).iterdir())[2] for name in ("empty/pause0", "person/visit3")]
+    pictures = [require_picture(path) for path in observed]
     assert best_labels(tmp_path / "room", pictures, own) == ["empty", "person"]

@@ -18,8 +18,8 @@ FlowScale = Literal["pixels", "unit"]
 
 def flow_levels(uv: NDArray[Any], limit_px: float = FLOW_LIMIT_PX) -> NDArray[np.uint8]:
     """Flow (..., 2) in pixels as levels 0..255, uint8: cut at +-`limit_px`, 0 lies between 127 and 128."""
-    cut = np.clip(np.asarray(uv, np.float32) / np.float32(limit_px), -1, 1)
-    return np.asarray(np.rint((cut + 1) * np.float32(127.5)), np.uint8)
+    clipped = np.clip(np.asarray(uv, np.float32) / np.float32(limit_px), -1, 1)
+    return np.asarray(np.rint((clipped + 1) * np.float32(127.5)), np.uint8)
 
 
 def flow_of_levels(levels: NDArray[np.uint8], limit_px: float = FLOW_LIMIT_PX) -> NDArray[np.float32]:

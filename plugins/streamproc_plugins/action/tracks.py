@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import Classification, Field, Frame, Mistake, ModelError, PluginContext, Results, Tracks
 from streamproc.models import ModelStore, label_mistakes, model_mistakes
 from streamproc_plugins.action.clips import clip_input, open_clip_net
-from streamproc_plugins.action.crops import cut, window_round
+from streamproc_plugins.action.crops import crop, window_round
 from streamproc_plugins.action.followed import PeopleAction, PeopleOptions, Person
 from streamproc_plugins.action.scores import activation_of, best_labels
 
@@ -77,7 +77,7 @@ class TrackAction(PeopleAction[TrackActionOptions]):
 
     def _picture(self, frame: Frame, box: NDArray[np.float32]) -> NDArray[np.uint8]:
         width, height = self._net.size
-        return cut(frame.rgb, window_round(box, width / height, self.options.margin), (width, height))
+        return crop(frame.rgb, window_round(box, width / height, self.options.margin), (width, height))
 
     def _worth(self, tracks: Tracks) -> list[int]:
         """Rows of the largest tracks that are seen, in the order of their ids."""

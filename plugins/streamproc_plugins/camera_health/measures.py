@@ -21,8 +21,8 @@ _OVERLAP = 0.4
 def blocks(picture: Array) -> Array:
     """Float32 (BLOCKS * BLOCKS, K): the pixels of each block; rows and columns left over at the end go."""
     height, width = picture.shape[0] // BLOCKS, picture.shape[1] // BLOCKS
-    cut = picture[: BLOCKS * height, : BLOCKS * width].reshape(BLOCKS, height, BLOCKS, width)
-    return np.asarray(cut.transpose(0, 2, 1, 3).reshape(BLOCKS * BLOCKS, height * width), np.float32)
+    tiles = picture[: BLOCKS * height, : BLOCKS * width].reshape(BLOCKS, height, BLOCKS, width)
+    return np.asarray(tiles.transpose(0, 2, 1, 3).reshape(BLOCKS * BLOCKS, height * width), np.float32)
 
 
 def detail(gray: Gray) -> Array:

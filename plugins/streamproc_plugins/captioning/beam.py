@@ -77,8 +77,10 @@ def beam_search(step: Step, states: tuple[Array, ...], search: Search) -> list[S
         picked = [parent for parent, _ in retained]
         states = tuple(state[picked] for state in states)
         last = np.array([word for _, word in retained], np.int64)
-    cut = [Sentence(words=w, log_probability=float(s), rows=r) for w, s, r in zip(words, scores, rows, strict=True)]
-    return _best(done or cut, search)
+    unfinished = [
+        Sentence(words=w, log_probability=float(s), rows=r) for w, s, r in zip(words, scores, rows, strict=True)
+    ]
+    return _best(done or unfinished, search)
 
 
 def _score(sentence: Sentence, search: Search) -> float:

@@ -118,7 +118,7 @@ def net_input(x: Any, flow: bool) -> dict[str, F32]:
 
 
 def train_captions(
-    captioned: Sequence[CaptionedClip], settings: CaptionSettings, teller: TrainingProgress
+    captioned: Sequence[CaptionedClip], settings: CaptionSettings, progress: TrainingProgress
 ) -> CaptionOutcome:
     """Train and write the model folder; `TrainingError` says what is in the way."""
     import keras
@@ -128,13 +128,13 @@ def train_captions(
     prepare_folder(settings.out)
     captioned, notes = grouped_captioned(captioned)
     for note in notes:
-        teller.say(note)
+        progress.say(note)
     training, validation = split_captioned(captioned, settings.course.validation, settings.course.seed)
     vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
     stills = are_pictures(captioned)
     if stills and settings.encoder != "2d":
         raise TrainingError(f"pictures have no motion for the encoder {settings.encoder!r}; take 2d")
-    teller.say(
+    progress.say(
         f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} kept back, "
         f"{len(vocabulary)} words"
     )
@@ -146,7 +146,7 @@ def train_captions(
     keras.utils.set_random_seed(settings.course.seed)
     captioner = build(net)
     feed = _feed(training, validation, vocabulary, settings, net, _loader(settings, stills, frames))
-    history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, teller)
+    history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, progress)
     return _finish(captioner, feed, validation, vocabulary, settings, history)
 
 
@@ -185,7 +185,7 @@ def _feed(
 
 
 def _fit(
-    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, teller: TrainingProgress
+    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, progress: TrainingProgress
 ) -> History:
     compile_net(captioner.model, settings.course.fit)
 
@@ -202,7 +202,7 @@ def _fit(
     with ScalarLog(settings.out / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
-            teller.say(
+            progress.say(
                 f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; kept back: loss "
                 f"{epoch.val_loss:.3f} a word, {epoch.val_accuracy:.3f} of the words right; rate {epoch.rate:g}"
             )
@@ -210,7 +210,7 @@ def _fit(
             log.scalars(values.pop("number"), values)
 
         watch = FitCallbacks(
-            batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out)
+            batch=progress.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out)
         )
         history = fit(captioner.model, feed, score, settings.course.fit, watch)
     _save(captioner, entry, settings.out)  # once more: an interruption may have come before the best one's file

@@ -36,7 +36,7 @@ from streamproc.models import (
 from streamproc_plugins.detection.decode import DECODERS, FoundBoxes, check_net
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
-from streamproc_plugins.detection.tiling import cut_off, merge, windows
+from streamproc_plugins.detection.tiling import clipped_by_tile, merge, windows
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 2.7}
 """input pixels as a multiple of the model's own size"""
@@ -116,14 +116,14 @@ class Detection(FramePlugin[DetectionOptions]):
         assert tiles is not None
         rgb, (width, height) = frame.rgb, frame.size
         looks = [self._look(frame)]
-        cut = [np.zeros(len(looks[0]), dtype=np.bool_)]
+        clipped = [np.zeros(len(looks[0]), dtype=np.bool_)]
         for window in windows(width, height, tiles.columns, tiles.rows, tiles.overlap):
             left, top, right, bottom = window
             part = self._look_at_part(rgb[top:bottom, left:right])
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
             looks.append(FoundBoxes(xyxy=moved, score=part.score, class_id=part.class_id))
-            cut.append(cut_off(moved, window, width, height))
-        merged = merge(looks, cut, self.options.nms_iou)
+            clipped.append(clipped_by_tile(moved, window, width, height))
+        merged = merge(looks, clipped, self.options.nms_iou)
         if self.options.nms_across_labels:
             return merged.rows(suppress(merged.xyxy, merged.score, self._rivals(merged), self.options.nms_iou))
         return merged

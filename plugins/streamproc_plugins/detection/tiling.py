@@ -33,7 +33,7 @@ def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def cut_off(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDArray[np.bool_]:
+def clipped_by_tile(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDArray[np.bool_]:
     """Which boxes (N, 4), in source pixels, end at a border of their window that is inside the picture."""
     left, top, right, bottom = window
     return np.asarray(
@@ -44,13 +44,13 @@ def cut_off(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDAr
     )
 
 
-def merge(looks: Sequence[FoundBoxes], cut: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
+def merge(looks: Sequence[FoundBoxes], clipped: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
     """One answer from several looks at overlapping parts; boxes in source pixels, best first.
 
-    Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`cut`) is only a piece: it
+    Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`clipped`) is only a piece: it
     goes where a whole box of its class, or a better piece, covers more than half of it.
     """
-    found, pieces = join(looks), np.concatenate(cut)
+    found, pieces = join(looks), np.concatenate(clipped)
     whole = found.rows(np.flatnonzero(~pieces))
     retained = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
     rest = found.rows(np.flatnonzero(pieces))

@@ -58,14 +58,14 @@ def embedder_input(entry: ModelEntry) -> InputSpec:
 def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, threads: int) -> Net:
     """The net cut once and kept in the cache."""
     from streamproc_plugins.training.export import save_entry
-    from streamproc_plugins.training.surgery import cut
+    from streamproc_plugins.training.surgery import without_head
 
     path = models.files(name)[entry.files[0].name]
     content = path.read_bytes()
     folder = models.cache / "features" / f"{entry.name}-{hashlib.sha256(content).hexdigest()[:12]}"
     if not (folder / "model.json").is_file():
         file = f"net{Path(entry.files[0].name).suffix}"
-        bare = cut(content, entry.runtime, classifier=True)
+        bare = without_head(content, entry.runtime, classifier=True)
         folder.mkdir(parents=True, exist_ok=True)
         changed = {"name": f"{entry.name}-features", "decode": "embedding", "labels": (), "edits": ()}
         save_entry(folder, entry.model_copy(update=changed), file, bare)

@@ -98,8 +98,8 @@ def likeness(a: Gray, b: Gray) -> float:
 def _blocks(picture: Array) -> Array:
     """Float32 (16, K): the pixels of each of 4 x 4 blocks; rows and columns left over at the end go."""
     height, width = picture.shape[0] // 4, picture.shape[1] // 4
-    cut = picture[: 4 * height, : 4 * width].reshape(4, height, 4, width)
-    return cut.transpose(0, 2, 1, 3).reshape(16, height * width)
+    blocks = picture[: 4 * height, : 4 * width].reshape(4, height, 4, width)
+    return blocks.transpose(0, 2, 1, 3).reshape(16, height * width)
 
 
 def shrunk(gray: Gray) -> Gray:

@@ -53,15 +53,15 @@ def side_agreement(a: Array, b: Array) -> Array:
     return np.asarray(small / np.maximum(large, 1e-9))
 
 
-_CUT_EDGE = 0.12
+_CLIPPED_EDGE = 0.12
 """how far the edge that still fits may be off, in heights of the taller box"""
-_CUT_HEIGHT = 0.3
+_CLIPPED_HEIGHT = 0.3
 """least height of the lower box, in heights of the taller one"""
-_CUT_WIDTH = 0.6
+_CLIPPED_WIDTH = 0.6
 """least overlap of the horizontal extents, intersection over union"""
 
 
-def cut_likeness(a: Array, b: Array) -> Array:
+def clipped_likeness(a: Array, b: Array) -> Array:
     """How well boxes `a` (n, 4) and `b` (m, 4) fit if one shows only the upper or lower part of what the other shows.
 
     Horizontal overlap (intersection over union), weighted by how closely the top or the bottom edges agree: float64
@@ -74,7 +74,9 @@ def cut_likeness(a: Array, b: Array) -> Array:
     height_a, height_b = span_a[..., 3] - span_a[..., 1], span_b[..., 3] - span_b[..., 1]
     taller = np.maximum(np.maximum(height_a, height_b), 1e-9)
     off = np.minimum(np.abs(span_a[..., 1] - span_b[..., 1]), np.abs(span_a[..., 3] - span_b[..., 3])) / taller
-    fits = (wide >= _CUT_WIDTH) & (off <= _CUT_EDGE) & (np.minimum(height_a, height_b) >= _CUT_HEIGHT * taller)
+    fits = (
+        (wide >= _CLIPPED_WIDTH) & (off <= _CLIPPED_EDGE) & (np.minimum(height_a, height_b) >= _CLIPPED_HEIGHT * taller)
+    )
     return np.asarray(np.where(fits, wide * (1 - off), 0.0))
 
 

@@ -18,7 +18,7 @@ from streamproc_plugins.tracking import kalman
 from streamproc_plugins.tracking.association import (
     assign,
     buffered_overlap,
-    cut_likeness,
+    clipped_likeness,
     side_agreement,
 )
 from streamproc_plugins.tracking.settings import TrackerSettings
@@ -39,7 +39,7 @@ class Match:
 
     owner: Indices
     """int64 (n,), row of the table, -1 for none"""
-    cut: Mask | None = None
+    clipped: Mask | None = None
     """bool (n,): only one horizontal edge of the box is where the track's is; the height says nothing; None: nowhere"""
     alone: Mask | None = None
     """bool (n,): matched because nothing else was within reach; None: nowhere"""
@@ -48,7 +48,7 @@ class Match:
         """The same for the detections named by indices."""
         return Match(
             owner=self.owner[rows],
-            cut=None if self.cut is None else self.cut[rows],
+            clipped=None if self.clipped is None else self.clipped[rows],
             alone=None if self.alone is None else self.alone[rows],
         )
 
@@ -77,7 +77,7 @@ class _Matching:
     def __init__(self, table: Table, measured: Measurements, times: Times, settings: TrackerSettings) -> None:
         self._table, self._measured, self._times, self._settings = table, measured, times, settings
         self._owner = np.full(len(measured), NONE, np.int64)
-        self._cut: Mask | None = None
+        self._clipped: Mask | None = None
         self._alone: Mask | None = None
         self._boxes = table.xyxy()
 
@@ -92,9 +92,9 @@ class _Matching:
             self._round(sure, known, settings.lost_likeness)
             self._round(~sure, recent, settings.rescue_likeness)
             self._round(sure, ~known, settings.least_likeness)
-            self._fit_cut(sure, recent | (~known & just_now))
+            self._fit_clipped(sure, recent | (~known & just_now))
             self._find_alone(sure)
-        return Match(owner=owner, cut=self._cut, alone=self._alone)
+        return Match(owner=owner, clipped=self._clipped, alone=self._alone)
 
     def _left(self, tracks: Mask) -> Indices:
         """Rows of `tracks` that have no detection yet."""
@@ -112,20 +112,20 @@ class _Matching:
             a, b = assign(self._likeness(left, self._measured.take(right)), least)
             self._owner[right[b]] = left[a]
 
-    def _fit_cut(self, wanted: Mask, tracks: Mask) -> None:
+    def _fit_clipped(self, wanted: Mask, tracks: Mask) -> None:
         """Match what is hidden at its lower or upper end, or comes out from there."""
         right = (wanted & (self._owner == NONE)).nonzero()[0]
         left = self._left(tracks) if len(right) else right
         if not len(left):
             return
-        fits = cut_likeness(self._boxes[left], self._measured.xyxy[right])
+        fits = clipped_likeness(self._boxes[left], self._measured.xyxy[right])
         same = self._table.group[left][:, None] == self._measured.group[right][None, :]
         fits = np.where(self._looks_other(left, right), 0.0, fits)
-        a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.cut_likeness)
+        a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.clipped_likeness)
         if len(a):
             self._owner[right[b]] = left[a]
-            self._cut = np.zeros(len(self._owner), np.bool_)
-            self._cut[right[b]] = True
+            self._clipped = np.zeros(len(self._owner), np.bool_)
+            self._clipped[right[b]] = True
 
     def _find_alone(self, wanted: Mask) -> None:
         """Match a track and a detection that are each the only one within the other's reach."""

@@ -34,8 +34,8 @@ class Missed:
         labels: those that are followed, empty for all. new_score: the score that begins a track.
         """
         if absent := [label for label in labels if label not in self._count]:
-            observed = ", ".join(sorted(self._count)) or "none"
-            yield f"no detection has the label {' or '.join(absent)}, which `labels` names; it got {observed}"
+            names = ", ".join(sorted(self._count)) or "none"
+            yield f"no detection has the label {' or '.join(absent)}, which `labels` names; labels that came: {names}"
         followed = [label for label in self._count if not labels or label in labels]
         many = [label for label in followed if self._count[label] >= _LEAST]
         low = [label for label in many if self._best[label] < new_score]

@@ -28,15 +28,15 @@ class TrackerSettings:
     """the same for a track that was not seen for `lost_after_s`"""
     rescue_likeness: float = 0.5
     """the same for a detection that isn't sure"""
-    cut_likeness: float = 0.5
+    clipped_likeness: float = 0.5
     """least horizontal overlap of a track and a detection of which one shows only the upper or lower part"""
-    cut_memory_s: float = 1.0
+    clipped_memory_s: float = 1.0
     """time over which a track takes the height of such a detection"""
     new_overlap: float = 0.45
     """a detection that overlaps one of its label already taken by this much begins no track"""
     new_overlap_other: float = 0.7
     """nor does one that overlaps one of another label, or a surer one that begins a track, by this much"""
-    new_cut: float = 0.8
+    new_clipped: float = 0.8
     """nor does one that is so like the upper or lower part of another, or the whole of which that one is a part"""
     lost_after_s: float = 0.2
     """unseen for longer, a track must wait until those seen just now had their choice"""

@@ -119,7 +119,8 @@ class Table:
             track_id=ids, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance,
             confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, observed_ns=now,
             score=observed.score.copy(), group=observed.group.copy(), rival=np.full(count, NONE, np.int64),
-            rival_ns=now, embedding=np.zeros((count, 0), np.float32) if observed.embedding is None else observed.embedding.copy(),
+            rival_ns=now,
+            embedding=np.zeros((count, 0), np.float32) if observed.embedding is None else observed.embedding.copy(),
         )  # fmt: skip
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import kalman
-from streamproc_plugins.tracking.association import cut_likeness, distinct, inside, overlap
+from streamproc_plugins.tracking.association import clipped_likeness, distinct, inside, overlap
 from streamproc_plugins.tracking.matching import Match, Times, match
 from streamproc_plugins.tracking.reliability import Reliability
 from streamproc_plugins.tracking.settings import TrackerSettings
@@ -141,12 +141,12 @@ class Tracker:
         part = self._table.take(rows)
         since = (now_ns - part.observed_ns) / _NS
         measured = kalman.to_cxcywh(observed.xyxy)
-        if found.cut is not None:
-            measured = self._completed(measured, part, found.cut, since)
+        if found.clipped is not None:
+            measured = self._completed(measured, part, found.clipped, since)
         belief = kalman.correct(part.belief, measured, observed.score, settings.motion)
-        if found.cut is not None:
+        if found.clipped is not None:
             # what comes out from behind something or into the picture is as large as it is seen now
-            grown = found.cut & (measured[:, 3] > part.mean[:, 3])
+            grown = found.clipped & (measured[:, 3] > part.mean[:, 3])
             fresh = replace(kalman.begin(measured, observed.score, settings.motion), velocity=part.velocity)
             belief = belief.where(grown, fresh)
         hits = part.hits + 1
@@ -182,20 +182,20 @@ class Tracker:
         often = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
         return np.asarray(often & (now_ns - part.start_ns >= settings.confirm_s * _NS))
 
-    def _completed(self, measured: Array, part: Table, cut: Mask, since: Array) -> Array:
+    def _completed(self, measured: Array, part: Table, clipped: Mask, since: Array) -> Array:
         """What was measured of half-hidden things, with the end that can't be seen put where the track has it.
 
         The height goes over to a lower one in time, for those that stay behind something or were taken too tall.
         """
         mean = part.mean
-        blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.cut_memory_s))
+        blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.clipped_memory_s))
         height = mean[:, 3] + blend * (measured[:, 3] - mean[:, 3])
         top, bottom = measured[:, 1] - measured[:, 3] / 2, measured[:, 1] + measured[:, 3] / 2
         off_top = np.abs(top - (mean[:, 1] - mean[:, 3] / 2))
         off_bottom = np.abs(bottom - (mean[:, 1] + mean[:, 3] / 2))
         middle = np.where(off_top <= off_bottom, top + height / 2, bottom - height / 2)
         whole = np.column_stack([measured[:, 0], middle, measured[:, 2], height])
-        return np.where(cut[:, None], whole, measured)
+        return np.where(clipped[:, None], whole, measured)
 
     def _relabelled(self, part: Table, group: Indices, now_ns: int) -> dict[str, Indices]:
         """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while.
@@ -246,7 +246,7 @@ class Tracker:
         same = observed.group[fresh][:, None] == observed.group[rivals][None, :]
         settings, tracked = self.settings, np.arange(len(rivals)) < len(taken)
         limit = np.where(same & tracked, settings.new_overlap, settings.new_overlap_other)
-        clash = (overlap(boxes, others) > limit) | (same & (cut_likeness(boxes, others) >= settings.new_cut))
+        clash = (overlap(boxes, others) > limit) | (same & (clipped_likeness(boxes, others) >= settings.new_clipped))
         new = np.ones(len(fresh), np.bool_)
         for place, row in enumerate(order.tolist()):
             before = np.concatenate([np.ones(len(taken), np.bool_), new[order[:place]]])

@@ -31,7 +31,7 @@ from streamproc_plugins.training.export import ExportTarget, prepare_folder, sav
 from streamproc_plugins.training.head import HeadKind, fit_head
 from streamproc_plugins.training.loading import picture_loader
 from streamproc_plugins.training.nets import Kind, build, freeze
-from streamproc_plugins.training.surgery import cut, with_head
+from streamproc_plugins.training.surgery import with_head, without_head
 
 _COPIES = 2
 """variants of each picture that a head is fitted to, the picture itself among them"""
@@ -139,7 +139,7 @@ def _train_head(
     made = prepare_split(data, settings.course, progress)
     feed = make_feed(data, made, picture_loader(spec), settings.course)
     with tempfile.TemporaryDirectory() as folder:
-        bare = _bare_net(Path(folder), entry, cut(content, entry.runtime, classifier=classifier), spec)
+        bare = _bare_net(Path(folder), entry, without_head(content, entry.runtime, classifier=classifier), spec)
         ids, values = _training_features(bare, feed, spec, progress)
         held_out = features(bare, spec, (feed.load(sample) for sample in feed.validation))
     weight = feed.weights[ids].astype(np.float64)

@@ -49,7 +49,7 @@ class SequenceFeed:
         rng = np.random.default_rng([self.seed, number])
         order = rng.permutation(len(self.training))
         for row in np.array_split(order, self.steps):
-            windows = [self._cut(self.training[i], rng) for i in row]
+            windows = [self._window(self.training[i], rng) for i in row]
             ids = self.training_ids[row]
             yield Batch(np.stack(windows), ids, self.weights[ids])
 
@@ -58,9 +58,9 @@ class SequenceFeed:
         for start in range(0, len(self.validation), self.size):
             part = self.validation[start : start + self.size]
             ids = self.validation_ids[start : start + self.size]
-            yield Batch(np.stack([self._cut(values, None) for values in part]), ids, np.ones(len(ids), np.float32))
+            yield Batch(np.stack([self._window(values, None) for values in part]), ids, np.ones(len(ids), np.float32))
 
-    def _cut(self, values: F32, rng: np.random.Generator | None) -> F32:
+    def _window(self, values: F32, rng: np.random.Generator | None) -> F32:
         room = max(0, len(values) - self.frames)
         start = room // 2 if rng is None else int(rng.integers(room + 1))
         return values[np.arange(start, start + self.frames) % len(values)]

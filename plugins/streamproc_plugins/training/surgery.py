@@ -33,7 +33,7 @@ class Head:
             raise ValueError("the head has values that are not finite")
 
 
-def cut(model: bytes, runtime: str, *, classifier: bool) -> bytes:
+def without_head(model: bytes, runtime: str, *, classifier: bool) -> bytes:
     """The net with its features as the only output.
 
     classifier: it ends in a layer of classes, which is taken off; otherwise its first output are the features. Raises
@@ -222,4 +222,4 @@ def _end_at(graph: Any, output: Any) -> None:
     graph.initializer.extend(weights)
 
 
-__all__ = ["Head", "cut", "with_head"]
+__all__ = ["Head", "with_head", "without_head"]

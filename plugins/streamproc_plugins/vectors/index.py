@@ -200,7 +200,7 @@ class VectorIndex:
             if not 0 <= rows <= self.rows:
                 raise ValueError(f"there are {self.rows} rows, can't go back to {rows}")
             for number in [n for n in self._segments if (n + 1) * self._size > rows]:
-                self._cut(number, rows - number * self._size)
+                self._truncate(number, rows - number * self._size)
             self._advance()
 
     def flush(self) -> None:
@@ -359,7 +359,7 @@ class VectorIndex:
             begun[1].exception()  # it may be writing the file that is to go
         old.unlink(missing_ok=True)
 
-    def _cut(self, number: int, count: int) -> None:
+    def _truncate(self, number: int, count: int) -> None:
         segment = self._segments[number]
         valid = max(count, 0)
         if segment.count > valid:
@@ -368,7 +368,7 @@ class VectorIndex:
             segment.ids[valid:], segment.vectors[valid:], segment.count = DEAD, 0, valid
         if self._files is not None and self.folder is not None and file_of(self.folder, number).is_file():
             if count >= 0:  # an empty file still says how many rows there are
-                self._files.cut(number, count)
+                self._files.truncate(number, count)
             else:
                 self._files.delete(number)
         if count < 0:

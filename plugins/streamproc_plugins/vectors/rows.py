@@ -142,7 +142,7 @@ class RowFiles:
                 os.pwrite(file.fileno(), bytes(self._type.itemsize - 8), place + 8)
             os.fsync(file.fileno())
 
-    def cut(self, number: int, count: int) -> None:
+    def truncate(self, number: int, count: int) -> None:
         """Keep the first `count` rows of a segment."""
         self.close()
         os.truncate(file_of(self._folder, number), count * self._type.itemsize)
