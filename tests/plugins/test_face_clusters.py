@@ -217,7 +217,7 @@ def test_unfit_options_are_refused_with_advice(tmp_path: Path) -> None:
         grouped(VISITS, folder=str(folder))
     live = Live()
     live.observe(0, VISITS[0])
-    with pytest.raises(ValueError, match="was kept with another `folder`"):
+    with pytest.raises(ValueError, match="belongs to another `folder`"):
         Live(folder=str(tmp_path / "other")).plugin.restore(live.plugin.state())
 
 

@@ -229,7 +229,7 @@ def test_cluster_command_names_missing_parts(nets: str, people: Path, tmp_path: 
         done = CliRunner().invoke(app, ["cluster", "--embedding", nets, "--out", str(tmp_path / "o"), *words])
         return str(done.exception)
 
-    assert "kmeans has to be told how many people" in said(str(people), "--method", "kmeans")
+    assert "kmeans needs the number of people" in said(str(people), "--method", "kmeans")
     assert "there is no method 'magic', expected one of whispers" in said(str(people), "--method", "magic")
     assert "got 99 groups for 12 faces" in said(str(people), "--method", "kmeans", "--people", "99")
     (tmp_path / "file").touch()

@@ -126,7 +126,7 @@ def test_kill_neither_repeats_nor_loses_items(tmp_path: Path, opened: Any) -> No
 def test_vectors_of_another_net_are_refused(tmp_path: Path) -> None:
     remember(tmp_path, A)
     frames, _ = observed(A)
-    with pytest.raises(PluginError, match=r"keeps frames by net \(6 values\), now they come from other \(3\)"):
+    with pytest.raises(PluginError, match=r"holds frames by net \(6 values\), now they come from other \(3\)"):
         run_plugin(
             Remember, frames, past=[[Embedding(values=np.array([1, 0, 0], np.float32), model="other")]],
             path=str(tmp_path / "{stream}"),
@@ -306,7 +306,7 @@ def test_query_uses_the_net_of_the_vectors(tmp_path: Path) -> None:
     try:
         hits = by_picture(opened, tmp_path / "grey.png", "frames", Wanted(limit=1), ModelStore())
         assert [(hit.item.pts_ns / 1e9, round(hit.score or 0, 3)) for hit in hits] == [(10, 1.0)]
-        with pytest.raises(PluginError, match=r"no faces are kept there \(only frames\)"):
+        with pytest.raises(PluginError, match=r"no faces are stored there \(only frames\)"):
             by_face(opened, tmp_path / "grey.png", Wanted(), ModelStore())
         with pytest.raises(PluginError, match="can't be read"):
             by_picture(opened, tmp_path / "missing.png", "frames", Wanted(), ModelStore())

@@ -102,7 +102,7 @@ def test_run_without_tracks_reports_it() -> None:
     (line,) = troubles(run.report)
     assert line == (
         "plugin tracking of test: 20 detections of person began no track: their best score is 0.41, and a track begins "
-        "at 0.50; set `new_score` and `high_score` to what suits the detector"
+        "at 0.50; set `new_score` and `high_score` to values that suit the detector"
     )
 
 
@@ -117,13 +117,13 @@ def test_run_without_confirmed_tracks_reports_it() -> None:
         Detections.of(np.array([[x, 100, x + 20, 150]]), np.array([0.9]), ["person"]) for x in (10, 300, 600, 150, 450)
     ]
     (line,) = troubles(track(far).report)
-    assert "5 detections came, but no track was confirmed" in line
+    assert "5 detections confirmed no track" in line
 
 
 def test_unknown_label_of_tracking_is_named() -> None:
     lines = troubles(track([found(0.9, None)] * 5, labels=["persn"]).report)
     assert lines == [
-        "plugin tracking of test: no detection has the label persn, which `labels` names; labels that came: person"
+        "plugin tracking of test: no detection has the label persn, which `labels` names; labels found: person"
     ]
 
 
@@ -134,7 +134,7 @@ def test_unknown_label_of_a_rule_is_named() -> None:
     past = [[make_tracks({1: (100, 100, 140, 200)})]] * 5
     run = run_plugin(Rules, frames, past=past, zones=zones, lines=lines)
     assert troubles(run.report) == [
-        "plugin rules of test: no track had the label car, which zone door, line gate name; labels that came: person"
+        "plugin rules of test: no track had the label car, which zone door, line gate name; labels found: person"
     ]
 
 
@@ -144,5 +144,5 @@ def test_empty_run_names_only_labels_of_rules() -> None:
     zones = {"door": {"polygon": EVERYWHERE, "labels": ["person"]}}
     run = run_plugin(Rules, frames, past=[[Tracks.empty()]] * 3, zones=zones)
     assert troubles(run.report) == [
-        "plugin rules of test: no track had the label person, which zone door names; labels that came: none"
+        "plugin rules of test: no track had the label person, which zone door names; labels found: none"
     ]

@@ -32,10 +32,10 @@ class SteppingNet:
 
     @classmethod
     def of(cls, net: Net) -> SteppingNet:
-        """Find out what is what; `ModelError` naming inputs and outputs where it can't be told.
+        """Find the roles of inputs and outputs; `ModelError` names them where the roles are ambiguous.
 
-        A state is known by an input and an output of one name (that of the model's signature where it has one); or
-        else inputs behind the picture and outputs behind the scores belong together in their order, shapes being equal.
+        A state is an input and an output of one name (that of the model's signature where it has one). Otherwise, the
+        inputs behind the picture and the outputs behind the scores belong together in their order, with equal shapes.
         """
         spec = net.entry.input
         if spec is None:
@@ -80,7 +80,7 @@ class SteppingNet:
         }
 
     def step(self, picture: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
-        """What the net says after this picture (uint8 (h, w, 3), of its size) or features (D,), and its new state."""
+        """The net's scores after this picture (uint8 (h, w, 3), of its size) or features (D,), and its new state."""
         if self.spec is None:
             blob = np.asarray(picture[None], np.float32)
         else:

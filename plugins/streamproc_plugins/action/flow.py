@@ -1,7 +1,7 @@
-"""Optical flow as nets want it: functions of arrays.
+"""Optical flow as input of nets: functions of arrays.
 
-Two-stream nets are trained on flow that was cut off, scaled and kept as 8-bit pictures (Simonyan and Zisserman, NIPS
-2014; Carreira and Zisserman, CVPR 2017: TV-L1, cut at 20 pixels, scaled to -1..1).
+Two-stream nets are trained on flow that was clipped, scaled and stored as 8-bit pictures (Simonyan and Zisserman, NIPS
+2014; Carreira and Zisserman, CVPR 2017: TV-L1, clipped at 20 pixels, scaled to -1..1).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def flow_levels(uv: NDArray[Any], limit_px: float = FLOW_LIMIT_PX) -> NDArray[np
 
 
 def flow_of_levels(levels: NDArray[np.uint8], limit_px: float = FLOW_LIMIT_PX) -> NDArray[np.float32]:
-    """Flow in pixels, float32, from what `flow_levels` gave: at most half a step (`limit_px` / 255) off."""
+    """Flow in pixels, float32, from the result of `flow_levels`: at most half a step (`limit_px` / 255) off."""
     return np.asarray((levels / np.float32(127.5) - 1) * np.float32(limit_px), np.float32)
 
 

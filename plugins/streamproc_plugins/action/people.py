@@ -1,4 +1,4 @@
-"""From what each tracked person does at a moment to results and events: shared by `track_action` and `pose_action`."""
+"""Results and events from the actions of each tracked person: shared by `track_action` and `pose_action`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PeopleEpisodes:
     def observe(
         self, frame: Frame, found: Mapping[int, Classification], boxes: Mapping[int, NDArray[Any]]
     ) -> Iterator[Event]:
-        """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the tracks that are seen."""
+        """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the detected tracks."""
         self._boxes |= {track_id: np.asarray(box, np.float64).tolist() for track_id, box in boxes.items()}
         for track_id, one in found.items():
             episodes = self._tracks.setdefault(track_id, self._begin(track_id))
@@ -49,12 +49,12 @@ class PeopleEpisodes:
         yield from self.lose(frame.pts_ns)
 
     def lose(self, now_ns: int) -> Iterator[Event]:
-        """Time goes on: actions of which nothing came for too long end where they were last seen."""
+        """End actions without an answer for too long, at the person's last observation."""
         for track_id, episodes in self._tracks.items():
             yield from self._events(track_id, episodes.lose(now_ns))
 
     def finish(self, tracks: Iterable[int] | None = None) -> Iterator[Event]:
-        """Everything ends where it was last seen: of these tracks, or of all."""
+        """End the actions of these tracks, or of all, at their last observation."""
         for track_id in list(self._tracks if tracks is None else tracks):
             episodes = self._tracks.pop(track_id, None)
             if episodes is not None:

@@ -1,4 +1,4 @@
-"""The `pose_action` plugin: what each person does, by a net over sequences of keypoints."""
+"""The `pose_action` plugin: actions of each person, by a net over sequences of keypoints."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class PoseActionOptions(PeopleOptions):
 
 
 class PoseAction(PeopleAction[PoseActionOptions]):
-    """Says what each person does from keypoints alone: gives `TrackActions`, and `track.action` events.
+    """Classifies the actions of people from keypoints alone: gives `TrackActions`, and `track.action` events.
 
-    Needs poses with track ids (a pose plugin behind `tracking`). Where they have none, the best pose of each frame is
-    taken as one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it. No
+    Needs poses with track ids (a pose plugin behind `tracking`). Without them, it takes the best pose of each frame as
+    one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it. No
     sequence spans a cut where `shots` stands before.
     """
 
@@ -54,7 +54,7 @@ class PoseAction(PeopleAction[PoseActionOptions]):
         self.begin(frames, context.stream)
 
     def people(self, frame: Frame, past: Results) -> Iterable[Person]:
-        """Everybody with a pose."""
+        """All people with a pose."""
         poses = past[Poses]
         if poses.track_id is not None:
             return [_person(int(track_id), poses, row) for row, track_id in enumerate(poses.track_id)]

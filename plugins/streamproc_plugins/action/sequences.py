@@ -1,4 +1,4 @@
-"""What is seen of each track, gathered into sequences of T samples at a beat of media time."""
+"""Samples of each track, gathered into sequences of T at a beat of media time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SequenceBeat:
     period_ns: int
     stride_ns: int
     slack_ns: int
-    """what is early by no more than this is on the beat"""
+    """a sample that is early by no more than this is on the beat"""
 
     @classmethod
     def of(cls, frames: int, rate: float, stride_ns: int, nominal_ns: int | None = None) -> SequenceBeat:

@@ -41,12 +41,12 @@ class ActionStreamOptions(NetOptions):
         None, description="part of the picture that is looked at, [left, top, right, bottom] in fractions 0-1"
     )
     gap: Duration = Field(seconds(1), gt=0, description="after a longer time without a picture the net begins anew")
-    warm_up: Duration = Field(0, ge=0, description="media time that it must have seen before its answers are given")
-    top_k: int = Field(5, ge=1, le=1000, description="most labels kept per picture")
+    warm_up: Duration = Field(0, ge=0, description="media time that the net processes before its first answer")
+    top_k: int = Field(5, ge=1, le=1000, description="most labels per picture")
 
 
 class ActionStream(StreamPlugin[ActionStreamOptions]):
-    """Says after each picture what is going on, by a net that carries its state along the stream.
+    """Classifies the current action after each picture, by a net that carries its state along the stream.
 
     For streaming nets (MoViNets, Kondratyuk et al., CVPR 2021) and CNN + LSTM (Donahue et al., CVPR 2015): each picture
     costs one step, however long the net looks back. It begins anew at gaps and, with `shots` before it, at cuts. A net
@@ -84,7 +84,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         return [best_labels(scores, self._net.net.labels, self.options.top_k)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Whatever breaks the stream off, the net begins anew behind it."""
+        """Begin anew after any interruption of the stream."""
         if reason in ("gap", "cut", "lost", "back"):
             self._begin_anew()
         return []

@@ -27,7 +27,7 @@ _LOOKED_SHARE = 0.6
 
 
 def draw_zones(canvas: Canvas, view: RuleView) -> None:
-    """Zones, in another colour while somebody is inside, with how many."""
+    """Zones with the number of objects inside, in another colour if there are any."""
     for name, corners, inside in view.zones():
         colour = _BUSY if inside else _ZONE
         canvas.fill(corners, colour, 0.14)
@@ -50,7 +50,7 @@ def draw_lines(canvas: Canvas, view: RuleView) -> None:
 
 
 def draw_tracks(canvas: Canvas, tracks: Tracks) -> None:
-    """Boxes in each track's own colour; thin ones for those not seen in this frame."""
+    """Boxes in each track's own colour; thin ones for tracks without a detection in this frame."""
     for found, track_id, state in zip(tracks, tracks.track_id.tolist(), tracks.state, strict=True):
         colour = colour_of(track_id)
         if state != "confirmed":
@@ -172,7 +172,7 @@ def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
 
 
 def draw_event_lines(canvas: Canvas, event_lines: list[tuple[str, Colour]], bottom: float) -> None:
-    """What was told lately, the newest lowest, at the left above the row `bottom`."""
+    """Recent events, the newest lowest, at the left above the row `bottom`."""
     for text, colour in reversed(event_lines):
         _, height = canvas.text_size(text)
         bottom -= height + 3 * canvas.unit

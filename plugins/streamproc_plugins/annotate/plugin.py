@@ -1,4 +1,4 @@
-"""The `annotate` plugin: gathers what the plugins before gave, draws it, writes the video."""
+"""The `annotate` plugin: gathers the results of earlier plugins, draws them, writes the video."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         return ()
 
     def close(self) -> None:
-        """Finish the file with what has been written, also where the stream was broken off."""
+        """Finish the file with the frames so far, also where the stream was interrupted."""
         writer, self._writer = getattr(self, "_writer", None), None
         if writer is not None:
             writer.close()

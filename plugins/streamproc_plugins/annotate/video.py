@@ -1,4 +1,4 @@
-"""What every plugin that writes a video asks of its user, and the file that it writes."""
+"""Options and file of every plugin that writes a video."""
 
 from __future__ import annotations
 

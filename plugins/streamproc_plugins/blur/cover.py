@@ -1,4 +1,4 @@
-"""What has to be covered at a frame, and whether all that must be known is known."""
+"""Regions to cover at a frame, and whether all inputs for them are there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """What to cover in a picture."""
+    """Regions to cover in a picture."""
 
     boxes: NDArray[np.float64]
     """(N, 4), grown"""
@@ -29,7 +29,7 @@ class Parts:
 
 
 class Cover:
-    """Gathers what is to be covered, and holds what was covered a moment ago.
+    """Gathers the regions to cover, and holds those of a moment ago.
 
     It knows which plugins have given results; one that gave some and gives none now has failed.
     """
@@ -40,7 +40,7 @@ class Cover:
         self._givers: set[str] = set()
 
     def find(self, now_ns: int, past: Results) -> Parts | None:
-        """What to cover now; None: a result that must be known is missing, so everything has to be.
+        """Regions to cover now; None: a required result is missing, so everything has to be.
 
         Raises `PluginError` for a label that can't be found.
         """
@@ -62,7 +62,7 @@ class Cover:
         return Parts(boxes=grown(self._with_held(now_ns, boxes), options.margin), masks=tuple(masks))
 
     def _check_labels(self, maps: Sequence[Segmentation]) -> None:
-        """Raise `PluginError` for a label that no map has: what is called so would be shown."""
+        """Raise `PluginError` for a label that no map has, as its regions would stay visible."""
         known = [label for found in maps for label in found.labels]
         if unknown := [label for label in self._options.labels if label not in known]:
             raise PluginError(

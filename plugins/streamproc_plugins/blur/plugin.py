@@ -17,10 +17,10 @@ from streamproc_plugins.blur.options import BlurOptions
 
 
 class Blur(StreamPlugin[BlurOptions]):
-    """Covers faces, people and zones for good: plugins behind it, thumbnails and frame sinks see only what it leaves.
+    """Covers faces, people and zones for good: later plugins, thumbnails and frame sinks get the covered picture only.
 
     It fails closed. Where a result that it needs is missing for a frame, the whole picture is covered; where it fails
-    itself, the picture behind it is black. Plugins before it see the source's picture. Gives `Replacement`.
+    itself, the picture behind it is black. Plugins before it get the source's picture. Gives `Replacement`.
     """
 
     pixels = True
@@ -45,7 +45,7 @@ class Blur(StreamPlugin[BlurOptions]):
         if parts is None and not self._warned:
             self._warned = True
             self._log.warning(
-                "what is to be covered isn't known stream=%s frame=%d, so all of the picture is: a detector failed, or "
+                "an input is missing stream=%s frame=%d, so the whole picture is covered: a detector failed, or "
                 "runs at another rate, or doesn't stand before blur",
                 frame.stream.name,
                 frame.index,
@@ -62,13 +62,13 @@ class Blur(StreamPlugin[BlurOptions]):
         return ()
 
     def close(self) -> None:
-        """Finish the file with what has been written, also where the stream was broken off."""
+        """Finish the file with the frames so far, also where the stream was interrupted."""
         writer, self._writer = getattr(self, "_writer", None), None
         if writer is not None:
             writer.close()
 
     def state(self) -> dict[str, Any]:
-        """What is held, and who has given results, as JSON values."""
+        """Held boxes, and the plugins that have given results, as JSON values."""
         return {"cover": self._cover.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:

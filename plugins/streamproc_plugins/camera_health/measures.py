@@ -1,4 +1,4 @@
-"""What a picture says of the camera that took it. Functions of grey pictures (h, w), uint8 or float32, 0..255."""
+"""Measures of a picture's quality and view. Functions of grey pictures (h, w), uint8 or float32, 0..255."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Gray = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 BLOCKS = 6
-"""a picture is judged by the median of BLOCKS x BLOCKS parts, so that someone before some of them doesn't matter"""
+"""a picture is judged by the median of BLOCKS x BLOCKS parts, so that a person before some of them doesn't matter"""
 _FINE = 1.0
 _COARSE = 4.0
 """deviations in pixels of the blurs between which detail is measured"""
 _EPS = 1e-6
 _OVERLAP = 0.4
-"""least correlation of what two views have in common, for one to be the other one shifted"""
+"""least correlation of the common part of two views, for one to be the other one shifted"""
 
 
 def blocks(picture: Array) -> Array:
@@ -26,7 +26,7 @@ def blocks(picture: Array) -> Array:
 
 
 def detail(gray: Gray) -> Array:
-    """A picture less its blurred self: what stays the same in other light, float32 (h, w)."""
+    """A picture minus its blurred self, which stays the same in other light, float32 (h, w)."""
     import cv2
 
     plain = gray.astype(np.float32)
@@ -42,7 +42,7 @@ def flat_share(gray: Gray, contrast: float) -> float:
 
 
 def sharpness(gray: Gray, contrast: float = 1.0) -> float | None:
-    """Median over the blocks of fine detail against coarse, independent of light; None where too little is seen."""
+    """Median over the blocks of fine detail against coarse, independent of light; None with too little detail."""
     import cv2
 
     plain = gray.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a user can set of `camera_health`."""
+"""Options of `camera_health`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from streamproc_plugins.camera_health.watch import HealthSettings
 
 
 class CameraHealthOptions(Options):
-    """What counts as a fault, and for how long; the defaults suit fixed cameras."""
+    """Limits of a fault, and how long it must last; the defaults suit fixed cameras."""
 
     every: Duration = Field(seconds(1), gt=0, le=seconds(60), description="time between pictures that are looked at")
     after: Duration = Field(

@@ -11,7 +11,7 @@ from streamproc_plugins.camera_health.watch import HEIGHT, WIDTH, HealthChange, 
 
 
 class CameraHealth(StreamPlugin[CameraHealthOptions]):
-    """Tells when the picture is frozen, black, covered, out of focus or moved: `camera.*` events, start to end."""
+    """Emits an event while the picture is frozen, black, covered, out of focus or moved: `camera.*`, start to end."""
 
     state_version = 2
     pixels = True
@@ -32,12 +32,12 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         return [self._event(change, frame.pts_ns, frame.index) for change in self._watch.look(frame.pts_ns, gray)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Nobody knows what a camera shows that gives no pictures: what goes on ends where it was last seen."""
+        """End the open faults of a camera that gives no pictures, at their last observation."""
         patience_ns = self.options.every + self.options.after
         return [self._ended(change, moment.pts_ns) for change in self._watch.lose(moment.pts_ns, patience_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What goes on ends with the stream."""
+        """End the open faults with the stream."""
         return [self._ended(change, moment.pts_ns) for change in self._watch.end(moment.pts_ns)]
 
     def state(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is wrong with the camera, sample by sample, and for how long. Knows small grey pictures and media time only."""
+"""Faults of the camera, sample by sample, and their duration. Knows small grey pictures and media time only."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class _FaultRun:
     emitted: bool = False
 
     def step(self, now_ns: int, wrong: bool | None, after_ns: int, began_ns: int) -> bool | None:
-        """True: it is to be told now; False: it is over; None: nothing new.
+        """True: the fault begins now; False: it is over; None: no change.
 
-        wrong: None if it can't be said. after_ns: how long it must have been so, or not so.
+        wrong: None if it can't be measured. after_ns: how long the fault, or its absence, must last.
         """
         if wrong is None:
             if not self.emitted:
@@ -94,7 +94,7 @@ class HealthMonitor:
         self._learned_ns = 0
 
     def look(self, now_ns: int, gray: Gray) -> list[HealthChange]:
-        """What has changed; gray: uint8 (HEIGHT, WIDTH)."""
+        """Changes of the faults; gray: uint8 (HEIGHT, WIDTH)."""
         import cv2
 
         small = np.asarray(cv2.resize(gray, _VIEW, interpolation=cv2.INTER_AREA), np.uint8)
@@ -150,7 +150,7 @@ class HealthMonitor:
         elapsed_ns = now_ns - self._learned_ns
         self._samples, self._learned_ns = self._samples + 1, now_ns
         rate = max(1 / self._samples, min(elapsed_ns / self._set.learn_ns, 0.5))
-        # kept in float16: a state of half the size that goes on exactly
+        # stored in float16: a state of half the size that goes on exactly
         view = now if self._view is None else self._view + np.float32(rate) * (now - self._view)
         self._view = view.astype(np.float16).astype(np.float32)
         sharp = measures.sharpness(gray)
@@ -167,7 +167,7 @@ class HealthMonitor:
         return [HealthChange(fault="moved", begun=False, start_ns=start_ns, end_ns=now_ns, data={"accepted": True})]
 
     def end(self, now_ns: int) -> list[HealthChange]:
-        """The stream has ended: what goes on ends with it, or when it was last seen."""
+        """End the open faults with the stream, or at their last observation."""
         over = []
         for fault, run in self._runs.items():
             if run.emitted and run.since_ns is not None:
@@ -179,7 +179,7 @@ class HealthMonitor:
         return over
 
     def lose(self, now_ns: int, patience_ns: int) -> list[HealthChange]:
-        """Nothing was looked at for a while: after too long everything ends where it was last seen."""
+        """End the open faults after too long without a picture, at their last observation."""
         if self._before is None or now_ns - self._before[0] <= patience_ns:
             return []
         over = self.end(self._before[0])

@@ -22,7 +22,7 @@ class Sentence:
     """without start and end mark"""
     log_probability: float
     rows: tuple[int, ...] = ()
-    """row of the beam that each word came from, to find what the steps gave beside it"""
+    """row of the beam of each word, to find the steps' other outputs for it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Search:
     start: int
     end: int
     width: int = 3
-    """hypotheses kept at each step; 1 is greedy"""
+    """hypotheses followed at each step; 1 is greedy"""
     longest: int = 20
     """words, the end mark counted"""
     length_power: float = 0.7

@@ -1,7 +1,7 @@
 """The decoder of the captioner in NumPy: an LSTM that attends to regions at each word.
 
 Xu et al., Show, Attend and Tell, ICML 2015 (soft attention): the weights of the regions come from a softmax over
-`tanh(V Wv + h Wh) wa`, the context is the sum of the regions times their weights, and the LSTM sees the last word and
+`tanh(V Wv + h Wh) wa`, the context is the sum of the regions times their weights, and the LSTM gets the last word and
 the context. It is small, so it needs no runtime: the same code runs in training's check, in the plugin, and anywhere.
 """
 
@@ -150,7 +150,7 @@ def sigmoid(x: F32) -> F32:
 
 
 def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
-    """Along the last axis, of the dtype that came."""
+    """Along the last axis, of the dtype of the input."""
     shifted = x - x.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 

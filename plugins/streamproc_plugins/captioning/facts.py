@@ -1,4 +1,4 @@
-"""What was found in a window of time: gathered frame by frame, small enough to be kept over a restart."""
+"""Facts of a window of time: gathered frame by frame, small enough to be stored over a restart."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Walk:
     until_ns: int
     last: tuple[float, float]
     size: float
-    """of the box when last seen: mean of its sides, as a fraction of the picture's width"""
+    """of the last box: mean of its sides, as a fraction of the picture's width"""
 
 
 @dataclass(slots=True)
 class WindowFacts:
-    """What a window holds so far."""
+    """Facts of a window so far."""
 
     walks: dict[int, Walk] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
@@ -65,13 +65,13 @@ class WindowFacts:
             self.most[label] = max(self.most.get(label, 0), found.label.count(label))
 
     def observe_classes(self, found: Classification) -> None:
-        """Take what a classifier says of a frame."""
+        """Add a classifier's answer for a frame."""
         if found.label:
             label = found.label[0]
             self.shown[label] = self.shown.get(label, 0.0) + float(found.score[0])
 
     def observe_events(self, events: Iterable[Event]) -> None:
-        """Take what was told at a frame: beginnings and what happens at once."""
+        """Add the events of a frame: beginnings and instants."""
         for event in events:
             if event.type in EVENT_TYPES and event.phase in ("start", "instant"):
                 data = {key: event.data[key] for key in _DATA_KEYS if key in event.data}
@@ -84,7 +84,7 @@ class WindowFacts:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> WindowFacts:
-        """The facts that `state` told."""
+        """The facts from a `state`."""
         walks = {int(key): _walk(value) for key, value in state["walks"]}
         rest = {key: state[key] for key in ("most", "happened", "shown", "frames")}
         return cls(walks=walks, **rest)

@@ -49,7 +49,7 @@ class NetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Captioner:
-    """What is trained, and its parts."""
+    """The trained net, and its parts."""
 
     model: Any
     """`rgb` or `flow` (N, T, h, w, C) and `words` (N, L - 1) -> logits (N, L - 1, V) of the words that follow"""
@@ -88,7 +88,7 @@ def build(settings: NetSettings) -> Captioner:
 
 
 def _regions(pictures: Any, settings: NetSettings) -> Any:
-    """Features of each region of each picture, (N, R, D); a bias for each place tells where and when it is."""
+    """Features of each region of each picture, (N, R, D); a bias for each place encodes where and when it is."""
     from keras import layers, ops
 
     shape = MapShape(frames=settings.frames, hw=settings.size[::-1], classes=1, width=settings.width)

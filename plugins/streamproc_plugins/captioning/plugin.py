@@ -1,4 +1,4 @@
-"""`captions`: what the plugins before found, window by window, as English sentences; no net and no pixels."""
+"""`captions`: English sentences, window by window, about the results of earlier plugins; no net and no pixels."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class CaptionsOptions(Options):
     """Options of `captions`."""
 
     window: Duration = Field(seconds(10), gt=0, le=seconds(3600), description="media time that one caption describes")
-    least: Duration = Field(seconds(0.5), ge=0, description="tracks seen for less in a window are left out")
-    repeat: bool = Field(False, description="tell a caption also where the window before had the same")
+    least: Duration = Field(seconds(0.5), ge=0, description="tracks observed for less in a window are left out")
+    repeat: bool = Field(False, description="emit a caption also where the window before had the same")
 
 
 class Captions(StreamPlugin[CaptionsOptions]):
-    """Tells in sentences what happened in each window of time: who moved where, zones, lines, actions, labels.
+    """Describes each window of time in sentences: tracks and their way, zones, lines, actions, labels.
 
-    Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, whichever are there.
+    Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, as far as present.
     One `caption` event a window, searchable as text; `Caption` holds the last one for `annotate`. Where `shots` stands
     before, a window ends at a cut, too.
     """
@@ -51,7 +51,7 @@ class Captions(StreamPlugin[CaptionsOptions]):
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nothing seen."""
+        """Begin with no facts."""
         self._facts = WindowFacts()
         self._window: Window | None = None
         self._emitted_ns = 0
@@ -67,13 +67,13 @@ class Captions(StreamPlugin[CaptionsOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """A window ends though no frame comes; at a cut, unless it began with the shot that begins there."""
+        """End a window while no frame arrives; at a cut, unless it began with the shot that begins there."""
         events = list(self._advance(moment.pts_ns))
         started = self._window is not None and moment.pts_ns > max(self._window.start_ns, self._emitted_ns)
         return [*events, *self._emit(moment.pts_ns)] if reason == "cut" and started else events
 
     def flush(self, moment: Moment) -> Output:
-        """The caption of what is left."""
+        """The caption of the last window."""
         return list(self._emit(moment.pts_ns))
 
     def state(self) -> dict[str, Any]:

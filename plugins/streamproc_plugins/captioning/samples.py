@@ -16,7 +16,7 @@ from streamproc_plugins.training.lists import read_captions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedClip:
-    """A clip or picture, and what people said about it."""
+    """A clip or picture, and people's sentences about it."""
 
     sample: TrainingSample
     """its label is its place, `path@start`"""
@@ -27,7 +27,7 @@ def read_captioned(path: Path, pictures: Path | None = None) -> tuple[CaptionedC
     """A CSV with `path,caption[,start_s,end_s,group,side]`, a row a sentence; or COCO's caption JSON.
 
     pictures: the folder of COCO's pictures. Rows of the same file and time belong together. Raises `TrainingError`
-    naming what is wrong.
+    with the reason.
     """
     if not path.is_file():
         raise TrainingError(
@@ -52,7 +52,7 @@ def read_captioned(path: Path, pictures: Path | None = None) -> tuple[CaptionedC
 
 
 def grouped_captioned(captioned: Sequence[CaptionedClip]) -> tuple[tuple[CaptionedClip, ...], tuple[str, ...]]:
-    """The same, clips and pictures that show the same in one group; and what there is to say of it.
+    """The same, with clips and pictures of equal content in one group; and remarks about them.
 
     Raises `TrainingError` for copies on both sides of a split that the data give.
     """
@@ -72,9 +72,9 @@ def are_pictures(captioned: Sequence[CaptionedClip]) -> bool:
 def split_captioned(
     captioned: Sequence[CaptionedClip], share: float, seed: int = 0
 ) -> tuple[tuple[CaptionedClip, ...], tuple[CaptionedClip, ...]]:
-    """For training, and about `share` of them kept back: whole groups, chosen by a hash of seed and name.
+    """Training samples, and about `share` of them held out: whole groups, chosen by a hash of seed and name.
 
-    Where the samples say themselves on which side they are, that is taken. Raises `TrainingError` where one side would
+    Samples with a given side stay on it. Raises `TrainingError` where one side would
     be empty.
     """
     if any(item.sample.side for item in captioned):

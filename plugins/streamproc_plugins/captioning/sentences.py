@@ -17,15 +17,15 @@ _GO = {
 _WAYS = ("to the left", "to the right", "into the distance", "towards the camera")
 _STILL = "still"
 _LEAST_STEP = 0.5
-"""of its own size that something must move in a window to be told of as moving"""
+"""of its own size that an object must move in a window to count as moving"""
 _SURE = 0.35
-"""mean score from which what a classifier says is told"""
+"""mean score from which a classifier's answer is described"""
 
 
 def describe(facts: WindowFacts, least_ns: int = 0) -> str:
-    """Sentences for a window; empty where there is nothing to tell.
+    """Sentences for a window; empty without facts.
 
-    least_ns: tracks seen for less are left out.
+    least_ns: tracks observed for less are left out.
     """
     walks = [walk for walk in facts.walks.values() if walk.until_ns - walk.since_ns >= least_ns]
     parts = [*_moving(walks), *_detected(facts, walks), *_happened(facts.happened), *_shown(facts)]
@@ -61,7 +61,7 @@ def _clause(label: str, way: str, count: int) -> str:
 
 
 def _detected(facts: WindowFacts, walks: Sequence[Walk]) -> list[str]:
-    """Detections that nobody tracks."""
+    """Detections without tracks."""
     tracked = {walk.label for walk in facts.walks.values()} or {walk.label for walk in walks}
     rest = {label: count for label, count in facts.most.items() if label not in tracked}
     if not rest:
@@ -109,7 +109,7 @@ def _does(word: str) -> Callable[[Mapping[str, Any], int], str]:
 
 
 def _crossed(fact: Mapping[str, Any], count: int) -> str:
-    # left and right are those of somebody who walks along the line, which nobody would take them for here
+    # left and right are those of a person who walks along the line, which no reader would take them for here
     direction = str(fact.get("direction", ""))
     way = f" ({direction})" if direction not in ("", "left", "right") else ""
     return _does("cross {line}")(fact, count) + way

@@ -44,7 +44,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionSettings:
-    """What is particular to captions."""
+    """Settings particular to captions."""
 
     out: Path
     name: str
@@ -66,21 +66,19 @@ class CaptionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionOutcome:
-    """What came out."""
+    """Result of a training."""
 
     folder: Path
     report: CaptionReport
-    """on what was kept back"""
+    """on the held-out samples"""
     history: History
     examples: tuple[tuple[str, str, str], ...]
-    """sample, what was said, what people said"""
+    """sample, generated caption, people's captions"""
 
     def table(self) -> str:
         """For people."""
         lines = [f"  {said or '(nothing)'}   (people: {people})" for _, said, people in self.examples]
-        return "\n".join(
-            [self.report.table(), "", "of what was kept back:", *lines, "", f"model folder: {self.folder}"]
-        )
+        return "\n".join([self.report.table(), "", "held-out samples:", *lines, "", f"model folder: {self.folder}"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +101,7 @@ class CaptionFeed:
         return map(self._worded, self.feed.epoch(number))
 
     def held_back(self) -> Iterator[Batch]:
-        """What was kept back."""
+        """The held-out samples."""
         return map(self._worded, self.feed.held_back())
 
     def _worded(self, batch: Batch) -> Batch:
@@ -113,14 +111,14 @@ class CaptionFeed:
 
 
 def net_input(x: Any, flow: bool) -> dict[str, F32]:
-    """What the encoder takes of a feed's input: the pictures, or of both the flow."""
+    """The encoder's part of a feed's input: the pictures, or of both the flow."""
     return {"flow": x[1]} if flow else {"rgb": x}
 
 
 def train_captions(
     captioned: Sequence[CaptionedClip], settings: CaptionSettings, progress: TrainingProgress
 ) -> CaptionOutcome:
-    """Train and write the model folder; `TrainingError` says what is in the way."""
+    """Train and write the model folder; `TrainingError` gives the reason for a refusal."""
     import keras
 
     settings.course.check()
@@ -135,7 +133,7 @@ def train_captions(
     if stills and settings.encoder != "2d":
         raise TrainingError(f"pictures have no motion for the encoder {settings.encoder!r}; take 2d")
     progress.say(
-        f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} kept back, "
+        f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} held out, "
         f"{len(vocabulary)} words"
     )
     frames = 1 if stills else settings.frames
@@ -203,7 +201,7 @@ def _fit(
 
         def note(epoch: Epoch) -> None:
             progress.say(
-                f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; kept back: loss "
+                f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; held out: loss "
                 f"{epoch.val_loss:.3f} a word, {epoch.val_accuracy:.3f} of the words right; rate {epoch.rate:g}"
             )
             values = asdict(epoch)

@@ -1,4 +1,4 @@
-"""Words and their numbers: what the encoder-decoder reads and writes."""
+"""Words and their numbers, for the encoder-decoder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Vocabulary:
         return cls((*_SPECIAL, *words))
 
     def encode(self, sentences: Sequence[str], length: int) -> NDArray[np.int64]:
-        """int64 (N, length): start, words, end, then padding; what is too long is cut before the end mark."""
+        """int64 (N, length): start, words, end, then padding; longer sentences are shortened before the end mark."""
         numbers = {word: number for number, word in enumerate(self.words)}
         rows = np.full((len(sentences), length), PAD, np.int64)
         for row, sentence in zip(rows, sentences, strict=True):

@@ -21,7 +21,7 @@ from streamproc_plugins.classification.views import fitted, fractions_of, look
 
 
 class ClassificationPlugin(FramePlugin[ClassificationOptions]):
-    """Says what each frame shows, with any image classification net (MobileNet, your own): labels, best first.
+    """Classifies each frame, with any image classification net (MobileNet, your own): labels, best first.
 
     The net may look at several parts of one picture, such as the whole and the middle (Karpathy et al., CVPR 2014).
     """
@@ -94,6 +94,6 @@ def picture_input(entry: ModelEntry) -> InputSpec:
 
 
 def check_net(net: Net, spec: InputSpec) -> None:
-    """Refuse a net whose input or output isn't what its manifest says; `ModelError` naming both shapes."""
+    """Refuse a net whose input or output differs from its manifest; `ModelError` naming both shapes."""
     net.expect_picture(spec)
     net.expect("classification", {"#0": (1, len(net.labels))})

@@ -1,4 +1,4 @@
-"""From a net's outputs to the labels that are kept: functions of arrays."""
+"""From a net's outputs to the labels to give: functions of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamproc_plugins.action.scores import ACTIVATIONS, Activation, best
 F32 = NDArray[np.float32]
 
 EXCLUSIVE = frozenset({"softmax", "logits"})
-"""`decode` of nets of whose classes one is right"""
+"""decodes of nets with exclusive classes, of which one is right"""
 NEVER = 2.0
 
 

@@ -63,7 +63,7 @@ def look(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDAr
     """The net's input (N = 1) of a view of a picture uint8 (h, w, 3).
 
     The whole picture is fitted as `spec.resize` says. So are its parts, except that with `crop` a part is widened to
-    the input's shape first and then taken whole: who draws a box wants what is in it.
+    the input's shape first and then taken whole, as a box is drawn around what should be classified.
     """
     if box is None:
         return prepare(rgb, spec)[0]

@@ -1,4 +1,4 @@
-"""`streamproc train caption`. Light to import: whatever is heavy is loaded when it runs."""
+"""`streamproc train caption`. Light to import: heavy modules are loaded when it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamproc_plugins.commands.train import (
 
 
 class Encoder(StrEnum):
-    """What the sentences are told from."""
+    """Input of the encoder."""
 
     pictures = "2d"
     volume = "3d"

@@ -19,7 +19,7 @@ _ALIKE = 0.98
 
 
 class QuantizeTarget(StrEnum):
-    """What the numbers become."""
+    """Number type of the result."""
 
     float16 = "float16"
     dynamic = "dynamic"
@@ -35,7 +35,7 @@ def quantize(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Make a smaller, faster variant of a net, and compare size, speed and answers."""
-    # before TensorFlow is loaded: its start tells of things that no user can do anything about
+    # before TensorFlow is loaded, whose start logs warnings that no user can act on
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from streamproc.evaluation.tables import to_json
     from streamproc.models import ModelStore

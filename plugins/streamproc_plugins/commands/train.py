@@ -1,4 +1,4 @@
-"""`streamproc train classification` and `train action`. Light to import: whatever is heavy is loaded when they run."""
+"""`streamproc train classification` and `train action`. Light to import: heavy modules are loaded when they run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """What is trained."""
+    """Part of the net to train."""
 
     auto = "auto"
     bottleneck = "bottleneck"
@@ -49,7 +49,7 @@ class PictureFit(StrEnum):
 
 
 class Group(StrEnum):
-    """How files are told to belong together."""
+    """How to group files that belong together."""
 
     auto = "auto"
     file = "file"
@@ -66,7 +66,7 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="at most so often o
 Patience = Annotated[int, typer.Option("--patience", min=1, help="epochs without getting better after which it ends")]
 BatchSize = Annotated[int, typer.Option("--batch", min=1, help="samples at a time")]
 Rate = Annotated[float, typer.Option("--rate", help="learning rate at the start")]
-Validation = Annotated[float, typer.Option("--validation", help="part of the samples kept back, 0 to 0.5")]
+Validation = Annotated[float, typer.Option("--validation", help="part of the samples held out, 0 to 0.5")]
 Seed = Annotated[int, typer.Option("--seed", help="of everything random")]
 Balance = Annotated[bool, typer.Option("--balance/--no-balance", help="rare classes weigh more")]
 Augment = Annotated[bool, typer.Option("--augment/--no-augment", help="vary the pictures at random")]
@@ -79,7 +79,7 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
     data: Annotated[Path, typer.Option("--data", help="folder with a subfolder per class, or a CSV with path,label")],
     out: Out,
     name: Name = "",
-    mode: Annotated[Mode, typer.Option("--mode", help="what is trained; auto: by the amount of data")] = Mode.auto,
+    mode: Annotated[Mode, typer.Option("--mode", help="part to train; auto: by the amount of data")] = Mode.auto,
     base: Annotated[str, typer.Option("--base", help="model of the store to put a linear head on")] = "",
     head: Annotated[HeadName, typer.Option("--head", help="kind of that head")] = HeadName.logistic,
     net: Annotated[NetName, typer.Option("--net", help="net to train where there is no --base")] = NetName.small,
@@ -147,7 +147,7 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     flip: Flip = True,
     as_json: Json = False,
 ) -> None:
-    """Train a net over space and time on clips: gestures, sports, what happens at a till."""
+    """Train a net over space and time on clips: gestures, sports, actions at a till."""
     from streamproc_plugins.training.clips import ClipSettings, read_clips, train_clips
     from streamproc_plugins.training.export import model_name
     from streamproc_plugins.training.sequences import train_sequences
@@ -169,7 +169,7 @@ def course_of(  # noqa: PLR0913, PLR0917 - the options that both commands have
     from streamproc_plugins.training.course import CourseSettings
     from streamproc_plugins.training.fit import FitSettings
 
-    # before TensorFlow is loaded: its start tells of things that no user can do anything about
+    # before TensorFlow is loaded, whose start logs warnings that no user can act on
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return CourseSettings(
         validation=validation, batch=batch, balanced=balance, seed=seed, augmentation=variation,

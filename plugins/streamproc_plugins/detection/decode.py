@@ -1,4 +1,4 @@
-"""What detection nets answer, as boxes: pure functions of arrays.
+"""Decoding of detection nets to boxes: pure functions of arrays.
 
 Every decoder gets the net's outputs, the input's (height, width) in pixels and `floor`, the lowest score by class
 (float32 (C,), above 1 for classes that aren't wanted), and gives boxes in pixels of the input.
@@ -91,7 +91,7 @@ def yolox(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> F
 
 
 def yolox_columns(outputs: Sequence[NDArray[Any]], hw: tuple[int, int], floor: F32) -> FoundBoxes:
-    """YOLOX with a box in each column, (1, 5 + C, N): what the edit `onnx_columns` leaves."""
+    """YOLOX with a box in each column, (1, 5 + C, N), as the edit `onnx_columns` makes it."""
     return yolox([outputs[0].transpose(0, 2, 1)], hw, floor)
 
 
@@ -143,7 +143,7 @@ def _found(centre: NDArray[Any], size: NDArray[Any], score: NDArray[Any], class_
 
 
 def _refuse_nan(values: NDArray[Any]) -> None:
-    if values.size and math.isnan(values.max()):  # the maximum of what holds a NaN is NaN
+    if values.size and math.isnan(values.max()):  # NaN carries over to the maximum
         raise ModelError("the net answered NaN scores; its weights or its input scale are wrong")
 
 
@@ -176,7 +176,7 @@ DECODERS = {
 
 
 def check_net(net: Net, decode: str, hw: tuple[int, int]) -> BoxDecoder:
-    """The decoder of this name, if the net's outputs are what it reads; else `ModelError` naming both shapes."""
+    """The decoder of this name, if it fits the net's outputs; else `ModelError` naming both shapes."""
     decoder = DECODERS[decode]
     net.expect(decode, decoder.outputs(hw, len(net.labels)))
     return decoder

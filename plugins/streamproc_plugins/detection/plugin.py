@@ -98,7 +98,7 @@ class Detection(FramePlugin[DetectionOptions]):
         ]
 
     def close(self) -> None:
-        """Let go of the nets; the model store keeps them for others."""
+        """Release the nets; the model store holds them for other plugins."""
         self._nets = {}
 
     def _look_once(self, frame: Frame) -> FoundBoxes:

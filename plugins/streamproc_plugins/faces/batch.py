@@ -1,4 +1,4 @@
-"""What `streamproc faces ...` does."""
+"""The work behind `streamproc faces ...`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def show_gallery(gallery: Path, name: str | None) -> None:
         day = datetime.fromtimestamp(photo.added_s, UTC).strftime("%Y-%m-%d")
         say(f"{photo.person}\t{photo.number}\t{photo.source}\t{day}")
     if not photos:
-        say("nobody is in the gallery")
+        say("the gallery is empty; add people with `streamproc faces add`")
 
 
 def show_people(folder: Path) -> None:
@@ -93,7 +93,7 @@ def join_people(folder: Path, one: int, other: int) -> None:
 
 
 def forget_person(folder: Path, person: int) -> None:
-    """Delete somebody."""
+    """Delete a person."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, person)
         say(f"person {person} is forgotten, with {counted(people.forget(person), 'vector')}")
@@ -183,7 +183,7 @@ def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: 
 
 
 def _advice(vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[dict[str, float], Advised]:
-    """How alike strangers are, and thresholds for galleries of several sizes, from the tail of this set."""
+    """Likeness of strangers, and thresholds for galleries of several sizes, from the upper tail of this set."""
     owner = np.unique(np.array(people), return_inverse=True)[1].astype(np.int64)
     count = int(owner.max()) + 1
     spread, scores = spread_between(vectors, owner)
@@ -213,7 +213,7 @@ def _curve_values(curve: Curve) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupJob:
-    """What is to be grouped, and how."""
+    """Input and settings of a grouping."""
 
     folder: Path
     out: Path
@@ -230,7 +230,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     if job.method not in METHODS:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
-        raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+        raise PluginError("kmeans needs the number of people (--people), and only kmeans takes it")
     photos = pictures_in(job.folder)
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -258,7 +258,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
 
 
 def assign_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
-    """A group number for each face, int64 (N,); says which cosine it took, and what it had to part."""
+    """A group number for each face, int64 (N,); prints the cosine used, and the number of groups it had to part."""
     vectors = np.array([face.embedding for face in faces])
     photos = [face.photo for face in faces]
     if job.method == "whispers" and job.cosine is None:

@@ -43,10 +43,10 @@ def chinese_whispers(vectors: NDArray[Any], least_cosine: float, *, rounds: int 
 
 
 def hdbscan(vectors: NDArray[Any], *, least: int = 2) -> Labels:
-    """A group number for each unit vector (N, D), int64 (N,); those that belong to nobody get one of their own.
+    """A group number for each unit vector (N, D), int64 (N,); each that fits no group gets one of its own.
 
     Campello, Moulavi and Sander, PAKDD 2013, as scikit-learn has it (extra `clustering`). least: faces of a group.
-    Raises `ImportError` that says so where scikit-learn isn't installed.
+    Raises `ImportError` with the extra to install where scikit-learn is missing.
     """
     try:
         from sklearn.cluster import HDBSCAN

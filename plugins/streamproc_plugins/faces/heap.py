@@ -1,4 +1,4 @@
-"""A heap of photos, grouped by people whom nobody has named, at thresholds that follow the faces themselves."""
+"""A heap of photos, grouped by unnamed people, at thresholds that follow the faces themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture to faces with embeddings: what the plugin and the commands share."""
+"""A picture to faces with embeddings, for the plugin and the commands."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Looker:
     def _embed(
         self, rgb: NDArray[np.uint8], found: FoundFaces, embedder: FaceEmbedder
     ) -> tuple[NDArray[np.float32], list[str]]:
-        """Embeddings (N, D), zeros for poor faces, and what is wrong with those."""
+        """Embeddings (N, D), zeros for poor faces, and the reason for each of those."""
         refused = self.faults(found)
         good: dict[int, NDArray[np.uint8]] = {}
         for row in [row for row, fault in enumerate(refused) if not fault]:
@@ -61,7 +61,7 @@ class Looker:
         return values, refused
 
     def faults(self, found: FoundFaces) -> list[str]:
-        """What is wrong with each face before it is cut out: too small, unsure or turned away; empty where nothing."""
+        """Reason to refuse each face before alignment: too small, unsure or turned away; empty for good ones."""
         quality = self.options.quality
         measured = (
             ("too small, pixels between the eyes", eye_distance(found.landmarks), quality.min_eyes),

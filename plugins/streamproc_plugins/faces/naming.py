@@ -1,4 +1,4 @@
-"""Who is there: face tracks matched with known people, each name on one face."""
+"""Face tracks matched with known people, each name on one face."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Naming:
         return names, changes
 
     def lose(self, now_ns: int) -> list[VisitChange]:
-        """Visits of people who weren't seen for too long end where they were last seen."""
+        """End the visits of people without a face for too long, at their last face."""
         for track_id in [t for t, at in self._observed_ns.items() if now_ns - at > self._settings.absent_ns]:
             del self._observed_ns[track_id]
             self._named.pop(track_id, None)
@@ -70,11 +70,11 @@ class Naming:
         return self._visits.lose(now_ns)
 
     def finish(self) -> list[VisitChange]:
-        """Everybody's visit ends where they were last seen."""
+        """End all visits, at their last faces."""
         return self._visits.finish()
 
     def _assign(self, now_ns: int, faces: Sequence[FaceObservation]) -> list[str]:
-        """Names, each at most once: the surest first. Who was named keeps the name unless another is sure.
+        """Names, each at most once, the surest first. A named track keeps its name unless another is sure.
 
         A track that was in view together with the holder of a name doesn't get it while the holder turns away.
         """
@@ -138,7 +138,7 @@ class Naming:
         if name:
             return [*self._visits.end(unknown), *self._visits.observe(name, visit)]
         if face.track_id in self._named:
-            return []  # not seen well now, or somebody else in the picture is more like that person
+            return []  # too poor now, or another face in the picture is more like that person
         if face.age_ns >= self._settings.unknown_ns and face.looks >= self._settings.looks:
             return self._visits.observe(unknown, visit)
         return []

@@ -1,4 +1,4 @@
-"""Unknown people told apart while a stream runs: each gets an id that stays, over tracks, restarts and merges."""
+"""Ids of unknown people while a stream runs: an id lasts over tracks, restarts and merges."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NEIGHBOURS = 20
 GROWTH = 3
 """a track adds another vector when it has so many times the good looks it had at the last one"""
 MEMORY_MOST = 2000
-"""vectors kept where there is no folder: they travel in the state"""
+"""vectors stored where there is no folder: they travel in the state"""
 _GROWN = 1.25
 _MEASURED = 500
-"""people of whom it is measured how alike they are, the newest"""
+"""newest people on whom the likeness of strangers is measured"""
 _COMPANY = 1000
-"""the newest tracks whose company is remembered while they aren't anybody"""
+"""newest tracks without an id whose company is remembered"""
 FILE = "people.json"
 CAPTURED_NS = 10 * 365 * 86400 * 10**9
 """a vector's time is that of capture (UTC) from here on, ten years after 1970; less is media time: no time of capture
@@ -42,7 +42,7 @@ was known"""
 
 @dataclass(slots=True, kw_only=True)
 class Assigned:
-    """What a face track belongs to."""
+    """The person of a face track."""
 
     person: int
     looks: int
@@ -63,7 +63,7 @@ class Merged:
 
 
 class People:
-    """The index of unknown people and which track is whom. An id is given once and never again."""
+    """The index of unknown people, and the person of each track. An id is given once and never again."""
 
     def __init__(self, folder: Path | None, dim: int, threshold: Least, merge_threshold: Least) -> None:
         """Open or make the folder; raises `PluginError` where it is in use or of another net."""
@@ -121,11 +121,11 @@ class People:
             self._company.setdefault(track_id, set()).update(self._here)
 
     def likeness(self, template: F32, track_id: int) -> float:
-        """Cosine with the most alike of those who were in no frame with this track; -1 where there is none."""
+        """Cosine with the most alike person who was in no frame with this track; -1 where there is none."""
         return self._nearest(template, self._others(track_id))[1]
 
     def _others(self, track_id: int) -> set[int]:
-        """Who is in the frame, or was in one with a track that isn't anybody yet."""
+        """People in the frame, or in an earlier one with a track that has no id yet."""
         return self._here.union(self.now(person) for person in self._company.get(track_id, ()))
 
     def _holder(self, person: int) -> int:
@@ -136,12 +136,12 @@ class People:
         return least if isinstance(least, float) else least(self._count())
 
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
-        """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
+        """Assign a face track with so many good looks and this mean embedding (D,), or update its person.
 
         now_ns: media time. time_ns: of capture, media time where that isn't known.
 
-        Gives a merge where the better look shows that two ids are one person. Nobody becomes somebody who is in the
-        frame already, or was in one with it: those are told by `meet` and by earlier calls for this frame.
+        Gives a merge where the better look shows that two ids are one person. No track becomes a person who is in the
+        frame already, or was in one with it; `meet` and earlier calls for this frame report those.
         """
         known = self._tracks.get(track_id)
         if known is None:
@@ -179,7 +179,7 @@ class People:
         return merged
 
     def _nearest(self, template: F32, but: Collection[int]) -> tuple[int | None, float]:
-        """The person whose vector is most alike, but for these, and the cosine."""
+        """The person with the most alike vector, without the excluded ones, and the cosine."""
         others = {self.now(person) for person in but}
         ids, cosine = self.index.query(template, NEIGHBOURS * max(len(others), 1))
         for item, score in zip(ids.tolist(), cosine.tolist(), strict=True):
@@ -200,7 +200,7 @@ class People:
         return self._measured or declared
 
     def _count(self) -> int:
-        """How many people there are, about: those whose vectors have expired count until there are fewer vectors."""
+        """Approximate number of people: expired ones count until there are fewer vectors."""
         return max(min(self._next - 1 - len(self._same), len(self.index)), 1)
 
     def _add(self, person: int, template: F32, time_ns: int) -> None:
@@ -213,7 +213,7 @@ class People:
             self.index.expire(oldest_ns + 1)
 
     def forget_tracks(self, before_ns: int) -> None:
-        """Let go of tracks that were last seen before a media time."""
+        """Forget tracks whose last face is older than a media time."""
         self._tracks = {t: known for t, known in self._tracks.items() if known.observed_ns >= before_ns}
         newest = max([*self._tracks, *self._company], default=0)
         self._company = {t: ids for t, ids in self._company.items() if t > newest - _COMPANY}
@@ -237,7 +237,7 @@ class People:
         return spans
 
     def forget(self, person: int) -> int:
-        """Forget somebody, on disk too; how many vectors there were."""
+        """Delete a person, on disk too, and give the number of deleted vectors."""
         return self.index.remove([item for item in self.index.known_ids() if self.now(item) == self.now(person)])
 
     def join(self, one: int, other: int) -> int:
@@ -290,14 +290,12 @@ class People:
         return {**retained, "vectors": rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`; what a folder got after it is cut off, and will come again.
+        """Go on from `state`; rows that a folder got after it are removed, as their faces follow again.
 
-        Raises `ValueError` where the folder isn't the one that the state was of.
+        Raises `ValueError` where the folder isn't the one of the state.
         """
         if ("rows" in state) != (self._folder is not None):
-            raise ValueError(
-                "the state of face_clusters was kept with another `folder`; start without the stored state"
-            )
+            raise ValueError("the state of face_clusters belongs to another `folder`; start without the stored state")
         self._next = state["next"]
         self._same = dict(state["same"])
         self._tracks = {track_id: Assigned(**known) for track_id, known in state["tracks"]}

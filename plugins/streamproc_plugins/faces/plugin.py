@@ -13,10 +13,10 @@ from streamproc_plugins.faces.options import FacesOptions
 
 
 class FacesPlugin(FramePlugin[FacesOptions]):
-    """Finds faces with five landmarks, and tells people apart by an embedding where `embedding` names a net.
+    """Finds faces with five landmarks, and identifies them by an embedding where `embedding` names a net.
 
     Gives `Faces`, best first, boxes in source pixels and inside the picture. A face that is too small, blurred or
-    turned away for a good embedding (`quality`) has zeros in its place, so that nobody is taken for somebody else.
+    turned away for a good embedding (`quality`) has zeros in its place, so that it is never mistaken for a person.
     """
 
     gives = (Faces,)
@@ -39,5 +39,5 @@ class FacesPlugin(FramePlugin[FacesOptions]):
         return [self._look(frame.rgb)]
 
     def close(self) -> None:
-        """Let go of the nets; the model store keeps them for others."""
+        """Release the nets; the model store holds them for other plugins."""
         self._look = None

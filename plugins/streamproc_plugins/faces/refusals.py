@@ -1,4 +1,4 @@
-"""Faces that nobody can be told by: followed all the same, with the reason why they got no embedding."""
+"""Faces too poor for an id: followed all the same, with the reason why they got no embedding."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Refusals:
         self._tracks: dict[int, Refused] = {}
 
     def observe(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, FaceVisit]:
-        """Visits by track of the rows that nobody is known in, where they were refused for long enough."""
+        """Visits by track of the rows without an id, once they were refused for long enough."""
         if faces.refused is None:
             return {}
         found: dict[int, FaceVisit] = {}
@@ -60,11 +60,11 @@ class Refusals:
         return found
 
     def drop(self, track_id: int) -> None:
-        """The track is somebody now."""
+        """Drop a track that has an id now."""
         self._tracks.pop(track_id, None)
 
     def lose(self, now_ns: int | None) -> list[VisitChange]:
-        """Whole visits of tracks that went before they were told; all of them where `now_ns` is None."""
+        """Whole visits of tracks that ended before their event; all of them where `now_ns` is None."""
         gone = [
             t for t, track in self._tracks.items() if now_ns is None or now_ns - track.observed_ns > self._absent_ns
         ]
@@ -96,7 +96,7 @@ def _visit(track_id: int, track: Refused) -> FaceVisit:
 
 
 def visit_key(track_id: int) -> str:
-    """What a refused track's visit is kept under in `Visits`."""
+    """Key of a refused track's visit in `Visits`."""
     return f"refused {track_id}"
 
 

@@ -1,4 +1,4 @@
-"""Faces of successive frames joined to tracks: by overlap, unless their embeddings say that it is somebody else."""
+"""Faces of successive frames joined to tracks: by overlap, unless their embeddings show another person."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FaceTracker:
         self._next = 1
 
     def step(self, now_ns: int, faces: Faces) -> list[FaceTrack]:
-        """The track of each face, in their order; tracks that weren't seen for too long are forgotten."""
+        """The track of each face, in their order; tracks without a face for too long are forgotten."""
         self.forget(now_ns)
         chosen = self._match(now_ns, faces)
         out = []
@@ -88,11 +88,11 @@ class FaceTracker:
         return out
 
     def forget(self, now_ns: int) -> None:
-        """Let go of tracks that weren't seen for too long."""
+        """Forget tracks without a face for too long."""
         self._tracks = [track for track in self._tracks if now_ns - track.observed_ns <= self._settings.lost_ns]
 
     def forget_before(self, shot_ns: int) -> None:
-        """Let go of tracks that began before this shot did: nobody is on both sides of a cut."""
+        """Forget tracks that began before this camera shot: no face spans a cut."""
         self._tracks = [track for track in self._tracks if track.start_ns >= shot_ns]
 
     def _match(self, now_ns: int, faces: Faces) -> dict[int, FaceTrack]:
@@ -122,14 +122,14 @@ class FaceTracker:
         return np.asarray((far <= room) & (grown <= room))
 
     def _alike(self, faces: Faces) -> NDArray[np.bool_]:
-        """Which track may be which face, bool (T, N): a cut can put another person where somebody was."""
+        """Possible pairs of track and face, bool (T, N): a cut can put another person in the same place."""
         if faces.embeddings is None:
             return np.ones((len(self._tracks), len(faces.xyxy)), np.bool_)
         templates = np.stack([_fitted(track.template, faces.embeddings.shape[1]) for track in self._tracks])
         has_none = np.logical_not(templates.any(axis=1)), np.logical_not(faces.embeddings.any(axis=1))
         unknown = np.logical_or.outer(*has_none)
         cosine = np.where(unknown, -1.0, templates @ faces.embeddings.T)
-        # two people who cross: each is more like the other's new place than like the own one
+        # two people cross: each is more like the other's new place than like the own one
         rival = np.maximum(_best_other(cosine), _best_other(cosine.T).T)
         alike = (cosine >= self._settings.least_cosine) & (rival - cosine <= _RIVAL)
         return np.asarray(unknown | alike)

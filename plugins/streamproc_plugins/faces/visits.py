@@ -1,4 +1,4 @@
-"""Appearances of people: one episode from the first sight to the last, over short absences, in media time."""
+"""Appearances of people: one episode from the first face to the last, over short absences, in media time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from streamproc import Episode, Event, Frame
 
 @dataclass(slots=True, kw_only=True)
 class FaceVisit:
-    """Somebody who is there."""
+    """A person who is present."""
 
     episode: Episode
     observed_ns: int
     best: float
     """highest cosine so far"""
     track_id: int
-    """the face track seen last"""
+    """the latest face track"""
     about: dict[str, Any] = field(default_factory=dict)
-    """what its events say of who it is, or why nobody knows"""
+    """event data about the person, or the reason for no id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,14 @@ class VisitChange:
 
 
 class Visits:
-    """Everybody who is there in one stream; whoever is away for longer than `absent_ns` has gone."""
+    """All people present in one stream; an absence of more than `absent_ns` ends a visit."""
 
     def __init__(self, absent_ns: int) -> None:
         self._absent_ns = absent_ns
         self._open: dict[str, FaceVisit] = {}
 
     def observe(self, key: str, visit: FaceVisit) -> list[VisitChange]:
-        """Somebody is there: `visit` begins unless one with this key is open, which goes on with its time and score."""
+        """Begin `visit`, or extend the open one with this key by its time and score."""
         going_on = self._open.get(key)
         if going_on is not None:
             going_on.observed_ns, going_on.track_id = visit.observed_ns, visit.track_id
@@ -51,16 +51,16 @@ class Visits:
         return [VisitChange(phase="start", visit=visit)]
 
     def end(self, key: str) -> list[VisitChange]:
-        """The visit ends now where it was last seen, if it is open."""
+        """End the visit now, at its last face, if it is open."""
         return [VisitChange(phase="end", visit=self._open.pop(key))] if key in self._open else []
 
     def lose(self, now_ns: int) -> list[VisitChange]:
-        """Who wasn't seen for too long has gone."""
+        """End the visits of people without a face for too long."""
         gone = [key for key, visit in self._open.items() if now_ns - visit.observed_ns > self._absent_ns]
         return [change for key in gone for change in self.end(key)]
 
     def finish(self) -> list[VisitChange]:
-        """Everybody has gone."""
+        """End all visits."""
         return [change for key in list(self._open) for change in self.end(key)]
 
     def state(self) -> dict[str, Any]:

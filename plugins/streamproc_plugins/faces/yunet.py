@@ -1,4 +1,4 @@
-"""What YuNet (Wu et al., Machine Intelligence Research 2023) answers, as faces: pure functions of arrays."""
+"""Decoding of YuNet (Wu et al., Machine Intelligence Research 2023) to faces: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def join(parts: Sequence[FoundFaces]) -> FoundFaces:
 def _decode_head(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], stride: int, min_score: float) -> FoundFaces:
     likely, there = (outputs[f"{name}_{stride}"][0, :, 0] for name in ("cls", "obj"))
     score = np.sqrt(np.clip(likely, 0, 1) * np.clip(there, 0, 1))
-    rows = np.flatnonzero(~(score < min_score))  # NaN is kept here, to be refused
+    rows = np.flatnonzero(~(score < min_score))  # NaN passes here, to be refused
     cells = grid(*hw, stride)[rows]
     box = outputs[f"bbox_{stride}"][0, rows]
     points = outputs[f"kps_{stride}"][0, rows].reshape(-1, 5, 2)

@@ -74,7 +74,7 @@ class Episodes:
     """All labels of one stream, or of one thing in it. A label without a score in a sample has the score 0 there."""
 
     def __init__(self, settings: EpisodeSettings, type_: str, *, prefix: str = "", **data: Any) -> None:
-        """type_, prefix, data: the type of the episodes, what their keys begin with, what their events say besides."""
+        """type_, prefix, data: type of the episodes, prefix of their keys, additional data of their events."""
         self._settings = settings
         self._type, self._prefix, self._data = type_, prefix, data
         self._samples: deque[tuple[int, dict[str, float]]] = deque()
@@ -94,13 +94,13 @@ class Episodes:
         return out
 
     def lose(self, now_ns: int) -> list[LabelChange]:
-        """Time goes on without a result: after too long everything ends where it was last seen."""
+        """End all labels after too long without a result, at their last observation."""
         if self._samples and now_ns - self._samples[-1][0] > self._settings.lost_ns:
             return self.finish()
         return []
 
     def finish(self) -> list[LabelChange]:
-        """Everything ends where it was last seen, and nothing of it counts for what comes."""
+        """End all labels at their last observation and forget the window."""
         ended = [presence for _, presence in sorted(self._open.items())]
         out = [_change("end", one, one.episode, one.observed_ns) for one in ended if one.episode is not None]
         self._samples.clear()
@@ -139,7 +139,7 @@ class Episodes:
         if raw[-1] >= settings.leave:
             presence.observed_ns = now_ns
         presence.score, presence.peak = level, max(presence.peak, level)
-        # until its episode begins it must keep the higher score, or one wrong answer at the beginning would linger
+        # until its episode begins it needs the higher score, or one wrong answer at the beginning would linger
         begun = presence.episode is not None
         presence.active = level >= (settings.leave if presence.active and begun else settings.enter)
 
@@ -162,7 +162,7 @@ class Episodes:
             yield _change("start", presence, episode, now_ns)
         elif presence.active and episode is not None and episode.due(now_ns, settings.update_ns):
             yield _change("update", presence, episode, now_ns)
-        # what isn't sure yet doesn't wait: short flickers with gaps between them are no label
+        # an unsure label doesn't wait: short flickers with gaps between them are no label
         if not presence.active and (episode is None or now_ns - presence.observed_ns > settings.merge_ns):
             del self._open[label]
             self._ended_ns[label] = presence.observed_ns

@@ -1,4 +1,4 @@
-"""What a user can set of `labels`."""
+"""Options of `labels`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class LabelsOptions(Options):
     lost_after: Duration = Field(
         seconds(3),
         gt=0,
-        description="all labels end when no result came for longer; more than the time between two results",
+        description="all labels end after so long without a result; more than the time between two results",
     )
     update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
-    labels: tuple[str, ...] = Field((), description="labels to tell of; empty: all")
+    labels: tuple[str, ...] = Field((), description="labels that give events; empty: all")
     ignore: tuple[str, ...] = Field((), description="labels that give no event, such as background or 'No gesture'")
 
     @model_validator(mode="after")

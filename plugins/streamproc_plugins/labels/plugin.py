@@ -35,20 +35,20 @@ class Labels(StreamPlugin[LabelsOptions]):
         self._wanted, self._ignored = frozenset(self.options.labels), frozenset(self.options.ignore)
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """What begins, goes on or ends at this frame."""
+        """Events that begin, go on or end at this frame."""
         changes = self._episodes.observe(frame.pts_ns, self._scores(past[Classification]), frame.index)
         return [change.event(score=change.score) for change in changes]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Labels of which nothing came for too long end where they were last seen; they go on over cuts."""
+        """End labels without a result for too long, at their last observation; they go on over cuts."""
         return [change.event(score=change.score) for change in self._episodes.lose(moment.pts_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What is there ends with the stream, where it was last seen."""
+        """End all open labels with the stream, at their last observation."""
         return [change.event(score=change.score) for change in self._episodes.finish()]
 
     def state(self) -> dict[str, Any]:
-        """The window and what is open, as JSON values."""
+        """The window and the open labels, as JSON values."""
         return {"episodes": self._episodes.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:

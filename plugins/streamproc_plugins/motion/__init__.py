@@ -1,4 +1,4 @@
-"""Motion: whatever moves before a fixed camera, without a net."""
+"""Motion before a fixed camera, without a net."""
 
 from streamproc_plugins.motion.background import Background, BackgroundSettings, MotionRegions
 from streamproc_plugins.motion.options import MotionOptions

@@ -1,10 +1,10 @@
-"""What the picture looks like while nothing moves, and which parts of it move. Knows grey pictures and media time only.
+"""The background of a fixed camera, and the parts of a picture that move. Knows grey pictures and media time only.
 
-Background: a running mean and deviation of each pixel (a single Gaussian, Wren et al. 1997), light changes of the whole
-picture taken out first. Something moves where the picture differs from the background *and* from itself a moment ago:
-what was put down or taken away differs from the background only, and is soon part of it.
+Background: a running mean and deviation of each pixel (a single Gaussian, Wren et al. 1997), without light changes of
+the whole picture. A part moves where the picture differs from the background *and* from itself a moment ago: an object
+put down or taken away differs from the background only, and is soon part of it.
 
-Buffers are used again, and what only matters where something differs is computed in a window around it.
+Buffers are reused, and work that only matters near differences is limited to a window around them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BackgroundSettings:
     learn_s: float = 8.0
     """time over which the background follows slow changes"""
     still_s: float = 1.0
-    """what differs from the background but doesn't change for so long becomes part of it"""
+    """a difference that doesn't change for so long becomes part of the background"""
     global_share: float = 0.4
     """part of the picture that changes at once from which it is the light or the camera"""
     settle_s: float = 1.5
@@ -50,7 +50,7 @@ class BackgroundSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MotionRegions:
-    """What moves in a frame."""
+    """Moving regions of a frame."""
 
     boxes: Boxes
     """float32 (N, 4) xyxy, pixels of the small picture, largest first; none overlap"""
@@ -97,7 +97,7 @@ class Background:
         self._quiet_until_ns = 0
 
     def look(self, now_ns: int, gray: Gray) -> MotionRegions:
-        """What moves in the picture at `now_ns`; learns from it."""
+        """Moving regions of the picture at `now_ns`; learns from it."""
         picture = self._smooth(gray)
         before = self._before(now_ns)
         elapsed = (now_ns - self._now_ns) / _NS
@@ -205,13 +205,13 @@ class Background:
         return np.asarray(shadow[down : down + rows.stop - rows.start, right : right + columns.stop - columns.start])
 
     def _absorb(self, picture: Gray, mean: Array, blobs: Blobs) -> None:
-        """What differs but hasn't changed for a while is background now."""
+        """Make differences that haven't changed for a while part of the background."""
         window = blobs.window
         still = blobs.large & (self._now_ns - self._changed_ns[window] > self._settings.still_s * _NS)
         np.copyto(mean[window], picture[window], where=still)
 
     def _learn(self, picture: Gray, mean: Array, times: float, without: Blobs | None) -> None:
-        """Follow the picture everywhere but at blobs; times: what has passed, as a part of the time to learn over."""
+        """Follow the picture everywhere but at blobs; times: elapsed time as a part of the learning time."""
         rate, work = 1 - math.exp(-times), scratch(picture.shape)
         if without is not None:
             work.learnt[without.window] = ~without.large

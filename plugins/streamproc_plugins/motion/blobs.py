@@ -59,7 +59,7 @@ class Grouping:
         window = self._around(differs, (slice(0, self._height), slice(0, self._width)), 1)
         solid = None if window is None else self._opened(differs[window])
         if window is not None and solid is not None and dismiss is not None:
-            # opening a part of what differs leaves a part of what opening all of it leaves
+            # opening a part of the differences leaves a part of the opened whole
             inner = self._around(solid, window, 1)
             if inner is None:
                 return None

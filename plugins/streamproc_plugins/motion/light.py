@@ -75,7 +75,7 @@ class Light:
 
 
 def in_light(levels: Array, gain: float, into: Array) -> Array:
-    """Grey levels in a light `gain` times as strong; what is clipped to white (black) doesn't follow it."""
+    """Grey levels in a light `gain` times as strong; clipped white (black) doesn't follow it."""
     np.multiply(levels, np.float32(gain), out=into)
     np.add(into, np.float32(_BLACK * (gain - 1)), out=into)
     np.maximum(into, np.float32(0), out=into)

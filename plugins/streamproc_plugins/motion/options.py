@@ -1,4 +1,4 @@
-"""What a user can set of `motion`."""
+"""Options of `motion`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class MotionOptions(Options):
     )
     contrast: float = Field(14, ge=2, le=128, description="least difference in grey levels; lower is more sensitive")
     min_area: float = Field(
-        0.002, gt=0, le=1, description="what covers less of the picture (as a part of it) is ignored"
+        0.002, gt=0, le=1, description="a region that covers less of the picture (as a part of it) is ignored"
     )
     shadows: bool = Field(True, description="don't count soft shadows")
     still_after: Duration = Field(
-        seconds(1), gt=0, le=seconds(3600), description="what has stopped belongs to the background after so long"
+        seconds(1), gt=0, le=seconds(3600), description="an object that stopped belongs to the background after so long"
     )
     learn_over: Duration = Field(
         seconds(8), gt=0, le=seconds(3600), description="the background follows slow changes of light over so long"

@@ -1,4 +1,4 @@
-"""What people do over time: state machines over posture and media time, one for each person."""
+"""Events of people over time: state machines over posture and media time, one for each person."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class BodyObservation:
     """(17, 3)"""
     score: float
     about: Mapping[str, Any]
-    """what events say of who it is"""
+    """event data about the person"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """What is remembered of a moment."""
+    """Posture at a moment."""
 
     at_ns: int
     y: float
@@ -78,14 +78,14 @@ class PostureEpisode:
     def observe(
         self, now_ns: int, depth: float | None, margin: float, observed: BodyObservation, index: int
     ) -> Iterator[Event]:
-        """`depth` >= 0 while it does; None: it can't be told. index: of the frame, to name episodes by."""
+        """Update with `depth`, >= 0 while the posture lasts; None: unknown. index: of the frame, for episode keys."""
         if depth is None:
             yield from self.expire(now_ns)
             return
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
         elif not self.presence.inside and now_ns - self.presence.observed_ns > self._timing.leave_ns:
-            self.presence = Presence()  # two sights with nothing known between them are no beginning
+            self.presence = Presence()  # two poses with nothing known between them are no beginning
         change = self.presence.observe(now_ns, depth, margin, self._timing)
         if depth >= 0:
             self._said, self._score = dict(observed.about), observed.score
@@ -99,12 +99,12 @@ class PostureEpisode:
             yield self._episode.update(now_ns, score=self._score, **self._said)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """It ends where it was seen last, if that is too long ago."""
+        """End at the last pose, if that is too long ago."""
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
 
     def finish(self) -> Iterator[Event]:
-        """It ends where it was seen last."""
+        """End at the last pose."""
         yield from self._ended()
         self.presence = Presence()
 
@@ -138,14 +138,14 @@ class Body:
         self.observed_ns = 0
 
     def observe(self, now_ns: int, observed: BodyObservation, index: int) -> Iterator[Event]:
-        """The events of its being seen again."""
+        """Events of a new pose of this person."""
         settings = self._settings
         self.observed_ns = now_ns
         lean = lean_deg(observed.points, settings.sure)
         depth = None if lean is None else lean - settings.lying_deg
         if lean is not None and FALL in settings.types:
             if now_ns - self._down.observed_ns > settings.down.leave_ns:
-                self._down, self._history = Presence(), []  # what happened while nothing was known isn't known
+                self._down, self._history = Presence(), []  # nothing is known about the time without poses
             self._remember(now_ns, lean, observed)
             yield from self._fallen(now_ns, lean - settings.lying_deg, observed, index)
         if LYING in settings.types:
@@ -154,7 +154,7 @@ class Body:
             yield from self._hands.observe(now_ns, self._hands_depth(observed, lean), _MARGIN_TORSO, observed, index)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """What wasn't seen for too long ends."""
+        """End what had no pose for too long."""
         yield from self._lying.expire(now_ns)
         yield from self._hands.expire(now_ns)
 
@@ -182,12 +182,12 @@ class Body:
         self.observed_ns = state["observed_ns"]
 
     def _hands_depth(self, observed: BodyObservation, lean: float | None) -> float | None:
-        """How far the hands are above where they count as raised; nothing is told of somebody who lies."""
+        """Height of the hands above the place where they count as raised; None for a person who lies."""
         if lean is not None and lean >= self._settings.lying_deg:
             return -1.0
         depths = [height - self._settings.hands_above for height in hands_height(observed.points, self._settings.sure)]
         depth = (min if self._settings.both_hands else max)(depths, default=-1.0)
-        # an arm that isn't seen may be up or down: one that is seen decides only if the other can't change it
+        # a hidden arm may be up or down: a visible one decides only if the other can't change it
         decided = len(depths) == 2 or (bool(depths) and (depth < 0) == self._settings.both_hands)
         return depth if decided else None
 
@@ -218,7 +218,7 @@ class Body:
 
 
 def fall_of(history: list[Posture], down_ns: int, settings: BodySettings) -> tuple[int, float] | None:
-    """When somebody who lies since `down_ns` was last upright, and how quickly it went down, body lengths per second.
+    """When a person who lies since `down_ns` was last upright, and how quickly it went down, body lengths per second.
 
     None where it wasn't a fall: not upright for a while before, too long ago, or too slow.
     """

@@ -34,7 +34,7 @@ from streamproc_plugins.shots.following import ended_at_cut
 
 
 class PoseEventsOptions(Options):
-    """What is told, and how sure and steady it must be; all times are media time."""
+    """Events to emit, and how sure and steady they must be; all times are media time."""
 
     events: tuple[Literal["fall", "lying", "raised_hands"], ...] = Field(
         ("fall", "lying", "raised_hands"), min_length=1, description="which events to emit"
@@ -49,7 +49,7 @@ class PoseEventsOptions(Options):
         0.5, gt=0, le=20, description="descent from which going down is a fall, body lengths per second"
     )
     fall_within: Duration = Field(seconds(2), gt=0, description="most time from upright to lying in a fall")
-    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="how long somebody lies before a fall is reported")
+    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="time lying before a fall is reported")
     hands: Literal["any", "both"] = Field("any", description="how many hands must be up")
     hands_above: float = Field(
         0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
@@ -57,7 +57,7 @@ class PoseEventsOptions(Options):
     hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not reported")
     leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
     lost_after: Duration = Field(
-        seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"
+        seconds(2), gt=0, description="it also ends after so long without the person or the keypoints"
     )
     update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
 
@@ -95,9 +95,9 @@ class PoseEventsOptions(Options):
 
 
 class PoseEvents(StreamPlugin[PoseEventsOptions]):
-    """Tells of falls (`pose.fall`), of people who lie (`pose.lying`) and of raised hands (`pose.raised_hands`).
+    """Emits falls (`pose.fall`), people who lie (`pose.lying`) and raised hands (`pose.raised_hands`).
 
-    People are told apart by track id, or by likeness where nobody tracks. Where `shots` stands before, all ends at a
+    People are identified by track id, or by likeness without tracks. Where `shots` stands before, all ends at a
     cut. Needs no pixels.
     """
 
@@ -105,7 +105,7 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nobody known."""
+        """Begin with no known people."""
         self._settings = self.options.settings()
         self._identities = Identities(self.options.lost_after)
         self._bodies: dict[str, Body] = {}
@@ -122,20 +122,20 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         return [*events, *self._expired(now_ns, set(keys))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        """End what had no pose for too long; a cut ends everything, as no person is followed over it."""
         if reason == "cut":
             return ended_at_cut(self.flush(moment), moment.pts_ns)
         return self._expired(moment.pts_ns, set())
 
     def flush(self, moment: Moment) -> list[Event]:
-        """What goes on ends where it was last seen."""
+        """End what is open at the last pose."""
         events = [event for body in self._bodies.values() for event in body.finish()]
         self._bodies = {}
         self._identities.forget()
         return events
 
     def state(self) -> dict[str, Any]:
-        """Who was seen and what goes on, as JSON values."""
+        """People and open episodes as JSON values."""
         bodies = {key: body.state() for key, body in self._bodies.items()}
         return {"identities": self._identities.state(), "bodies": bodies}
 

@@ -1,4 +1,4 @@
-"""Whose pose is it? Poses to track boxes of the same frame, and to poses of the frame before."""
+"""Assignment of poses to track boxes of the same frame, and to poses of the frame before."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streamproc.geometry import iou
 F32 = NDArray[np.float32]
 
 SURE = 0.2
-"""keypoint score from which a point counts as seen"""
+"""keypoint score from which a point counts as visible"""
 _LEAST_PX2 = 64.0
 
 
 def point_boxes(points: F32, sure: float = SURE) -> F32:
-    """Boxes float32 (N, 4) xyxy around the keypoints (N, 17, 3) that are seen; all zero where fewer than two are."""
+    """Boxes float32 (N, 4) xyxy around the visible keypoints (N, 17, 3); all zero with fewer than two of them."""
     scored = points[:, :, 2] >= sure
     low = np.where(scored[..., None], points[..., :2], np.inf).min(axis=1, initial=np.inf)
     high = np.where(scored[..., None], points[..., :2], -np.inf).max(axis=1, initial=-np.inf)
@@ -28,7 +28,7 @@ def point_boxes(points: F32, sure: float = SURE) -> F32:
 
 
 def areas(points: F32, sure: float = SURE) -> NDArray[np.float64]:
-    """Area of people (N, 17, 3) in square pixels for `oks`, float64 (N,), > 0: half of the box around what is seen.
+    """Area of people (N, 17, 3) in square pixels for `oks`, float64 (N,), > 0: half of the box around visible points.
 
     The half because COCO's area is that of the person's outline.
     """
@@ -37,10 +37,10 @@ def areas(points: F32, sure: float = SURE) -> NDArray[np.float64]:
 
 
 def owners(points: F32, tracks: Tracks, labels: Container[str] = (), least: float = 0.2) -> NDArray[np.int64]:
-    """Track id of each pose (N, 17, 3), int64 (N,); 0 where no track seen in this frame has it.
+    """Track id of each pose (N, 17, 3), int64 (N,); 0 where no track detected in this frame has it.
 
-    Each track takes at most one pose. A pose fits a box as the part of its seen keypoints that lies inside, times the
-    overlap (IoU) of both boxes; `least`: what is needed.
+    Each track takes at most one pose. A pose fits a box as the part of its visible keypoints that lies inside, times
+    the overlap (IoU) of both boxes; `least`: the fit it needs.
     """
     ids = np.zeros(len(points), np.int64)
     rows = [
@@ -71,7 +71,7 @@ def assigned(fit: NDArray[np.floating], least: float) -> list[tuple[int, int]]:
 
 
 def alike(found: F32, before: F32, growth: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:
-    """OKS of poses (N, 17, 3) with those of a moment before (M, 17, 3), float64 (N, M); only points seen then count.
+    """OKS of poses (N, 17, 3) with those of a moment before (M, 17, 3), float64 (N, M); only points visible then count.
 
     growth: (M,), by how much the areas of those before are enlarged, which makes them less exacting.
     """

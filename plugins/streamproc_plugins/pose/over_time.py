@@ -45,7 +45,7 @@ class PoseSmoothingOptions(Options):
     )
     min_point: float = Field(0.2, ge=0, le=1, description="keypoints less sure pass as they are")
     lost_after: Duration = Field(
-        seconds(1), gt=0, description="a person or keypoint that wasn't seen for longer starts afresh"
+        seconds(1), gt=0, description="a person or keypoint starts afresh after so long without a detection"
     )
 
 
@@ -53,25 +53,25 @@ class PosePoolingOptions(Options):
     """Which earlier frames have a say."""
 
     window: Duration = Field(
-        seconds(0.5), gt=0, le=seconds(10), description="media time whose frames have a say, the older the less"
+        seconds(0.5), gt=0, le=seconds(10), description="media time whose frames count, older ones less"
     )
     min_point: float = Field(0.2, ge=0, le=1, description="keypoints less sure have no say in where a point is")
 
 
 class _OverTime(StreamPlugin[OptionsT]):
-    """Knows people again from frame to frame and keeps a memory of each; nothing is remembered over a cut."""
+    """Identifies people from frame to frame and has a memory of each; the memory ends at a cut."""
 
     state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
     gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nobody known."""
+        """Begin with no known people."""
         self._identities = Identities(self._lost_ns())
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Poses`, row by row those that came."""
+        """One `Poses`, with the rows of the input."""
         poses = past[Poses]
         keys = self._identities.observe(frame.pts_ns, poses)
         points = self._together(frame, past.get(Flow), poses.keypoints, keys)
@@ -81,14 +81,14 @@ class _OverTime(StreamPlugin[OptionsT]):
         return [Poses(keypoints=points, score=poses.score, track_id=ids)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Nobody is followed over a cut."""
+        """Forget all people at a cut."""
         if reason == "cut":
             self._identities.forget()
             self._forget()
         return None
 
     def state(self) -> dict[str, Any]:
-        """Who was seen, and the memory of each, as JSON values."""
+        """People and the memory of each, as JSON values."""
         return {"identities": self._identities.state(), "people": self._remembered()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -104,7 +104,7 @@ class _OverTime(StreamPlugin[OptionsT]):
 
     @abstractmethod
     def _together(self, frame: Frame, flow: Flow | None, points: F32, keys: list[str]) -> F32:
-        """What the memory and this frame's points (N, 17, 3) make together."""
+        """The memory and this frame's points (N, 17, 3) combined."""
 
     @abstractmethod
     def _remembered(self) -> Any: ...
@@ -178,7 +178,7 @@ class PosePooling(_OverTime[PosePoolingOptions]):
         return out
 
     def _carry_all(self, now_ns: int, flow: Flow | None) -> None:
-        """Bring what the frames before told to this one; without flow nothing can be brought."""
+        """Carry the memory of earlier frames to this one; without flow it can't be carried."""
         if flow is None or self._before_ns is None:
             self._people = {}
             return

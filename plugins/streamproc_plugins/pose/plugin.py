@@ -32,16 +32,16 @@ from streamproc_plugins.pose.top_down import keypoints_back, square, within, wor
 F32 = NDArray[np.float32]
 
 DECODERS = {"top-down": ("movenet",), "bottom-up": ("posenet", "bodypix")}
-"""what a model's `decode` must say, by mode"""
+"""decode of a model, by mode"""
 NOBODY = 0
 """track id of a pose that no track has"""
 
 
 class Pose(FramePlugin[PoseOptions]):
-    """Finds the 17 COCO keypoints of people: of each box that was found before (top-down), or of all in one look
+    """Finds the 17 COCO keypoints of people: of each detected box (top-down), or of all in one look
     (bottom-up).
 
-    Gives `Poses` in source pixels, with `track_id` where `Tracks` came before. The same picture gives the same poses.
+    Gives `Poses` in source pixels, with `track_id` where `Tracks` stand before. The same picture gives the same poses.
     """
 
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Detections, Tracks)

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 _FAR = 1e9
 _EDGE = 1e-3
-"""fractions; a side of the polygon that lies on the picture's border is no border: nobody can step over it"""
+"""fractions; a polygon side on the picture's border is no border: nothing can cross it"""
 
 
 class Area:

@@ -1,4 +1,4 @@
-"""What a track does for a while, wherever it is: stands still, was left, goes the wrong way, is too fast."""
+"""Conditions that a track meets for a while, anywhere: standing still, left behind, wrong way, too fast."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from streamproc_plugins.rules.options import (
 from streamproc_plugins.rules.presence import Presence, Timing
 
 _SLOW = 0.1
-"""box sizes per second: what is slower than this stands, if less of it is seen than before"""
+"""box sizes per second: below this speed a track stands still while less of it is visible than before"""
 _PUT_DOWN_NS = 2_000_000_000
-"""who is near in the first moments of a thing has put it down"""
+"""time after an object appears within which a person near it counts as its owner"""
 
 
 @dataclass(slots=True, kw_only=True)
 class HeldTrack:
-    """What is known of a track under a condition."""
+    """State of a track under a condition."""
 
     presence: Presence
     score: float
@@ -54,9 +54,9 @@ class HeldTrack:
     near: dict[str, list[int]] = field(default_factory=dict)
     """owners near it, by track: since when, and when last"""
     owned: list[int] = field(default_factory=list)
-    """tracks of those who were there when it was put down, or stayed with it"""
+    """tracks near it when it was put down, or that stayed with it"""
     began_ns: int = 0
-    """when it was first seen where it stands"""
+    """first moment at which it stood there"""
     now_ns: int = 0
     value: float = 0.0
     most: float = 0.0
@@ -64,7 +64,7 @@ class HeldTrack:
 
 
 class Condition(ABC):
-    """Something that a track does or not; told while it goes on."""
+    """A condition that a track meets or not, with an event while it lasts."""
 
     type: str
 
@@ -81,17 +81,17 @@ class Condition(ABC):
     def depth(
         self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
     ) -> float | None:
-        """>= 0 while it does, None where that can't be seen; may keep a figure in `held.value`."""
+        """>= 0 while the condition holds, None where it can't be measured; may store a figure in `held.value`."""
 
     def settle(self, observation: Observation, held: HeldTrack) -> None:  # noqa: B027 - most have nothing to note
-        """Note what follows, once it is decided whether it goes on."""
+        """Update what depends on whether the condition goes on."""
 
     def said(self, held: HeldTrack) -> dict[str, Any]:
-        """What events say besides who and how long."""
+        """Event data besides the track and the duration."""
         return {}
 
     def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean."""
+        """Events of the observations of the frame at `now_ns`."""
         mine = wanted(observed, self._labels)
         inside = [now >= 0 for now, _ in self._area.depths(mine)] if self._area else [True] * len(mine)
         for observation, here in zip(mine, inside, strict=True):
@@ -116,7 +116,7 @@ class Condition(ABC):
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """End what goes on with those not seen for too long."""
+        """End the episodes of tracks without a detection for too long."""
         for track_id, held in list(self._held.items()):
             if held.presence.lost(now_ns, self._timing):
                 yield from self._end(held)
@@ -205,7 +205,7 @@ class Stationary(Condition):
 
 
 class LeftObject(Stationary):
-    """It stays where it is and nobody who may own it is near; who only passes by doesn't."""
+    """Holds while the object stands still without an owner near it; an owner that only passes by doesn't count."""
 
     type = "object.left"
 

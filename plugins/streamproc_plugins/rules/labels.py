@@ -9,7 +9,7 @@ from streamproc_plugins.rules.options import RuleOptions, RulesOptions
 
 
 class LabelCheck:
-    """Notes which labels came, beside those that the rules name."""
+    """Collects the labels of all tracks, to compare them with the labels that the rules name."""
 
     def __init__(self, options: RulesOptions) -> None:
         named: dict[str, Mapping[str, RuleOptions]] = {
@@ -28,7 +28,7 @@ class LabelCheck:
         self._observed.update(observation.label for observation in observed)
 
     def remarks(self) -> Iterator[str]:
-        """One sentence for each set of labels that never came, with the rules that name them."""
+        """One sentence for each set of labels without a track, with the rules that name them."""
         missing: dict[str, list[str]] = {}
         for rule, labels in self._named.items():
             if absent := [label for label in labels if label not in self._observed]:
@@ -36,4 +36,4 @@ class LabelCheck:
         names_observed = ", ".join(sorted(self._observed)) or "none"
         for absent_labels, rules in missing.items():
             names = f"{', '.join(rules)} {'name' if len(rules) > 1 else 'names'}"
-            yield f"no track had the label {absent_labels}, which {names}; labels that came: {names_observed}"
+            yield f"no track had the label {absent_labels}, which {names}; labels found: {names_observed}"

@@ -1,4 +1,4 @@
-"""One line, straight or bent: who crosses it, which way, when. Knows sights and media time only."""
+"""One line, straight or bent: its crossings, their direction and time. Knows observations and media time only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Side = Literal["left", "right"]
 
 _TRAVEL = 1.5
 _HAIR_PX = 1e-3
-"""more than the rounding of places, less than anything seen"""
+"""more than the rounding of places, less than any real distance"""
 
 
 @dataclass(slots=True, kw_only=True)
 class Walker:
-    """What is known of a track at a line."""
+    """State of a track at a line."""
 
     point: Point
     observed_ns: int
@@ -35,26 +35,26 @@ class Walker:
     """to which it has crossed without that being sure yet"""
     crossed_ns: int = 0
     beyond_ns: int = 0
-    """when it was first seen on that side"""
+    """first moment on that side"""
     leapt: bool = False
     """whether it got there in one step longer than its box, which no jitter does"""
     clear: bool = False
-    """whether it was far enough beyond the line when last seen"""
+    """whether it was far enough beyond the line at its last observation"""
     leaving: bool = False
-    """whether it was at the picture's border when last seen"""
+    """whether it was at the picture's border at its last observation"""
     swings: Swings = field(default_factory=Swings)
     about: dict[str, Any] = field(default_factory=dict)
-    """label, track_id and box as last seen"""
+    """label, track_id and box of the last observation"""
     score: float = 0.0
 
 
 class Line:
-    """Follows each anchor from sight to sight.
+    """Follows each anchor from observation to observation.
 
     A crossing counts once the anchor has been beyond the line for `timing.enter_ns` and is a margin away from it that
     follows its measured jitter; at once after a step longer than the box, or a box's size beyond; and when the track is
-    lost, or left the picture, at such a distance. Who steps back over the line before that hasn't crossed. The moment
-    is where the straight way between the two sights meets the line.
+    lost, or left the picture, at such a distance. A track that steps back over the line before that hasn't crossed. The
+    crossing is stamped where the straight path between the two observations meets the line.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Line:
         self._walkers: dict[int, Walker] = {}
 
     def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean."""
+        """Events of the observations of the frame at `now_ns`."""
         for observation in wanted(observed, self._options.labels):
             walker = self._walkers.get(observation.track_id)
             if walker is None:
@@ -83,7 +83,7 @@ class Line:
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """Forget those not seen for too long; who vanished clear of the line has crossed it."""
+        """Drop tracks without a detection for too long; one that vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
             unobserved_ns = now_ns - walker.observed_ns
             if unobserved_ns > self._timing.lost_ns:
@@ -93,7 +93,7 @@ class Line:
                 yield from self._crossed(walker, now_ns)
 
     def finish(self, now_ns: int) -> Iterator[Event]:
-        """Nobody is seen again: the stream ends, or shows something else."""
+        """End all tracks: the stream ends, or shows another scene."""
         walkers, self._walkers = self._walkers, {}
         for walker in walkers.values():
             if walker.clear:
@@ -150,7 +150,7 @@ class Line:
 
     def _away(self, point: Point) -> tuple[float, Point]:
         """Signed distance of a point from the line in pixels, positive on the right, and the nearest leg's normal."""
-        # at a corner, both legs are equally near; the one that it is further aside of tells the side
+        # at a corner, both legs are equally near; the one that it is further aside of decides the side
         _, _, nearest = min((round(_distance(point, a, b), 6), -abs(_aside(point, a, b)), n)
                             for n, (a, b) in enumerate(self._legs))  # fmt: skip
         a, b = self._legs[nearest]
@@ -177,7 +177,7 @@ class Line:
 
 
 def _with_ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The line with its outer ends moved out by a hair, so that who passes exactly over an end crosses both ways."""
+    """The line with its outer ends moved out by a hair, so that a track exactly over an end crosses both ways."""
     first, last = points[0] - points[1], points[-1] - points[-2]
     ends = points.copy()
     ends[0] += first / np.hypot(*first) * _HAIR_PX
@@ -200,7 +200,7 @@ def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | N
 
 
 def _side(point: Point, a: Point, b: Point) -> float:
-    """Positive on the right hand of someone walking from a to b (y down)."""
+    """Positive on the right hand of a person who walks from a to b (y down)."""
     return (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
 
 

@@ -1,4 +1,4 @@
-"""What tracks look like, for rules that go on with somebody under another id."""
+"""Looks of tracks (embeddings), for rules that continue with a person under another id."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALIKE = 0.5
 _OTHER = 0.25
 """and below which they are two people's"""
 _CLEARLY = 0.2
-"""by which the most alike must be more alike than the next: about what looks of one person differ by"""
+"""by which the best match must beat the next: about the spread of the looks of one person"""
 _MOST_LOOKS = 4
 _APART_NS = 2_000_000_000
-"""between two looks that are kept of a track"""
+"""between two stored looks of a track"""
 _PRIOR = 20
 """frames for which the net's own figure speaks"""
 _LONGEST = 1000
@@ -57,17 +57,17 @@ class _TrackLooks:
             self.looks.pop(0)
 
     def beside(self, cosine: float) -> None:
-        """Take how alike somebody else in view is."""
+        """Add the cosine of another person in view."""
         self.frames = min(self.frames + 1, _RIVAL_FRAMES)
         before = cosine if self.rival is None else self.rival
         self.rival = before + (cosine - before) / self.frames
 
 
 class Looks:
-    """The looks of the tracks in view, and of those that were lost not long ago.
+    """Looks of the tracks in view, and of those lost recently.
 
-    The scale is the stream's own: it runs from how alike strangers are (those in view at once, and at first what the
-    net states) to the same picture.
+    The scale is the stream's own: 0 is the likeness of two strangers (measured on people in view at once, at first as
+    stated by the net), 1 that of the same picture.
     """
 
     def __init__(self, retain_ns: int) -> None:
@@ -81,7 +81,7 @@ class Looks:
         return len(self._known)
 
     def add(self, now_ns: int, observed: list[Observation], strangers: float | None = None) -> None:
-        """Take a frame's sights. strangers: mean cosine of two people, as the net states it."""
+        """Add a frame's observations. strangers: mean cosine of two people as stated by the net."""
         if not self._frames and strangers is not None:
             self._strangers = strangers
         with_look = [(observation, observation.look) for observation in observed if observation.look is not None]
@@ -126,10 +126,10 @@ class Looks:
         return alike is not None and alike < _OTHER
 
     def same(self, lost: Iterable[int], new: int, free: Iterable[int]) -> int | None:
-        """Which of the `lost` tracks goes on as `new`, by looks alone; None: none, or it can't be told.
+        """The track of `lost` that goes on as `new`, by looks alone; None: no track, or no clear answer.
 
-        The two must look alike, more so than either and anybody else whom it could be or who was in view beside the
-        lost one. Who was in view at the same time is somebody else.
+        The two must look alike, clearly more so than either does with any other candidate, or with a person in view
+        beside the lost one. A track in view at the same time is another person.
 
         Args:
             lost: tracks that are out of view.
@@ -160,7 +160,7 @@ class Looks:
         return min((cosine - self._strangers) / (1 - self._strangers), 1.0)
 
     def state(self) -> dict[str, Any]:
-        """JSON values for `restore`; empty where no look ever came."""
+        """JSON values for `restore`; empty before the first look."""
         if not self._known and not self._frames:
             return {}
         tracks = [

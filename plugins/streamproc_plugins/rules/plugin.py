@@ -36,7 +36,7 @@ from streamproc_plugins.tracking.results import Embeddings
 
 
 class Rules(StreamPlugin[RulesOptions]):
-    """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
+    """Emits episodes, with their true start and end, for confirmed tracks in zones, at lines and elsewhere."""
 
     state_version = 2
     needs = (Tracks,)
@@ -54,7 +54,7 @@ class Rules(StreamPlugin[RulesOptions]):
 
     @classmethod
     def doubts(cls, options: RulesOptions, givers: Mapping[type, Options]) -> Iterable[Mistake]:
-        """Absences that nothing bridges: who is back after them has another id, and no look that tells."""
+        """Report absences that nothing bridges: the track returns under another id, without a look to recognise."""
         if Embeddings in givers:
             return
         lost_for = getattr(givers.get(Tracks), "lost_for", None)
@@ -64,7 +64,7 @@ class Rules(StreamPlugin[RulesOptions]):
                 want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
                 yield Mistake(
                     ("zones", name, "loitering", "absence"),
-                    f"absences up to {want} don't count, but the tracker ends a track after {most} out of sight: after "
+                    f"absences up to {want} don't count, but the tracker ends a track after {most} undetected: after "
                     "that, loitering goes on only if a new track begins where the old one vanished; put `appearance` "
                     "before the tracker, by which the rule knows people again anywhere in the zone, set the tracker's "
                     f"`lost_for` to {want}, or `absence` to {most}",
@@ -110,7 +110,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return [*events, self._view()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        """End what had no detection for too long; a camera cut ends everything, as no track spans it."""
         if reason != "cut":
             return [event for place in self._all for event in place.expire(moment.pts_ns)]
         self._paths, self._before_ns = Paths(), None
@@ -118,7 +118,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return ended_at_cut(self.flush(moment), moment.pts_ns)
 
     def flush(self, moment: Moment) -> list[Event]:
-        """What is open ends where it was last seen."""
+        """End what is open where it was last observed."""
         return [event for place in self._all for event in place.finish(moment.pts_ns)]
 
     def remarks(self) -> Iterable[str]:
@@ -126,7 +126,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return self._labels.remarks()
 
     def state(self) -> dict[str, Any]:
-        """Who is where, what is open and what was counted, as JSON values."""
+        """Tracks, open episodes and counts as JSON values."""
         return {
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),

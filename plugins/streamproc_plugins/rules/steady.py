@@ -14,7 +14,7 @@ _HALF_LIFE_NS = 10_000_000_000
 _MOST = 0.5
 """of the box's size: no detector's jitter needs more"""
 SETTLED_NS = 5_000_000_000
-"""who stays on one side for so long without a break is there, whatever the jitter"""
+"""time on one side, without a break, after which the side is sure, whatever the jitter"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Swings:
 
     side: bool | None = None
     since_ns: int | None = None
-    """when it came to this side, None: it wasn't seen to come"""
+    """when it moved to this side, None: it began there"""
     peak: float = 0.0
     """furthest from the border since, pixels"""
     strayed: float = 0.0
@@ -33,7 +33,7 @@ class Swings:
         """It is on this side, so far from the border, in pixels; a swing is over when it changes sides."""
         if side is not self.side:
             if self.since_ns is not None:
-                # who has been away further doesn't linger
+                # a track that has been further away doesn't linger
                 small = self.peak < _MOST * size
                 self.strayed = max(self.strayed_at(now_ns), self.peak) if small else 0.0
                 self.strayed_ns = now_ns

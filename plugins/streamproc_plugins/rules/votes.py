@@ -1,4 +1,4 @@
-"""What a track is, when the detector calls it one thing and then another."""
+"""The label of a track while the detector's label for it changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamproc_plugins.rules.observations import Observation
 
 _HALF_LIFE_NS = 10_000_000_000
 _LONGEST_NS = 1_000_000_000
-"""time that one sight may speak for"""
+"""time that one observation counts for"""
 _FIRST_NS = 1_000_000
 _FORGOTTEN_NS = 60_000_000_000
 
@@ -23,10 +23,10 @@ class Votes:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, str, dict[str, float]]] = {}
-        """by track: when it was seen last, its label, and the time for each of its labels"""
+        """by track: time of its last observation, its label, and the time for each of its labels"""
 
     def settle(self, now_ns: int, observed: list[Observation]) -> list[Observation]:
-        """The sights with the labels that have lasted."""
+        """The observations with the labels that lasted."""
         settled = [self._settle(now_ns, observation) for observation in observed]
         self._known = {i: known for i, known in self._known.items() if now_ns - known[0] <= _FORGOTTEN_NS}
         return settled

@@ -1,4 +1,4 @@
-"""One zone: who is inside, since when, and how many. Knows sights and media time only."""
+"""One zone: the tracks inside, since when, and their number. Knows observations and media time only."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from streamproc_plugins.rules.steady import Swings, reach
 
 @dataclass(slots=True, kw_only=True)
 class Visitor:
-    """What is known of a track in a zone."""
+    """State of a track in a zone."""
 
     presence: Presence
     score: float
     about: dict[str, Any]
-    """label, track_id and box as last seen"""
+    """label, track_id and box of the last observation"""
     visit: Episode | None = None
-    """the visit, once it is told"""
+    """the visit, once its event is emitted"""
     dwell: Episode | None = None
     dwell_tried: bool = False
     stay_ns: int = 0
-    """when it first came, short absences not counted"""
+    """first moment of the stay; short absences don't end it"""
     stayed_ns: int | None = None
     """when it was last inside; None: never"""
     stay: Episode | None = None
@@ -40,7 +40,7 @@ class Visitor:
 
 @dataclass(slots=True, kw_only=True)
 class Edge:
-    """A track as last seen, inside or outside."""
+    """The last observation of a track, inside or outside."""
 
     observed_ns: int
     depth: float
@@ -48,7 +48,7 @@ class Edge:
 
 
 class Zone:
-    """Turns sights into events; `state` and `restore` carry it over a restart."""
+    """Turns observations into events; `state` and `restore` carry it over a restart."""
 
     def __init__(
         self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float, looks: Looks
@@ -70,11 +70,11 @@ class Zone:
 
     @property
     def occupancy(self) -> int:
-        """How many are inside now; who is out of sight counts until the visit ends."""
+        """Number of tracks inside now; one without a detection counts until its visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
     def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean; the looks know them already."""
+        """Events of the observations of the frame at `now_ns`, after the looks were updated with them."""
         mine = wanted(observed, self._options.labels)
         self._in_view = [observation.track_id for observation in mine]
         for observation, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
@@ -105,7 +105,7 @@ class Zone:
         )
 
     def _stepped_in(self, observation: Observation, now_ns: int, depth: float) -> tuple[int, Swings]:
-        """When a track seen inside came over the border, by its depths before and after; and how it swings there."""
+        """When a track stepped over the border, by its depths before and after, and how it swings there."""
         edge = self._edges.setdefault(observation.track_id, Edge(observed_ns=now_ns, depth=depth))
         before_ns, before = edge.observed_ns, edge.depth
         edge.observed_ns, edge.depth = now_ns, depth
@@ -115,7 +115,7 @@ class Zone:
         return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """End the visits of those not seen for too long."""
+        """End the visits of tracks without a detection for too long."""
         for track_id, visitor in list(self._visitors.items()):
             presence = visitor.presence
             if presence.inside and presence.lost(now_ns, self._timing):
@@ -235,9 +235,9 @@ class Zone:
                 yield visitor.stay.start(now_ns, **self._of(visitor), stay_s=spent)
 
     def _rejoin(self, visitor: Visitor, absence_ns: int, *, entered: bool = False) -> None:
-        """Go on with the stay of one whose track the tracker has given up, found again under another one.
+        """Continue the stay of a person whose track ended, found again under another one.
 
-        By looks anywhere and as soon as they are known; by place only when it has just entered.
+        By looks anywhere, as soon as they are known; by place only when the track has just entered.
         """
         stays = [
             other for other in self._visitors.values()
@@ -254,14 +254,14 @@ class Zone:
             found.stay, found.stayed_ns = None, None
 
     def _alike(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
-        """The stay of one who looks like the visitor."""
+        """The stay of a track that looks like the visitor."""
         by_track = {stay.about["track_id"]: stay for stay in stays}
         free = [i for i in self._in_view if not (i in self._visitors and self._visitors[i].rejoined)]
         found = self._looks.same(by_track, visitor.about["track_id"], free)
         return None if found is None else by_track[found]
 
     def _vanished_here(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
-        """The latest stay of one who vanished where the visitor is, and doesn't look otherwise."""
+        """The latest stay of a track that vanished at the visitor's place and doesn't look different."""
         here = [
             stay for stay in stays
             if stay.stayed_ns == stay.presence.observed_ns and same_place(stay.about["box"], visitor.about["box"])
@@ -270,11 +270,11 @@ class Zone:
         return max(here, key=lambda stay: stay.stayed_ns or 0, default=None)
 
     def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Event]:
-        """The absence has been too long (None: nothing more comes)."""
+        """End a stay after too long an absence (None: the stream ends)."""
         loitering, last_ns = self._options.loitering, visitor.stayed_ns
         if loitering is None or last_ns is None:
             return
-        # one who is back, by another track, is known a moment later
+        # a person back under another track is recognised a moment later
         wait_ns = self._absence(loitering) + self._timing.enter_ns + self._timing.leave_ns
         if now_ns is None or not (visitor.presence.inside or now_ns - last_ns <= wait_ns):
             yield from self._stay_over(visitor)

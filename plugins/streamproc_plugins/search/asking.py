@@ -20,7 +20,7 @@ from streamproc_plugins.storage import write_private
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the command line asked."""
+    """The command line's question."""
 
     memory: Path
     image: Path | None
@@ -47,7 +47,7 @@ class Question:
 
 
 def ask(question: Question, *, as_json: bool, html: Path | None) -> None:
-    """Answer on stdout, and as a page where one is wanted. Raises `PluginError` for what can't be asked."""
+    """Answer on stdout, and as a page where one is wanted. Raises `PluginError` for an invalid question."""
     given = [name for name in ("image", "face", "text") if getattr(question, name)]
     if len(given) != 1:
         raise PluginError(

@@ -22,10 +22,10 @@ class EmbedOptions(Options):
 
 
 class Embed(FramePlugin[EmbedOptions]):
-    """Gives `Embedding`, what the whole picture looks like as a unit vector, for `remember` and for plugins of yours.
+    """Gives `Embedding`, the whole picture as a unit vector, for `remember` and for plugins of yours.
 
     The features of a classifier before its last layer (Babenko et al., Neural Codes for Image Retrieval, ECCV 2014), or
-    what an embedding net answers.
+    or the answer of an embedding net.
     """
 
     gives = (Embedding,)

@@ -1,6 +1,6 @@
 """Any net of the store as a maker of vectors: embedding nets as they are, classifiers without their last layer.
 
-The features before the last layer of a classifier tell pictures apart far beyond its own classes (Babenko et al.,
+The features before the last layer of a classifier separate pictures far beyond its own classes (Babenko et al.,
 Neural Codes for Image Retrieval, ECCV 2014).
 """
 
@@ -56,7 +56,7 @@ def embedder_input(entry: ModelEntry) -> InputSpec:
 
 
 def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, threads: int) -> Net:
-    """The net cut once and kept in the cache."""
+    """The net without its last layer, stored in the cache."""
     from streamproc_plugins.training.export import save_entry
     from streamproc_plugins.training.surgery import without_head
 

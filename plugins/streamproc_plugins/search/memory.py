@@ -1,4 +1,4 @@
-"""What was seen, on disk: a vector index for frames, objects and faces each, and a database row for every item."""
+"""Stored items, on disk: a vector index for frames, objects and faces each, and a database row for every item."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS items (
     label TEXT NOT NULL,
     track_id INTEGER,
     box TEXT,                    -- JSON: left, top, right, bottom in source pixels
-    stored_ns INTEGER NOT NULL,  -- UTC at which it was kept
+    stored_ns INTEGER NOT NULL,  -- UTC at which it was stored
     thumbnail BLOB,
     PRIMARY KEY (kind, row)
 );
@@ -50,7 +50,7 @@ CREATE INDEX IF NOT EXISTS items_by_label ON items (label);
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing that was seen."""
+    """One stored picture, object or face."""
 
     kind: Kind
     stream: str
@@ -84,39 +84,39 @@ class Memory:
             raise
 
     def index(self, kind: Kind) -> VectorIndex | None:
-        """The index of a kind; None where nothing of it was kept. A reader raises `PluginError` where it is damaged."""
+        """The index of a kind; None without items of it. A reader raises `PluginError` where it is damaged."""
         if kind not in self._indices:
             place = self.folder / kind
             dim = self.models.get(kind, {}).get("dim")
             if dim is None:
                 return None
-            known = self._known(kind) if self.readonly else 0  # before the vectors, which a writer keeps first
+            known = self._known(kind) if self.readonly else 0  # before the vectors, which a writer stores first
             if self.readonly and not known and not place.is_dir():
                 return None
             index = VectorIndex(place, int(dim), readonly=self.readonly)
             if index.rows < known:
                 index.close()
                 raise PluginError(
-                    f"{place} is damaged: its files hold {index.rows} of {known} vectors that were kept; put a copy of "
-                    "it in place, or run `remember` into it again, which goes on with what is whole"
+                    f"{place} is damaged: its files hold {index.rows} of {known} stored vectors; put a copy of "
+                    "it in place, or run `remember` into it again, which goes on with the intact rows"
                 )
             self._indices[kind] = index
         return self._indices[kind]
 
     def begin(self, kind: Kind, model: str, dim: int) -> None:
-        """Say which net the vectors of a kind come from; `PluginError` where others are kept here already."""
+        """Set the net of the vectors of a kind; `PluginError` where vectors of another are stored already."""
         known = self.models.get(kind)
         if known is None:
             self.models = {**self.models, kind: {"model": model, "dim": dim}}
             self._write_manifest()
         elif (known["model"], known["dim"]) != (model, dim):
             raise PluginError(
-                f"{self.folder} keeps {kind} by {known['model']} ({known['dim']} values), now they come from {model} "
+                f"{self.folder} holds {kind} by {known['model']} ({known['dim']} values), now they come from {model} "
                 f"({dim}); name another folder, or remove this one"
             )
 
     def store(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
-        """Keep items of one kind with their vectors (N, D)."""
+        """Store items of one kind with their vectors (N, D)."""
         kind = items[0].kind
         index = self.index(kind)
         assert index is not None, "begin comes first"
@@ -131,7 +131,7 @@ class Memory:
         return {kind: index.rows for kind in KINDS if (index := self.index(kind)) is not None}
 
     def back_to(self, rows: Mapping[Any, int], identity: str) -> None:
-        """Forget what was kept since there were so many rows."""
+        """Delete items stored since there were so many rows."""
         for kind in self.models:
             index = self.index(kind)
             if index is not None:
@@ -141,7 +141,7 @@ class Memory:
         self._write_manifest()
 
     def expire(self, before_ns: int) -> int:
-        """Forget, also on disk, what was kept before this UTC; how many items."""
+        """Delete, also on disk, the items stored before this UTC; gives their number."""
         for kind in self.models:
             index = self.index(kind)
             if index is not None:
@@ -149,7 +149,7 @@ class Memory:
         with _translated(self.folder):
             count = self._db.execute("DELETE FROM items WHERE stored_ns < ?", (before_ns,)).rowcount
             if count:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log holds what was written before
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log holds earlier contents
             return count
 
     def items(self, kind: Kind, rows: Sequence[int]) -> dict[int, Item]:
@@ -200,7 +200,7 @@ class Memory:
             raise
 
     def _settle(self, kind: Kind) -> None:
-        """After a kill one of the two may know more than the other: both go back to what both know."""
+        """Bring index and database back to the rows that both have, as a kill may leave one of them ahead."""
         index = self.index(kind)
         assert index is not None
         with _translated(self.folder):
@@ -255,7 +255,7 @@ def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA secure_delete=ON")  # what was forgotten leaves no trace in the file
+        db.execute("PRAGMA secure_delete=ON")  # deleted rows leave no trace in the file
         db.executescript(_SCHEMA)
     except BaseException:
         db.close()

@@ -1,4 +1,4 @@
-"""What was kept, found again: by the vector of a picture, a person or a face, or by words."""
+"""Search for stored items: by the vector of a picture, a person or a face, or by words."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Wanted:
     """media seconds, at the earliest"""
     to_s: float | None = None
     since_ns: int | None = None
-    """UTC, at the earliest; leaves out what has none"""
+    """UTC, at the earliest; leaves out items without one"""
     until_ns: int | None = None
     least: float = -1.0
     """lowest cosine"""
     together_s: float = 3.0
-    """hits of a stream that lie no further apart are one, told by the best of them"""
+    """hits of a stream that lie no further apart are one, shown by the best of them"""
 
     @property
     def filters(self) -> Filters:
@@ -68,7 +68,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One thing that was found; a stretch of time where it was seen several times in a row."""
+    """One hit; a stretch of time if the item was found several times in a row."""
 
     item: Item
     """the best of them"""
@@ -108,7 +108,7 @@ def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: Mod
 
 
 def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted: Wanted) -> list[Hit]:
-    """Items whose label holds the words, and events and captions that do."""
+    """Items whose label holds the words, and events and captions with them."""
     words = text.split()
     if not words:
         raise PluginError("--text is empty; give a word or more")
@@ -120,7 +120,7 @@ def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted:
 
 
 def grouped(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
-    """Hits, best first: what lies close together in time in a stream is one."""
+    """Hits, best first: those close together in time in a stream are one."""
     hits = [Hit(item=item, score=score, start_ns=item.pts_ns, end_ns=item.pts_ns) for item, score in found]
     joined = _joined(hits, wanted.together_s)
     joined.sort(key=lambda hit: (-(hit.score or 0.0), hit.item.stream, hit.start_ns))
@@ -154,7 +154,7 @@ def _by_model(memories: Sequence[Memory], kind: Kind) -> dict[str, list[Memory]]
     if not groups:
         there = sorted({stored for memory in memories for stored in memory.models})
         raise PluginError(
-            f"no {kind} are kept there (only {', '.join(there) or 'nothing'}); let `remember` keep them, behind the "
+            f"no {kind} are stored there (only {', '.join(there) or 'nothing'}); let `remember` store them, behind the "
             "plugin that makes their embeddings"
         )
     return groups
@@ -168,7 +168,7 @@ def _nearest(memories: Sequence[Memory], kind: Kind, vector: F32, wanted: Wanted
             continue
         if index.dim != len(vector):
             raise PluginError(
-                f"{memory.folder} keeps {kind} with {index.dim} values, the question has {len(vector)}; is the net "
+                f"{memory.folder} holds {kind} with {index.dim} values, the question has {len(vector)}; is the net "
                 "named under `remember` the one that made them?"
             )
         found += nearest_items(memory, index, vector, kind, wanted)

@@ -1,4 +1,4 @@
-"""`remember`: what a stream shows is kept, to be searched later by a picture, a face or words."""
+"""`remember`: stores a stream's content, to be searched later by a picture, a face or words."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SAME = 0.5
 """IoU from which a track is the detection's"""
 _EXPIRE_EVERY_S = 600.0
 _MOST_LAST = 1000
-"""tracks and faces of which what was kept last is remembered"""
+"""tracks and faces whose last stored item is remembered"""
 
 
 class RememberOptions(Options):
@@ -52,13 +52,13 @@ class RememberOptions(Options):
     path: str = Field("out/memory/{stream}", min_length=1, description="folder; {stream} is the stream's name")
     every: Duration = Field(seconds(1), ge=0, description="media time between two pictures, and two looks at a track")
     alike: float = Field(
-        0.97, gt=0, le=1, description="cosine from which something is taken for what was kept last, and not kept again"
+        0.97, gt=0, le=1, description="cosine from which an item equals the last stored one, and isn't stored again"
     )
-    objects: bool = Field(True, description="keep objects, where `appearance` gives their embeddings")
-    faces: bool = Field(False, description="keep faces with embeddings: biometric data, so only where asked for")
+    objects: bool = Field(True, description="store objects, where `appearance` gives their embeddings")
+    faces: bool = Field(False, description="store faces with embeddings: biometric data, so only where asked for")
     object_model: str = Field("reid-0267", description="the net of `appearance`, by which questions are embedded")
     face_model: str = Field("sface", description="the embedding net of `faces`, by which questions are embedded")
-    thumbnails: bool = Field(True, description="keep a small picture of each item")
+    thumbnails: bool = Field(True, description="store a small picture of each item")
     thumbnail_side: int = Field(160, ge=32, le=640, description="its longer side in pixels")
     keep: Duration | None = Field(
         None, gt=0, description="real time after which an item is forgotten, also on disk; left out: never"
@@ -71,7 +71,7 @@ class RememberOptions(Options):
 
 
 class Remember(StreamPlugin[RememberOptions]):
-    """Keeps embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
+    """Stores embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
 
     Uses `Embedding` (from `embed`), `Embeddings` with `Detections` (from `appearance`), `Faces`. Gives nothing.
     """
@@ -95,7 +95,7 @@ class Remember(StreamPlugin[RememberOptions]):
         self._next_expiry_s = 0.0
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """Keep what is due and new."""
+        """Store items that are due and new."""
         if self._fresh:
             self._begin()
         self._expire()
@@ -122,18 +122,18 @@ class Remember(StreamPlugin[RememberOptions]):
             memory.close()
 
     def state(self) -> dict[str, Any]:
-        """How much is kept, and what was kept last, as JSON values."""
+        """Number of stored items, and the last ones, as JSON values."""
         last = {key: [at, pack(values)] for key, (at, values) in self._last_stored.items()}
         return {"rows": self._memory.rows(), "last": last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """What was kept since is forgotten: it will be seen again."""
+        """Go on from `state`; later items are deleted, as their frames follow again."""
         self._memory.back_to(state["rows"], self._stream.identity)
         self._last_stored = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
         self._fresh = False
 
     def _begin(self) -> None:
-        """A recording that is run again is kept once: what an earlier run kept of it goes."""
+        """Delete an earlier run's items of the same recording, so that it is stored once."""
         same = self._memory.identity == self._stream.identity and not self._stream.live
         self._memory.back_to({} if same else self._memory.rows(), self._stream.identity)
         self._fresh = False
@@ -169,7 +169,7 @@ class Remember(StreamPlugin[RememberOptions]):
         self._store(items, values[due], self.options.face_model)
 
     def _due(self, key: str, now_ns: int, values: F32) -> bool:
-        """Whether it is time again, and it looks unlike what was kept last; then it counts as kept."""
+        """Whether the item is due and unlike the last stored one; then it counts as stored."""
         last = self._last_stored.get(key)
         if last is not None and now_ns - last[0] < self.options.every:
             return False

@@ -33,7 +33,7 @@ AREA = "segment.area"
 
 
 class ClassAreasPlugin(StreamPlugin[AreasOptions]):
-    """Measures how much of the picture each label covers, and tells with start and end where it is more than a limit.
+    """Measures the part of the picture that each label covers, and emits an event while it is above a limit.
 
     Gives `ClassAreas`, and `Foreground` where the option asks for it; emits `segment.area`. Areas are smoothed over
     media time and have two limits (hysteresis), as in `labels`.
@@ -44,7 +44,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
     gives: ClassVar[tuple[type[Result], ...]] = (ClassAreas, Foreground)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nothing told."""
+        """Begin without open events."""
         options = self.options
         # a state machine for each label, as each has limits of its own
         self._episodes = {
@@ -54,7 +54,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         self._known: tuple[str, ...] = ()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `ClassAreas`, the foreground, and what begins, goes on or ends.
+        """One `ClassAreas`, the foreground, and the events of the frame.
 
         Raises `PluginError` for a label of the options that the segmentation doesn't have.
         """
@@ -70,15 +70,15 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends where it was last seen; it goes on over cuts."""
+        """End events without a result for too long, at their last observation; they go on over cuts."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.lose(moment.pts_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What goes on ends with the stream, where it was last seen."""
+        """End all open events with the stream, at their last observation."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.finish()]
 
     def state(self) -> dict[str, Any]:
-        """What is open, as JSON values."""
+        """The open events, as JSON values."""
         return {label: episodes.state() for label, episodes in self._episodes.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:

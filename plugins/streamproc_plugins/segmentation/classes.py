@@ -22,13 +22,13 @@ U8 = NDArray[np.uint8]
 
 BACKGROUND = "background"
 Form = Literal["ids", "scores", "probability"]
-"""what the net gives of each pixel: a class id, a score of each class, the probability of the one label"""
+"""the net's output for each pixel: a class id, a score of each class, the probability of the one label"""
 
 ONE_LABEL = ("probability",)
 """`decode` of nets of one label, which get a background"""
 _MANY_LABELS = ("argmax", "pphumanseg")
 DECODES = (*_MANY_LABELS, *ONE_LABEL)
-"""what a model's `decode` may say"""
+"""decodes of a model"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,10 @@ class Classes:
 
     @classmethod
     def of(cls, known: Sequence[str], wanted: Sequence[str]) -> Classes:
-        """known: the net's labels by class id. wanted: those to keep; empty: all.
+        """known: the net's labels by class id. wanted: those to give; empty: all.
 
-        What isn't wanted is background. A net that has no background of its own gets one, which then only holds what
-        isn't wanted. Raises `PluginError` naming labels that the net doesn't have and the nearest that it has.
+        Unwanted labels become background. A net that has no background of its own gets one, which then only holds
+        unwanted labels. Raises `PluginError` naming labels that the net doesn't have and the nearest that it has.
         """
         if unknown := [label for label in wanted if label not in known]:
             names = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)

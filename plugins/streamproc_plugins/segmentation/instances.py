@@ -31,7 +31,7 @@ from streamproc_plugins.segmentation.options import MODELS, InstancesOptions
 from streamproc_plugins.segmentation.people import SEGMENT_HEADS, MaskGrid, boxes_of, people_masks, segment_heads
 
 DECODERS = {"people": ("bodypix",), "crops": ("probability",)}
-"""what a model's `decode` must say, by mode"""
+"""decode of a model, by mode"""
 PERSON = "person"
 
 Found = tuple[NDArray[np.bool_], NDArray[np.float32], tuple[str, ...]]

@@ -1,8 +1,8 @@
 """Segmentation over time: the last result carried along optical flow and blended with the new one. Functions of arrays.
 
 After Gadde, Jampani and Gehler, Semantic Video CNNs through Representation Warping, ICCV 2017. There a net's inner
-features of the frame before are warped to the present one and combined with its own by learned weights; here it is what
-the nets say in the end, a score for each class, and the weights follow from media time.
+features of the frame before are warped to the present one and combined with its own by learned weights; here it is
+the nets' final output, a score for each class, and the weights follow from media time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Running:
-    """What is remembered, on a small grid (h, w) over the whole picture. Bytes, so that it stays small when stored."""
+    """The remembered state on a small grid (h, w) over the whole picture. Bytes, so that it is small when stored."""
 
     classes: tuple[int, ...]
     """C class ids, rising: those that are anywhere"""

@@ -29,11 +29,11 @@ from streamproc_plugins.segmentation.running import Running, begun, blended, car
 class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     """Steadies a segmentation: the last one is carried along optical flow to this frame and blended with the new one.
 
-    After Gadde et al., ICCV 2017. Gives `Segmentation` with the labels and the size that came; also at frames between,
-    where an earlier plugin gave none because it has a lower rate: then the last one, carried on.
+    After Gadde et al., ICCV 2017. Gives `Segmentation` with the labels and the size of the input; also at frames
+    without one, as its plugin has a lower rate: then the last one, carried on.
 
-    `Flow` leads from the source frame before to this one. Where more time has gone by since the last call, even motion
-    over that time is assumed. Without flow nothing is carried, and the new result stands for itself. Where
+    `Flow` leads from the source frame before to this one. If more time has passed since the last call, it assumes even
+    motion over that time. Without flow nothing is carried, and the new result stands for itself. Where
     `shots` stands before, it begins anew at a cut.
     """
 
@@ -47,7 +47,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     _before_ns: int
     """media time of the call before"""
     _measured_ns: int
-    """media time of the last result that came"""
+    """media time of the last input"""
 
     def open(self, context: PluginContext) -> None:
         """Begin with nothing remembered."""
@@ -55,14 +55,14 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Segmentation`; nothing where none came for too long.
+        """One `Segmentation`; nothing after too long without an input.
 
-        Raises `MissingInput` as long as none ever came.
+        Raises `MissingInput` before the first input.
         """
         found = past.get(Segmentation)
         if found is None and not self._ever:
             raise MissingInput(
-                "segmentation_smoothing steadies what an earlier plugin gives, but none gave Segmentation so far; put "
+                "segmentation_smoothing needs the result of an earlier plugin, but none gave Segmentation so far; put "
                 "`segmentation` in front"
             )
         self._ever = True
@@ -128,7 +128,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         return carried(self._running, np.asarray(flow.uv * np.float32(times), np.float32), flow.valid)
 
     def _take(self, now_ns: int, found: Segmentation, moved: tuple[Running, NDArray[np.bool_]] | None) -> None:
-        """A new result came."""
+        """Blend in a new result."""
         options = self.options
         hw = (found.class_map.shape[0], found.class_map.shape[1])
         fits = moved is not None and hw == self._hw and found.labels == self._labels

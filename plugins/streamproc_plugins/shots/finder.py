@@ -1,7 +1,7 @@
-"""Where one shot ends and the next begins, picture by picture. Knows small pictures and media time only.
+"""Boundaries between shots, picture by picture. Knows small pictures and media time only.
 
-A cut is a change between neighbours that is large in itself and against its surroundings (as PySceneDetect's adaptive
-detector has it), after which another view is seen: a moment later the picture is compared with that before it, so that
+A cut is a change between neighbours that is large in itself and against its surroundings (as in PySceneDetect's
+adaptive detector), and leads to another view: a moment later the picture is compared with that before it, so that
 a flash, a hand before the lens or switched light isn't one.
 """
 
@@ -37,9 +37,9 @@ _AROUND_NS = 1_000_000_000
 """how far back a change is compared with others"""
 _LEAST_AROUND = 3
 _BEAT_NS = 95_000_000
-"""time between pictures kept for dissolves"""
+"""time between pictures stored for dissolves"""
 _EASIER = 0.6
-"""part of the ratio that will do where another view is seen without doubt"""
+"""part of the ratio that is enough where another view is certain"""
 _FADE_NS = 1_000_000_000
 """how far from a change pictures may belong to a fade"""
 _DIP = 0.4
@@ -70,11 +70,11 @@ class Begun:
 
     kind: Kind
     at_ns: int
-    """media time of the first picture in which it is seen"""
+    """media time of its first visible picture"""
     index: int
     """that frame's index"""
     blank: bool
-    """nothing is seen in it: black or white"""
+    """that picture is black or white"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,7 +168,7 @@ class Finder:
         return sum(others) / len(others) if others else 0.0
 
     def _decided(self, now_ns: int, current: PictureForms) -> Begun | None:
-        """Answer the open question once enough was seen after it."""
+        """Answer the open question once enough pictures followed it."""
         assert self._pending is not None
         assert self._shot is not None
         pending, went_blank = self._pending, self._blank and not self._shot.blank
@@ -202,7 +202,7 @@ class Finder:
         return lately[darkest + 1][:2]
 
     def _gradual(self, pending: _Pending, current: PictureForms) -> bool:
-        """Whether the light went or came by steps."""
+        """Whether the light changed by steps."""
         levels = [level for at_ns, _, level in self._levels if at_ns >= pending.at_ns - _FADE_NS]
         ends = (float(pending.before.mean()), current.level)
         darkest, lightest = min(*levels, *ends), max(*levels, *ends)

@@ -17,9 +17,9 @@ Gray = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 WIDTH, HEIGHT = 64, 36
-"""of the pictures that are compared: motion of a few pixels in the full picture is hardly seen, another view is"""
+"""of the compared pictures: it hides motion of a few pixels in the full picture, and shows another view"""
 SMALL = (32, 18)
-"""width, height of those kept for dissolves"""
+"""width, height of the pictures stored for dissolves"""
 _EDGES = 4.0
 """weight of a grey level's difference in edge strength: edges are few"""
 _FLAT = 0.3
@@ -64,7 +64,7 @@ def change(a: PictureForms, b: PictureForms) -> float:
 
 
 def detail(gray: NDArray[np.uint8] | Array) -> Array:
-    """A picture without its light: what is left when its blurred self is taken away, float32."""
+    """A picture without its light: the picture minus its blurred self, float32."""
     import cv2
 
     plain = gray.astype(np.float32)
@@ -72,10 +72,10 @@ def detail(gray: NDArray[np.uint8] | Array) -> Array:
 
 
 def likeness(a: Gray, b: Gray) -> float:
-    """How much of one grey picture is seen in another, -1..1: the median over its blocks of their correlations.
+    """Part of one grey picture found in another, -1..1: the median over its blocks of their correlations.
 
     Before, the one is shifted to where it fits best, by up to an eighth of its size. Near 1 for the same view in other
-    light, after a jerk of the camera or with somebody in front of less than half of it; low for another view.
+    light, after a jerk of the camera or with a person in front of less than half of it; low for another view.
     """
     import cv2
 
@@ -103,7 +103,7 @@ def _blocks(picture: Array) -> Array:
 
 
 def shrunk(gray: Gray) -> Gray:
-    """A grey picture at the size kept for dissolves."""
+    """A grey picture at the size stored for dissolves."""
     import cv2
 
     return np.asarray(cv2.resize(gray, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
@@ -112,8 +112,8 @@ def shrunk(gray: Gray) -> Gray:
 def mixture(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float]:
     """Shares of the last picture in each of (N, h, w), and how well mixing the first and the last explains them.
 
-    Each picture is fitted by first + share * (last - first). The second number is the least R^2 of them over what
-    lies between the first and the last, 1: nothing else is in them, 0 or less: they show something of their own.
+    Each picture is fitted by first + share * (last - first). The second number is the least R^2 of the pictures
+    between the first and the last, 1: nothing else is in them, 0 or less: they show content of their own.
     """
     plain = pictures.reshape(len(pictures), -1).astype(np.float64)
     way = plain[-1] - plain[0]

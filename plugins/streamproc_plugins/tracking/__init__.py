@@ -1,4 +1,4 @@
-"""Tracking: an identity for detections over time, and what helps it: the camera's motion and appearance."""
+"""Tracking: an identity for detections over time, with the camera's motion and appearance as helpers."""
 
 from streamproc_plugins.tracking.appearance import Appearance
 from streamproc_plugins.tracking.backfill import back_fill

@@ -33,7 +33,7 @@ def pairwise_overlap(a: Array, b: Array) -> Array:
 def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
     """Overlap of predicted with detected boxes, both grown by the margin of the track's row (n, 2).
 
-    Boxes of things that move far between two frames, or were not seen for a while, need not touch to be alike
+    Boxes of objects that move far between two frames, or had no detection for a while, need not touch to be alike
     (C-BIoU, Yang et al. 2023); here the margin is the filter's own doubt, so it is near zero at a high frame rate.
     """
     a = grow(tracks, margin)[:, None, :]
@@ -62,7 +62,7 @@ _CLIPPED_WIDTH = 0.6
 
 
 def clipped_likeness(a: Array, b: Array) -> Array:
-    """How well boxes `a` (n, 4) and `b` (m, 4) fit if one shows only the upper or lower part of what the other shows.
+    """Likeness of boxes `a` (n, 4) and `b` (m, 4) if one shows only the upper or lower part of the other's object.
 
     Horizontal overlap (intersection over union), weighted by how closely the top or the bottom edges agree: float64
     (n, m) in 0..1; 0 where the extents differ, no such edge fits or the lower box is too low.

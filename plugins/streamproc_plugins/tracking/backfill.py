@@ -1,4 +1,4 @@
-"""Tracks completed after the fact, for recorded input: what could not be known online is known at the end."""
+"""Tracks completed at the end of recorded input, with what online tracking couldn't know in time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def back_fill(
 ) -> TrackRows:
     """All boxes of the tracks that were ever confirmed, from their first detection on, with short gaps bridged.
 
-    steps, times_ns: what the tracker gave, and the media time of each. A gap of at most `longest_gap_s` between two
+    steps, times_ns: the tracker's answers, and the media time of each. A gap of at most `longest_gap_s` between two
     detections is filled along the straight line between them, at the times of the frames in between; elsewhere the
     predicted boxes stay that were shown. A track with fewer than `least_hits` detections is left out.
-    The gap is as much shorter as the tracks themselves ask for: where what was seen in the middle of such a time is not
-    on the straight line, as with a moving camera, what was not seen isn't put there either.
+    The tracks themselves may shorten that gap: where the detections in the middle of such a time are off the straight
+    line, as with a moving camera, missing ones aren't put on it either.
     """
     if not steps:
         raise ValueError("no steps were given, expected at least one; run the tracker first")
@@ -78,8 +78,8 @@ def _key(rows: TrackRows) -> Indices:
 def trusted_gap_s(rows: TrackRows, times_ns: Indices, longest_s: float) -> float:
     """The longest time, at most `longest_s` seconds, over which a straight line between two boxes can be trusted.
 
-    Tried on what was seen: of the boxes in the middle of two others so far apart, `_TRUST` must overlap the line by
-    half. Where no track is seen for so long, nothing speaks against it.
+    Measured on the detections: of the boxes in the middle of two others so far apart, `_TRUST` must overlap the line by
+    half. Without a track that long there is no evidence against it.
     """
     order = np.lexsort((rows.frame, rows.track_id))
     ids, boxes, times = rows.track_id[order], rows.xyxy[order], times_ns[rows.frame[order]] / 1e9

@@ -3,7 +3,7 @@
 Each of a box's four numbers (centre x, y, width, height) moves on its own: its velocity is an Ornstein-Uhlenbeck
 process, which forgets its direction within `memory_s` and has `speed` as its long-run spread. Its exact discrete form
 depends on the elapsed time alone, so that two steps of 1/60 s equal one of 1/30 s: no frame rate is assumed, and a
-velocity fades while nothing is seen. Constant velocity (SORT, Bewley et al. 2016) is the limit of a long memory.
+velocity fades without detections. Constant velocity (SORT, Bewley et al. 2016) is the limit of a long memory.
 
 Shapes: `mean` and `velocity` are float64 (n, 4) `cx, cy, w, h` in pixels and pixels a second, `covariance` is float64
 (n, 4, 3): variance of the position, covariance with its velocity, variance of the velocity.
@@ -40,7 +40,7 @@ class MotionModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Belief:
-    """What is believed of n boxes; see the module for shapes and units."""
+    """Estimated state of n boxes; see the module for shapes and units."""
 
     mean: Array
     velocity: Array
@@ -119,7 +119,7 @@ def restart(belief: Belief, measured: Array, score: Array, elapsed_s: Array, mot
 
 
 def correct(belief: Belief, measured: Array, score: Array, motion: MotionModel) -> Belief:
-    """The belief after seeing `measured` (n, 4) `cx, cy, w, h` with `score` (n,) in 0..1, row by row."""
+    """The belief after measuring `measured` (n, 4) `cx, cy, w, h` with `score` (n,) in 0..1, row by row."""
     var, cross = belief.covariance[:, :, 0], belief.covariance[:, :, 1]
     total = var + _noise(belief.mean, score, motion)
     off = measured - belief.mean
@@ -133,7 +133,7 @@ def correct(belief: Belief, measured: Array, score: Array, motion: MotionModel) 
 
 
 def warp(belief: Belief, affine: Array) -> Belief:
-    """The belief as seen after the camera moved.
+    """The belief in the picture after the camera moved.
 
     affine: float64 (2, 3), takes a pixel of the picture before to where it is now; a box is moved by its centre,
         scaled by the affine's change of area, and its velocity turned with it.
@@ -150,7 +150,7 @@ def warp(belief: Belief, affine: Array) -> Belief:
 
 @lru_cache(maxsize=64)
 def _step(elapsed_s: float, memory: float) -> tuple[float, float, Array, Array]:
-    """What a step of this length needs, the same for all boxes: most streams have steps of one or two lengths.
+    """Coefficients of a step of this length, the same for all boxes: most streams have one or two step lengths.
 
     Share of a velocity that is left, seconds of it that are travelled, and how variance, cross term and variance of the
     velocity each become a sum of the three that were (3, 3) and of new noise (3,).

@@ -1,9 +1,9 @@
-"""Which track takes which detection of a frame: rounds of overlap first, then what only place and size can decide.
+"""Assignment of a frame's detections to tracks: rounds of overlap first, then place and size alone.
 
-Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now
+Sure detections are matched first, doubtful ones to the rest (ByteTrack, Zhang et al. 2022); tracks detected just now
 choose before lost ones (Deep SORT, Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared
-(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024). What is left may be half hidden,
-which leaves one edge of its box where it was, or may have moved further than its own size, which is believed where
+(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024). The rest may be half hidden,
+which leaves one edge of the box where it was, or may have moved further than its own size, which is accepted if
 nothing else is within reach.
 """
 
@@ -62,7 +62,7 @@ class Times:
     """of the step before"""
 
     def since(self, seconds: float) -> int:
-        """The earlier of `seconds` ago and the step before: at a low rate that step is the last that could see."""
+        """The earlier of `seconds` ago and the step before, as at a low rate no detection lies in between."""
         return min(self.before_ns, self.now_ns - round(seconds * _NS))
 
 
@@ -113,7 +113,7 @@ class _Matching:
             self._owner[right[b]] = left[a]
 
     def _fit_clipped(self, wanted: Mask, tracks: Mask) -> None:
-        """Match what is hidden at its lower or upper end, or comes out from there."""
+        """Match objects that become hidden at their lower or upper end, or reappear from there."""
         right = (wanted & (self._owner == NONE)).nonzero()[0]
         left = self._left(tracks) if len(right) else right
         if not len(left):
@@ -142,7 +142,7 @@ class _Matching:
             return
         boxes = kalman.to_cxcywh(self._measured.xyxy)
         near, free = self._near(boxes), left[:, None] & right[None, :]
-        # of a track seen at the step before, what has a detection or a track of its own is no rival
+        # of a track detected at the step before, anything with a detection or a track of its own is no rival
         just = (table.observed_ns >= self._times.before_ns)[:, None]
         only = free & (_mutual(near) | (_mutual(near & free) & just))
         only &= table.group[:, None] == self._measured.group[None, :]
@@ -163,9 +163,9 @@ class _Matching:
         return np.asarray(both_known & (known @ new.T <= self._settings.appearance_least))
 
     def _near(self, boxes: Array) -> Mask:
-        """Which detections each track could have become: bool (n, m).
+        """Detections that each track may have become: bool (n, m).
 
-        A track seen at the step before reaches `lone_step` of its longer side beyond its path from where it was to
+        A track detected at the step before reaches `lone_step` of its longer side beyond its path from where it was to
         where it is predicted, however long the step was; another reaches as far as the filter doubts its place.
         """
         settings, table = self._settings, self._table

@@ -23,10 +23,10 @@ _STATE_NAMES = tuple(state.name.lower() for state in TrackState)
 
 
 class Tracking(StreamPlugin[TrackingOptions]):
-    """Gives `Tracks` for every processed frame: the confirmed tracks seen in it, and some as `lost` where they must be.
+    """Gives `Tracks` for every processed frame: confirmed tracks with a detection, and some without as `lost`.
 
     Ids are positive and never used twice within a stream, also over a restart. Every age is counted in media time. All
-    tracks end at a cut where `shots` stands before.
+    tracks end at a camera cut where `shots` stands before.
     """
 
     state_version = 2
@@ -95,7 +95,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
                 "for appearance and tracking"
             )
         wanted = self.options.labels
-        # a detection that isn't wanted keeps its row, so that rows and embeddings go on fitting, but can't be used
+        # an unwanted detection keeps its row, so that rows and embeddings go on fitting, but can't be used
         score = self._scaled(found)
         if wanted:
             score = np.where([label in wanted for label in found.label], score, -1.0)
@@ -107,7 +107,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         )
 
     def _scaled(self, found: Detections) -> NDArray[np.float64]:
-        """Scores on the tracker's scale, which its thresholds follow when another detector comes."""
+        """Scores on the tracker's scale, which its thresholds follow when another detector is used."""
         operating = found.operating_score
         if operating is not None and operating != self._scale.operating:
             self._scale = Scale(operating)

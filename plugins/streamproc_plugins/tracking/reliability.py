@@ -1,9 +1,9 @@
-"""How far ahead predicted places can be trusted, measured on the tracks that are seen.
+"""How far ahead predicted places can be trusted, measured on the detected tracks.
 
-Every quarter of a second the tracks are noted; what they would have become without any further detection is compared
-with where they are seen now. Whatever spoils predictions spoils these too: a camera that turns, walks or drives,
-boxes that shake, people who change their pace. What a stream's predictions are worth together limits how long a track
-coasts; what its own were worth decides whether it coasts at all.
+Every quarter of a second, the tracks are noted; later their prediction without any further detection is compared
+with their detected place. Anything that spoils predictions spoils these too: a camera that turns, walks or drives,
+boxes that shake, people who change their pace. The quality of all of a stream's predictions limits how long a track
+coasts; the quality of its own decides whether it coasts at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 _NS = 1e9
 _EVERY_S = 0.25
 _HORIZONS_S = np.array([0.3, 0.55, 0.8])
-"""ages up to which predictions are counted together; what is older counts as the last"""
+"""ages up to which predictions are counted together; older ones count as the last"""
 _RIGHT = 0.5
 """overlap from which a predicted box counts as right"""
 _MEMORY_S = 20.0
@@ -42,7 +42,7 @@ _OWN_LEAST = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Notes:
-    """Confirmed tracks as they were seen, one row each; their places follow the camera."""
+    """Confirmed tracks as they were detected, one row each; their places follow the camera."""
 
     at_ns: NDArray[np.int64]
     track_id: NDArray[np.int64]
@@ -121,27 +121,27 @@ class Reliability:
         return float("inf") if good.all() else (0.0, *_HORIZONS_S.tolist())[int(np.argmin(good))]
 
     def forget(self) -> None:
-        """Compare nothing with what was before, as after a cut."""
+        """Forget all notes, as after a camera cut."""
         self._notes, self._noted_ns, self._own = _NONE, None, _NO_RECORD
 
     def steady(self, track_id: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Of which of the tracks `track_id` (n,) the own predictions were tested and near what was seen: bool (n,)."""
+        """Tracks of `track_id` (n,) whose own predictions were tested and near the detections: bool (n,)."""
         known, row = self._own.find(track_id)
         if not known.any():
             return known
         return np.asarray(known & (self._own.overlap[row] >= _OWN_LEAST))
 
     def follow(self, affine: Array) -> None:
-        """Move what was noted with the camera: float64 (2, 3), as for `kalman.warp`."""
+        """Move the notes with the camera: float64 (2, 3), as for `kalman.warp`."""
         moved = kalman.warp(_belief(self._notes), affine)
         self._notes = replace(self._notes, mean=moved.mean, velocity=moved.velocity)
 
     def shift(self, by: Array) -> None:
-        """Move what was noted by `by` (2,) pixels."""
+        """Move the notes by `by` (2,) pixels."""
         self._notes.mean[:, :2] += by
 
     def look(self, table: Table, now_ns: int, motion: MotionModel) -> None:
-        """Compare and note the tracks seen now, if it is time to."""
+        """Compare and note the tracks detected now, if it is time to."""
         if self._noted_ns is not None and 0 <= now_ns - self._noted_ns < _EVERY_S * _NS:
             return
         rows = (table.confirmed & (table.observed_ns == now_ns)).nonzero()[0]
@@ -185,7 +185,7 @@ class Reliability:
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from a `state`."""
         self._right, self._all = np.array(state["right"], np.float64), np.array(state["all"], np.float64)
         self.horizon_s = self._trusted_s()
         self._noted_ns, notes = state["noted_ns"], state["notes"]

@@ -1,4 +1,4 @@
-"""What the tracker goes by."""
+"""Settings of the tracker."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TrackerSettings:
     repeated: float = 0.8
     """of two detections of a label that overlap more, the one with the lower score is ignored"""
     least_likeness: float = 0.3
-    """least likeness of a track that was seen just now and a sure detection"""
+    """least likeness of a track that was detected just now and a sure detection"""
     lost_likeness: float = 0.4
-    """the same for a track that was not seen for `lost_after_s`"""
+    """the same for a track without a detection for `lost_after_s`"""
     rescue_likeness: float = 0.5
     """the same for a detection that isn't sure"""
     clipped_likeness: float = 0.5
@@ -39,21 +39,21 @@ class TrackerSettings:
     new_clipped: float = 0.8
     """nor does one that is so like the upper or lower part of another, or the whole of which that one is a part"""
     lost_after_s: float = 0.2
-    """unseen for longer, a track must wait until those seen just now had their choice"""
+    """without a detection for longer, a track must wait until those detected just now had their choice"""
     rescue_s: float = 0.5
-    """a track unseen for longer isn't kept alive by doubtful detections"""
+    """without a detection for longer, a track isn't continued by doubtful ones"""
     lone_s: float = 1.5
-    """a track unseen for at most so long takes a sure detection that is the only one within its reach"""
+    """without a detection for at most so long, a track takes a sure one that is alone within its reach"""
     lone_step: float = 2.0
-    """that reach beyond its path, in lengths of its longer side, for a track seen at the step before"""
+    """that reach beyond its path, in lengths of its longer side, for a track detected at the step before"""
     lone_reach: float = 2.0
     """that reach for another, in standard deviations of the predicted place; at most the size of the box"""
     lone_agreement: float = 0.6
     """and the least agreement of heights"""
     lost_s: float = 2.5
-    """a confirmed track unseen for longer is over"""
+    """a confirmed track ends after so long without a detection"""
     tentative_s: float = 0.15
-    """a tentative track unseen for longer is over"""
+    """a tentative track ends after so long without a detection"""
     confirm_hits: int = 2
     """detections after which a track is confirmed"""
     confirm_score: float = 0.65
@@ -61,15 +61,15 @@ class TrackerSettings:
     confirm_s: float = 0.0
     """and age that it must have reached"""
     brief_s: float = 0.1
-    """unseen for at most so long, a track is shown however badly it was predicted before: detectors miss a frame"""
+    """an undetected track is shown for so long however badly it was predicted: detectors miss a frame"""
     coast_s: float = 0.2
-    """a track is shown at its predicted place for so long after it was last seen"""
+    """a track is shown at its predicted place for so long after its last detection"""
     hidden_s: float = 0.7
     """the same for one that another hides"""
     hidden_share: float = 0.3
-    """share of the predicted box within a box seen now, from which it counts as hidden"""
+    """share of the predicted box within a detected box, from which it counts as hidden"""
     coast_share: float = 0.5
-    """a track is shown unseen for at most this share of the time for which it was seen"""
+    """a track is shown undetected for at most this share of the time for which it was detected"""
     coast_trust: float = 0.8
     """and no longer than the time over which this share of predictions proved right; 0: never mind"""
     margin: float = 0.5
@@ -79,7 +79,7 @@ class TrackerSettings:
     other_label: float = 0.7
     """the likeness of a track and a detection of another label is multiplied by this; 0: they never match"""
     label_hold_s: float = 1.0
-    """a track changes its label when it was seen only with the new one for so long"""
+    """a track changes its label after only the new one was detected for so long"""
     score_memory_s: float = 0.5
     """time over which a track's score is averaged"""
     appearance_weight: float = 0.5

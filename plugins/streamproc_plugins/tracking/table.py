@@ -1,4 +1,4 @@
-"""The tracker's memory, one row a track, and what goes into and comes out of a step."""
+"""The tracker's memory, one row a track, and the input and output of a step."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class TrackerStep:
     velocity: Array
     """float64 (n, 2) of the centre, pixels a second"""
     state: Indices
-    """`TrackState`; LOST: not seen in this frame"""
+    """`TrackState`; LOST: not detected in this frame"""
     shown: NDArray[np.bool_]
-    """seen now and confirmed, or still shown though unseen"""
+    """detected now and confirmed, or still shown without a detection"""
     score: Array
     group: Indices
     start_ns: Indices
@@ -76,7 +76,7 @@ class TrackerStep:
     source: Indices
     """index of the detection, -1 where there was none"""
     embedding: NDArray[np.float32]
-    """float32 (n, d) of unit length, zeros where unknown; d is 0 where no detection came with one"""
+    """float32 (n, d) of unit length, zeros where unknown; d is 0 where no detection has one"""
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -97,9 +97,9 @@ class Table:
     score: Array
     group: Indices
     rival: Indices
-    """another label that it was last seen with, -1 for none"""
+    """another label of its last detections, -1 for none"""
     rival_ns: Indices
-    """since when it is seen with that label only"""
+    """since when only that label was detected"""
     embedding: NDArray[np.float32]
     """float32 (n, d), zeros where unknown"""
 
@@ -187,7 +187,7 @@ class Table:
         """The table that `to_plain` wrote.
 
         Raises:
-            ValueError: a column is missing or doesn't fit; tells which.
+            ValueError: a column is missing or doesn't fit; the message names it.
         """
         blank, columns = Table.empty(), {}
         try:
@@ -201,7 +201,7 @@ class Table:
             columns["embedding"] = values.reshape(count, packed["width"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the tracks can't be read ({error!r}), expected what `state` gave; start without the stored state"
+                f"the tracks can't be read ({error!r}), expected the output of `state`; start without the stored state"
             ) from None
         return Table(**columns)
 

@@ -1,6 +1,6 @@
 """The tracker itself: detections of one frame after the other in, tracks out. Knows arrays and media time only.
 
-Who takes which detection is in `matching`; a low score means a less certain box (NSA Kalman, Du et al. 2021).
+`matching` assigns the detections; a low score means a less certain box (NSA Kalman, Du et al. 2021).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Tracker:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
 
         camera: float64 (2, 3), affine from the picture of the step before to this one.
-        size: width and height of the picture; what leaves it is not shown or followed further.
+        size: width and height of the picture; tracks that leave it are not shown or followed further.
         """
         self.expire(now_ns)
         if not len(self._table) and not bool((observed.score >= self.settings.min_score).any()):
@@ -71,7 +71,7 @@ class Tracker:
         return self._finish(np.concatenate([source, rows[born]]), now_ns, size)
 
     def expire(self, now_ns: int) -> None:
-        """End the tracks that were not seen for too long."""
+        """End the tracks without a detection for too long."""
         if len(self._table):
             self._retain(self._table.observed_ns >= now_ns - round(self.settings.lost_s * _NS))
 
@@ -91,7 +91,7 @@ class Tracker:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave; `ValueError` where it can't be read."""
+        """Go on from a `state`; `ValueError` where it can't be read."""
         table = Table.from_plain(state["tracks"])
         self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
         self._reliability.restore(state["reliability"])
@@ -112,7 +112,7 @@ class Tracker:
         return rows[distinct(observed.xyxy[rows], observed.score[rows], observed.group[rows], self.settings.repeated)]
 
     def _note_sides(self, boxes: Array, size: tuple[int, int] | None) -> None:
-        """Take where the picture ends left and right; of a size that isn't given, what the boxes so far show of it."""
+        """Update the left and right ends of the picture; of an unknown size, by the boxes so far."""
         if size is not None:
             self._sides = (0.0, float(size[0]))
         elif len(boxes):
@@ -136,7 +136,7 @@ class Tracker:
             self._reliability.shift(shift)
 
     def _updated(self, rows: Indices, observed: Measurements, found: Match, now_ns: int) -> Table:
-        """The table after `rows` were seen, one detection each."""
+        """The table after `rows` were detected, one detection each."""
         settings = self.settings
         part = self._table.take(rows)
         since = (now_ns - part.observed_ns) / _NS
@@ -145,7 +145,7 @@ class Tracker:
             measured = self._completed(measured, part, found.clipped, since)
         belief = kalman.correct(part.belief, measured, observed.score, settings.motion)
         if found.clipped is not None:
-            # what comes out from behind something or into the picture is as large as it is seen now
+            # an object that reappears from behind another or enters the picture is as large as detected now
             grown = found.clipped & (measured[:, 3] > part.mean[:, 3])
             fresh = replace(kalman.begin(measured, observed.score, settings.motion), velocity=part.velocity)
             belief = belief.where(grown, fresh)
@@ -177,15 +177,15 @@ class Tracker:
         return self._table.with_rows(rows, part)
 
     def _ripe(self, part: Table, hits: Indices, score: Array, now_ns: int) -> Mask:
-        """Which tracks have been seen often, surely and long enough to be confirmed."""
+        """Tracks that were detected often, surely and long enough to be confirmed: bool mask."""
         settings = self.settings
         often = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
         return np.asarray(often & (now_ns - part.start_ns >= settings.confirm_s * _NS))
 
     def _completed(self, measured: Array, part: Table, clipped: Mask, since: Array) -> Array:
-        """What was measured of half-hidden things, with the end that can't be seen put where the track has it.
+        """Measured boxes of half-hidden objects, with the hidden end put where the track has it.
 
-        The height goes over to a lower one in time, for those that stay behind something or were taken too tall.
+        The height adapts to a lower one in time, for objects that stay hidden or were measured too tall.
         """
         mean = part.mean
         blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.clipped_memory_s))
@@ -212,7 +212,7 @@ class Tracker:
         return {"group": np.where(change, group, part.group), "rival": rival, "rival_ns": since}
 
     def _blended(self, known: NDArray[np.float32], observed: Measurements, since: Array) -> NDArray[np.float32]:
-        """Running mean of unit embeddings, from sure detections only: others show mostly what is in front."""
+        """Running mean of unit embeddings, from sure detections only: others show mostly the object in front."""
         if observed.embedding is None:
             return known
         weight = 1 - np.exp(-since / self.settings.appearance_memory_s)
@@ -223,7 +223,7 @@ class Tracker:
         return np.where(good[:, None], mixed, known).astype(np.float32)
 
     def _begin(self, observed: Measurements, owner: Indices, now_ns: int) -> Indices:
-        """Begin tracks with what nobody took; gives the indices of those detections."""
+        """Begin tracks with the unassigned detections; gives their indices."""
         fresh: Indices = ((owner == NONE) & (observed.score >= self.settings.new_score)).nonzero()[0]
         if not len(fresh):
             return fresh
@@ -272,7 +272,7 @@ class Tracker:
         )  # fmt: skip
 
     def _alive(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
-        """Which tracks go on: those seen now, and those unseen for a short while and not out of the picture."""
+        """Tracks that go on: detected now, or without a detection for a short while and inside the picture."""
         now = table.observed_ns == now_ns
         unobserved = (now_ns - table.observed_ns) / _NS
         alive = now | table.confirmed | (unobserved <= self.settings.tentative_s)
@@ -282,7 +282,7 @@ class Tracker:
         return np.asarray(alive, np.bool_)
 
     def _coasting(self, table: Table, boxes: Array, now_ns: int) -> Mask:
-        """Which tracks are shown at their predicted place if they weren't seen now."""
+        """Tracks that are shown at their predicted place although they weren't detected now."""
         settings, observed_now = self.settings, table.confirmed & (table.observed_ns == now_ns)
         limit = np.full(len(table), settings.coast_s)
         if observed_now.any():
@@ -292,7 +292,7 @@ class Tracker:
         limit = np.minimum(limit, self._reliability.horizon_s)
         unobserved = (now_ns - table.observed_ns) / _NS
         showing = (unobserved <= limit) & ((unobserved <= settings.brief_s) | self._reliability.steady(table.track_id))
-        # who is cut by the side of the picture has mostly left it
+        # an object clipped by the side of the picture has mostly left it
         if self._sides is not None:
             showing &= (boxes[:, 0] >= self._sides[0] + _EDGE_PX) & (boxes[:, 2] <= self._sides[1] - _EDGE_PX)
         return np.asarray(showing, np.bool_)

@@ -81,7 +81,7 @@ class Feed:
         yield from _ahead(make, rows)
 
     def as_is(self, sample: TrainingSample) -> Any:
-        """The net's input of one sample (N = 1) as validation sees it."""
+        """The net's input of one sample (N = 1) as in validation."""
         return self._stacked([self._window(self.load(sample), None)])
 
     def _varied(self, index: int, epoch: int) -> NDArray[np.uint8]:
@@ -101,7 +101,7 @@ class Feed:
         return pictures[[max(0, start - 1), *places] if self.flow else places]
 
     def _stacked(self, clips: Sequence[NDArray[np.uint8]]) -> Any:
-        """The net's input from N of what `_window` gives."""
+        """The net's input from N results of `_window`."""
         if self.frames is None:
             return np.concatenate(clips).astype(np.float32)
         if not self.flow:

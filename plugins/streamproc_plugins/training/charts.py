@@ -18,7 +18,7 @@ _WIDE, _HIGH, _EDGE = 420, 280, 48
 
 
 def curves(history: History) -> U8:
-    """Loss and accuracy by epoch, in training and on what was kept back: BGR uint8 (h, w, 3)."""
+    """Loss and accuracy by epoch, in training and on the held-out samples: BGR uint8 (h, w, 3)."""
     rows = history.epochs
     losses = _panel("loss", [row.loss for row in rows], [row.val_loss for row in rows], history.best, None)
     right = _panel("accuracy", [row.accuracy for row in rows], [row.val_accuracy for row in rows], history.best, 1.0)
@@ -50,7 +50,7 @@ def _panel(title: str, ours: Sequence[float], held_out: Sequence[float], best: i
             cv2.circle(board, (int(points[-1][0]), int(points[-1][1])), 3, colour, -1, cv2.LINE_AA)
     _write(board, title, (left, 20), 0.5)
     _write(board, "training", (right - 180, 20), 0.42, _BLUE)
-    _write(board, "kept back", (right - 80, 20), 0.42, _ORANGE)
+    _write(board, "held out", (right - 80, 20), 0.42, _ORANGE)
     _write(board, f"epoch 1 to {len(ours)}, best {best}", (left, _HIGH - 12))
     return board
 

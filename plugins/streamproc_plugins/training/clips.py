@@ -40,7 +40,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSettings:
-    """What is particular to clips."""
+    """Settings particular to clips."""
 
     out: Path
     name: str
@@ -60,7 +60,7 @@ class ClipSettings:
     course: CourseSettings = field(default_factory=CourseSettings)
 
     def check(self) -> None:
-        """`TrainingError` for what can't be."""
+        """Raise `TrainingError` for invalid settings."""
         if self.frames < 1 or not self.rate > 0 or min(self.size) < 8:
             raise TrainingError("--frames and --rate must be positive, --size at least 8")
         check_width(self.width)

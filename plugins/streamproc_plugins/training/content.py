@@ -1,6 +1,6 @@
-"""Samples that show the same: copies of a file, and pictures that are the same but for their encoding or size.
+"""Samples of equal content: copies of a file, and pictures that differ only in encoding or size.
 
-A copy on the other side of a split makes the scores too good, so that whatever is alike becomes one group; and one
+A copy on the other side of a split makes the scores too good, so like samples become one group; and one
 picture under two labels can't be learned.
 """
 
@@ -26,7 +26,7 @@ _CELLS = 16
 _MOST_MEAN = 2.5
 """grey levels by which cells of nearly the same picture differ on average: another encoding or size"""
 _MOST_CELL = 12
-"""and at most: a small thing that came or went changes a cell by more"""
+"""and at most: a small object that appeared or left changes a cell by more"""
 
 Pair = tuple[int, int]
 
@@ -42,7 +42,7 @@ class Likeness:
 
 
 def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """The same samples, those that show the same in one group; and what there is to say of it, a sentence each.
+    """The same samples, those of equal content in one group; and remarks on them, a sentence each.
 
     Raises `TrainingError` where one picture (or part of a recording) stands under two labels, or on both sides of a
     split that the data give.
@@ -63,8 +63,8 @@ def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
 def regrouped(samples: Sequence[TrainingSample], found: Likeness) -> tuple[tuple[TrainingSample, ...], tuple[str, ...]]:
     """The same samples, those that are alike in one group, and notes on it.
 
-    Raises `TrainingError` for copies on both sides of a split that the samples give; what is nearly the same there is
-    only noted.
+    Raises `TrainingError` for copies on both sides of a split that the samples give; near copies there are
+    only remarked.
     """
     apart = [(a, b) for a, b in found.near if _sides(samples, (a, b))]
     if both := [pair for pair in found.copies if _sides(samples, pair)]:
@@ -99,7 +99,7 @@ def _refuse_labels(samples: Sequence[TrainingSample], copies: Sequence[Pair]) ->
         one, other = torn[0]
         raise TrainingError(
             f"{one.path} ({one.label}) and {other.path} ({other.label}) are the same under two "
-            f"labels{_and_others(torn)}; keep each under one label"
+            f"labels{_and_others(torn)}; leave each under one label"
         )
 
 
@@ -147,7 +147,7 @@ def _alike_parts(samples: Sequence[TrainingSample], indices: Sequence[int]) -> t
 
 
 def _file_keys(paths: Sequence[Path]) -> list[object]:
-    """What files with the same content have in common; only files of one size are read."""
+    """A digest of each file's content, equal for equal files; only files of one size are read."""
     real = [path.resolve() for path in paths]
     by_size = defaultdict(set)
     for path in real:

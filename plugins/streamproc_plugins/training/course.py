@@ -29,7 +29,7 @@ from streamproc_plugins.training.splits import Split, split
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProgress:
-    """Whom a training tells how it goes."""
+    """Callbacks for the progress of a training."""
 
     say: Callable[[str], None] = lambda _: None
     batch: Callable[[int, int], None] = lambda _done, _of: None
@@ -37,10 +37,10 @@ class TrainingProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseSettings:
-    """What is the same for every net."""
+    """Settings common to all nets."""
 
     validation: float = 0.2
-    """part of the samples that is kept back"""
+    """part of the samples that is held out"""
     batch: int = 32
     balanced: bool = True
     """rare classes weigh more in the loss"""
@@ -49,7 +49,7 @@ class CourseSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def check(self) -> None:
-        """`TrainingError` for what can't be."""
+        """Raise `TrainingError` for invalid settings."""
         if not 0 < self.validation <= 0.5:
             raise TrainingError(f"--validation is {self.validation}, expected more than 0 and at most 0.5")
         if self.batch < 1 or self.fit.epochs < 1 or self.fit.patience < 1 or not self.fit.rate > 0:
@@ -64,11 +64,11 @@ def check_width(width: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOutcome:
-    """What came out."""
+    """Result of a training."""
 
     folder: Path
     report: ClassificationReport
-    """on what was kept back"""
+    """on the held-out samples"""
     history: History | None
     """None where the optimum was computed at once"""
     notes: tuple[str, ...]
@@ -79,7 +79,7 @@ class TrainingOutcome:
 
 
 def prepare_split(data: Dataset, settings: CourseSettings, progress: TrainingProgress) -> Split:
-    """Split so that nothing that shows the same is on both sides, and tell how."""
+    """Split so that samples of equal content are on one side, and report the split."""
     settings.check()
     data, notes = grouped_by_content(data)
     for note in notes:
@@ -88,11 +88,11 @@ def prepare_split(data: Dataset, settings: CourseSettings, progress: TrainingPro
     groups = len({sample.group for sample in data.samples})
     progress.say(
         f"{counted(len(data.samples), 'sample')} of {len(data.labels)} classes in {counted(groups, 'group')}: "
-        f"{len(made.training)} for training, {len(made.validation)} kept back"
+        f"{len(made.training)} for training, {len(made.validation)} held out"
     )
     if made.alone:
         progress.say(
-            f"nothing could be kept back of {', '.join(made.alone)}: one group only; their scores aren't measured"
+            f"nothing could be held out of {', '.join(made.alone)}: one group only; their scores aren't measured"
         )
     return made
 
@@ -123,7 +123,7 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) 
 
 
 def answers(model: Any, feed: Any) -> NDArray[np.float32]:
-    """Logits (N, C) of the samples kept back."""
+    """Logits (N, C) of the held-out samples."""
     return np.concatenate([np.asarray(model.predict_on_batch(batch.x), np.float32) for batch in feed.held_back()])
 
 
@@ -200,7 +200,7 @@ def report_of(scores: NDArray[np.float32], ids: NDArray[np.int64], labels: tuple
 def _line(epoch: Epoch, of: int) -> str:
     return (
         f"epoch {epoch.number}/{of}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.3f}; "
-        f"kept back: loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f}; rate {epoch.rate:g}"
+        f"held out: loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f}; rate {epoch.rate:g}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Labelled pictures and clips: what a sample is, folders with a subfolder per class, and CSV files of segments."""
+"""Labelled pictures and clips: samples, folders with a subfolder per class, and CSV files of segments."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class TrainingError(StreamprocError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSample:
-    """A picture, or a segment of a recording, and what it shows."""
+    """A picture, or a segment of a recording, and its label."""
 
     path: Path
     label: str
     group: str
-    """what was taken together, such as frames of one recording: all of it goes to one side of a split"""
+    """samples taken together, such as frames of one recording: all of them go to one side of a split"""
     start_s: float = 0.0
     """media time; for clips"""
     end_s: float | None = None
@@ -116,7 +116,7 @@ def read_folder(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES, group
     """A folder with a subfolder per class; or `train` and `val` (or `test`) with a subfolder per class each.
 
     Subfolders of a class's folder are groups (frames of one recording, say). Hidden files are passed over. Raises
-    `TrainingError` where that isn't what is found.
+    `TrainingError` for any other content.
     """
     if not folder.is_dir():
         raise TrainingError(
@@ -162,7 +162,7 @@ def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping:
 def groups_of(files: Sequence[Path], grouping: Grouping = "auto") -> list[str]:
     """The group of each file of one class, from its relative path.
 
-    `auto` takes the first of these that tells the files apart: the group in UCF101's names (`v_Dive_g03_c01.avi`: g03),
+    `auto` takes the first of these that separates the files: the group in UCF101's names (`v_Dive_g03_c01.avi`: g03),
     subfolders, the name without its last number (`lobby_0012.jpg`: lobby) where there are at least five such names,
     else each file is a group of its own.
     """

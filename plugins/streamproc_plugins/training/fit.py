@@ -1,4 +1,4 @@
-"""The loop that fits a net: early stop, the best weights kept, a fault or Ctrl-C loses no more than an epoch.
+"""The loop that fits a net: early stop, restore of the best weights; an error or Ctrl-C loses at most one epoch.
 
 Written for any net and any batches (x, y, weight), so that labels and captions share it.
 """
@@ -14,7 +14,7 @@ from streamproc_plugins.training.data import TrainingError
 
 
 class Batches(Protocol):
-    """What the loop asks of a feed."""
+    """Interface of a feed for the loop."""
 
     @property
     def steps(self) -> int:
@@ -57,7 +57,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What happened."""
+    """Figures of all epochs."""
 
     epochs: tuple[Epoch, ...]
     best: int
@@ -72,7 +72,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True)
 class FitCallbacks:
-    """Who is told what."""
+    """Callbacks for batches and epochs."""
 
     batch: Callable[[int, int], None] = lambda _done, _of: None
     """after each batch of an epoch"""
@@ -118,7 +118,7 @@ def fit(
 ) -> History:
     """Fit a compiled net; it ends with the weights of its best epoch.
 
-    score: loss and accuracy on what was kept back. Ctrl-C ends it like an early stop, once an epoch is done; before
+    score: loss and accuracy on the held-out samples. Ctrl-C ends it like an early stop, once an epoch is done; before
     that `KeyboardInterrupt` goes on. Raises `TrainingError` where the loss is no number any more.
     """
     watch = watch or FitCallbacks()
@@ -159,7 +159,7 @@ def _train(model: Any, feed: Batches, number: int, watch: FitCallbacks) -> tuple
 
 
 def _note(course: _Course, epoch: Epoch, model: Any, settings: FitSettings, watch: FitCallbacks) -> None:
-    """Keep the epoch; keep the weights where it is the best, else wait and slow down."""
+    """Record the epoch; save the weights if it is the best, else wait and slow down."""
     course.epochs.append(epoch)
     if course.best is None or epoch.val_loss < course.best.val_loss:
         course.best, course.weights, course.waited = epoch, model.get_weights(), 0

@@ -109,10 +109,10 @@ def _pictures(demuxer: Demuxer) -> Iterator[tuple[int, Any]]:
 
 
 class Cache:
-    """Remembers what was loaded first, up to a number of bytes; may be asked from several threads.
+    """Caches the first samples, up to a number of bytes; several threads may use it.
 
-    samples: all there are. Where one can't be loaded, the others are tried too, so that all that is wrong with the data
-    is told at once and not after another run.
+    samples: all there are. Where one can't be loaded, the others are tried too, so that all errors in the data
+    are reported at once and not after another run.
     """
 
     def __init__(self, load: Load, limit: int = CACHE_BYTES, samples: Sequence[TrainingSample] = ()) -> None:
@@ -136,7 +136,7 @@ class Cache:
             raise self._whole_refusal(error) from None
         array.flags.writeable = False
         with self._lock:
-            # a data set larger than the cache: what came first stays, since an epoch comes by all of it in turn
+            # a data set larger than the cache: the first samples stay, since an epoch reads all of them in turn
             if self._bytes + array.nbytes <= self._limit and sample not in self._cached:
                 self._cached[sample] = array
                 self._bytes += array.nbytes

@@ -92,9 +92,9 @@ def _body(trunk: Any) -> Any:
 
 
 def freeze(model: Any, part: float) -> int:
-    """Keep the first `part` (0..1) of the trunk's layers as they are; the number of layers that are trained.
+    """Freeze the first `part` (0..1) of the trunk's layers; gives the number of layers that are trained.
 
-    Frozen batch normalisation keeps its statistics too.
+    Frozen batch normalisation freezes its statistics too.
     """
     layers = _body(model.get_layer("trunk")).layers
     held = round(part * len(layers))

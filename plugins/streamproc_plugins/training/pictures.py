@@ -39,7 +39,7 @@ _COPIES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSettings:
-    """What is particular to pictures."""
+    """Settings particular to pictures."""
 
     out: Path
     name: str
@@ -66,7 +66,7 @@ def read_pictures(path: Path, grouping: Grouping = "auto") -> Dataset:
 def train_pictures(
     data: Dataset, settings: PictureSettings, progress: TrainingProgress, store: ModelStore | None = None
 ) -> TrainingOutcome:
-    """Train and write the model folder; `TrainingError` or `ModelError` says what is in the way."""
+    """Train and write the model folder; `TrainingError` or `ModelError` gives the reason for a refusal."""
     check_width(settings.width)
     prepare_folder(settings.out)
     advice = choose(data, settings)
@@ -91,7 +91,7 @@ def train_pictures(
 
 
 def choose(data: Dataset, settings: PictureSettings) -> Advice:
-    """The mode, with the reason; `TrainingError` where what it needs isn't given."""
+    """The mode, with the reason; `TrainingError` where its input is missing."""
     started = bool(settings.base) or settings.weights is not None
     if settings.mode == "auto":
         if not started:
@@ -128,7 +128,7 @@ def _target(settings: PictureSettings, data: Dataset, spec: InputSpec, decode: s
 def _train_head(
     data: Dataset, settings: PictureSettings, progress: TrainingProgress, store: ModelStore
 ) -> TrainingOutcome:
-    """A linear head over the features of a net of the store; one file with both comes out."""
+    """A linear head over the features of a net of the store, as one file with both."""
     entry = store.entry(settings.base)
     spec = entry.input
     if spec is None or spec.layout == "NDHWC":
@@ -151,7 +151,7 @@ def _train_head(
     report = report_of((held_out @ head.weights + head.bias).astype(np.float32), feed.validation_ids, data.labels)
     notes = (
         f"{settings.head} over {values.shape[1]} features of {entry.name}, penalty {penalty:g} (the best of several on "
-        "what was kept back, so the figures are a little too good)",
+        "the held-out samples, so the figures are a little too good)",
     )
     finish(target.folder, report, None, settings.course, notes)
     return TrainingOutcome(folder=target.folder, report=report, history=None, notes=notes)

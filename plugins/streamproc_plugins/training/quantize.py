@@ -1,4 +1,4 @@
-"""Smaller numbers in a net: float16, 8-bit weights, or 8 bits throughout; and what that changed, measured.
+"""Smaller numbers in a net: float16, 8-bit weights, or 8 bits throughout; and the measured effect.
 
 Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018.
 Nets of Keras and TensorFlow become LiteRT files, ONNX files stay ONNX.
@@ -60,7 +60,7 @@ class QuantizationReport:
     """mean absolute difference of the outputs, all of them"""
     most_difference: float
     spread: float
-    """standard deviation of the outputs before: what the differences compare with"""
+    """standard deviation of the outputs before: the scale of the differences"""
 
     @property
     def size_ratio(self) -> float:
@@ -202,7 +202,7 @@ def _answers(net: Net, inputs: Inputs) -> NDArray[np.float32]:
 
 
 def _times(nets: tuple[Net, Net], value: NDArray[Any]) -> tuple[float, float]:
-    """Median milliseconds of a call of each, called in turn so that both see the same machine."""
+    """Median milliseconds of a call of each, called in turn so that both run under the same load."""
     rows: tuple[list[float], list[float]] = ([], [])
     for _ in range(_REPEATS):
         for net, row in zip(nets, rows, strict=True):

@@ -26,7 +26,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceFeed:
-    """Sequences of features as batches: a window anywhere in each, the middle one for what was kept back."""
+    """Sequences of features as batches: a window anywhere in each, the middle one for held-out samples."""
 
     training: Sequence[F32]
     """(T', D) each"""
@@ -54,7 +54,7 @@ class SequenceFeed:
             yield Batch(np.stack(windows), ids, self.weights[ids])
 
     def held_back(self) -> Iterator[Batch]:
-        """What was kept back, in its order."""
+        """The held-out samples, in their order."""
         for start in range(0, len(self.validation), self.size):
             part = self.validation[start : start + self.size]
             ids = self.validation_ids[start : start + self.size]
@@ -108,7 +108,7 @@ def _features(
     most, found = _WINDOWS * settings.frames, []
     for done, sample in enumerate(samples, start=1):
         span = (sample.start_s, sample.end_s)
-        # pictures of full size, as `embed` sees them in a run
+        # pictures of full size, as `embed` gets them in a run
         values = [embedder(rgb) for rgb in sampled(sample.path, None, settings.rate, span)]
         if not values:
             raise TrainingError(f"{sample.path} has no picture in {span} s; mend it or take it out of the data")

@@ -1,4 +1,4 @@
-"""Which samples are kept back for validation: whole groups, the same ones every time."""
+"""Samples held out for validation: whole groups, the same ones every time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Split:
 
 
 def split(data: Dataset, share: float, seed: int = 0) -> Split:
-    """Keep back about `share` of the samples of each class, in whole groups.
+    """Hold out about `share` of the samples of each class, in whole groups.
 
-    Which groups, is decided by a hash of seed and name, so that other files don't change it: what was kept back once
-    stays so as the data grow. A class keeps at least one group for training. Where the samples say themselves on which
-    side they are, that is taken.
+    A hash of seed and name chooses the groups, so that other files don't change it: a held-out group stays held out
+    as the data grow. At least one group of a class remains for training. Samples with a given side stay
+    on it.
 
-    Raises `TrainingError` where a group is on both sides of a given split, or nothing could be kept back.
+    Raises `TrainingError` where a group is on both sides of a given split, or nothing could be held out.
     """
     if any(sample.side for sample in data.samples):
         return _given(data)
@@ -82,7 +82,7 @@ def _made(data: Dataset, validation: Sequence[int]) -> Split:
     held_out = set(validation)
     if not held_out or len(held_out) == len(data.samples):
         raise TrainingError(
-            "nothing can be kept back for validation: each class has one group only; add recordings, or say with "
+            "nothing can be held out for validation: each class has one group only; add recordings, or say with "
             "--group file that each file stands for itself"
         )
     labels_held_out = {data.samples[i].label for i in held_out}

@@ -1,6 +1,6 @@
-"""A trained net cut before its last layer, and given another one: LiteRT and ONNX files as bytes.
+"""A trained net without its last layer, and with another one: LiteRT and ONNX files as bytes.
 
-What comes out is an ordinary net: the plugin that runs it knows nothing of this.
+The result is an ordinary net: the plugin that runs it knows nothing of this.
 """
 
 from __future__ import annotations

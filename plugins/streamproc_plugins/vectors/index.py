@@ -1,9 +1,9 @@
 """An index of unit vectors that grows while it is searched: nearest by cosine, exact where it is small.
 
 Rows lie in segments of a fixed number. A full segment gets an Annoy file in the background and is searched by it from
-half a segment later on, at a row count and not at a moment (whoever adds that row waits for the file if need be); till
-then, and in the last segments, the search is exact. Candidates are ranked by their exact cosines. So the answer follows
-from the calls alone, not from the speed of the background thread.
+half a segment later on, at a row count and not at a moment (a call that adds that row waits for the file if need be);
+till then, and in the last segments, the search is exact. Candidates are ranked by their exact cosines. So the answer
+follows from the calls alone, not from the speed of the background thread.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class VectorIndex:
     and however often the folder was opened in between. A reader may search exactly where the writer uses Annoy already,
     and so does an installation without Annoy: they find what Annoy finds, and more.
 
-    A process that is killed loses nothing that `add` returned from; a power cut at most what came after `flush`.
+    A killed process loses nothing that `add` returned from; a power failure at most the rows after `flush`.
     Removed vectors are overwritten on disk at once, and the Annoy file that held them is deleted at once.
     """
 
@@ -89,7 +89,7 @@ class VectorIndex:
         for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
             with suppress(FileNotFoundError):  # for a reader: expired just now
                 self._segments[number] = files.load(number, mend=not self.readonly)
-            self._advance()  # what Annoy searches needn't stay in memory
+            self._advance()  # vectors that Annoy searches needn't stay in memory
 
     @property
     def rows(self) -> int:
@@ -181,7 +181,7 @@ class VectorIndex:
             return sum(self._wipe(n, alive & (from_ns <= t) & (t < before_ns)) for n, alive, t in timed)
 
     def merge(self) -> None:
-        """Build what Annoy files are missing now, wait for them, and use them from here on."""
+        """Build missing Annoy files now, wait for them, and use them from here on."""
         self._writable()
         with self._mutex:
             rows = self.rows
@@ -191,9 +191,9 @@ class VectorIndex:
             self._advance()
 
     def truncate(self, rows: int) -> None:
-        """Cut off every row from number `rows` on, as if they had never been added: back to what a checkpoint knew.
+        """Remove every row from number `rows` on, as if they had never been added: back to a checkpoint.
 
-        What was removed in between stays removed. Raises `ValueError` where there aren't so many rows.
+        Rows removed in between stay removed. Raises `ValueError` where there aren't so many rows.
         """
         self._writable()
         with self._mutex:
@@ -204,13 +204,13 @@ class VectorIndex:
             self._advance()
 
     def flush(self) -> None:
-        """What was added lies on the disk."""
+        """Write added rows to the disk."""
         with self._mutex:
             if self._files is not None and not self.readonly:
                 self._files.flush()
 
     def refresh(self) -> None:
-        """For a reader: see what the writer has done since."""
+        """For a reader: load the writer's latest rows."""
         if not self.readonly or self._files is None or self.folder is None:
             return
         with self._mutex:
@@ -276,7 +276,7 @@ class VectorIndex:
         return sorted(number for number, segment in self._segments.items() if segment.count == self._size)
 
     def _advance(self) -> None:
-        """Begin what builds are to be begun, and use those whose row has come."""
+        """Begin the builds that are due, and use those whose row is reached."""
         if not self._approximate or self.folder is None:
             return
         for number in self._sealed():

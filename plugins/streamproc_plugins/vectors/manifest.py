@@ -1,4 +1,4 @@
-"""What an index is made for, when each of its Annoy files comes into use, and who may write."""
+"""Format of an index, the row at which each of its Annoy files is first used, and the writer's lock."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Lock:
     """The right to write into a folder; the system takes it back when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `PluginError` where somebody else has it."""
+        """Raises `PluginError` where another process has it."""
         self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

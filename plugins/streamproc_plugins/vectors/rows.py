@@ -1,7 +1,7 @@
 """Rows of an index (id, time, unit vector) in files of a fixed number of rows each: appended, read, wiped.
 
-A row is little-endian: int64 id, int64 time, float32 (D,) vector. A row that was removed has the id -1 and zeros. A
-file whose last row is torn, or isn't a unit vector after a power cut, ends before that row.
+A row is little-endian: int64 id, int64 time, float32 (D,) vector. A removed row has the id -1 and zeros. A
+file whose last row is torn, or isn't a unit vector after a power failure, ends before that row.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RowSegment:
 class RowFiles:
     """The files of one folder. Not thread-safe: the index holds a lock.
 
-    What was appended is safe from a killed process at once, and from a power cut after `flush`.
+    An appended row is safe from a killed process at once, and from a power failure after `flush`.
     """
 
     def __init__(self, folder: Path, dim: int, size: int) -> None:
@@ -86,7 +86,7 @@ class RowFiles:
         rows = np.fromfile(path, self._type, count=path.stat().st_size // self._type.itemsize)
         good, half_read = self._good(rows), np.zeros(0, np.int64)
         if not mend and good < len(rows):
-            # the writer is at work on these: what lies behind them is whole
+            # the writer is at work on these: earlier segments are whole
             half_read, good = np.flatnonzero(self._bad(rows)), len(rows)
         segment = RowSegment.empty(number, self._size, self._dim)
         segment.count = good
@@ -133,7 +133,7 @@ class RowFiles:
             ) from None
 
     def wipe(self, number: int, rows: Iterable[int]) -> None:
-        """Overwrite rows with zeros, their ids first, so that a crash in between is seen and mended."""
+        """Overwrite rows with zeros, their ids first, so that a crash in between is detected and mended."""
         with file_of(self._folder, number).open("r+b", buffering=0) as file:
             places = [row * self._type.itemsize for row in rows]
             for place in places:
@@ -143,7 +143,7 @@ class RowFiles:
             os.fsync(file.fileno())
 
     def truncate(self, number: int, count: int) -> None:
-        """Keep the first `count` rows of a segment."""
+        """Drop all but the first `count` rows of a segment."""
         self.close()
         os.truncate(file_of(self._folder, number), count * self._type.itemsize)
 
@@ -158,7 +158,7 @@ class RowFiles:
         return np.memmap(file_of(self._folder, number), self._type, mode="r")
 
     def flush(self) -> None:
-        """What was appended lies on the disk."""
+        """Write appended rows to the disk."""
         if self._open is not None:
             os.fsync(self._open[1])
 

@@ -26,7 +26,7 @@ def available() -> bool:
 
 
 def shard_file(folder: Path, number: int, generation: int) -> Path:
-    """The tree file of a segment; after a removal it has another name, as readers keep the old one mapped."""
+    """The tree file of a segment; after a removal it has another name, as readers still map the old one."""
     return folder / f"trees-{number:08d}-{generation}.ann"
 
 
@@ -78,7 +78,7 @@ class Shard:
 
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """Rows that are probably the nearest, int64 (<= count,), in no order that counts."""
-        # twice what Annoy looks through on its own: the exact ranking that follows costs little
+        # twice Annoy's own default: the exact ranking that follows costs little
         found = self.trees.get_nns_by_vector(vector, count, search_k=2 * count * self.trees.get_n_trees())
         return self.rows[np.array(found, np.int64)]
 

@@ -38,7 +38,7 @@ KINDS: tuple[str, ...] = tuple(_MODULES)
 FLOW_KINDS = frozenset({"two_stream"})
 """kinds that always have an input of optical flow"""
 FLOW_LIMIT_PX = 20.0
-"""flow beyond this many pixels is cut off before a net sees it"""
+"""flow is clipped to this many pixels before it reaches a net"""
 
 Logits = Callable[..., Any]
 

@@ -1,7 +1,7 @@
 """Soft attention over the regions of each frame, steered by an LSTM.
 
 Sharma et al., Action Recognition using Visual Attention, 2015: at each step a softmax over the K = h x w regions, made
-from the state of the LSTM before, weighs the features of the regions; their sum is what the LSTM sees. Here the
+from the state of the LSTM before, weighs the features of the regions; their sum is the LSTM's input. Here the
 regions' own features take part in the weights as well (Bahdanau et al., 2015), which trains with far fewer clips.
 """
 
@@ -18,7 +18,7 @@ def attention(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0
 
     maps, size = frame_maps(x, shape, prefix), shape.wide(units)
     _, frames, height, width, _ = maps.shape
-    # a bias for each region tells where it lies, which a weighted sum over regions would forget
+    # a bias for each region encodes its place, which a weighted sum over regions would lose
     maps = layers.EinsumDense(
         "nthwd,de->nthwe",
         (frames, height, width, size),

@@ -1,4 +1,4 @@
-"""What the nets are made of: convolution blocks, a CNN that runs over each frame, fusion of scores.
+"""Building blocks of the nets: convolution blocks, a CNN that runs over each frame, fusion of scores.
 
 All functions take and give Keras tensors. A clip is (N, T, H, W, C).
 """
@@ -105,7 +105,7 @@ def max_pooled(x: Any, kernel: tuple[int, int], strides: tuple[int, int], name: 
 
 
 def _moments(x: Any, kernel: int, stride: int, name: str) -> list[Any]:
-    """For each place of a kernel in time what lies under it at each step: (N, ceil(T / stride), h, w, C) each."""
+    """Input of each place of a kernel in time at each step: (N, ceil(T / stride), h, w, C) each."""
     from keras import layers
 
     steps = -(-x.shape[1] // stride)

@@ -34,7 +34,7 @@ def frame_max(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0
 
 
 def conv_pooling(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
-    """Maximum over time of the last feature maps (their place is kept), then two dense layers ("Conv Pooling")."""
+    """Maximum over time of the last feature maps (places stay), then two dense layers ("Conv Pooling")."""
     from keras import layers
 
     maps = frame_maps(x, shape, prefix)

@@ -1,6 +1,6 @@
 """Nets that go on frame by frame: the state is an input and an output of each step.
 
-`causal_conv` convolves over past frames only, (2+1)-D as Tran et al. (CVPR 2018), and keeps a buffer of the last frames
+`causal_conv` convolves over past frames only, (2+1)-D as Tran et al. (CVPR 2018), and has a buffer of the last frames
 of each layer when it runs as a stream (stream buffers and cumulative pooling: Kondratyuk et al., MoViNets, CVPR 2021).
 `stepwise` turns a trained clip net (`causal_conv`, `cnn_lstm`) into its step.
 """
@@ -45,7 +45,7 @@ def stepwise(model: Any) -> Any:
     picture = keras.Input(clip.shape[2:], name="picture")
     states: list[Any] = []
     after: list[Any] = []
-    x = picture  # convolution works on frames anyway; time comes back where the maps are flattened
+    x = picture  # convolution works on frames anyway; time returns where the maps are flattened
     for layer in model.layers[1:]:
         x = _step(layer, x, states, after)
     return keras.Model([picture, *states], [x, *after], name=f"{model.name}_step")

@@ -1,4 +1,4 @@
-"""One stream for what is seen, one for how it moves.
+"""Two streams: one for appearance, one for motion.
 
 Simonyan and Zisserman, Two-Stream Convolutional Networks for Action Recognition in Videos, NIPS 2014: a CNN over one
 picture, another over a stack of dense optical flow (2 T channels), their scores averaged.
