@@ -150,7 +150,7 @@ def test_reader_reports_missing_vectors_and_writer_mends(tmp_path: Path) -> None
     rows.write_bytes(rows.read_bytes()[:10])
     memory = Memory(folder, readonly=True)
     for _ in range(2):
-        with pytest.raises(PluginError, match="frames is damaged: its files hold 0 of 3 vectors"):
+        with pytest.raises(PluginError, match="frames is damaged: its files hold 0 of 3 stored vectors"):
             memory.index("frames")
     memory.close()
     remember(tmp_path, A)
@@ -381,7 +381,7 @@ def test_command_prints_lines_json_and_page(tmp_path: Path) -> None:
     refused = command(tmp_path, "--text", "dog", "--html", tmp_path / "found.html" / "in.html")
     assert "in.html can't be written (File exists); make room, or choose another place" in refused.stderr
     lines = command(tmp_path, "--text", "dog", "--json", "--limit", "1").stdout.splitlines()
-    assert [(found["start_s"], found["end_s"], found["observed"]) for found in map(json.loads, lines)] == [(1, 2, 2)]
+    assert [(found["start_s"], found["end_s"], found["seen"]) for found in map(json.loads, lines)] == [(1, 2, 2)]
     assert "Nothing was found." in page("t", [])
 
 
