@@ -1,4 +1,4 @@
-"""Nets over features: trained on what `embed` gives, run by `action_stream` behind it."""
+"""Nets over features: trained on the output of `embed`, run by `action_stream` behind it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.nets import brightness_classes, model_folder
 
 RATE, FRAMES = 10, 6
 LEVELS = {"rises": np.linspace(20, 230, FRAMES), "falls": np.linspace(230, 20, FRAMES)}
-"""the same pictures in another order: only time tells them apart"""
+"""the same pictures in another order: only time separates them"""
 
 
 @pytest.fixture(scope="module")

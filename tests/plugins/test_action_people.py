@@ -1,4 +1,4 @@
-"""`track_action` and `pose_action`: what each person does."""
+"""`track_action` and `pose_action`: actions of each person."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def levels(tmp_path: Path) -> dict[str, Any]:
 
 
 def two_people(count: int) -> tuple[list[Frame], list[list[Any]]]:
-    """A white person (track 1) who walks to the right and a black one (track 2) who stands, 10 frames a second."""
+    """A white person (track 1) walking to the right and a black one (track 2) standing, 10 frames a second."""
     frames, past = [], []
     for i in range(count):
         rgb = np.full((64, 96, 3), 128, np.uint8)
@@ -125,7 +125,7 @@ def test_crop_is_black_outside_the_picture() -> None:
 
 
 def taken(times: list[float], rate: float, stride: float, frames: int = 3) -> list[list[float]]:
-    """The times in each sequence of a track that is seen at these times (seconds)."""
+    """The times in each sequence of a track detected at these times (seconds)."""
     nominal = round((times[1] - times[0]) * SECOND)
     sequences = Sequences(SequenceBeat.of(frames, rate, round(stride * SECOND), nominal))
     out = []

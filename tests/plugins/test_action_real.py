@@ -28,7 +28,7 @@ GESTURES = [
     (240, 2, "Sliding two fingers right", 0.69),
     (192, 1, "No gesture", 0.93),
 ]
-"""first frame of the window, step in frames, what is seen, its score"""
+"""first frame of the window, step in frames, gesture, its score"""
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:

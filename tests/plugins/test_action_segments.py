@@ -1,4 +1,4 @@
-"""`segments`: a long video as a list of what is done when."""
+"""`segments`: a long video as a list of actions."""
 
 from __future__ import annotations
 

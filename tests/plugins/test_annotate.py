@@ -1,4 +1,4 @@
-"""Annotated video: read back what was written."""
+"""Annotated video, read back."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_every_other_kind_of_result_leaves_its_mark(tmp_path: Path) -> None:
 
 
 class There(FramePlugin[Options]):
-    """Somebody on the left."""
+    """A person on the left."""
 
     gives = (Poses,)
     x = 80.0
@@ -226,7 +226,7 @@ def test_counts_stand_at_the_start_of_a_line() -> None:
 
 
 class Alarm(FramePlugin[Options]):
-    """Tells one event at the first frame."""
+    """Emits one event at the first frame."""
 
     def process(self, frame: Frame, past: Any) -> Any:
         return [Event.instant(frame, "zone.entered", zone="yard", label="person")] if frame.index == 0 else []
@@ -240,7 +240,7 @@ def test_event_is_shown_for_its_media_time(tmp_path: Path) -> None:
 
 
 class Says(FramePlugin[Options]):
-    """A sentence in every frame, and the event that tells it."""
+    """A sentence in every frame, and the event with it."""
 
     gives = (Caption,)
     text = "a sentence that is so long that it reaches well into the lower left corner of the picture"
@@ -263,7 +263,7 @@ def test_events_stand_above_the_sentences(tmp_path: Path) -> None:
     assert np.abs(both[rows[0] :].astype(int) - words[rows[0] :]).max() < 40
     above = changed(both)[: rows[0]]
     assert above[-30:, 5:60].any()
-    # the sentence stands there: its event isn't told a second time
+    # the sentence stands there: its event isn't drawn a second time
     assert not changed(last_picture(tmp_path / "c.mp4", Says, draw=layers))[: rows[0]].any()
 
 

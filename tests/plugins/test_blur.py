@@ -1,4 +1,4 @@
-"""Anonymisation: what is covered can't be recognised, and nothing gets past where something is missing."""
+"""Anonymisation: covered regions can't be recognised, and missing results cover everything."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def colours(part: NDArray[np.uint8]) -> int:
 
 
 def blurred(past: Sequence[Sequence[Result]], **options: Any) -> list[NDArray[np.uint8]]:
-    """What is left of noise, frame by frame."""
+    """The covered noise, frame by frame."""
     frames = [make_frame(rgb=NOISE, index=n, info=INFO) for n in range(len(past))]
     return [found.rgb for found in run_plugin(Blur, frames, past=past, **options).all(Replacement)]
 
@@ -176,7 +176,7 @@ def test_it_covers_everything_where_a_result_is_missing() -> None:
     assert [hidden(out) for out in outs] == [False, True, True, False]
     outs = blurred([[make_faces(), make_detections()], [make_faces()], [make_detections()]], labels=["person"])
     assert [hidden(out) for out in outs] == [False, True, True]
-    # the second detector has given something before: without it somebody may be missed
+    # the second detector has given something before: without it a person may be missed
     outs = blurred([[make_detections(), make_tracks({})], [make_detections()]], faces=False, labels=["person"])
     assert len(outs) == 2
 
@@ -204,7 +204,7 @@ class Second(FramePlugin[Options]):
 
 
 class Recorder(StreamPlugin[Options]):
-    """Keeps what comes behind."""
+    """Stores the pictures that it gets."""
 
     pixels = True
     pictures: list[NDArray[np.uint8]] = []  # noqa: RUF012

@@ -103,7 +103,7 @@ def test_event_says_how_far_the_view_moved() -> None:
         events = run_plugin(CameraHealth, frames(between(paint), 25)).events
         return events[0].data["shift"]
 
-    # what was at x is now at x - 16, of 320
+    # a point at x is now at x - 16, of 320
     assert shift(lambda: observed(right=16)) == pytest.approx([-0.05, 0], abs=0.005)
     assert shift(lambda: observed(STREET)) is None
 

@@ -60,7 +60,7 @@ def write_clip(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of clips: every colour and way several times; some kept back."""
+    """A CSV of clips: every colour and way several times; some held out."""
     folder = tmp_path_factory.mktemp("captioned")
     with (folder / "captions.csv").open("w", newline="") as target:
         rows = csv.writer(target)
@@ -127,7 +127,7 @@ def test_numpy_decoder_equals_the_trained_one(encoder: Any) -> None:
 
 
 def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
-    """Pictures in COCO's form, each four times, a little higher or lower: what is kept back is like the others."""
+    """Pictures in COCO's form, each four times, a little higher or lower: held-out ones are like the others."""
     import cv2
 
     images, notes = [], []

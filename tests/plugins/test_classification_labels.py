@@ -37,7 +37,7 @@ from streamproc_plugins.labels.smoothing import smoothed, votes, weights
 from tests.videos import Recipe, encode
 
 Show = tuple[float, float, dict[str, float]]
-"""from, to (seconds), what the classifier says meanwhile"""
+"""from, to (seconds), the classifier's answer meanwhile"""
 
 
 def named(scores: dict[str, float]) -> Classification:
@@ -69,7 +69,7 @@ def timed(plugin: Labels, moment: Moment, reason: TimeReason) -> list[Event]:
 
 
 def feed(plugin: Labels, times: Sequence[float], shows: Sequence[Show], first: int = 0) -> list[Event]:
-    """What it tells while the classifier says what the shows say, at these times."""
+    """The events at these times while the classifier answers as in the shows."""
     events: list[Event] = []
     for index, time in enumerate(times, first):
         scores = next((said for start, end, said in shows if start <= time < end), {})
@@ -277,10 +277,10 @@ def test_photos_in_a_clip_become_one_event_each(shared: Path, tmp_path: Path, ra
     clip = encode(tmp_path / "photos.mp4", recipe)
     text = f"""
 version: 1
-streams: {{photos: {{source: {{type: file, options: {{path: "{clip}"}}}}, rate: 5, chain: [what, told]}}}}
+streams: {{photos: {{source: {{type: file, options: {{path: "{clip}"}}}}, rate: 5, chain: [classes, events]}}}}
 plugins:
-  what: {{type: classification, options: {{fit: stretch}}}}
-  told: {{type: labels}}
+  classes: {{type: classification, options: {{fit: stretch}}}}
+  events: {{type: labels}}
 """
     events = run_text(text, tmp_path / "state", shared / "models")
     found = ends(events)
@@ -326,7 +326,7 @@ def test_answers_of_clips_become_events_too() -> None:
     found = sorted((label, start, end or 0) for label, start, end in ends(run.events))
     assert [label for label, _, _ in found] == ["bright", "dark", "dark"]
     (_, start, end), (_, _, before), (_, after, _) = found
-    # a clip lasts 0.2 s, the next one comes after 0.5 s
+    # a clip lasts 0.2 s, the next one follows after 0.5 s
     assert 2.0 <= start <= 2.7
     assert 4.5 <= end <= 5.2
     assert 1.5 <= before <= 2.2

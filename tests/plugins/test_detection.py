@@ -116,7 +116,7 @@ def test_tiles_find_small_objects(store: ModelStore, spots: str) -> None:
 
 def test_object_in_overlapping_tiles_is_given_once(store: ModelStore, spots: str) -> None:
     tiles = {"columns": 2, "rows": 1, "overlap": 0.5}
-    # tiles of 96 pixels from 0 and 48; both see the block, the whole picture at 2/3 doesn't
+    # tiles of 96 pixels from 0 and 48; both contain the block, the whole picture at 2/3 loses it
     plugin = opened(store, 144, 64, model=spots, min_score=0.9, tiles=tiles)
     found = detect(plugin, with_blocks(64, 144, (64, 16, 72, 24)))
     assert found.xyxy.tolist() == [[64, 16, 72, 24]]

@@ -35,7 +35,7 @@ def grouped(past: Sequence[FaceTracks], **options: Any) -> Any:
 
 
 def labels(run: Any) -> list[str]:
-    """What each frame's first face is called."""
+    """The label of each frame's first face."""
     return [found.cluster[0] for found in run.all(FaceClusters)]
 
 
@@ -82,7 +82,7 @@ def clusters(run: Any) -> list[tuple[str, ...]]:
 def test_faces_of_one_frame_are_different_people() -> None:
     alike = (person(0, 0.2, 1), person(0, 0.05, 2))
     assert clusters(grouped([pair((1, 2), alike)])) == [("person 1", "person 2")]
-    # of two who are like somebody from before, it is the one who is more so
+    # of two faces like an earlier person, it is the more alike one
     run = grouped([at(1, person(0)), pair((2, 3), alike), pair((2, 3), alike)])
     assert clusters(run) == [("person 1",), ("person 2", "person 1"), ("person 2", "person 1")]
 
@@ -90,14 +90,14 @@ def test_faces_of_one_frame_are_different_people() -> None:
 def test_people_of_one_frame_are_never_merged() -> None:
     blurred = np.asarray(person(0) * 0.3 + person(3) * 0.954, np.float32)
     together = pair((1, 2), (person(0), blurred))
-    # seen better, and alone, the second is like the first
+    # with better faces, and alone, the second is like the first
     run = grouped([together, together, at(2, person(0, 0.05), looks=20)])
     assert clusters(run) == [("person 1", "person 2")] * 2 + [("person 2",)]
     assert "face.merged" not in run.types
 
 
 def test_less_sure_of_two_meeting_tracks_gets_another() -> None:
-    # track 1 isn't seen for a while, and somebody alike takes its id
+    # track 1 has no face for a while, and a face like it takes its id
     run = grouped([at(1, person(0)), at(2, person(0, 0.2, 1)), pair((2, 1), (person(0, 0.2, 1), person(0)))])
     assert clusters(run) == [("person 1",), ("person 1",), ("person 2", "person 1")]
 
@@ -154,7 +154,7 @@ def test_crash_recovery_gives_the_same_ids(tmp_path: Path, on_disk: bool) -> Non
         first.observe(index, whole[index])
     state = json.loads(json.dumps(first.plugin.state()))
     for index in range(10, 16):
-        first.observe(index, whole[index])  # what came after the checkpoint, and is given again
+        first.observe(index, whole[index])  # frames after the checkpoint, which follow again
     first.plugin.close()
     second = Live(**options)
     second.plugin.restore(state)

@@ -34,7 +34,7 @@ INFO = make_info(width=192, height=128, rate=10)
 
 
 def looked(frame: Any, **options: Any) -> Faces:
-    """What the plugin gives for one frame."""
+    """The plugin's result for one frame."""
     (faces,) = run_plugin(FacesPlugin, [frame], **options).all(Faces)
     return faces
 
@@ -197,7 +197,7 @@ def test_poor_look_stays_with_its_track() -> None:
 
 def test_no_track_spans_a_cut() -> None:
     frames = make_frames(8, info=INFO)
-    # the cut at 400 ms is told of at 600 ms; the face that came with the new shot keeps its track
+    # the cut at 400 ms is known at 600 ms; the face of the new shot keeps its track
     shots = [Shot(number=1, start_ns=0, kind="start")] * 6 + [Shot(number=2, start_ns=400_000_000, kind="cut")] * 2
     faces = [make_faces([10, 10, 50, 50])] * 4 + [make_faces([10, 10, 50, 50], [100, 10, 140, 50])] * 4
     past = [[shot, found] for shot, found in zip(shots, faces, strict=True)]

@@ -104,7 +104,7 @@ def photo(path: Path, colour: tuple[int, int, int], seed: int = 0) -> Path:
 
 @pytest.fixture
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Under the names that the commands use: a detector that sees one face in the middle, an embedding by colour."""
+    """Under the names that the commands use: a detector that finds one face in the middle, an embedding by colour."""
     from streamproc.models import ModelStore
     from streamproc_plugins.faces import batch, enrolment
 

@@ -62,7 +62,7 @@ def crowd(people: int, alike: float, seed: int) -> F64:
 
 
 def named(observed: F64, gallery: F64, threshold: float) -> tuple[float, float]:
-    """Shares of strangers named and of known people named right; seen: (P + strangers, LOOKS, D), photo 0 enrolled."""
+    """Shares of strangers named and of known people named right; observed: (P + strangers, LOOKS, D)."""
     count = len(gallery)
     strangers = (observed[count:, 0] @ gallery.T).max(axis=1)
     known = observed[:count, 1:] @ gallery.T
@@ -179,7 +179,7 @@ def test_share_may_be_per_cent_or_fraction() -> None:
 
 
 def test_names_follow_the_gallery_or_given_threshold(tmp_path: Any) -> None:
-    """A face of cosine 0.43 to somebody is recognised in a gallery of two, and isn't in one of sixty."""
+    """A face of cosine 0.43 to a person is recognised in a gallery of two, and isn't in one of sixty."""
     people = crowd(60, 0.6, 5)[:, 0].astype(np.float32)
     face = 0.43 * people[0] + np.sqrt(1 - 0.43**2) * _rest(people)
     for count, expected in ((2, "Nr 0"), (60, "")):
@@ -193,7 +193,7 @@ def test_names_follow_the_gallery_or_given_threshold(tmp_path: Any) -> None:
 
 
 def _rest(people: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A unit vector at right angles to everybody."""
+    """A unit vector at right angles to all people."""
     basis = np.linalg.qr(people.T.astype(np.float64))[0]
     drawn = np.random.default_rng(0).normal(size=(people.shape[1],))
     rest = drawn - basis @ (basis.T @ drawn)
@@ -201,7 +201,7 @@ def _rest(people: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def refused(count: int, reason: str, *, good_from: int | None = None) -> list[list[Faces]]:
-    """A face that is refused in each frame, or seen well from one on."""
+    """A face that is refused in each frame, or good from one on."""
     faces = []
     for n in range(count):
         good = good_from is not None and n >= good_from

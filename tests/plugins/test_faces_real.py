@@ -1,4 +1,4 @@
-"""Faces on real nets, photos and footage, against what is known of them."""
+"""Faces on real nets, photos and footage, against known answers."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ plugins:
 
 
 def spans(events: Sequence[Event], kind: str) -> list[tuple[str, int, int]]:
-    """Who, first and last frame at 29.97 frames a second, of each appearance."""
+    """Name, first and last frame at 29.97 frames a second, of each appearance."""
     ended = [event for event in events if event.type == kind and event.phase == "end"]
     return [(e.subject, round(e.start_ns * 29.97 / 1e9), round((e.end_ns or 0) * 29.97 / 1e9)) for e in ended]
 
@@ -138,14 +138,14 @@ def test_two_people_are_named_and_nobody_else(shared: Path, store: ModelStore, t
     text = JOB.format(film=film, gallery=gallery.path, folder=tmp_path / "people")
     events = run_text(text, tmp_path / "state", shared / "models")
     named = spans(events, "face.recognised")
-    # shots 0-19 (both), 20-81 (Lacamoire in close profile: no net here knows him), 82-210 (Miranda), 211-274 (audience)
+    # shots 0-19 (both), 20-81 (Lacamoire in close profile: unknown to the nets), 82-210 (Miranda), 211-274 (audience)
     assert [name for name, _, _ in named] == ["Miranda", "Lacamoire", "Miranda"]
     assert [span[1:] for span in named] == [(0, 19), (0, 19), (82, 210)]
     assert all(first >= 211 for _, first, _ in spans(events, "face.unknown"))
     clusters = {subject for subject, _, _ in spans(events, "face.seen")}
     assert clusters
     assert all(first >= 20 for _, first, _ in spans(events, "face.seen"))
-    # the close profile of shot 2 is somebody whom nobody can be told by
+    # the close profile of shot 2 has no embedding
     refused = [event for event in events if event.type == "face.seen" and event.data.get("reason")]
     assert any(event.data["reason"].startswith("turned away") for event in refused)
     assert {event.data["cluster"] for event in refused} == {""}
@@ -154,7 +154,7 @@ def test_two_people_are_named_and_nobody_else(shared: Path, store: ModelStore, t
     assert [name for name, _, _ in seldom] == ["Miranda", "Lacamoire", "Miranda"]
     assert (
         np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 16
-    )  # `hold`, where a cut isn't seen
+    )  # `hold`, where a cut isn't detected
 
 
 @pytest.mark.parametrize("method", ["mosaic", "fill"])

@@ -40,7 +40,7 @@ GROUND = scene()
 
 
 def frames(paint: Callable[[float, Picture], Picture], times: Sequence[float]) -> list[Frame]:
-    """What a noisy camera sees of the ground after `paint(t, ground)`."""
+    """The picture of a noisy camera of the ground after `paint(t, ground)`."""
     rng = np.random.default_rng(2)
     made = []
     for index, t in enumerate(times):
@@ -60,7 +60,7 @@ def with_square(picture: Picture, x: float, y: float, side: int = 24, level: flo
 
 
 def crossing(t: float, picture: Picture) -> Picture:
-    """A dark square that comes in at 2 s and is gone at 6.4 s."""
+    """A dark square that enters at 2 s and is gone at 6.4 s."""
     return with_square(picture, -24 + 60 * (t - 2), 60) if t >= 2 else picture
 
 
@@ -119,7 +119,7 @@ def test_a_soft_shadow_is_no_motion() -> None:
         shade = 1 - 0.3 / (1 + np.exp((np.abs(x - 40 * t) - 30) / 4))
         return np.asarray(picture * shade, np.float64)
 
-    # the shadow is learnt as it comes in: begin with it outside
+    # the shadow is learnt as it enters: begin with it outside
     assert run(lambda t, p: paint(t - 3, p), steps(9)).events == []
     assert run(lambda t, p: paint(t - 3, p), steps(9), shadows=False).events != []
 
@@ -278,7 +278,7 @@ def test_the_man_with_the_mop_is_one_motion(shared: Path, tmp_path: Path) -> Non
 @pytest.mark.real
 def test_each_reaching_hand_is_motion_and_nothing_else(shared: Path, tmp_path: Path) -> None:
     fps = 29.833
-    # as seen by eye, frame by frame: first and last frame with a hand or a bottle in the air, each within 10
+    # found by eye, frame by frame: first and last frame with a hand or a bottle in the air, each within 10
     hands = [(170, 217), (336, 410), (471, 543), (655, 740), (812, 866), (920, 962), (1036, 1105)]
     found = ranges(shared, tmp_path, "edge_bottles_640x360.mp4", [], rate=10)
     assert len(found) == len(hands)

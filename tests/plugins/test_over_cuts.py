@@ -1,4 +1,4 @@
-"""What plugins with a memory do at a cut that `shots` tells of: a cut at 1 s that is known at 1.2 s."""
+"""Plugins with a memory at a cut that `shots` finds: a cut at 1 s that is known at 1.2 s."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def frames(fills: Sequence[int] | None = None) -> list[Frame]:
 
 
 def shot(index: int) -> Shot:
-    """As `shots` tells it at a frame."""
+    """The result of `shots` at a frame."""
     if index < KNOWN:
         return Shot(number=1, start_ns=0, kind="start")
     return Shot(number=2, start_ns=CUT * SECOND // 10, kind="cut")
@@ -89,7 +89,7 @@ def times(events: Sequence[Event]) -> list[tuple[str, float]]:
 
 
 class Cuts(StreamPlugin[Options]):
-    """Emits what it is called with."""
+    """Emits the calls that it gets."""
 
     def process(self, frame: Frame, past: Results) -> Output:
         yield Event.instant(frame, "frame")
@@ -142,7 +142,7 @@ def test_slower_plugin_gets_the_cut_too() -> None:
 def test_cut_ends_outlive_a_missing_input() -> None:
     class Picky(Cuts):
         def process(self, frame: Frame, past: Results) -> Output:
-            raise MissingInput("nothing to see")
+            raise MissingInput("no picture")
 
     run = run_chain(
         [plugin_plan(Shots), plugin_plan(Picky)],
@@ -276,7 +276,7 @@ def test_clip_in_two_shots_is_optional(clip_net: dict[str, Any]) -> None:
     found = run_plugin(Action, frames(LIGHT), past=past, **clip_net).all(Classification)
     all_of_them = run_plugin(Action, frames(LIGHT), past=past, **clip_net, across_cuts=True).all(Classification)
     assert len(all_of_them) == COUNT - 3
-    # the one that ends at frame 12 begins at 9; those before it were told when the cut wasn't known yet
+    # the one that ends at frame 12 begins at 9; those before it were given when the cut wasn't known yet
     assert len(found) == COUNT - 3 - 1
 
 
@@ -323,7 +323,7 @@ def test_a_restart_between_two_shots_goes_on_exactly(plugin: Any, given: Result)
 
 
 def test_real_shots_plugin_gives_the_cuts() -> None:
-    """Two views, each with somebody who lies at the same place; nothing but the pictures tells of the cut."""
+    """Two views, each with a person lying at the same place; only the pictures show the cut."""
     pictures = [make_frame(index=i, rgb=view(int(i >= 20)), info=INFO) for i in range(40)]
 
     class Lying(FramePlugin[Options]):

@@ -31,7 +31,7 @@ SPEC: dict[str, Any] = {"height": 32, "width": 32, "layout": "NCHW", "colour": "
 
 
 def movenet(folder: Path, answer: NDArray[np.float32] | None = None, **entry: Any) -> str:
-    """A net that sees the nose at a quarter of the crop's width and an eighth of its height, everything else amid."""
+    """A net that finds the nose at a quarter of the crop's width and an eighth of its height, everything else amid."""
     if answer is None:
         answer = np.full((1, 1, 17, 3), 0.5, np.float32)
         answer[0, 0, 0] = (0.125, 0.25, 0.9)
@@ -134,7 +134,7 @@ def test_top_down_without_boxes_names_the_input(tmp_path: Path) -> None:
 
 
 class Seldom(FramePlugin[Options]):
-    """Somebody, in every other frame."""
+    """A person, in every other frame."""
 
     gives = (Detections,)
 

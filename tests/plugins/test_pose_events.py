@@ -1,4 +1,4 @@
-"""Events from poses: falls told from lying down, raised hands, at known times and at any frame rate."""
+"""Events from poses: falls as opposed to lying down, raised hands, at known times and at any frame rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INFO = make_info(width=640, height=480)
 
 
 def emitted(pose_at: Callable[[float], Poses], until: float, rate: float = 10, **options: Any) -> list[Event]:
-    """The events of what `pose_at` says of each moment."""
+    """The events of the poses that `pose_at` gives for each moment."""
     times = [i / rate for i in range(round(until * rate) + 1)]
     return over(times, pose_at, **options)
 
@@ -86,7 +86,7 @@ def test_descent_is_the_quickest_part_of_enough_length() -> None:
 def test_fall_has_its_times_and_lying_follows() -> None:
     fall, start, end = emitted(going_down(0.8), 6)
     assert phases([fall, start, end]) == [("pose.fall", "instant"), ("pose.lying", "start"), ("pose.lying", "end")]
-    # the body passes 35 degrees at 2.31 s and 55 degrees at 2.49 s; told once it has lain for half a second
+    # the body passes 35 degrees at 2.31 s and 55 degrees at 2.49 s; the event follows half a second later
     assert (fall.start_ns, fall.end_ns, fall.pts_ns) == (2_500_000_000, 2_500_000_000, 3_000_000_000)
     assert fall.data["took_s"] == pytest.approx(0.2)
     assert (start.start_ns, start.pts_ns) == (2_500_000_000, 3_500_000_000)

@@ -31,7 +31,7 @@ def timed(times_ms: list[int]) -> list[Frame]:
 
 
 def shaken(count: int, seed: int = 0) -> list[Poses]:
-    """Somebody who stands still, seen with an error of 3 px."""
+    """A person standing still, measured with an error of 3 px."""
     rng = np.random.default_rng(seed)
     still = standing(200, 80)
     return [poses((still + rng.normal(0, 3, (17, 2))).astype(np.float32)) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Poses by the real nets on real pictures and footage, against what a person sees in them."""
+"""Poses by the real nets on real pictures and footage, against a person's view of them."""
 
 from __future__ import annotations
 

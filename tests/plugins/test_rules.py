@@ -31,7 +31,7 @@ Scene = Callable[[float], dict[int, tuple[float, float]]]
 
 
 def box(x: float, y: float) -> tuple[float, float, float, float]:
-    """Someone 40 x 100 pixels who stands at x, y."""
+    """A person of 40 x 100 pixels standing at x, y."""
     return (x - 20, y - 100, x + 20, y)
 
 
@@ -287,7 +287,7 @@ def test_object_is_left_when_its_owner_has_gone() -> None:
     run = run_plugin(Rules, frames_at(times), past=[[past(t)] for t in times], left_objects=options)
     start = run.events[0]
     assert (start.type, start.phase, start.data["track_id"]) == ("object.left", "start", 2)
-    # one box height (100 px) from box to box: when his left side passes x = 470, that is at 4 + 1.9 s
+    # one box height (100 px) from box to box: when the left side of the owner passes x = 470, at 4 + 1.9 s
     assert start.start_ns / 1e9 == pytest.approx(5.9, abs=0.2)
 
 

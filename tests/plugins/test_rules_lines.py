@@ -15,7 +15,7 @@ from streamproc_plugins.rules.steady import scatter
 
 INFO = make_info(width=640, height=480)
 MIDDLE = {"points": [[0, 0.5], [1, 0.5]]}
-"""y = 240, crossed to the right by who walks down the screen"""
+"""y = 240, crossed to the right by a person walking down the screen"""
 LOWER_HALF = [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]
 
 Way = Callable[[float], tuple[float, float]]
@@ -75,7 +75,7 @@ def test_stopping_beyond_and_turning_back_both_count() -> None:
 
 @pytest.mark.parametrize("fps", [2, 5, 10])
 def test_one_wrong_box_is_no_crossing(fps: float) -> None:
-    # half hidden for one frame, the lower edge of somebody who stands behind the line jumps over it
+    # half hidden for one frame, the lower edge of a person standing behind the line jumps over it
     observed = [{1: (320.0, 270.0 if n != 20 else 205.0)} for n in range(40)]
     assert crossings(watch(observed, fps, lines={"l": MIDDLE})) == []
 

@@ -1,4 +1,4 @@
-"""Stays that go on under another track id, by what people look like."""
+"""Stays that go on under another track id, by people's looks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ZONES = {"z": {"polygon": LEFT_HALF, "loitering": {"for": "10s", "absence": "5s"
 
 Look = NDArray[np.float32] | None
 Scene = Callable[[float], dict[int, tuple[float, Look]]]
-"""x of those in view at a time, by track id, and what they look like"""
+"""x of the tracks in view at a time, by track id, and their looks"""
 
 
 def look(person: int, *, like: float = 1.0) -> Look:
@@ -51,7 +51,7 @@ def frames_of(scene: Scene, seconds: float) -> tuple[list[Frame], list[list[Resu
 
 
 def stays(scene: Scene, seconds: float = 16) -> list[tuple[str, float, float]]:
-    """Phase, start, and when it is told, of loitering; those that began but once."""
+    """Phase, start, and time of emission, of loitering; those that began but once."""
     frames, past = frames_of(scene, seconds)
     return loitering(run_plugin(Rules, frames, past=past, update_every="0s", zones=ZONES).events)
 
@@ -61,7 +61,7 @@ def loitering(events: Sequence[Event]) -> list[tuple[str, float, float]]:
 
 
 def back(gap: float, x: float, again: Look, first: Look) -> Scene:
-    """One stands at 100 for 6 s; after the gap somebody stands at x under another id."""
+    """A person stands at 100 for 6 s; after the gap one stands at x under another id."""
 
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 6:
@@ -72,7 +72,7 @@ def back(gap: float, x: float, again: Look, first: Look) -> Scene:
 
 
 ONE_STAY = [("start", 0, 10.3), ("end", 0, 16)]
-"""told 10 s after it began, or as soon as the one who is back has entered"""
+"""emitted 10 s after it began, or as soon as the returned track has entered"""
 
 
 @pytest.mark.parametrize("x", [100, 400])

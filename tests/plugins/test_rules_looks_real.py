@@ -1,4 +1,4 @@
-"""Who loiters in real footage, gone for longer than the tracker waits."""
+"""Loitering in real footage, over absences longer than the tracker waits."""
 
 from __future__ import annotations
 

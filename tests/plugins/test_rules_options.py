@@ -1,4 +1,4 @@
-"""What `rules` refuses, the example configurations, and the smallest of its parts."""
+"""Refusals of `rules`, the example configurations, and the smallest of its parts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def watch(scene: Scene, seconds: float, fps: float = 10, **options: Any) -> list
 
 
 def episodes(events: list[Event], type_: str) -> list[tuple[str, float, float]]:
-    """Phase, start and, for starts, when it is told; for ends, the end."""
+    """Phase, start and, for starts, the time of emission; for ends, the end."""
     return [
         (event.phase, event.start_ns / 1e9, (event.pts_ns if event.end_ns is None else event.end_ns) / 1e9)
         for event in events
@@ -94,7 +94,7 @@ def left(scene: Scene, seconds: float, **more: Any) -> list[tuple[str, float, fl
 
 
 def station(every: float, owner_back_at: float = 1e9) -> Scene:
-    """A bag put down at 0; its owner leaves at 5 s, and somebody else walks past every so many seconds."""
+    """A bag put down at 0; its owner leaves at 5 s, and another person walks past every so many seconds."""
 
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         things = {1: ("suitcase", BAG)}
@@ -112,7 +112,7 @@ def station(every: float, owner_back_at: float = 1e9) -> Scene:
 def test_passers_by_are_no_owners(every: float) -> None:
     found = left(station(every), 60)
     assert [phase for phase, _, _ in found] == ["start", "end"]
-    # his box is a box height (100 px) from the bag's when his left side passes x = 440, at 5 + 90 / 80 s
+    # the person's box is a box height (100 px) from the bag's when its left side passes x = 440, at 5 + 90 / 80 s
     assert found[0][1:] == pytest.approx((6.2, 36.2), abs=0.3)
 
 

@@ -83,7 +83,7 @@ def test_empty_scene_gives_no_event(one_by_one: list[Event], shared: Path) -> No
 
 @pytest.fixture(scope="module")
 def first_leaves(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Frame, Detections]]:
-    """What the detector sees, frame by frame, of the first one who stands, sets off and is out in two seconds."""
+    """Detections, frame by frame, of the first person, standing, setting off and out within two seconds."""
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path_factory.mktemp("cache"), download=False)
     frames = []
     with av.open(str(shared / "media" / "cctv_one_by_one.mp4")) as container:
@@ -95,7 +95,7 @@ def first_leaves(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 class Known(FramePlugin[Options]):
-    """Gives what was detected at that time."""
+    """Gives the detections of that time."""
 
     gives = (Detections,)
     found: ClassVar[dict[int, Detections]] = {}

@@ -1,4 +1,4 @@
-"""Search: what a stream showed, kept on disk and found again by pictures, faces and words."""
+"""Search: a stream's content, stored on disk and found again by pictures, faces and words."""
 
 from __future__ import annotations
 
@@ -433,7 +433,7 @@ def test_real_scenes_and_people_are_found_again(shared: Path, tmp_path: Path) ->
 
     run_text(REAL.format(media=shared / "media", out=tmp_path / "stored"), tmp_path, shared / "models")
     with av.open(str(shared / "media" / "sport_basketball_gym.mp4")) as container:
-        frame = next(f for n, f in enumerate(container.decode(video=0)) if n == 137)  # between two kept ones
+        frame = next(f for n, f in enumerate(container.decode(video=0)) if n == 137)  # between two stored ones
     cv2.imwrite(str(tmp_path / "gym.png"), frame.to_ndarray(format="bgr24"))
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
     opened = memories(tmp_path / "stored")
@@ -444,7 +444,7 @@ def test_real_scenes_and_people_are_found_again(shared: Path, tmp_path: Path) ->
         assert (best[0].score or 0) > 0.8 > (best[1].score or 0)
         wanted = Wanted(least=0.35, together_s=1.0)
         found = by_face(opened, references / "lin-manuel-miranda.png", wanted, store)
-        # shots 0 (to 0.66 s) and 2 (2.73 s to 7.0 s) show him; shots 1 and 3 don't
+        # shots 0 (to 0.66 s) and 2 (2.73 s to 7.0 s) show the person; shots 1 and 3 don't
         assert {hit.item.stream for hit in found} == {"stage"}
         assert all(h.end_ns <= 0.7e9 or (h.start_ns >= 2.7e9 and h.end_ns <= 7.03e9) for h in found)
         assert {h.end_ns <= 0.7e9 for h in found} == {True, False}

@@ -204,7 +204,7 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def segmented(shared: Path, tmp_path: Path, name: str, **options: Any) -> tuple[Segmentation, NDArray[Any]]:
-    """What the net says, and the truth, on one grid."""
+    """The net's answer, and the truth, on one grid."""
     frame = make_frame(rgb=picture(shared, name + ".bmp"))
     (found,) = run_plugin(SegmentationPlugin, [frame], models=store(shared, tmp_path), **options).all(Segmentation)
     truth = cv2.imread(str(shared / "models" / "pictures" / f"{name}_mask.bmp"), cv2.IMREAD_GRAYSCALE)

@@ -1,4 +1,4 @@
-"""Masks and class maps by arithmetic: run lengths, regions, whose pixel is whose, and what is remembered over time."""
+"""Masks and class maps by arithmetic: run lengths, regions, owners of pixels, and the memory over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugins `segmentation_smoothing` and `class_areas`: flicker goes, what moves stays, large areas are told of."""
+"""`segmentation_smoothing` and `class_areas`: flicker goes, motion stays, large areas give events."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def flow(x: float = 0.0, dt_ns: int = 100_000_000) -> Flow:
 def smoothed(
     past: Sequence[Iterable[Any]], frames: Sequence[Frame] | None = None, **options: Any
 ) -> list[Segmentation]:
-    """What the plugin gives, with the flow that `past` holds and not the engine's."""
+    """The plugin's result, with the flow that `past` holds and not the engine's."""
     frames = frames or make_frames(len(past), info=INFO)
     plugin = SegmentationSmoothing(SmoothingOptions.model_validate(options))
     plugin.open(None)  # type: ignore[arg-type]
@@ -303,7 +303,7 @@ def clip(path: Path, count: int) -> list[Frame]:
 
 
 def both(frames: list[Frame], shared: Path, tmp_path: Path) -> tuple[list[Segmentation], list[Segmentation]]:
-    """What the small net says, and the same smoothed along the engine's flow."""
+    """The small net's answer, and the same smoothed along the engine's flow."""
     models = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
     raw = run_plugin(SegmentationPlugin, frames, models=models, model="deeplab-voc-small").all(Segmentation)
     by_time = {frame.pts_ns: one for frame, one in zip(frames, raw, strict=True)}

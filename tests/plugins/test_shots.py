@@ -1,4 +1,4 @@
-"""Shots on pictures whose right answer follows from how they are made, and on real footage seen by eye."""
+"""Shots on pictures whose right answer follows from how they are made, and on real footage judged by eye."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.plugins.real import run_text
 INFO = make_info(width=160, height=90, rate=25)
 Picture = NDArray[np.float64]
 LARGER = 32
-"""pixels by which a view is larger than what is seen of it"""
+"""pixels by which a view is larger than its visible part"""
 
 
 def view(seed: int) -> Picture:
@@ -41,7 +41,7 @@ def observed(place: Picture, right: float = 0, down: float = 0) -> Picture:
 
 
 def frames(paint: Callable[[float], Picture], duration_s: float, fps: float = 25) -> list[Frame]:
-    """What a noisy camera sees."""
+    """The picture of a noisy camera."""
     rng = np.random.default_rng(3)
     made = []
     for index in range(round(duration_s * fps)):
@@ -193,7 +193,7 @@ def test_shots_are_no_shorter_than_set() -> None:
 
 @pytest.mark.parametrize("at", [1.0, 2.0, 2.04, 2.12, 2.5, 3.7])
 def test_it_goes_on_exactly_after_a_restart(at: float) -> None:
-    """The contract's check restores it in the middle of what it is given: here before, in and after changes."""
+    """The contract's check restores it in the middle of its input: here before, in and after changes."""
 
     def paint(t: float) -> Picture:
         share = np.clip(t - 3.5, 0, 1)
@@ -279,7 +279,7 @@ def test_fades_cuts_and_a_dissolve(shared: Path, tmp_path: Path) -> None:
         ("dissolve", False), ("fade", True),
     ]  # fmt: skip
     first = [frame for _, frame, _ in found]
-    # by eye: the deer comes out of the black from 210 on and is gone in it at 360
+    # by eye: the deer emerges from the black from 210 on and is gone in it at 360
     assert first == pytest.approx([0, 30, 180, 215, 356, 397, 529, 688], abs=3)
     assert first[1:3] == [30, 180]
 

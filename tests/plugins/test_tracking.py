@@ -20,7 +20,7 @@ SIZE = (1920, 1080)
 
 
 def person(x: float, y: float = 300, scale: float = 1) -> tuple[float, float, float, float]:
-    """A walker 40 x 100 pixels whose middle is at x, y."""
+    """A walker 40 x 100 pixels with its middle at x, y."""
     return (x - 20 * scale, y - 50 * scale, x + 20 * scale, y + 50 * scale)
 
 
@@ -47,7 +47,7 @@ def shown_ids(steps: Sequence[TrackerStep]) -> set[int]:
 
 
 def id_at(step: TrackerStep, x: float, y: float = 300, reach: float = 30) -> int:
-    """The shown track whose middle is nearest to x, y."""
+    """The shown track with its middle nearest to x, y."""
     middle = (step.xyxy[:, :2] + step.xyxy[:, 2:]) / 2
     off = np.where(step.shown, np.hypot(*(middle - (x, y)).T), np.inf)
     assert off.min() < reach, f"no track at {x}, {y}: {step.xyxy.tolist()}"

@@ -49,7 +49,7 @@ def test_coasting_costs_no_accuracy(shared: Path, name: str) -> None:
 
 
 def observed_by_a_turning_camera(sequence: tracking.MotSequence) -> tracking.MotSequence:
-    """The same people before a camera that turns to and fro; who is nearer moves further in the picture."""
+    """The same people before a camera that turns to and fro; nearer ones move further in the picture."""
 
     def moved(boxes: MotBoxes) -> MotBoxes:
         nearness = np.clip(boxes.xyxy[:, 3] / 480 - 0.3, 0.02, 2)

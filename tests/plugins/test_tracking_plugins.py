@@ -114,7 +114,7 @@ def test_pauses_age_tracks_and_cuts_end_them(reason: str, later_s: float, same: 
 
 
 def test_camera_motion_covers_the_time_between_frames() -> None:
-    # the camera moves 40 pixels a source frame of 1/20 s; tracking sees every second frame, so 80 pixels
+    # the camera moves 40 pixels a source frame of 1/20 s; tracking gets every second frame, so 80 pixels
     shift = np.array([[1.0, 0, 40], [0, 1, 0]])
     motion = CameraMotion(affine=shift, dt_ns=50_000_000, support=0.9)
     plugin = Tracking(TrackingOptions(camera_from_boxes=False))
@@ -212,7 +212,7 @@ def test_a_panning_camera_is_measured_in_the_engine() -> None:
     info = make_info(width=640, height=360, rate=10)
     frames = [
         make_frame(rgb=np.ascontiguousarray(wall[:, 6 * i : 6 * i + 640]), index=i, info=info) for i in range(6)
-    ]  # the camera turns right: what is seen moves left
+    ]  # the camera turns right: the picture moves left
     motions = run_plugin(CameraMotionPlugin, frames).all(CameraMotion)
     assert len(motions) == 5
     for motion in motions:

@@ -171,7 +171,7 @@ def coasted(camera_px: float, hidden: slice = slice(80, 100)) -> int:
         camera = camera_px * np.sin(index / 3)
         boxes = crowd(index, camera)
         blocked = hidden.start <= index < hidden.stop
-        # somebody nearer stands where the third is, so that it counts as hidden
+        # a nearer person stands at the third's place, so that it counts as hidden
         front = (boxes[2][0] - 30, boxes[2][1] - 10, boxes[2][2] + 30, boxes[2][3] + 90)
         step = tracker.step(index * 50_000_000, observed([*boxes[:2], *boxes[3:], front] if blocked else boxes))
         shown += int((step.shown & (step.state == TrackState.LOST)).sum())
@@ -185,7 +185,7 @@ def test_lost_tracks_are_shown_while_predictions_hold() -> None:
 
 
 def frames_shown_behind_a_van(shake_px: float, fps: int = 20) -> int:
-    """In how many frames one of six walkers, whose box shakes up to the moment, is shown after a van hides it."""
+    """Frames in which one of six walkers, with a box that shakes up to the moment, is shown behind a van."""
     rng = np.random.default_rng(7)
     tracker, shown = Tracker(TrackerSettings()), 0
     for index in range(5 * fps):
@@ -251,7 +251,7 @@ def test_back_filling_bridges_only_trusted_gaps(camera_px: float, bridged: bool)
 
 
 class Street(FramePlugin[Options]):
-    """Two who walk and one who runs, each on a lane of its own, all boxes right."""
+    """Two people walking and one running, each on a path of its own, all boxes right."""
 
     gives = (Detections,)
 

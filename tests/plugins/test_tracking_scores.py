@@ -1,4 +1,4 @@
-"""Scores on their way from a detector to tracks and rules, on any scale, and what is said if nothing comes of them."""
+"""Scores on their way from a detector to tracks and rules, on any scale, and remarks if none get through."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def best_labels(folder: Path, pictures: list[NDArray[np.uint8]], store: ModelStore | None = None) -> list[str]:
-    """What `classification` says of each picture, in the engine."""
+    """The answers of `classification` for each picture, in the engine."""
     name = str(folder) if store is None else folder.name
     run = run_plugin(ClassificationPlugin, [make_frame(rgb=rgb) for rgb in pictures], models=store, model=name)
     return [found.label[0] for found in run.all(Classification)]
@@ -259,7 +259,7 @@ def test_unreadable_pictures_are_reported_together(shapes: Path, tmp_path: Path)
         for number in range(4):
             (tmp_path / "data" / kind / f"{number}.png").write_bytes(b"no picture")
     settings = PictureSettings(out=tmp_path / "out", name="x", size=(32, 32), course=FAST)
-    for _ in range(2):  # what the first try left isn't in the way of the second
+    for _ in range(2):  # files of the first try aren't in the way of the second
         with pytest.raises(TrainingError) as emitted:
             train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
         head, *lines = str(emitted.value).splitlines()
@@ -471,7 +471,7 @@ def test_unfit_clip_net_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_head_separates_empty_rooms_from_new_people(shared: Path, tmp_path: Path) -> None:
-    """A frame a second of six visits; whole visits and pauses are kept back."""
+    """A frame a second of six visits; whole visits and pauses are held out."""
     visits = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]["visits"]
     for second, rgb in enumerate(sampled(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
         frame = 10 * second

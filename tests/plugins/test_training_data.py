@@ -1,4 +1,4 @@
-"""What training reads, how it is split and varied: no net is needed for this."""
+"""Reading, splitting and varying the data of a training: no net is needed for this."""
 
 from __future__ import annotations
 

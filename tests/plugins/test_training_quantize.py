@@ -42,7 +42,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keras: convolutions of random weights, then a layer that tells bright from dark."""
+    """Keras: convolutions of random weights, then a layer that separates bright from dark."""
     import keras
 
     keras.utils.set_random_seed(1)

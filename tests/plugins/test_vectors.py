@@ -1,4 +1,4 @@
-"""The vector index: exact, the same whatever the background does, nothing lost, nothing kept that was removed."""
+"""The vector index: exact, the same whatever the background does, nothing lost, removed rows gone."""
 
 from __future__ import annotations
 

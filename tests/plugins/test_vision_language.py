@@ -72,7 +72,7 @@ def test_each_window_of_media_time_is_described_once(server: VisionServer) -> No
         ("This is answer 1.", 0, 2), ("This is answer 2.", 2, 4), ("This is answer 3.", 4, 4.9),
     ]  # fmt: skip
     assert {event.type for event in run.events} == {"caption"}
-    # an answer is told when the next question is asked, at the same frame in every run
+    # an answer is emitted when the next question is asked, at the same frame in every run
     assert [event.frame_index for event in run.events] == [40, 49, 49]
     assert run.all(Caption)[-1].text == "This is answer 1."
 
@@ -137,7 +137,7 @@ def test_busy_server_is_asked_again_when_it_says(server: VisionServer) -> None:
 
 
 def test_answer_arrives_though_next_picture_fails(server: VisionServer) -> None:
-    """Behind a detector that leaves out the frame at which the answer comes."""
+    """Behind a detector that leaves out the frame of the answer."""
     past: list[list[Result]] = [[Detections.empty()] if n != 40 else [] for n in range(60)]
     run = run_plugin(VisionLanguage, frames(60), past=past, **options(server, hide=["people"]))
     assert [text for text, *_ in emitted(run.events)] == ["This is answer 1.", "This is answer 2.", "This is answer 3."]
@@ -254,7 +254,7 @@ def test_a_live_stream_without_frames_gets_its_caption(server: VisionServer) -> 
 def test_closing_cancels_the_request_and_reports_it(
     server: VisionServer, caplog: pytest.LogCaptureFixture, waits_for: str
 ) -> None:
-    """Nothing of what is waited for comes within ten minutes."""
+    """The awaited condition isn't met within ten minutes."""
     asked, ended = threading.Event(), threading.Event()
 
     def before() -> None:
