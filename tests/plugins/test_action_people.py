@@ -13,7 +13,7 @@ from streamproc.testing import check_plugin_contract, make_frame, make_info, mak
 from streamproc_plugins.action import PoseAction, TrackAction, TrackActions
 from streamproc_plugins.action.crops import crop, window_round
 from streamproc_plugins.action.sequences import SequenceBeat, Sequences
-from streamproc_plugins.action.skeleton import normalised
+from streamproc_plugins.action.skeleton import normalised_skeleton
 from tests.nets import answering_net, brightness_clips, model_folder
 
 T = 4
@@ -175,7 +175,7 @@ def standing(count: int, *, at: float = 100, size: float = 40, raised: bool = Fa
 
 
 def test_skeleton_ignores_place_and_size() -> None:
-    near, far = normalised(standing(4)), normalised(standing(4, at=500, size=13))
+    near, far = normalised_skeleton(standing(4)), normalised_skeleton(standing(4, at=500, size=13))
     assert np.allclose(near, far, atol=1e-3)
     assert near[0, 9, :2].tolist() == pytest.approx([-0.5, 0], abs=1e-4)
     assert near[0, 5, :2].tolist() == pytest.approx([-0.4, -1], abs=1e-4)
@@ -186,7 +186,7 @@ def test_unknown_points_take_the_nearest_with_score_0() -> None:
     points = standing(5)
     points[:, 9, 0] = [60, 61, 62, 63, 64]
     points[1:3, 9, 2] = 0.1
-    shown = normalised(points)
+    shown = normalised_skeleton(points)
     columns = shown[:, 9, 0] * 40 + 100
     assert columns.tolist() == pytest.approx([60, 60, 63, 63, 64], abs=1e-3)
     assert shown[:, 9, 2].tolist() == pytest.approx([0.9, 0, 0, 0.9, 0.9])
@@ -195,8 +195,8 @@ def test_unknown_points_take_the_nearest_with_score_0() -> None:
 def test_walking_remains_and_unknown_is_zeros() -> None:
     points = standing(3)
     points[:, :, 0] += np.array([-40, 0, 40])[:, None]
-    assert normalised(points)[:, 12, 0].tolist() == pytest.approx([-0.8, 0.2, 1.2], abs=1e-4)
-    assert (normalised(np.zeros((3, 17, 3), np.float32)) == 0).all()
+    assert normalised_skeleton(points)[:, 12, 0].tolist() == pytest.approx([-0.8, 0.2, 1.2], abs=1e-4)
+    assert (normalised_skeleton(np.zeros((3, 17, 3), np.float32)) == 0).all()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from streamproc import Classification
 from streamproc.models import ModelStore
 from streamproc.testing import make_frame, make_info, run_plugin
 from streamproc_plugins.action import Action
-from streamproc_plugins.action.flow import agreement
+from streamproc_plugins.action.flow import flow_agreement
 
 pytestmark = pytest.mark.real
 
@@ -66,7 +66,7 @@ def test_flow_agrees_with_published_tvl1(shared: Path, method: Any, u: float, v:
     ours = np.stack([picture_flow(plan, a, b)[0] for a, b in pairwise(grey)])
     truth = truth[: len(ours)]
     moving = np.hypot(truth[..., 0], truth[..., 1]) > 1  # a sixteenth of the picture; the rest stands still
-    along, across, off = agreement(ours[moving], truth[moving])
+    along, across, off = flow_agreement(ours[moving], truth[moving])
     assert along >= u
     assert across >= v
     assert off <= off_px

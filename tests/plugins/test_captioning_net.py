@@ -19,7 +19,7 @@ from streamproc.models import ModelStore, add
 from streamproc.testing import make_frame, make_info, run_plugin
 from streamproc_plugins.captioning import CaptionNet
 from streamproc_plugins.captioning.decoder import Weights, advance, attend, log_softmax, start_states
-from streamproc_plugins.captioning.nets import ENCODERS, NetSettings, build
+from streamproc_plugins.captioning.nets import ENCODERS, NetSettings, build_captioner
 from streamproc_plugins.captioning.samples import grouped_captioned, read_captioned, split_captioned
 from streamproc_plugins.captioning.training import CaptionSettings, train_captions
 from streamproc_plugins.captioning.vocabulary import START
@@ -109,7 +109,7 @@ def test_trained_folder_runs_as_a_model(trained: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_numpy_decoder_equals_the_trained_one(encoder: Any) -> None:
     settings = NetSettings(encoder=encoder, frames=2, size=(16, 16), words=11, longest=5, width=0.1)
-    captioner = build(settings)
+    captioner = build_captioner(settings)
     channels = 2 if encoder == "flow" else 3
     rng = np.random.default_rng(1)
     pictures = rng.uniform(0, 9, (1, 2, 16, 16, channels)).astype(np.float32)

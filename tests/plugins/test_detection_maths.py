@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import ModelError
 from streamproc_plugins.detection.decode import FoundBoxes, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
 from streamproc_plugins.detection.nms import MOST, suppress
-from streamproc_plugins.detection.tiling import clipped_by_tile, merge, windows
+from streamproc_plugins.detection.tiling import clipped_by_tile, merge_tiles, windows
 
 HW = (64, 96)
 CELLS = 8 * 12 + 4 * 6 + 2 * 3
@@ -166,13 +166,13 @@ def test_boxes_cut_by_an_inner_border_are_recognised() -> None:
 def test_object_in_two_tiles_is_given_once() -> None:
     left = found(([90, 10, 110, 30], 0.9, 0))  # cut at x = 110
     right = found(([90, 10, 130, 30], 0.7, 0))  # whole, though with less score
-    answer = merge([found(), left, right], [np.array([], bool), np.array([True]), np.array([False])], 0.45)
+    answer = merge_tiles([found(), left, right], [np.array([], bool), np.array([True]), np.array([False])], 0.45)
     assert answer.xyxy.tolist() == [[90, 10, 130, 30]]
 
 
 def test_two_pieces_leave_the_better_one() -> None:
     pieces = found(([90, 10, 110, 30], 0.6, 0), ([92, 10, 110, 30], 0.8, 0), ([90, 10, 110, 30], 0.5, 1))
-    answer = merge([pieces], [np.array([True, True, True])], 0.45)
+    answer = merge_tiles([pieces], [np.array([True, True, True])], 0.45)
     assert answer.score.tolist() == pytest.approx([0.8, 0.5])
     assert answer.class_id.tolist() == [0, 1]
 
@@ -180,5 +180,5 @@ def test_two_pieces_leave_the_better_one() -> None:
 def test_picture_and_tile_give_an_object_once() -> None:
     whole = found(([10, 10, 50, 50], 0.5, 0), ([100, 100, 150, 150], 0.4, 0))
     tile = found(([11, 10, 50, 50], 0.8, 0))
-    answer = merge([whole, tile], [np.array([False, False]), np.array([False])], 0.45)
+    answer = merge_tiles([whole, tile], [np.array([False, False]), np.array([False])], 0.45)
     assert answer.score.tolist() == pytest.approx([0.8, 0.4])

@@ -25,7 +25,7 @@ from streamproc_plugins.faces import (
     FaceTracksPlugin,
     NamedFaces,
 )
-from streamproc_plugins.faces.detectors import input_hw
+from streamproc_plugins.faces.detectors import face_input_hw
 from streamproc_plugins.faces.gallery import Gallery
 from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
@@ -133,7 +133,7 @@ def test_input_follows_the_picture_without_enlarging() -> None:
     entry = builtin()["yunet"]
 
     def chosen(width: int, height: int, step: int | None = None, **options: Any) -> tuple[int, int]:
-        return input_hw(FacesOptions.model_validate(options), entry, (width, height), step)
+        return face_input_hw(FacesOptions.model_validate(options), entry, (width, height), step)
 
     assert chosen(1920, 1080) == (384, 640)
     assert chosen(250, 250) == (256, 256)

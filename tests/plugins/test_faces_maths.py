@@ -15,7 +15,7 @@ from streamproc_plugins.faces.alignment import SIDE, TEMPLATE, align, similarity
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, renumbered
 from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpness
 from streamproc_plugins.faces.verification import THRESHOLDS, cosine_of, find_threshold, pair_distances
-from streamproc_plugins.faces.yunet import decode
+from streamproc_plugins.faces.yunet import decode_faces
 from streamproc_plugins.one_euro import OneEuro, one_euro
 from tests.plugins.faces import person, set_face, yunet_answers
 
@@ -25,18 +25,18 @@ def test_yunet_decoding_follows_from_the_cell() -> None:
     set_face(answers, 96, (5, 3))
     answers["cls_8"][0, 3 * 12 + 5], answers["obj_8"][0, 3 * 12 + 5] = 0.9, 0.4
     answers["cls_32"][0, 1], answers["obj_32"][0, 1] = 1, 1  # a box as large as its cell, round its upper left corner
-    found = decode(answers, (64, 96), 0.5)
+    found = decode_faces(answers, (64, 96), 0.5)
     assert found.score.tolist() == pytest.approx([0.6, 1])
     assert found.xyxy.tolist() == [[28, 12, 60, 44], [16, -16, 48, 16]]
     assert found.landmarks[0] == pytest.approx(TEMPLATE / 112 * 32 + [28, 12], abs=1e-4)
-    assert len(decode(answers, (64, 96), 0.7)) == 1
+    assert len(decode_faces(answers, (64, 96), 0.7)) == 1
 
 
 def test_a_detector_that_answers_nan_is_refused() -> None:
     answers = yunet_answers(64, 96)
     answers["obj_16"][0, 3] = np.nan
     with pytest.raises(ModelError, match="not finite"):
-        decode(answers, (64, 96), 0.5)
+        decode_faces(answers, (64, 96), 0.5)
 
 
 def test_a_similarity_is_found_again() -> None:

@@ -22,7 +22,7 @@ from streamproc.testing import (
     run_plugin,
 )
 from streamproc_plugins.pose import Pose
-from streamproc_plugins.pose.matching import alike, areas, owners, point_boxes
+from streamproc_plugins.pose.matching import alike, areas, point_boxes, pose_owners
 from streamproc_plugins.pose.top_down import keypoints_back, square
 from tests.nets import answering_net, model_folder
 from tests.plugins.people import posenet_maps, scored, standing
@@ -175,9 +175,9 @@ def test_pose_belongs_to_one_box_around_it() -> None:
     box = point_boxes(person[None])[0].tolist()
     both = np.stack([person, person])
     tracks = make_tracks({3: box, 5: [v + 400 for v in box]})
-    assert sorted(owners(both, tracks).tolist()) == [0, 3]
-    assert owners(both, make_tracks({3: box}, state="lost")).tolist() == [0, 0]
-    assert owners(both, make_tracks({3: box}, label="dog"), ("person",)).tolist() == [0, 0]
+    assert sorted(pose_owners(both, tracks).tolist()) == [0, 3]
+    assert pose_owners(both, make_tracks({3: box}, state="lost")).tolist() == [0, 0]
+    assert pose_owners(both, make_tracks({3: box}, label="dog"), ("person",)).tolist() == [0, 0]
 
 
 def test_the_area_and_likeness_of_poses() -> None:

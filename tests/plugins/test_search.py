@@ -24,7 +24,7 @@ from streamproc.testing import make_detections, make_frame, make_info, make_trac
 from streamproc_plugins.search import Embed, Embedding, Remember, RememberOptions
 from streamproc_plugins.search.memory import Item, Memory, memories
 from streamproc_plugins.search.page import page
-from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped, nearest_items
+from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped_hits, nearest_items
 from streamproc_plugins.tracking import Embeddings
 from tests.nets import brightness_classes, model_folder
 from tests.plugins.real import run_text
@@ -192,7 +192,7 @@ def test_objects_are_stored_by_track(tmp_path: Path, opened: Any) -> None:
 
 
 def hit_spans(found: list[tuple[Item, float]], **wanted: Any) -> list[tuple[float, float, int, float | None]]:
-    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.occurrences, h.score) for h in grouped(found, Wanted(**wanted))]
+    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.occurrences, h.score) for h in grouped_hits(found, Wanted(**wanted))]
 
 
 def item(at_s: float, stream: str = "s", **more: Any) -> Item:
@@ -252,7 +252,7 @@ def test_constant_item_leaves_room_for_later_ones(long_day: Memory) -> None:
     hits = by_words([long_day], None, "dog", Wanted(limit=3))
     assert [(hit.start_ns // 10**9, hit.occurrences) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
     assert by_vector(long_day)[:2] == [0, 1]
-    assert {h.start_ns // 10**9 for h in grouped(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
+    assert {h.start_ns // 10**9 for h in grouped_hits(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
 
 
 def near(memory: Memory, **wanted: Any) -> list[tuple[Item, float]]:

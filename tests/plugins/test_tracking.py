@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import Measurements, Tracker, TrackerSettings, TrackerStep, TrackState, back_fill
-from streamproc_plugins.tracking.kalman import MotionModel, begin, correct, predict, warp
+from streamproc_plugins.tracking.kalman import MotionModel, begin, correct, predict, warp_belief
 
 Boxes = Sequence[tuple[float, float, float, float]]
 Scene = Callable[[float], Boxes]
@@ -324,7 +324,7 @@ def test_two_half_steps_equal_one_whole() -> None:
 def test_a_turned_picture_turns_boxes_and_velocities() -> None:
     start = begin(np.array([[10.0, 0, 4, 6]]), np.array([1.0]), MotionModel())
     moving = replace(start, velocity=np.array([[5.0, 0, 0, 0]]))
-    turned = warp(moving, np.array([[0.0, -2, 100], [2, 0, 50]]))  # a quarter turn, twice as large, then shifted
+    turned = warp_belief(moving, np.array([[0.0, -2, 100], [2, 0, 50]]))  # a quarter turn, twice as large, then shifted
     assert turned.mean[0] == pytest.approx([100, 70, 8, 12])
     assert turned.velocity[0] == pytest.approx([0, 10, 0, 0])
     assert turned.covariance == pytest.approx(4 * start.covariance)

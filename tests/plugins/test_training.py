@@ -29,8 +29,8 @@ from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.fit import FitCallbacks, FitSettings, compile_net, fit
 from streamproc_plugins.training.head import fit_head, temperature
-from streamproc_plugins.training.loading import sampled
-from streamproc_plugins.training.nets import build, freeze
+from streamproc_plugins.training.loading import sampled_pictures
+from streamproc_plugins.training.nets import build_classifier, freeze
 from streamproc_plugins.training.pictures import PictureSettings, choose, read_pictures, train_pictures
 from streamproc_plugins.training.surgery import Head, with_head, without_head
 from tests.videos import Recipe, encode
@@ -193,7 +193,7 @@ def test_equal_data_and_seed_give_equal_nets(shapes: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["mobilenet-v2", "mobilenet-v3-small"])
 def test_published_nets_get_logits_and_can_freeze(kind: Any) -> None:
-    model = build(kind, size=(48, 32), classes=3, width=1.0)
+    model = build_classifier(kind, size=(48, 32), classes=3, width=1.0)
     assert (model.input_shape, model.output_shape) == ((None, 32, 48, 3), (None, 3))
     whole = len(model.trainable_weights)
     assert freeze(model, 1.0) == 0
@@ -205,11 +205,11 @@ def test_published_nets_get_logits_and_can_freeze(kind: Any) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.weights.h5").write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="doesn't fit mobilenet-v2"):
-        build("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "w.weights.h5")
+        build_classifier("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "w.weights.h5")
     with pytest.raises(TrainingError, match="don't exist"):
-        build("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "none.h5")
+        build_classifier("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "none.h5")
     with pytest.raises(TrainingError, match="expected at least 32x32"):
-        build("small", size=(16, 16), classes=2)
+        build_classifier("small", size=(16, 16), classes=2)
 
 
 def test_fine_tuning_leaves_frozen_weights(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_fine_tuning_leaves_frozen_weights(tmp_path: Path) -> None:
     )
     source.save_weights(tmp_path / "no_top.weights.h5")
     weights = tmp_path / "no_top.weights.h5"
-    model = build("mobilenet-v3-small", size=(32, 32), classes=2, weights=weights)
+    model = build_classifier("mobilenet-v3-small", size=(32, 32), classes=2, weights=weights)
     before = [layer.get_weights() for layer in source.layers]
     body = next(layer for layer in model.get_layer("trunk").layers if hasattr(layer, "layers"))
     assert all(np.array_equal(a, b) for a, b in zip(body.get_weights(), source.get_weights(), strict=True))
@@ -473,7 +473,7 @@ def test_unfit_clip_net_is_refused(tmp_path: Path) -> None:
 def test_head_separates_empty_rooms_from_new_people(shared: Path, tmp_path: Path) -> None:
     """A frame a second of six visits; whole visits and pauses are held out."""
     visits = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]["visits"]
-    for second, rgb in enumerate(sampled(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
+    for second, rgb in enumerate(sampled_pictures(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
         frame = 10 * second
         inside = [n for n, visit in enumerate(visits) if visit["first"] + 5 <= frame <= visit["last"] - 5]
         near = [visit for visit in visits if visit["first"] - 10 <= frame <= visit["last"] + 10]

@@ -34,10 +34,10 @@ def net_flow(uv: NDArray[np.float32], scale: FlowScale) -> NDArray[np.float32]:
     return flow_of_levels(flow_levels(uv), 1.0)
 
 
-def agreement(uv: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float, float]:
+def flow_agreement(uv: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float, float]:
     """How well one flow (..., 2) agrees with another: correlation of u, of v, mean end-point error in pixels."""
     u, v = (float(np.corrcoef(uv[..., k].ravel(), truth[..., k].ravel())[0, 1]) for k in (0, 1))
     return u, v, float(np.hypot(*np.moveaxis(uv - truth, -1, 0)).mean())
 
 
-__all__ = ["FlowScale", "agreement", "flow_levels", "flow_of_levels", "net_flow"]
+__all__ = ["FlowScale", "flow_agreement", "flow_levels", "flow_of_levels", "net_flow"]

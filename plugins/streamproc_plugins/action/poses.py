@@ -11,7 +11,7 @@ from streamproc import Classification, Field, Frame, Mistake, ModelError, Plugin
 from streamproc.models import ModelStore, label_mistakes, model_mistakes
 from streamproc_plugins.action.followed import PeopleAction, PeopleOptions, Person
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
-from streamproc_plugins.action.skeleton import normalised
+from streamproc_plugins.action.skeleton import normalised_skeleton
 
 _POINTS = 17
 
@@ -62,7 +62,7 @@ class PoseAction(PeopleAction[PoseActionOptions]):
 
     def classify(self, sequence: NDArray[np.float32]) -> Classification:
         """The scores of all labels for keypoints (T, 17, 3)."""
-        (output, *_) = self._net(np.ascontiguousarray(normalised(sequence, self.options.min_score))[None])
+        (output, *_) = self._net(np.ascontiguousarray(normalised_skeleton(sequence, self.options.min_score))[None])
         scores = scores_of(self._net, output, self._activation)
         return best_labels(scores, self._net.labels, len(self._net.labels))
 

@@ -107,7 +107,7 @@ class Cover:
         self._givers = set(state["givers"])
 
 
-def fitted(mask: NDArray[np.bool_], width: int, height: int, margin: float) -> NDArray[np.bool_]:
+def fitted_mask(mask: NDArray[np.bool_], width: int, height: int, margin: float) -> NDArray[np.bool_]:
     """A mask of any grid as one of the picture (height, width), larger by `margin`."""
     import cv2
 

@@ -12,7 +12,7 @@ from streamproc import Frame, Moment, Output, PluginContext, Replacement, Result
 from streamproc.media import VideoWriter
 from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
-from streamproc_plugins.blur.cover import Cover, Parts, fitted
+from streamproc_plugins.blur.cover import Cover, Parts, fitted_mask
 from streamproc_plugins.blur.options import BlurOptions
 
 
@@ -80,7 +80,7 @@ class Blur(StreamPlugin[BlurOptions]):
         if parts is None:
             return anonymised_whole(rgb, options.method, options.blocks)
         height, width = rgb.shape[:2]
-        masks = [fitted(mask, width, height, options.margin / 4) for mask in parts.masks]
+        masks = [fitted_mask(mask, width, height, options.margin / 4) for mask in parts.masks]
         masks += self._zone_masks(width, height)
         return anonymise(rgb, parts.boxes, method=options.method, blocks=options.blocks, masks=masks)
 

@@ -52,7 +52,7 @@ def sharpness(gray: Gray, contrast: float = 1.0) -> float | None:
     return float(np.median(small[clear] / large[clear])) if clear.mean() > 0.1 else None
 
 
-def agreement(learned: Array, now: Array, contrast: float = 1.0) -> float | None:
+def view_agreement(learned: Array, now: Array, contrast: float = 1.0) -> float | None:
     """Median over the blocks of the correlation of their detail, -1..1; None where the learned view has too little."""
     one, other = blocks(learned), blocks(now)
     one, other = one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True)
@@ -84,4 +84,15 @@ def frozen(before: Gray, now: Gray) -> bool:
     return int(np.abs(now.astype(np.int16) - before).max()) <= 1
 
 
-__all__ = ["BLOCKS", "Array", "Gray", "agreement", "blocks", "detail", "flat_share", "frozen", "sharpness", "shift"]
+__all__ = [
+    "BLOCKS",
+    "Array",
+    "Gray",
+    "blocks",
+    "detail",
+    "flat_share",
+    "frozen",
+    "sharpness",
+    "shift",
+    "view_agreement",
+]

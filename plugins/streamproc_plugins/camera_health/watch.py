@@ -126,7 +126,7 @@ class HealthMonitor:
         data: dict[str, dict[str, Any]] = {"black": {"level": level}, "covered": {"flat": flat}}
         if black or covered or self._view is None or self._samples < _LEARNED_FROM:
             return wrong, data
-        agreed, sharp = measures.agreement(self._view, now), measures.sharpness(gray)
+        agreed, sharp = measures.view_agreement(self._view, now), measures.sharpness(gray)
         if agreed is not None:
             wrong["moved"] = agreed < self._set.agreement
             moved = measures.shift(self._view, now) if wrong["moved"] else None

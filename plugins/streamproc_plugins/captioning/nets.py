@@ -74,7 +74,7 @@ _PLACES = (
 """name of the array, layer and place among its weights"""
 
 
-def build(settings: NetSettings) -> Captioner:
+def build_captioner(settings: NetSettings) -> Captioner:
     """A new captioner with random weights."""
     import keras
 
@@ -138,4 +138,4 @@ def _decode(regions: Any, words: Any, settings: NetSettings) -> Any:
     return ops.stack(said, axis=1)
 
 
-__all__ = ["ENCODERS", "Captioner", "EncoderKind", "NetSettings", "build"]
+__all__ = ["ENCODERS", "Captioner", "EncoderKind", "NetSettings", "build_captioner"]

@@ -15,7 +15,7 @@ from streamproc.evaluation.captions import CaptionReport, evaluate
 from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.captioning.decoder import Weights, caption, log_softmax
 from streamproc_plugins.captioning.net_plugin import DECODE
-from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
+from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build_captioner
 from streamproc_plugins.captioning.samples import (
     CaptionedClip,
     are_pictures,
@@ -142,7 +142,7 @@ def train_captions(
         width=settings.width,
     )  # fmt: skip
     keras.utils.set_random_seed(settings.course.seed)
-    captioner = build(net)
+    captioner = build_captioner(net)
     feed = _feed(training, validation, vocabulary, settings, net, _loader(settings, stills, frames))
     history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, progress)
     return _finish(captioner, feed, validation, vocabulary, settings, history)

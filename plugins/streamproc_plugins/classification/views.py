@@ -54,12 +54,12 @@ def _grown(low: int, high: int, wanted: int, length: int) -> tuple[int, int]:
     return start, start + size
 
 
-def fitted(spec: InputSpec, fit: Literal["auto", "crop", "stretch", "letterbox"]) -> InputSpec:
+def fitted_spec(spec: InputSpec, fit: Literal["auto", "crop", "stretch", "letterbox"]) -> InputSpec:
     """The input with another way of resizing; `auto` leaves it."""
     return spec if fit == "auto" else spec.model_copy(update={"resize": fit})
 
 
-def look(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDArray[Any]:
+def view_input(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDArray[Any]:
     """The net's input (N = 1) of a view of a picture uint8 (h, w, 3).
 
     The whole picture is fitted as `spec.resize` says. So are its parts, except that with `crop` a part is widened to
@@ -70,6 +70,6 @@ def look(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDAr
     height, width = rgb.shape[:2]
     window = window_of(box, width, height)
     if spec.resize == "crop":
-        window, spec = widened(window, spec.hw, width, height), fitted(spec, "stretch")
+        window, spec = widened(window, spec.hw, width, height), fitted_spec(spec, "stretch")
     left, top, right, bottom = window
     return prepare(np.ascontiguousarray(rgb[top:bottom, left:right]), spec)[0]

@@ -49,7 +49,7 @@ _NOTHING = FoundBoxes(
 )  # fmt: skip
 
 
-def join(parts: Sequence[FoundBoxes]) -> FoundBoxes:
+def join_boxes(parts: Sequence[FoundBoxes]) -> FoundBoxes:
     """All rows of all parts (at least one), in order."""
     return FoundBoxes(
         xyxy=np.concatenate([part.xyxy for part in parts]),
@@ -175,7 +175,7 @@ DECODERS = {
 }
 
 
-def check_net(net: Net, decode: str, hw: tuple[int, int]) -> BoxDecoder:
+def checked_decoder(net: Net, decode: str, hw: tuple[int, int]) -> BoxDecoder:
     """The decoder of this name, if it fits the net's outputs; else `ModelError` naming both shapes."""
     decoder = DECODERS[decode]
     net.expect(decode, decoder.outputs(hw, len(net.labels)))

@@ -33,10 +33,10 @@ from streamproc.models import (
     prepare,
     prepare_frame,
 )
-from streamproc_plugins.detection.decode import DECODERS, FoundBoxes, check_net
+from streamproc_plugins.detection.decode import DECODERS, FoundBoxes, checked_decoder
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
-from streamproc_plugins.detection.tiling import clipped_by_tile, merge, windows
+from streamproc_plugins.detection.tiling import clipped_by_tile, merge_tiles, windows
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 2.7}
 """input pixels as a multiple of the model's own size"""
@@ -76,7 +76,7 @@ class Detection(FramePlugin[DetectionOptions]):
         self._store: ModelStore = context.models
         entry = self._store.entry(self.options.model)
         self._entry, self._spec = entry, detector_input(entry)
-        self._floor = lowest_scores(self.options, entry)
+        self._floor = score_floor(self.options, entry)
         self._nets: dict[tuple[int, int], Net] = {}
         for width, height in self._part_sizes(context.stream.width, context.stream.height):
             self._net(input_hw(self.options, entry, width, height))
@@ -123,7 +123,7 @@ class Detection(FramePlugin[DetectionOptions]):
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
             looks.append(FoundBoxes(xyxy=moved, score=part.score, class_id=part.class_id))
             clipped.append(clipped_by_tile(moved, window, width, height))
-        merged = merge(looks, clipped, self.options.nms_iou)
+        merged = merge_tiles(looks, clipped, self.options.nms_iou)
         if self.options.nms_across_labels:
             return merged.rows(suppress(merged.xyxy, merged.score, self._rivals(merged), self.options.nms_iou))
         return merged
@@ -153,7 +153,7 @@ class Detection(FramePlugin[DetectionOptions]):
         if hw not in self._nets:
             size = None if hw == self._spec.hw else hw
             net = self._store.load(self.options.model, input_hw=size, threads=self.options.threads)
-            check_net(net, self._entry.decode, hw)
+            checked_decoder(net, self._entry.decode, hw)
             self._nets[hw] = net
         return self._nets[hw]
 
@@ -195,7 +195,7 @@ def operating_score(entry: ModelEntry) -> float:
     return min(max(MIN_SCORE if entry.min_score is None else entry.min_score, 0.01), 0.99)
 
 
-def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:
+def score_floor(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:
     """Lowest score by class, float32 (C,); above 1 for labels that aren't wanted.
 
     Raises `PluginError` naming each label that the model doesn't have and the nearest that it has.

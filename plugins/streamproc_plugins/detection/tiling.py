@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.geometry import box_area, intersection
-from streamproc_plugins.detection.decode import FoundBoxes, join
+from streamproc_plugins.detection.decode import FoundBoxes, join_boxes
 from streamproc_plugins.detection.nms import suppress
 
 EDGE_PX = 2.0
@@ -44,13 +44,13 @@ def clipped_by_tile(xyxy: NDArray[Any], window: Window, width: int, height: int)
     )
 
 
-def merge(looks: Sequence[FoundBoxes], clipped: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
+def merge_tiles(looks: Sequence[FoundBoxes], clipped: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
     """One answer from several looks at overlapping parts; boxes in source pixels, best first.
 
     Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`clipped`) is only a piece: it
     goes where a whole box of its class, or a better piece, covers more than half of it.
     """
-    found, pieces = join(looks), np.concatenate(clipped)
+    found, pieces = join_boxes(looks), np.concatenate(clipped)
     whole = found.rows(np.flatnonzero(~pieces))
     retained = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
     rest = found.rows(np.flatnonzero(pieces))
@@ -59,5 +59,5 @@ def merge(looks: Sequence[FoundBoxes], clipped: Sequence[NDArray[np.bool_]], lim
         same = retained.class_id == piece.class_id[0]
         common = intersection(piece.xyxy, retained.xyxy[same])
         if not (common > COVERED * box_area(piece.xyxy)[:, None]).any():
-            retained = join([retained, piece])
+            retained = join_boxes([retained, piece])
     return retained.rows(np.argsort(-retained.score, kind="stable"))

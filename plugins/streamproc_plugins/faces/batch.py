@@ -89,7 +89,7 @@ def join_people(folder: Path, one: int, other: int) -> None:
     """Make two ids one."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, one, other)
-        say(f"both are person {people.join(one, other)}")
+        say(f"both are person {people.join_faces(one, other)}")
 
 
 def forget_person(folder: Path, person: int) -> None:
@@ -267,7 +267,7 @@ def assign_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreS
         found = counted(len(faces), "face")
         say(f"faces of cosine {heap.cosine:.3f} or more are joined ({found}; --cosine sets another)")
     else:
-        label, parted = separated(grouped(vectors, job), photos, vectors)
+        label, parted = separated(face_groups(vectors, job), photos, vectors)
     if parted:
         say(
             f"{counted(parted, 'face')} looked like another one on the same photo; two faces on a photo are two "
@@ -276,7 +276,7 @@ def assign_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreS
     return label
 
 
-def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
+def face_groups(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
     """A group number for each vector by the job's method; `PluginError` where it can't be done."""
     try:
         if job.method == "kmeans":

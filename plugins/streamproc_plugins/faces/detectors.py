@@ -14,7 +14,7 @@ from streamproc.geometry import clip_boxes
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.faces.options import FacesOptions
-from streamproc_plugins.faces.yunet import FoundFaces, decode, nothing, output_shapes
+from streamproc_plugins.faces.yunet import FoundFaces, decode_faces, nothing, output_shapes
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 3.8}
 """input pixels as a multiple of the model's own size"""
@@ -43,24 +43,24 @@ class YuNet:
         self, models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
     ) -> None:
         entry = models.entry(options.model)
-        self._models, self._options, self._entry, self._spec = models, options, entry, detector_input(entry)
+        self._models, self._options, self._entry, self._spec = models, options, entry, face_detector_input(entry)
         default = MIN_SCORE if entry.min_score is None else entry.min_score
         self._floor = default if options.min_score is None else options.min_score
         self._nets: dict[tuple[int, int], Net] = {}
         self._step = step
-        self._net(input_hw(options, entry, size, step))
+        self._net(face_input_hw(options, entry, size, step))
 
     def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         height, width = rgb.shape[:2]
-        hw = input_hw(self._options, self._entry, (width, height), self._step)
+        hw = face_input_hw(self._options, self._entry, (width, height), self._step)
         net = self._net(hw)
         blob, fit = prepare(rgb, self._spec, hw)
-        found = decode(net.run({net.inputs[0].name: blob}), hw, self._floor)
+        found = decode_faces(net.run({net.inputs[0].name: blob}), hw, self._floor)
         retained = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
         found = found.rows(retained)
         boxes = fit.boxes_back(found.xyxy)
         placed = FoundFaces(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
-        return inside(placed, width, height)
+        return clipped_faces(placed, width, height)
 
     def _net(self, hw: tuple[int, int]) -> Net:
         if hw not in self._nets:
@@ -71,7 +71,7 @@ class YuNet:
         return self._nets[hw]
 
 
-def detector_input(entry: ModelEntry) -> InputSpec:
+def face_detector_input(entry: ModelEntry) -> InputSpec:
     """The input of YuNet; `ModelError` for any other model."""
     if entry.decode != "yunet" or entry.input is None:
         raise ModelError(
@@ -81,7 +81,7 @@ def detector_input(entry: ModelEntry) -> InputSpec:
     return entry.input
 
 
-def input_hw(
+def face_input_hw(
     options: FacesOptions, entry: ModelEntry, size: tuple[int, int], step: int | None = None
 ) -> tuple[int, int]:
     """Input (height, width) for a picture of this size (width, height), in steps of the model's own or of larger ones.
@@ -103,7 +103,7 @@ def input_hw(
     return fit_size(*size, pixels, multiple)
 
 
-def inside(found: FoundFaces, width: int, height: int) -> FoundFaces:
+def clipped_faces(found: FoundFaces, width: int, height: int) -> FoundFaces:
     """Boxes cut to the picture, those outside it left out; landmarks may lie a little outside."""
     boxes = clip_boxes(found.xyxy, width, height)
     rows = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
@@ -135,7 +135,7 @@ class Mtcnn:
             answers = self._net.detect_faces(
                 rgb, min_face_size=20, threshold_pnet=0.6, threshold_rnet=0.7, threshold_onet=0.7, scale_factor=0.709
             )
-        return inside(_read_mtcnn(answers or [], self._floor), width, height)
+        return clipped_faces(_read_mtcnn(answers or [], self._floor), width, height)
 
 
 def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> FoundFaces:

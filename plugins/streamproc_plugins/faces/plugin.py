@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from streamproc import Faces, Frame, FramePlugin, Mistake, Output, PluginContext, Results
 from streamproc.models import ModelStore, model_mistakes
-from streamproc_plugins.faces.detectors import MTCNN, detector_input
+from streamproc_plugins.faces.detectors import MTCNN, face_detector_input
 from streamproc_plugins.faces.embedding import embedding_input
 from streamproc_plugins.faces.looking import Looker
 from streamproc_plugins.faces.options import FacesOptions
@@ -24,7 +24,7 @@ class FacesPlugin(FramePlugin[FacesOptions]):
     @classmethod
     def check_options(cls, options: FacesOptions, models: ModelStore) -> Iterable[Mistake]:
         """The models must be a face detector and an embedding net for aligned faces."""
-        found = [] if options.model == MTCNN else model_mistakes(models, options.model, fits=detector_input)
+        found = [] if options.model == MTCNN else model_mistakes(models, options.model, fits=face_detector_input)
         if options.embedding is not None:
             found += model_mistakes(models, options.embedding, option=("embedding",), fits=embedding_input)
         return found

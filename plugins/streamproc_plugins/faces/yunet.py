@@ -60,16 +60,16 @@ def grid(height: int, width: int, stride: int) -> F32:
     return cells
 
 
-def decode(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], min_score: float) -> FoundFaces:
+def decode_faces(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], min_score: float) -> FoundFaces:
     """Faces of all three heads with at least `min_score`, in pixels of the input, not yet suppressed.
 
     Score = sqrt(class * objectness); centre = (cell + b01) * stride; size = exp(b23) * stride; landmark =
     (cell + k) * stride. Raises `ModelError` for a net that answers NaN.
     """
-    return join([_decode_head(outputs, hw, stride, min_score) for stride in STRIDES])
+    return join_faces([_decode_head(outputs, hw, stride, min_score) for stride in STRIDES])
 
 
-def join(parts: Sequence[FoundFaces]) -> FoundFaces:
+def join_faces(parts: Sequence[FoundFaces]) -> FoundFaces:
     """All rows of all parts (at least one), in order."""
     return FoundFaces(
         xyxy=np.concatenate([part.xyxy for part in parts]),

@@ -36,7 +36,7 @@ def areas(points: F32, sure: float = SURE) -> NDArray[np.float64]:
     return np.asarray(np.maximum(0.5 * sides[:, 0] * sides[:, 1], _LEAST_PX2), np.float64)
 
 
-def owners(points: F32, tracks: Tracks, labels: Container[str] = (), least: float = 0.2) -> NDArray[np.int64]:
+def pose_owners(points: F32, tracks: Tracks, labels: Container[str] = (), least: float = 0.2) -> NDArray[np.int64]:
     """Track id of each pose (N, 17, 3), int64 (N,); 0 where no track detected in this frame has it.
 
     Each track takes at most one pose. A pose fits a box as the part of its visible keypoints that lies inside, times
@@ -80,4 +80,4 @@ def alike(found: F32, before: F32, growth: NDArray[np.float64] | float = 1.0) ->
     return oks(found, truth, areas(before) * growth)
 
 
-__all__ = ["SURE", "alike", "areas", "assigned", "owners", "point_boxes"]
+__all__ = ["SURE", "alike", "areas", "assigned", "point_boxes", "pose_owners"]

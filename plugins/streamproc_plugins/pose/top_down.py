@@ -64,7 +64,7 @@ def keypoints_back(answer: NDArray[Any], hw: tuple[int, int], fit: Fit, corner: 
     return np.asarray(points, np.float32)
 
 
-def within(points: F32, width: int, height: int) -> F32:
+def inside_picture(points: F32, width: int, height: int) -> F32:
     """The same keypoints (..., 3) with scores in 0..1, and 0 for those outside the picture."""
     outside = (points[..., :2] < 0).any(axis=-1) | (points[..., 0] > width) | (points[..., 1] > height)
     out = points.copy()
@@ -72,4 +72,4 @@ def within(points: F32, width: int, height: int) -> F32:
     return out
 
 
-__all__ = ["keypoints_back", "square", "within", "worth_a_look"]
+__all__ = ["inside_picture", "keypoints_back", "square", "worth_a_look"]

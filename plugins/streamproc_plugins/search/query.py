@@ -87,7 +87,7 @@ def by_picture(memories: Sequence[Memory], photo: Path, kind: Kind, wanted: Want
     for model, group in _by_model(memories, kind).items():
         vector = PictureEmbedder(models, model)(rgb)
         found += _nearest(group, kind, vector, wanted)
-    return grouped(found, wanted)
+    return grouped_hits(found, wanted)
 
 
 def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: ModelStore) -> list[Hit]:
@@ -104,7 +104,7 @@ def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: Mod
                 if key not in best or best[key][1] < score:
                     best[key] = (item, score)
         found += best.values()
-    return grouped(found, wanted)
+    return grouped_hits(found, wanted)
 
 
 def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted: Wanted) -> list[Hit]:
@@ -119,7 +119,7 @@ def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted:
     return hits[: wanted.limit]
 
 
-def grouped(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
+def grouped_hits(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
     """Hits, best first: those close together in time in a stream are one."""
     hits = [Hit(item=item, score=score, start_ns=item.pts_ns, end_ns=item.pts_ns) for item, score in found]
     joined = _joined(hits, wanted.together_s)
@@ -190,7 +190,7 @@ def nearest_items(
         items = memory.items(kind, rows[good].tolist()[:_MOST])
         scores = dict(zip(rows.tolist(), cosine.tolist(), strict=True))
         found = [(item, scores[row]) for row, item in items.items()]
-        if count >= most or cosine[-1] < wanted.least or len(grouped(found, wanted)) >= wanted.limit:
+        if count >= most or cosine[-1] < wanted.least or len(grouped_hits(found, wanted)) >= wanted.limit:
             return found
         count *= _GROWTH
 
@@ -239,4 +239,4 @@ def _utc(time_ns: int | None) -> str:
     return "" if time_ns is None else utc_text(time_ns)
 
 
-__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped", "nearest_items", "utc_ns"]
+__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped_hits", "nearest_items", "utc_ns"]

@@ -23,7 +23,7 @@ from streamproc import (
 )
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, prepare
 from streamproc_plugins.pose.bottom_up import check_heads, decode_poses, real_maps
-from streamproc_plugins.pose.plugin import picture_input
+from streamproc_plugins.pose.plugin import decoded_input
 from streamproc_plugins.pose.top_down import worth_a_look
 from streamproc_plugins.segmentation.classes import check_labels, inner, probability, reading_of
 from streamproc_plugins.segmentation.crops import Grid, crop_masks, window
@@ -135,7 +135,7 @@ class Instances(FramePlugin[InstancesOptions]):
 
 def instances_input(entry: ModelEntry, mode: Literal["people", "crops"]) -> InputSpec:
     """The input of a model for the mode; `ModelError` where it is for something else."""
-    return picture_input(entry, DECODERS[mode], f"instances in the mode {mode}", MODELS[mode])
+    return decoded_input(entry, DECODERS[mode], f"instances in the mode {mode}", MODELS[mode])
 
 
 __all__ = ["DECODERS", "Instances"]

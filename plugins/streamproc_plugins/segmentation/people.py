@@ -133,7 +133,7 @@ def enlarged(maps: F32, target: MaskGrid) -> F32:
     return np.asarray(cv2.warpAffine(maps, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def owners(heads: SegmentHeads, people: F32, target: MaskGrid, limit: float) -> NDArray[np.int16]:
+def pixel_owners(heads: SegmentHeads, people: F32, target: MaskGrid, limit: float) -> NDArray[np.int16]:
     """Owner of each pixel if it were a person's: row of `people` int16 (H, W), or -1 where no person is near.
 
     Distances are made on the net's grid and enlarged, each cell weighed by how sure it is a person's: cells of the
@@ -168,7 +168,7 @@ def people_masks(
     here = enlarged(heads.person, target) >= threshold
     if not len(people) or not here.any():
         return masks
-    owner = owners(heads, people, target.at_most(WORK_SIDE), limit)
+    owner = pixel_owners(heads, people, target.at_most(WORK_SIDE), limit)
     size = (target.width, target.height)
     enlarged_owner = cv2.resize(owner, size, interpolation=cv2.INTER_NEAREST)
     enlarged_owner[~here] = -1
@@ -197,8 +197,8 @@ __all__ = [
     "distances",
     "embedding",
     "enlarged",
-    "owners",
     "people_masks",
+    "pixel_owners",
     "segment_heads",
     "sizes",
 ]

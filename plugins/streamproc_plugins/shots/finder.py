@@ -27,7 +27,7 @@ from streamproc_plugins.shots.measures import (
     change,
     dissolve,
     likeness,
-    look,
+    picture_forms,
     shrunk,
 )
 
@@ -109,9 +109,9 @@ class Finder:
         """The one that goes on."""
         return self._shot
 
-    def look(self, now_ns: int, index: int, rgb: Rgb) -> Begun | None:
+    def find(self, now_ns: int, index: int, rgb: Rgb) -> Begun | None:
         """The shot that is now known to have begun, at this picture or a little before; None: none."""
-        current = look(rgb)
+        current = picture_forms(rgb)
         last, self._last = self._last, current
         was_blank, self._blank = self._blank, self._is_blank(current.level)
         if last is None:
@@ -255,7 +255,7 @@ class Finder:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self._shot = _begun(state["shot"]) if state["shot"] else None
-        self._last = look(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
+        self._last = picture_forms(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
         self._blank = bool(state["blank"])
         self._changes = deque((int(at_ns), float(amount)) for at_ns, amount in state["changes"])
         self._levels = deque((int(at_ns), int(index), float(level)) for at_ns, index, level in state["levels"])

@@ -43,7 +43,7 @@ class PictureForms:
         return float(self.gray.mean())
 
 
-def look(rgb: Rgb) -> PictureForms:
+def picture_forms(rgb: Rgb) -> PictureForms:
     """The forms of a small picture, uint8 (HEIGHT, WIDTH, 3)."""
     import cv2
 
@@ -150,6 +150,6 @@ __all__ = [
     "detail",
     "dissolve",
     "likeness",
-    "look",
+    "picture_forms",
     "shrunk",
 ]

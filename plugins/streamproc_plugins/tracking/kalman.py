@@ -132,7 +132,7 @@ def correct(belief: Belief, measured: Array, score: Array, motion: MotionModel) 
     return Belief(mean=mean, velocity=belief.velocity + push * off, covariance=covariance)
 
 
-def warp(belief: Belief, affine: Array) -> Belief:
+def warp_belief(belief: Belief, affine: Array) -> Belief:
     """The belief in the picture after the camera moved.
 
     affine: float64 (2, 3), takes a pixel of the picture before to where it is now; a box is moved by its centre,

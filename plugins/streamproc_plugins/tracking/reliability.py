@@ -132,8 +132,8 @@ class Reliability:
         return np.asarray(known & (self._own.overlap[row] >= _OWN_LEAST))
 
     def follow(self, affine: Array) -> None:
-        """Move the notes with the camera: float64 (2, 3), as for `kalman.warp`."""
-        moved = kalman.warp(_belief(self._notes), affine)
+        """Move the notes with the camera: float64 (2, 3), as for `kalman.warp_belief`."""
+        moved = kalman.warp_belief(_belief(self._notes), affine)
         self._notes = replace(self._notes, mean=moved.mean, velocity=moved.velocity)
 
     def shift(self, by: Array) -> None:

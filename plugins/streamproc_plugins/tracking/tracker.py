@@ -103,7 +103,7 @@ class Tracker:
         self._now_ns = now_ns
         belief = self._table.belief
         if camera is not None:
-            belief = kalman.warp(belief, camera)
+            belief = kalman.warp_belief(belief, camera)
             self._reliability.follow(camera)
         self._table = self._table.believing(kalman.predict(belief, elapsed, self.settings.motion))
 

@@ -35,12 +35,12 @@ def picture_loader(spec: InputSpec) -> Load:
         rgb = read_picture(sample.path)
         if rgb is None:
             raise TrainingError(f"{sample.path} can't be read as a picture{ADVICE}")
-        return fitted(rgb, spec)[None]
+        return fitted_picture(rgb, spec)[None]
 
     return load
 
 
-def fitted(rgb: U8, spec: InputSpec) -> U8:
+def fitted_picture(rgb: U8, spec: InputSpec) -> U8:
     """The picture (h, w, 3) at the size of `spec`, in its way."""
     if spec.resize == "letterbox":
         return letterbox(rgb, spec.hw, spec.pad)[0]
@@ -54,7 +54,7 @@ def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
     """
 
     def load(sample: TrainingSample) -> U8:
-        found = list(sampled(sample.path, size, rate, (sample.start_s, sample.end_s)))
+        found = list(sampled_pictures(sample.path, size, rate, (sample.start_s, sample.end_s)))
         if not found:
             raise TrainingError(
                 f"{sample.path} has no picture between {sample.start_s} s and "
@@ -66,7 +66,7 @@ def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
     return load
 
 
-def sampled(
+def sampled_pictures(
     path: Path, size: tuple[int, int] | None, rate: float, span_s: tuple[float, float | None] = (0.0, None)
 ) -> Iterator[U8]:
     """Pictures uint8 (h, w, 3) of a recording nearest to a regular beat of media time, as clips are cut in a run.
@@ -164,4 +164,4 @@ def _reported_together(wrong: Sequence[str]) -> TrainingError:
     return TrainingError("\n".join([f"{len(wrong)} files can't be used{ADVICE_ALL}:", *lines]) + more)
 
 
-__all__ = ["Cache", "Load", "clip_loader", "fitted", "picture_loader", "sampled"]
+__all__ = ["Cache", "Load", "clip_loader", "fitted_picture", "picture_loader", "sampled_pictures"]

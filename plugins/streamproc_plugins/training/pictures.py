@@ -30,7 +30,7 @@ from streamproc_plugins.training.data import Dataset, Grouping, TrainingError, r
 from streamproc_plugins.training.export import ExportTarget, prepare_folder, save_bytes
 from streamproc_plugins.training.head import HeadKind, fit_head
 from streamproc_plugins.training.loading import picture_loader
-from streamproc_plugins.training.nets import Kind, build, freeze
+from streamproc_plugins.training.nets import Kind, build_classifier, freeze
 from streamproc_plugins.training.surgery import with_head, without_head
 
 _COPIES = 2
@@ -78,7 +78,9 @@ def train_pictures(
         progress.say(warning)
     weights = None if advice.mode == "scratch" else settings.weights
     start_random(settings.course)
-    model = build(settings.net, size=settings.size, classes=len(data.labels), width=settings.width, weights=weights)
+    model = build_classifier(
+        settings.net, size=settings.size, classes=len(data.labels), width=settings.width, weights=weights
+    )
     course = settings.course
     if weights is not None:
         progress.say(f"{freeze(model, advice.frozen)} layers below the last one are trained")

@@ -22,7 +22,7 @@ from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
 from streamproc.models.entries import Edit
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError
 from streamproc_plugins.training.export import model_name, prepare_folder, save_entry, save_report
-from streamproc_plugins.training.loading import fitted, sampled
+from streamproc_plugins.training.loading import fitted_picture, sampled_pictures
 
 To = Literal["float16", "dynamic", "int8"]
 Inputs = Sequence[NDArray[Any]]
@@ -231,7 +231,7 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
     clips = [path for path in files if path.suffix.lower() in CLIP_SUFFIXES]
     if stills and spec.layout != "NDHWC":
         try:
-            return [as_input(fitted(require_picture(path), spec)[None], spec) for path in evenly(stills, count)]
+            return [as_input(fitted_picture(require_picture(path), spec)[None], spec) for path in evenly(stills, count)]
         except ValueError as error:
             raise TrainingError(str(error)) from None
     made = [value for path in clips for value in _of_clip(path, spec)]
@@ -243,9 +243,9 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
 def _of_clip(path: Path, spec: InputSpec) -> list[NDArray[np.uint8]]:
     """Inputs from one recording: pictures once a second, or clips one behind the other at 8 pictures a second."""
     if spec.layout != "NDHWC":
-        return [fitted(rgb, spec)[None] for rgb in sampled(path, None, 1.0)]
+        return [fitted_picture(rgb, spec)[None] for rgb in sampled_pictures(path, None, 1.0)]
     frames = spec.frames or 1
-    found = list(sampled(path, (spec.width, spec.height), 8.0))
+    found = list(sampled_pictures(path, (spec.width, spec.height), 8.0))
     return [np.stack(found[i : i + frames]) for i in range(0, len(found) - frames + 1, frames)]
 
 

@@ -16,7 +16,7 @@ from streamproc_plugins.training.clips import ClipSettings
 from streamproc_plugins.training.course import TrainingOutcome, TrainingProgress, prepare_split, start_random, train
 from streamproc_plugins.training.data import Dataset, TrainingError, TrainingSample
 from streamproc_plugins.training.export import ExportTarget, prepare_folder
-from streamproc_plugins.training.loading import sampled
+from streamproc_plugins.training.loading import sampled_pictures
 
 F32 = NDArray[np.float32]
 
@@ -109,7 +109,7 @@ def _features(
     for done, sample in enumerate(samples, start=1):
         span = (sample.start_s, sample.end_s)
         # pictures of full size, as `embed` gets them in a run
-        values = [embedder(rgb) for rgb in sampled(sample.path, None, settings.rate, span)]
+        values = [embedder(rgb) for rgb in sampled_pictures(sample.path, None, settings.rate, span)]
         if not values:
             raise TrainingError(f"{sample.path} has no picture in {span} s; mend it or take it out of the data")
         start = max(0, (len(values) - most) // 2)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from streamproc import PluginError
 from streamproc_plugins.vectors.manifest import IndexPlan, Lock, Manifest
 from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, RowSegment, file_of, numbers_in
-from streamproc_plugins.vectors.shards import Shard, available, build, shard_file
+from streamproc_plugins.vectors.shards import Shard, available, build_shard, shard_file
 
 SEGMENT = 32_768
 TREES = 20
@@ -299,7 +299,7 @@ class VectorIndex:
             return
         rows = np.flatnonzero(segment.ids != DEAD)
         self._builder = self._builder or ThreadPoolExecutor(1, thread_name_prefix="vector-index")
-        future = self._builder.submit(build, path, segment.vectors, rows, self._plan.trees)
+        future = self._builder.submit(build_shard, path, segment.vectors, rows, self._plan.trees)
         self._builds[number] = (generation, future)
 
     def _use(self, number: int, folder: Path) -> None:

@@ -30,7 +30,7 @@ def shard_file(folder: Path, number: int, generation: int) -> Path:
     return folder / f"trees-{number:08d}-{generation}.ann"
 
 
-def build(path: Path, vectors: NDArray[np.float32], rows: NDArray[np.int64], trees: int) -> None:
+def build_shard(path: Path, vectors: NDArray[np.float32], rows: NDArray[np.int64], trees: int) -> None:
     """Write the tree file of these rows in one step; the same bytes for the same vectors on the same kind of CPU.
 
     vectors: float32 (N, D). rows: which of them take part, rising.
