@@ -18,7 +18,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneEuro:
-    """How strongly is smoothed."""
+    """Strength of the smoothing."""
 
     min_cutoff_hz: float
     """cutoff of a point at rest: lower is steadier"""

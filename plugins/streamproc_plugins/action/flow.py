@@ -35,7 +35,7 @@ def net_flow(uv: NDArray[np.float32], scale: FlowScale) -> NDArray[np.float32]:
 
 
 def flow_agreement(uv: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float, float]:
-    """How well one flow (..., 2) agrees with another: correlation of u, of v, mean end-point error in pixels."""
+    """Agreement of one flow (..., 2) with another: correlation of u, of v, mean end-point error in pixels."""
     u, v = (float(np.corrcoef(uv[..., k].ravel(), truth[..., k].ravel())[0, 1]) for k in (0, 1))
     return u, v, float(np.hypot(*np.moveaxis(uv - truth, -1, 0)).mean())
 

@@ -33,7 +33,7 @@ from streamproc_plugins.shots.following import ended_at_cut
 
 
 class PeopleEvents(LabelsOptions):
-    """When a person's action gives an event: as the plugin labels does it, for answers that come once a second."""
+    """Limits for events of a person's actions: those of the plugin labels, for answers once a second."""
 
     window: Duration = Field(seconds(2), ge=0, le=seconds(60), description="time that is smoothed over")
     min_duration: Duration = Field(0, ge=0, description="an action that lasts for less gives no event")

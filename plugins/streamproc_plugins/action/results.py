@@ -14,7 +14,7 @@ from streamproc.errors import check_array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttentionMap(Result):
-    """Where a net looked in each picture of a clip."""
+    """Attention of a net in each picture of a clip."""
 
     schema: ClassVar[str] = "streamproc.attention-map/1"
 

@@ -1,4 +1,4 @@
-"""From a net's outputs to labelled scores, as functions of arrays."""
+"""Labelled scores from a net's outputs, as functions of arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From labels of snippets to segments of a long video: a state machine over media time.
+"""Segments of a long video from labels of snippets: a state machine over media time.
 
 A snippet's label counts for the middle of the time that it covers. Where two neighbours differ, the border lies
 between their middles, or at the cut if there is one between them; neighbours with equal labels are merged.

@@ -27,7 +27,7 @@ class SequenceBeat:
 
     @classmethod
     def of(cls, frames: int, rate: float, stride_ns: int, nominal_ns: int | None = None) -> SequenceBeat:
-        """From samples per second. nominal_ns: usual time between two frames of the stream, where it is known."""
+        """The beat for a rate in Hz. nominal_ns: usual time between two frames of the stream, where it is known."""
         period_ns = round(SECOND_NS / rate)
         slack_ns = min(nominal_ns or period_ns // 4, period_ns) // 2
         return cls(frames=frames, period_ns=period_ns, stride_ns=stride_ns, slack_ns=slack_ns)

@@ -60,7 +60,7 @@ class TrackAction(PeopleAction[TrackActionOptions]):
         self.begin(self._net.frames, context.stream)
 
     def people(self, frame: Frame, past: Results) -> Iterable[Person]:
-        """Those with the largest boxes."""
+        """The tracks with the largest boxes."""
         tracks = past[Tracks]
         return [
             Person(

@@ -1,4 +1,4 @@
-"""How each kind of result is drawn."""
+"""Drawing of each kind of result."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def draw_detections(canvas: Canvas, detections: Detections) -> None:
 
 
 def draw_trails(canvas: Canvas, trails: Mapping[int, list[tuple[int, Spot]]]) -> None:
-    """Where the tracks come from, thinner the longer ago."""
+    """Trails of the tracks, thinner towards the past."""
     for track_id, steps in trails.items():
         points = [point for _, point in steps]
         if len(points) < 2:
@@ -115,7 +115,7 @@ def draw_segmentation(canvas: Canvas, found: Segmentation) -> None:
 
 
 def draw_attention(canvas: Canvas, found: AttentionMap) -> None:
-    """Where a net looked in the last picture of its clip: warmer where the weight is further above the mean."""
+    """Attention of a net in the last picture of its clip: warmer where the weight is further above the mean."""
     import cv2
 
     weights = found.weights[-1].astype(np.float32)

@@ -43,7 +43,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
     writes = ("path",)
 
     def open(self, context: PluginContext) -> None:
-        """Nothing is written before the first frame."""
+        """Prepare the video; the first frame begins the file."""
         self._name = context.stream.name
         writer = video_writer(self.options.path, context.stream.name, self.options)
         self._writer: VideoWriter | None = writer
@@ -162,7 +162,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
 
 
 def most_detailed(faces: Mapping[str, Faces]) -> list[Faces]:
-    """Of faces that were followed, named or grouped the last in the chain, which knows most; else all."""
+    """The last result of followed, named or grouped faces, which has most details; without one all results."""
     further = [found for found in faces.values() if type(found) is not Faces]
     return further[-1:] or list(faces.values())
 

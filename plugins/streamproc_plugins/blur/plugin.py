@@ -28,7 +28,7 @@ class Blur(StreamPlugin[BlurOptions]):
     writes = ("path",)
 
     def open(self, context: PluginContext) -> None:
-        """Nothing is written before the first frame."""
+        """Prepare the video; the first frame begins the file."""
         self._cover = Cover(self.options)
         path, size = self.options.path, np.array(context.stream.size)
         self._zones = [np.array(polygon) * size for polygon in self.options.zones.values()]

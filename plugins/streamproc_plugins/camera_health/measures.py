@@ -64,7 +64,7 @@ def view_agreement(learned: Array, now: Array, contrast: float = 1.0) -> float |
 
 
 def shift(learned: Array, now: Array) -> tuple[float, float] | None:
-    """How far the view has moved, right and down in fractions of the picture; None if it is another one altogether."""
+    """Shift of the view, right and down in fractions of the picture; None if it is another one altogether."""
     import cv2
 
     window = cv2.createHanningWindow(learned.shape[::-1], cv2.CV_32F)

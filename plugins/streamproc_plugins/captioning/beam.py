@@ -27,7 +27,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How wide and how far is searched."""
+    """Width and depth of the search."""
 
     start: int
     end: int

@@ -50,7 +50,7 @@ class Weights:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], words: int) -> Weights:
-        """From named arrays; `ModelError` where one is missing or doesn't fit the others."""
+        """The weights from named arrays; `ModelError` where one is missing or doesn't fit the others."""
         names = [item.name for item in fields(cls)]
         if missing := [name for name in names if name not in arrays]:
             raise ModelError(f"the decoder lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")

@@ -1,4 +1,4 @@
-"""From facts to English, a template for each kind of fact (after Kulkarni et al., Baby Talk, CVPR 2011)."""
+"""English for facts, a template for each kind of fact (after Kulkarni et al., Baby Talk, CVPR 2011)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def describe(facts: WindowFacts, least_ns: int = 0) -> str:
 
 
 def way_of(walk: Walk) -> str:
-    """Which way something went on the screen, or that it stayed."""
+    """Direction of a track on the screen, or that it stayed."""
     right, down = walk.last[0] - walk.first[0], walk.last[1] - walk.first[1]
     if max(abs(right), abs(down)) < max(_LEAST_STEP * walk.size, 0.01):
         return _STILL
@@ -87,7 +87,7 @@ def _shown(facts: WindowFacts) -> list[str]:
 
 
 def first_name(label: str) -> str:
-    """Of a label with synonyms the first ("tench, Tinca tinca")."""
+    """The first of a label's synonyms ("tench, Tinca tinca")."""
     return label.split(", ", maxsplit=1)[0].replace("_", " ")
 
 

@@ -76,7 +76,7 @@ class CaptionOutcome:
     """sample, generated caption, people's captions"""
 
     def table(self) -> str:
-        """For people."""
+        """A table for the terminal."""
         lines = [f"  {said or '(nothing)'}   (people: {people})" for _, said, people in self.examples]
         return "\n".join([self.report.table(), "", "held-out samples:", *lines, "", f"model folder: {self.folder}"])
 

@@ -156,17 +156,17 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """At a cut a window ends, since the pictures after it show something else; a live one also without a frame."""
+        """End a window at a cut, since the next pictures show another scene; a live one also without a frame."""
         if reason == "cut":
             return list(self._at_cut(moment.pts_ns))
         return list(self._advance(moment.pts_ns)) if self._live else []
 
     def flush(self, moment: Moment) -> Output:
-        """The last window is asked about, and every answer waited for."""
+        """Ask about the last window, and wait for every answer."""
         return [*self._ask(moment.pts_ns), *self._answered(wait=True)]
 
     def close(self) -> None:
-        """End the thread at once; an answer that is still awaited is given up, and the log says so."""
+        """End the thread at once, cancel a pending request and log that."""
         asker = getattr(self, "_asker", None)
         if asker is None:
             return

@@ -1,4 +1,4 @@
-"""From a net's outputs to the labels to give: functions of arrays."""
+"""Labels to give from a net's outputs: functions of arrays."""
 
 from __future__ import annotations
 

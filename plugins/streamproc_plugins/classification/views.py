@@ -1,4 +1,4 @@
-"""Which part of a picture a view is, and that part as a net's input: functions of arrays.
+"""Views: parts of a picture, and those parts as a net's input. Functions of arrays.
 
 Two views, the whole as context and the middle at a finer scale (fovea), after Karpathy et al., Large-scale Video
 Classification with Convolutional Neural Networks, CVPR 2014; there the middle half of each side.

@@ -41,7 +41,7 @@ class HeadName(StrEnum):
 
 
 class PictureFit(StrEnum):
-    """How a picture gets the input's shape."""
+    """Fit of a picture to the input's shape."""
 
     stretch = "stretch"
     crop = "crop"
@@ -49,7 +49,7 @@ class PictureFit(StrEnum):
 
 
 class Group(StrEnum):
-    """How to group files that belong together."""
+    """Grouping of files that belong together."""
 
     auto = "auto"
     file = "file"

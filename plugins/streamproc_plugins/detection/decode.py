@@ -149,7 +149,7 @@ def _refuse_nan(values: NDArray[Any]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxDecoder:
-    """How the answers of one family of nets are read."""
+    """Decoding of one family of nets."""
 
     read: Callable[[Sequence[NDArray[Any]], tuple[int, int], F32], FoundBoxes]
     outputs: Callable[[tuple[int, int], int], dict[str, tuple[int | None, ...]]]

@@ -64,7 +64,7 @@ class Detection(FramePlugin[DetectionOptions]):
     def labels_given(
         cls, options: DetectionOptions, models: ModelStore, before: Collection[str] | None
     ) -> Collection[str] | None:
-        """Those that are wanted, or all of the model."""
+        """The wanted labels, or all of the model."""
         return options.labels or models.entry(options.model).label_names
 
     def open(self, context: PluginContext) -> None:

@@ -34,7 +34,7 @@ def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
 
 
 def clipped_by_tile(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDArray[np.bool_]:
-    """Which boxes (N, 4), in source pixels, end at a border of their window that is inside the picture."""
+    """Boxes (N, 4), in source pixels, that end at a border of their window inside the picture."""
     left, top, right, bottom = window
     return np.asarray(
         ((xyxy[:, 0] < left + EDGE_PX) & (left > 0))

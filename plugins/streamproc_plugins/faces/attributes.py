@@ -18,7 +18,7 @@ from streamproc_plugins.faces.results import FaceAttributes
 
 
 class FaceAttributesOptions(Options):
-    """Which classifiers look at the faces."""
+    """The classifiers of the faces."""
 
     heads: dict[str, str] = Field(
         min_length=1,

@@ -89,7 +89,7 @@ def join_people(folder: Path, one: int, other: int) -> None:
     """Make two ids one."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, one, other)
-        say(f"both are person {people.join_faces(one, other)}")
+        say(f"both are person {people.join(one, other)}")
 
 
 def forget_person(folder: Path, person: int) -> None:

@@ -166,7 +166,7 @@ def joined(label: Labels, vectors: NDArray[Any], photos: Sequence[str], least: C
 
 
 def _share_a_photo(label: Labels, photos: Sequence[str], count: int) -> NDArray[np.bool_]:
-    """Which groups have faces of one photo, bool (count, count)."""
+    """Pairs of groups with faces of one photo, bool (count, count)."""
     found = np.zeros((count, count), np.bool_)
     groups: dict[str, list[int]] = {}
     for group, photo in zip(label.tolist(), photos, strict=True):

@@ -35,7 +35,7 @@ from streamproc_plugins.storage import checked_folder, folder_of
 _TRACK_NS = 60_000_000_000
 """time after a track's last face for which its person is remembered; ids of tracks aren't used twice"""
 _EXPIRIES = 500
-"""how many times within `expire_after` expired vectors are looked for"""
+"""number of searches for expired vectors within `expire_after`"""
 
 
 class FaceClustersOptions(Options):
@@ -139,7 +139,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
         return list(events_of([*self._refusals.lose(None), *self._visits.finish()], {}))
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         people, self._people = getattr(self, "_people", None), None
         if people is not None:
             people.close()

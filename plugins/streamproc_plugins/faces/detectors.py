@@ -139,7 +139,7 @@ class Mtcnn:
 
 
 def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> FoundFaces:
-    """From the package's records; its left eye is the one on the left of the picture, the person's right."""
+    """Faces from the package's records; its left eye is the one on the left of the picture, the person's right."""
     retained = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
     if not retained:
         return nothing()

@@ -17,7 +17,7 @@ F32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamingSettings:
-    """How sure it must be; times in nanoseconds of media time."""
+    """Limits for a name; times in nanoseconds of media time."""
 
     threshold: float
     margin: float

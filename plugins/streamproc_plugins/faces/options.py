@@ -33,7 +33,7 @@ Share = Annotated[
 
 
 class QualityOptions(Options):
-    """Which faces are good enough for an embedding; the others are given all the same, without one."""
+    """Limits for a face to get an embedding; the others are given all the same, without one."""
 
     min_eyes: float = Field(default=10, ge=0, le=1000, description="least pixels between the eyes")
     min_score: Score = Field(default=0.6, description="least score of the detection")

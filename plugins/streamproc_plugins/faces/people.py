@@ -116,7 +116,7 @@ class People:
             here.add(person)
 
     def remember_company(self, tracks: Collection[int]) -> None:
-        """Those of the frame's tracks that aren't anybody yet are none of the people in it, later neither."""
+        """Note that the frame's tracks without an id are none of the people in it, now and later."""
         for track_id in set(tracks) - self._tracks.keys():
             self._company.setdefault(track_id, set()).update(self._here)
 
@@ -189,7 +189,7 @@ class People:
         return None, -1.0
 
     def spread(self, declared: ScoreSpread) -> ScoreSpread:
-        """How alike the people are that are known, measured anew when there are a quarter more than the last time."""
+        """Likeness of the known people, measured anew when there are a quarter more than the last time."""
         count = self._count()
         if count >= max(LEAST_PEOPLE, _GROWN * self._measured_at):
             firsts: dict[int, F32] = {}
@@ -223,7 +223,7 @@ class People:
         return self.index.expire(before_ns, from_ns=CAPTURED_NS)
 
     def known(self) -> dict[int, tuple[int, int, int]]:
-        """By id, merges followed: how many vectors there are, times of the first and the last in nanoseconds.
+        """Number of vectors by id, merges followed, with the times of the first and the last in nanoseconds.
 
         The times are of capture; less than `CAPTURED_NS`, media time, where none is known.
         """

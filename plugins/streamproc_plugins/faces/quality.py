@@ -1,4 +1,4 @@
-"""How good a look at a face is: measures as functions of arrays."""
+"""Quality of a face's picture: measures as functions of arrays."""
 
 from __future__ import annotations
 

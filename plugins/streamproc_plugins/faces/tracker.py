@@ -26,7 +26,7 @@ _TREMBLE = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceTrackerSettings:
-    """When two faces are one; times in nanoseconds of media time."""
+    """Limits for two faces of one track; times in nanoseconds of media time."""
 
     least_iou: float
     least_cosine: float
@@ -111,7 +111,7 @@ class FaceTracker:
         return chosen
 
     def _reachable(self, now_ns: int, faces: Faces) -> NDArray[np.bool_]:
-        """Which face is no further from a track's than it can have come, bool (T, N): a cut makes them jump."""
+        """Pairs of track and face within the reach of its speed, bool (T, N): a cut makes faces jump."""
         boxes = np.stack([track.xyxy for track in self._tracks]).astype(np.float64)
         passed_s = (now_ns - np.array([track.observed_ns for track in self._tracks]))[:, None] / 1e9
         room = _TREMBLE + self._settings.most_speed * passed_s
@@ -184,7 +184,7 @@ def _read(state: Mapping[str, Any]) -> FaceTrack:
 
 
 def _best_other(values: NDArray[Any]) -> NDArray[Any]:
-    """For each entry of (R, C) the largest of the others in its row; -1 where it is alone."""
+    """The largest other entry in the row of each entry of (R, C); -1 where it is alone."""
     if values.shape[1] < 2:
         return np.full(values.shape, -1.0)
     second, first = np.partition(values, -2, axis=1)[:, -2:].T

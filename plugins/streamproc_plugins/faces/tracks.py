@@ -27,7 +27,7 @@ from streamproc_plugins.one_euro import OneEuro
 
 
 class FaceTracksOptions(Options):
-    """When two faces are one, and how landmarks are smoothed; all times are media time."""
+    """Limits for two faces of one track, and smoothing of landmarks; all times are media time."""
 
     min_iou: float = Field(
         0.2, gt=0, le=1, description="least overlap (IoU) of a face with the last place of its track"

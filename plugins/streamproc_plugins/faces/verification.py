@@ -18,7 +18,7 @@ THRESHOLDS.flags.writeable = False
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
-    """How well each distance separates pairs of one person from pairs of two; columns of equal length T."""
+    """Separation of pairs of one person from pairs of two by each distance; columns of equal length T."""
 
     distance: F64
     """float64 (T,): a pair no further apart than this is taken for one person"""

@@ -1,4 +1,4 @@
-"""When a label is there and when it has gone: a state machine over smoothed scores and media time."""
+"""Episodes of labels: a state machine over smoothed scores and media time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamproc_plugins.labels.smoothing import Method, smoothed, votes, weights
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeSettings:
-    """How sure and steady a label must be; times in nanoseconds of media time."""
+    """Limits of a label's score and duration; times in nanoseconds of media time."""
 
     method: Method
     window_ns: int

@@ -11,7 +11,7 @@ from streamproc_plugins.labels.episodes import EpisodeSettings
 
 
 class LabelsOptions(Options):
-    """How sure and how steady a label must be; all times are media time."""
+    """Limits of a label's score and duration; all times are media time."""
 
     method: Literal["mean", "max", "vote"] = Field(
         "mean",

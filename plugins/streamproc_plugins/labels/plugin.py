@@ -56,7 +56,7 @@ class Labels(StreamPlugin[LabelsOptions]):
         self._episodes.restore(state["episodes"])
 
     def _scores(self, found: Classification) -> dict[str, float]:
-        """By label, the best of those that occur twice."""
+        """The best score of each label, as a label may occur twice."""
         out: dict[str, float] = {}
         said = list(zip(found.label, found.score.tolist(), strict=True))
         if self.options.method == "vote":

@@ -175,7 +175,7 @@ class Background:
         return MotionRegions(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
 
     def _compare(self, picture: Gray, before: Gray, mean: Array) -> tuple[Mask, Mask]:
-        """Where the picture has moved, and where it differs from the background."""
+        """Masks of motion, and of differences from the background."""
         contrast, work = self._settings.contrast, scratch(picture.shape)
         moved = self._light.differs(picture, before, contrast * 0.8, work)
         np.multiply(self._spread, np.float32(_DEVIATIONS), out=work.limit)

@@ -1,4 +1,4 @@
-"""Which pixels that differ belong together.
+"""Grouping of differing pixels.
 
 Masks are uint8 (h, w), 0 or 1. Each step works on a window around the pixels that the step before has left, wider by
 its own reach, so its answer is that of the same step over the whole picture.

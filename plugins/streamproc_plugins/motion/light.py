@@ -50,7 +50,7 @@ class Light:
         return into
 
     def differs_from_mean(self, picture: Gray, mean: Array, limit: Array, work: Scratch) -> Gray:
-        """As `differs`, with a limit for each pixel: `work.differs`. How far each is from the mean: `work.off`."""
+        """As `differs`, with a limit for each pixel: `work.differs`. Distance of each from the mean: `work.off`."""
         cv2 = self._cv2
         np.copyto(work.picture, picture)
         cv2.absdiff(work.picture, mean, dst=work.off)

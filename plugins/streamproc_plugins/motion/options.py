@@ -8,7 +8,7 @@ from streamproc_plugins.motion.background import BackgroundSettings
 
 
 class MotionOptions(Options):
-    """How sure it must be that something moves, and where it looks; the defaults suit fixed cameras of all kinds."""
+    """Limits for motion, and masks; the defaults suit fixed cameras of all kinds."""
 
     masks: tuple[Polygon, ...] = Field(
         (), description="polygons [[x, y], ...] in fractions 0-1 where it doesn't look: a burned-in clock, a tree"

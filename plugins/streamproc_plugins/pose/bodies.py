@@ -25,7 +25,7 @@ _LEAST_UPRIGHT_NS = 200_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodySettings:
-    """From when on a body lies, has fallen or holds up its hands."""
+    """Limits for lying, falling and raised hands."""
 
     types: frozenset[str]
     sure: float
@@ -159,7 +159,7 @@ class Body:
         yield from self._hands.expire(now_ns)
 
     def finish(self) -> Iterator[Event]:
-        """Everything ends."""
+        """End all open episodes."""
         yield from self._lying.finish()
         yield from self._hands.finish()
 
@@ -218,7 +218,7 @@ class Body:
 
 
 def fall_of(history: list[Posture], down_ns: int, settings: BodySettings) -> tuple[int, float] | None:
-    """When a person who lies since `down_ns` was last upright, and how quickly it went down, body lengths per second.
+    """Last upright moment of a person lying since `down_ns`, and its descent in body lengths per second.
 
     None where it wasn't a fall: not upright for a while before, too long ago, or too slow.
     """

@@ -12,7 +12,7 @@ MODELS = {"top-down": "movenet-lightning", "bottom-up": "bodypix"}
 
 
 class PoseOptions(Options):
-    """How to look for people, and which to give."""
+    """Limits to find people, and the people to give."""
 
     mode: Literal["top-down", "bottom-up"] = Field(
         "top-down",

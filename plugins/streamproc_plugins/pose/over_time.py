@@ -35,7 +35,7 @@ F32 = NDArray[np.float32]
 
 
 class PoseSmoothingOptions(Options):
-    """How steady and how quick the filter is."""
+    """Strength and speed of the filter."""
 
     min_cutoff: float = Field(
         1.0, gt=0, le=100, description="cutoff of a point at rest in Hz: lower trembles less and lags more"
@@ -50,7 +50,7 @@ class PoseSmoothingOptions(Options):
 
 
 class PosePoolingOptions(Options):
-    """Which earlier frames have a say."""
+    """Earlier frames that count."""
 
     window: Duration = Field(
         seconds(0.5), gt=0, le=seconds(10), description="media time whose frames count, older ones less"

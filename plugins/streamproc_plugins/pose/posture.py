@@ -62,7 +62,7 @@ def lean_deg(points: F32, sure: float) -> float | None:
 
 
 def hands_height(points: F32, sure: float) -> tuple[float, ...]:
-    """For each arm with a visible wrist and shoulder: height of the wrist above the nose, in torso lengths.
+    """Height, for each arm with a visible wrist and shoulder, of the wrist above the nose, in torso lengths.
 
     Below 0 under it. Without a visible part of the head, the nose is taken to be 0.45 torso lengths above the shoulder;
     without the hips, a torso is 1.2 shoulder widths long.

@@ -240,7 +240,7 @@ class LeftObject(Stationary):
 
 
 class WrongWay(Condition):
-    """It moves against the right way."""
+    """Movement against the right way."""
 
     type = "direction.wrong"
 
@@ -269,7 +269,7 @@ class WrongWay(Condition):
 
 
 class Speeding(Condition):
-    """It is faster than allowed."""
+    """Speed above the limit."""
 
     type = "speed.exceeded"
 

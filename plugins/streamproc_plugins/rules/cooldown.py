@@ -1,4 +1,4 @@
-"""How often an event of one kind may come."""
+"""Cooldown: the least time between two events of a kind."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _with_ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | None:
-    """Where the way from `start` to `end` crosses the leg a -> b: the part of the way gone, and the side it leads to.
+    """Crossing of the way `start` to `end` with the leg a -> b: the part of the way gone, and the side it leads to.
 
     A point on the line counts as right of it, a corner as belonging to one of its two legs, so that every way through
     is found once.

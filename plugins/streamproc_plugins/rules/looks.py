@@ -113,7 +113,7 @@ class Looks:
             self._known[observation.track_id].beside(most)
 
     def alike(self, old: int, new: int) -> float | None:
-        """How alike the looks of two tracks are: 1 the same, 0 like strangers; None where a look isn't known."""
+        """Likeness of the looks of two tracks: 1 the same, 0 like strangers; None where a look isn't known."""
         a, b = self._known.get(old), self._known.get(new)
         if a is None or b is None or a.looks[0].shape != b.looks[0].shape:
             return None

@@ -169,7 +169,7 @@ class _Path:
 
     @property
     def steps(self) -> list[Step]:
-        """In order of time."""
+        """All places in order of time."""
         return self.older + self.recent
 
     def age(self, now_ns: int) -> bool:
@@ -184,7 +184,7 @@ class _Path:
 
 
 class Paths:
-    """Where the anchors were during the last seconds of media time."""
+    """Places of the anchors during the last seconds of media time."""
 
     def __init__(self) -> None:
         self._steps: dict[int, _Path] = {}
@@ -212,7 +212,7 @@ class Paths:
         return (float(slope[0]), float(slope[1]))
 
     def travel(self, track_id: int, way: Point) -> float:
-        """How far the anchor has come along the unit vector `way` within the last second, pixels."""
+        """Distance of the anchor along the unit vector `way` within the last second, pixels."""
         along = [x * way[0] + y * way[1] for _, x, y in self._steps.get(track_id, _Path()).recent]
         return along[-1] - min(along) if along else 0.0
 
@@ -268,7 +268,7 @@ def same_place(a: Sequence[float], b: Sequence[float]) -> bool:
 
 
 def wanted(observed: list[Observation], labels: tuple[str, ...]) -> list[Observation]:
-    """Those with one of these labels; all where none is named."""
+    """Observations with one of these labels; all without labels."""
     return [observation for observation in observed if observation.label in labels] if labels else observed
 
 

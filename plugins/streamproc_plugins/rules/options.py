@@ -47,7 +47,7 @@ class RuleOptions(Options):
 
 
 class CrowdOptions(Options):
-    """When a zone counts as crowded."""
+    """Limits for a crowd."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -96,7 +96,7 @@ class LineOptions(RuleOptions):
 
 
 class StationaryOptions(RuleOptions):
-    """When something counts as standing still."""
+    """Limits for standing still."""
 
     lasting: Duration = Field(seconds(30), gt=0, alias="for", description="time for which it must stand still")
     radius: float = Field(

@@ -122,7 +122,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return [event for place in self._all for event in place.finish(moment.pts_ns)]
 
     def remarks(self) -> Iterable[str]:
-        """Which rules never saw a label that they name."""
+        """Remarks on labels that a rule names and no track had."""
         return self._labels.remarks()
 
     def state(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Change = Literal["entered", "left"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How steady something must be, in nanoseconds of media time."""
+    """Durations for a change of presence, in nanoseconds of media time."""
 
     enter_ns: int
     leave_ns: int
@@ -74,7 +74,7 @@ class Presence:
         return "entered" if here else "left"
 
     def _stays(self, here: bool, now_ns: int, before_ns: int, timing: Timing) -> None:
-        """It is where it was."""
+        """Update without a change."""
         if here:
             self.last_ns = now_ns
         elif self.run_ns is not None and now_ns - self.last_ns <= timing.pause_ns:

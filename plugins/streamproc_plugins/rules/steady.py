@@ -1,4 +1,4 @@
-"""How far beyond a border a point must get before it counts as across, in pixels."""
+"""Distance beyond a border at which a point counts as across, in pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SETTLED_NS = 5_000_000_000
 
 @dataclass(slots=True, kw_only=True)
 class Swings:
-    """How far a track has swung over a border and back while it lingers there: a memory that halves in ten seconds."""
+    """Swings of a track over a border and back while it lingers there: a memory that halves in ten seconds."""
 
     side: bool | None = None
     since_ns: int | None = None
@@ -30,7 +30,7 @@ class Swings:
     strayed_ns: int = 0
 
     def observe(self, now_ns: int, side: bool, distance: float, size: float) -> None:
-        """It is on this side, so far from the border, in pixels; a swing is over when it changes sides."""
+        """Update with the side and the distance from the border in pixels; a change of sides ends a swing."""
         if side is not self.side:
             if self.since_ns is not None:
                 # a track that has been further away doesn't linger

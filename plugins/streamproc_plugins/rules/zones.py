@@ -96,7 +96,7 @@ class Zone:
         yield from self._count(now_ns)
 
     def _reach(self, presence: Presence, depth: float, observation: Observation, strayed: float, paths: Paths) -> float:
-        """How deep it must get on the other side of the border; only that side needs measuring."""
+        """Depth to reach on the other side of the border; only that side needs measuring."""
         if (depth >= 0) == presence.inside:
             return 0.0
         held_ns = 0 if presence.run_ns is None else presence.observed_ns - presence.run_ns
@@ -105,7 +105,7 @@ class Zone:
         )
 
     def _stepped_in(self, observation: Observation, now_ns: int, depth: float) -> tuple[int, Swings]:
-        """When a track stepped over the border, by its depths before and after, and how it swings there."""
+        """Moment at which a track stepped over the border, by its depths before and after, and its swings there."""
         edge = self._edges.setdefault(observation.track_id, Edge(observed_ns=now_ns, depth=depth))
         before_ns, before = edge.observed_ns, edge.depth
         edge.observed_ns, edge.depth = now_ns, depth
@@ -132,7 +132,7 @@ class Zone:
         }
 
     def finish(self, now_ns: int) -> Iterator[Event]:
-        """End all that is open: the stream ends, or shows something else."""
+        """End all open events: the stream ends, or shows another scene."""
         for visitor in self._visitors.values():
             if visitor.presence.inside:
                 visitor.presence.inside = False
@@ -290,7 +290,7 @@ class Zone:
         visitor.stay, visitor.stayed_ns, visitor.rejoined = None, None, False
 
     def _count(self, now_ns: int) -> Iterator[Event]:
-        """Occupancy against the limit; it must be exceeded, or not, for a while."""
+        """Events of the occupancy, once it was above or below the limit for a while."""
         crowd = self._options.crowd
         if crowd is None:
             return

@@ -34,7 +34,7 @@ _MOST = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which hits count."""
+    """Limits for hits."""
 
     limit: int = 20
     stream: str = ""

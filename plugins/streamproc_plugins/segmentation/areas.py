@@ -98,7 +98,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         self._known = known
 
     def _shown(self, frame: Frame, found: Segmentation, label: str) -> dict[str, Any]:
-        """Where the label is in this frame."""
+        """Box and mask of the label in this frame."""
         mask = found.class_map == found.labels.index(label)
         if not mask.any():
             return {}

@@ -1,4 +1,4 @@
-"""From a net's answer to a class for every pixel: functions of arrays.
+"""Conversion of a net's answer to a class for every pixel: functions of arrays.
 
 DeepLab (Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, arXiv 1706.05587, 2017; Encoder-
 Decoder with Atrous Separable Convolution, ECCV 2018) and nets like it say a class, or a score for each, of every cell
@@ -33,7 +33,7 @@ DECODES = (*_MANY_LABELS, *ONE_LABEL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputForm:
-    """How a net's first output becomes class ids."""
+    """Layout of a net's first output, to get class ids from."""
 
     form: Form
     axis: int
@@ -67,7 +67,7 @@ class Classes:
 
 
 def reading_of(net: Net, labels: Sequence[str]) -> OutputForm:
-    """How the net's first output is read, after a look at whether it fits; `ModelError` naming both shapes.
+    """The layout of the net's first output; `ModelError` naming both shapes where it doesn't fit.
 
     labels: by class id, for `probability` the one label without a background.
     """

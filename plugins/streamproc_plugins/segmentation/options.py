@@ -36,7 +36,7 @@ class SegmentationOptions(Options):
 
 
 class InstancesOptions(Options):
-    """How to separate people, and which to give."""
+    """Limits to separate people, and the people to give."""
 
     mode: Literal["people", "crops"] = Field(
         "people",

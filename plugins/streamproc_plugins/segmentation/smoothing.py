@@ -81,7 +81,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         return [Segmentation(class_map=class_map, labels=self._labels)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Nothing is carried over a cut."""
+        """Forget the last result at a cut."""
         if reason == "cut":
             self._forget()
         return None

@@ -1,4 +1,4 @@
-"""How different two pictures are, and whether pictures are mixtures of a first and a last one. Functions of arrays.
+"""Differences of two pictures, and mixtures of a first and a last one. Functions of arrays.
 
 The change between neighbours is the content score of PySceneDetect's detectors (Castellano): mean differences of hue,
 saturation, value and edges. Hue and saturation count as much as the pixel is bright: those of dark pixels are noise.

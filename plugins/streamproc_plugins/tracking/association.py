@@ -1,4 +1,4 @@
-"""Which detection belongs to which track: overlaps that allow for doubt, and the best assignment."""
+"""Likeness of detections and tracks, by overlaps that allow for doubt, and the best assignment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
 
 
 def side_agreement(a: Array, b: Array) -> Array:
-    """How well widths and heights `a` (n, 2) and `b` (m, 2) agree: shorter over longer, float64 (n, m, 2) in 0..1."""
+    """Agreement of widths and heights `a` (n, 2) and `b` (m, 2): shorter over longer, float64 (n, m, 2) in 0..1."""
     small, large = np.minimum(a[:, None], b[None]), np.maximum(a[:, None], b[None])
     return np.asarray(small / np.maximum(large, 1e-9))
 

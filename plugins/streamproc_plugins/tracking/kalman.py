@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MotionModel:
-    """How things move and how well they are measured, in units of a box's own size (sqrt(w * h))."""
+    """Constants of motion and measurement, in units of a box's own size (sqrt(w * h))."""
 
     speed: float = 0.8
     """spread of the centre's velocity, sizes a second"""
@@ -60,13 +60,13 @@ class Belief:
 
 
 def to_xyxy(boxes: Array) -> Array:
-    """From `cx, cy, w, h` to `left, top, right, bottom`."""
+    """Convert `cx, cy, w, h` to `left, top, right, bottom`."""
     half = boxes[:, 2:] / 2
     return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
 def to_cxcywh(boxes: Array) -> Array:
-    """From `left, top, right, bottom` to `cx, cy, w, h`."""
+    """Convert `left, top, right, bottom` to `cx, cy, w, h`."""
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
@@ -99,7 +99,7 @@ def travelled(unobserved_s: Array, motion: MotionModel) -> Array:
 
 
 def unexpected(belief: Belief, measured: Array, score: Array, motion: MotionModel) -> NDArray[np.bool_]:
-    """Which measured centres are further off than chance allows (three standard deviations): bool (n,)."""
+    """Measured centres further off than chance allows (three standard deviations): bool (n,)."""
     spread = np.sqrt(belief.covariance[:, :2, 0] + _noise(belief.mean, score, motion)[:, :2])
     return np.asarray((np.abs(measured[:, :2] - belief.mean[:, :2]) > 3 * spread).any(axis=1))
 

@@ -35,7 +35,7 @@ _REACH = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Match:
-    """Which track takes each detection, and how."""
+    """The track of each detection, and the kind of match."""
 
     owner: Indices
     """int64 (n,), row of the table, -1 for none"""
@@ -155,7 +155,7 @@ class _Matching:
         self._alone = only.any(axis=0)
 
     def _looks_other(self, rows: Indices | slice, columns: Indices | slice) -> Mask:
-        """Of which tracks and detections the embeddings, where both have one, speak against each other: bool (n, m)."""
+        """Pairs of track and detection whose embeddings contradict each other, where both have one: bool (n, m)."""
         if self._measured.embedding is None:
             return np.zeros((1, 1), np.bool_)
         known, new = self._table.embedding[rows], self._measured.embedding[columns]
@@ -183,7 +183,7 @@ class _Matching:
         return np.asarray(((places >= low[:, None]) & (places <= high[:, None])).all(axis=2))
 
     def _likeness(self, rows: Indices, measured: Measurements) -> Array:
-        """How well each track fits each detection, float64 (n, m) in 0..1."""
+        """Likeness of each track and each detection, float64 (n, m) in 0..1."""
         settings, tracks = self._settings, self._table.take(rows)
         doubt = np.sqrt(tracks.covariance[:, :2, 0])
         size = kalman.box_size(tracks.mean)[:, None]

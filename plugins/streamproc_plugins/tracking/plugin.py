@@ -38,7 +38,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     def labels_given(
         cls, options: TrackingOptions, models: ModelStore, before: Collection[str] | None
     ) -> Collection[str] | None:
-        """Those of the detections that it follows."""
+        """The detections to follow."""
         return options.labels or before
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How far ahead predicted places can be trusted, measured on the detected tracks.
+"""Time over which predicted places can be trusted, measured on the detected tracks.
 
 Every quarter of a second, the tracks are noted; later their prediction without any further detection is compared
 with their detected place. Anything that spoils predictions spoils these too: a camera that turns, walks or drives,
@@ -64,14 +64,14 @@ _NONE = _Notes(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Record:
-    """How well each track's own predictions went, one row a track in the order of their ids."""
+    """Quality of each track's own predictions, one row a track in the order of their ids."""
 
     track_id: NDArray[np.int64]
     at_ns: NDArray[np.int64]
     overlap: Array
 
     def find(self, track_id: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which of `track_id` (n,) have a row, and where it is."""
+        """Mask of the `track_id` (n,) with a row, and the rows."""
         if not len(self.track_id):
             return np.zeros(len(track_id), np.bool_), np.zeros(len(track_id), np.int64)
         row = np.minimum(np.searchsorted(self.track_id, track_id), len(self.track_id) - 1)

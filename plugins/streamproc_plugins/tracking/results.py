@@ -13,7 +13,7 @@ from streamproc import Result, Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CameraMotion(Result):
-    """How the whole picture moved since the source frame before."""
+    """Motion of the whole picture since the source frame before."""
 
     schema: ClassVar[str] = "streamproc.camera_motion/1"
 

@@ -21,7 +21,7 @@ NONE = -1
 
 
 class TrackState(IntEnum):
-    """How sure a track is; the names in lower case are those of `streamproc.Tracks`."""
+    """State of a track; the names in lower case are those of `streamproc.Tracks`."""
 
     TENTATIVE = 0
     CONFIRMED = 1

@@ -30,7 +30,7 @@ _TENTATIVE, _CONFIRMED, _LOST = (np.int64(state.value) for state in TrackState)
 
 
 class Tracker:
-    """Follows the things of one stream: the same calls give the same answers; `state` and `restore` carry it over."""
+    """Follows the objects of one stream: the same calls give the same answers; `state` and `restore` carry it over."""
 
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
@@ -237,7 +237,7 @@ class Tracker:
         return fresh
 
     def _shows_something_new(self, observed: Measurements, fresh: Indices, taken: Indices) -> Mask:
-        """Which of `fresh` show nothing that a taken detection, or a surer one of `fresh`, shows too: bool (n,)."""
+        """Detections of `fresh` whose object no taken one, and no surer one of `fresh`, shows too: bool (n,)."""
         order = np.argsort(-observed.score[fresh], kind="stable")
         rivals = np.concatenate([taken, fresh[order]])
         if len(rivals) < 2:

@@ -12,7 +12,7 @@ U8 = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How far it may go; all zero and no flip changes nothing."""
+    """Limits of the variation; all zero and no flip changes nothing."""
 
     flip: bool = True
     """left and right exchanged every other time; not where direction matters (gestures, text)"""
@@ -29,7 +29,7 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """Nothing is changed."""
+        """Limits that change nothing."""
         return cls(flip=False, zoom=0, shift=0, shear=0, rotate=0, brightness=0)
 
 

@@ -109,7 +109,7 @@ def _and_others(pairs: Sequence[object]) -> str:
 
 
 def find_alike(samples: Sequence[TrainingSample]) -> Likeness:
-    """Which samples show the same. Files that can't be read are left out; reading them for training says why."""
+    """Groups of samples of equal content. Unreadable files are left out; training reports them later."""
     pictures = [i for i, sample in enumerate(samples) if sample.path.suffix.lower() in PICTURE_SUFFIXES]
     known = set(pictures)
     copies, near = _alike_parts(samples, [i for i in range(len(samples)) if i not in known])

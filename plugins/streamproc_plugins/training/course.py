@@ -74,7 +74,7 @@ class TrainingOutcome:
     notes: tuple[str, ...]
 
     def table(self) -> str:
-        """For people."""
+        """A table for the terminal."""
         return "\n".join([self.report.table(), "", *self.notes, "", f"model folder: {self.folder}"])
 
 

@@ -83,7 +83,7 @@ class FitCallbacks:
 
 @dataclass(slots=True)
 class _Course:
-    """Where the loop is."""
+    """State of the loop."""
 
     rate: float
     epochs: list[Epoch] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""From samples to arrays: pictures fitted as the plugin will fit them, clips sampled by media time."""
+"""Loading of samples to arrays: pictures fitted as the plugin fits them, clips sampled by media time."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ class VectorIndex:
         self.close()
 
     def _append(self, ids: NDArray[np.int64], times: NDArray[np.int64], values: F32) -> int:
-        """As many rows as fit into the last segment, at least one; how many."""
+        """Append as many rows as fit into the last segment, at least one; gives their number."""
         number, place = divmod(self.rows, self._size)
         segment = self._segments.setdefault(number, RowSegment.empty(number, self._size, self.dim))
         count = min(len(ids), self._size - place)

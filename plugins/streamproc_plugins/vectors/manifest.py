@@ -18,7 +18,7 @@ FILE = "index.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexPlan:
-    """Which Annoy file of a segment is used from which row on."""
+    """The Annoy file of a segment, and the row from which on it is used."""
 
     dim: int
     segment: int
@@ -27,7 +27,7 @@ class IndexPlan:
     """generation and row by segment, where they aren't 0 and half a segment behind its end"""
 
     def generation(self, number: int) -> int:
-        """How often rows were removed from the segment after it was full."""
+        """Number of removals from the segment after it was full."""
         return self.changed.get(number, (0, 0))[0]
 
     def due(self, number: int) -> int:

@@ -26,7 +26,7 @@ F32 = NDArray[np.float32]
 
 
 def row_type(dim: int) -> np.dtype[Any]:
-    """How a row lies in a file."""
+    """Layout of a row in a file."""
     return np.dtype([("id", "<i8"), ("time", "<i8"), ("vector", "<f4", (dim,))])
 
 
@@ -36,7 +36,7 @@ def file_of(folder: Path, number: int) -> Path:
 
 
 def numbers_in(folder: Path) -> list[int]:
-    """Which segments have a file, rising."""
+    """Numbers of the segments with a file, rising."""
     return sorted(int(path.stem.partition("-")[2]) for path in folder.glob(_PATTERN))
 
 

@@ -1,4 +1,4 @@
-"""Where a CNN takes time in: early, late or slowly.
+"""CNNs that take time in early, late or slowly.
 
 Karpathy et al., Large-scale Video Classification with Convolutional Neural Networks, CVPR 2014.
 """
