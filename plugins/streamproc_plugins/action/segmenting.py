@@ -73,16 +73,16 @@ class Segmenter:
         self._done: ActionSegment | None = None
 
     def cut(self, at_ns: int, number: int) -> None:
-        """Shot `number` begins at `at_ns`."""
+        """Note a cut: shot `number` begins at `at_ns`."""
         self._cuts.append((at_ns, number))
 
     def add(self, end_ns: int, label: str, score: float) -> None:
-        """A snippet that ends at `end_ns`, later than all before."""
+        """Add a snippet that ends at `end_ns`, later than all before."""
         middle = max(end_ns - self._settings.covers_ns // 2, 0)
         self._waiting.append(Snippet(middle_ns=middle, label=label, score=score))
 
     def pass_to(self, now_ns: int) -> Iterator[ActionSegment]:
-        """Media time is `now_ns`: segments that are finished."""
+        """Segments that are finished at media time `now_ns`."""
         while self._waiting and self._waiting[0].middle_ns <= now_ns - self._settings.hold_ns:
             yield from self._take(self._waiting.popleft())
         run = self._run
@@ -95,7 +95,7 @@ class Segmenter:
             yield from self._emit()
 
     def finish(self, now_ns: int) -> Iterator[ActionSegment]:
-        """The stream has ended at `now_ns`."""
+        """The last segments of a stream that ends at `now_ns`."""
         while self._waiting:
             yield from self._take(self._waiting.popleft())
         if self._run is not None:
@@ -145,7 +145,7 @@ class Segmenter:
         )
 
     def _close(self, end_ns: int) -> Iterator[ActionSegment]:
-        """The run ends: it joins the segment before where that is equal or it is too short, else follows it."""
+        """End the run: an equal or too short one joins the segment before, any other follows it."""
         run, self._run = self._run, None
         assert run is not None
         found = ActionSegment(

@@ -49,7 +49,7 @@ class HealthChange:
 
 @dataclass(slots=True, kw_only=True)
 class _FaultRun:
-    """How long a fault has been there, or gone."""
+    """Duration of a fault, or of its absence."""
 
     since_ns: int | None = None
     fine_ns: int | None = None

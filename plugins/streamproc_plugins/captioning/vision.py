@@ -261,7 +261,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
 
 
 def _boxes(what: str, found: Mapping[str, Detections | Faces]) -> list[NDArray[np.float32]]:
-    """Their boxes; `MissingInput` without a plugin that detects them."""
+    """Boxes of the objects to hide; `MissingInput` without a plugin that detects them."""
     if not found:
         kind = "Faces" if what == "faces" else "Detections or Tracks"
         raise MissingInput(

@@ -140,7 +140,7 @@ def spread_of(strangers: tuple[float, float] | None) -> ScoreSpread:
 
 
 def _z(chance: float) -> float:
-    """How many standard deviations above the mean this chance lies."""
+    """Standard deviations above the mean for this chance."""
     return -_NORMAL.inv_cdf(min(max(chance, 1e-300), 1 - 1e-12))
 
 

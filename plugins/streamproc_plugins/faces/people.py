@@ -55,7 +55,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """Two ids turned out to be one person; the older one stays."""
+    """Merge of two ids of one person into the older one."""
 
     retained: int
     gone: int
@@ -100,7 +100,7 @@ class People:
         return person
 
     def meet(self, tracks: Collection[int], now_ns: int | None = None) -> None:
-        """These tracks are in one frame, so they are different people: of two with one id the less sure loses it."""
+        """Separate the tracks of one frame, which are different people: of two with one id the less sure loses it."""
         self.conflicts = []
         self._here = here = set()
         holders: dict[int, int] = {}
@@ -132,7 +132,7 @@ class People:
         return max((t for t, track in self._tracks.items() if self.now(track.person) == person), default=0)
 
     def _least(self, least: Least) -> float:
-        """A threshold for as many people as there are now."""
+        """A threshold for the present number of people."""
         return least if isinstance(least, float) else least(self._count())
 
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
@@ -219,7 +219,7 @@ class People:
         self._company = {t: ids for t, ids in self._company.items() if t > newest - _COMPANY}
 
     def expire(self, before_ns: int) -> int:
-        """Forget vectors captured before a time, on disk too; how many. Those without a time of capture stay."""
+        """Delete vectors captured before a time, on disk too; gives their number. Those without a time stay."""
         return self.index.expire(before_ns, from_ns=CAPTURED_NS)
 
     def known(self) -> dict[int, tuple[int, int, int]]:
@@ -241,7 +241,7 @@ class People:
         return self.index.remove([item for item in self.index.known_ids() if self.now(item) == self.now(person)])
 
     def join(self, one: int, other: int) -> int:
-        """Two ids are one person: the id that stays, the older one."""
+        """Merge two ids of one person; gives the older one, which stays."""
         retained, gone = sorted((self.now(one), self.now(other)))
         if retained != gone:
             self._same[gone] = retained
@@ -250,7 +250,7 @@ class People:
         return retained
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self.index.close()
 
     def _load(self, path: Path) -> None:
@@ -274,7 +274,7 @@ class People:
             yield person, vectors, times
 
     def state(self) -> dict[str, Any]:
-        """JSON values for `restore`: with a folder where it stood, without one all vectors."""
+        """JSON values for `restore`: with a folder the position in it, without one all vectors."""
         retained = {
             "next": self._next,
             "same": [list(pair) for pair in self._same.items()],

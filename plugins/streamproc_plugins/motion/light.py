@@ -63,7 +63,7 @@ class Light:
         return work.differs
 
     def gain(self, picture: Gray, other: NDArray[Any]) -> float:
-        """How much brighter `picture` is: the median over a sample of pixels, at most 1.6 times or 1/1.6."""
+        """Gain in brightness of `picture`: the median over a sample of pixels, at most 1.6 times or 1/1.6."""
         a, b = picture.ravel().take(self._places), other.ravel().take(self._places)
         half = len(a) // 2
         if max(np.count_nonzero(a > b), np.count_nonzero(a < b)) < max(half, 1):

@@ -66,7 +66,7 @@ class Posture:
 
 
 class PostureEpisode:
-    """Something that a person does for a while or not."""
+    """An episode of one posture or gesture of a person."""
 
     def __init__(self, type_: str, timing: Timing, person: str) -> None:
         self._type, self._timing, self._person = type_, timing, person
@@ -154,7 +154,7 @@ class Body:
             yield from self._hands.observe(now_ns, self._hands_depth(observed, lean), _MARGIN_TORSO, observed, index)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """End what had no pose for too long."""
+        """End episodes without a pose for too long."""
         yield from self._lying.expire(now_ns)
         yield from self._hands.expire(now_ns)
 

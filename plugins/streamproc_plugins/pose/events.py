@@ -122,13 +122,13 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         return [*events, *self._expired(now_ns, set(keys))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """End what had no pose for too long; a cut ends everything, as no person is followed over it."""
+        """End episodes without a pose for too long; a cut ends all, as no person is followed over it."""
         if reason == "cut":
             return ended_at_cut(self.flush(moment), moment.pts_ns)
         return self._expired(moment.pts_ns, set())
 
     def flush(self, moment: Moment) -> list[Event]:
-        """End what is open at the last pose."""
+        """End open episodes at the last pose."""
         events = [event for body in self._bodies.values() for event in body.finish()]
         self._bodies = {}
         self._identities.forget()

@@ -84,7 +84,7 @@ class Condition(ABC):
         """>= 0 while the condition holds, None where it can't be measured; may store a figure in `held.value`."""
 
     def settle(self, observation: Observation, held: HeldTrack) -> None:  # noqa: B027 - most have nothing to note
-        """Update what depends on whether the condition goes on."""
+        """Update state that depends on whether the condition goes on."""
 
     def said(self, held: HeldTrack) -> dict[str, Any]:
         """Event data besides the track and the duration."""

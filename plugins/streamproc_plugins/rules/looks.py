@@ -77,7 +77,7 @@ class Looks:
         self._frames = 0
 
     def __len__(self) -> int:
-        """How many tracks' looks it knows."""
+        """Number of tracks with known looks."""
         return len(self._known)
 
     def add(self, now_ns: int, observed: list[Observation], strangers: float | None = None) -> None:
@@ -100,7 +100,7 @@ class Looks:
             }
 
     def forget(self) -> None:
-        """Let go of all tracks, as at a cut."""
+        """Forget all tracks, as at a cut."""
         self._known = {}
 
     def _compare(self, observed: list[Observation], looks: NDArray[np.float32]) -> None:

@@ -110,7 +110,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return [*events, self._view()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """End what had no detection for too long; a camera cut ends everything, as no track spans it."""
+        """End episodes without a detection for too long; a camera cut ends all, as no track spans it."""
         if reason != "cut":
             return [event for place in self._all for event in place.expire(moment.pts_ns)]
         self._paths, self._before_ns = Paths(), None
@@ -118,7 +118,7 @@ class Rules(StreamPlugin[RulesOptions]):
         return ended_at_cut(self.flush(moment), moment.pts_ns)
 
     def flush(self, moment: Moment) -> list[Event]:
-        """End what is open where it was last observed."""
+        """End open episodes at the last observation."""
         return [event for place in self._all for event in place.finish(moment.pts_ns)]
 
     def remarks(self) -> Iterable[str]:

@@ -127,7 +127,7 @@ class Memory:
             self._db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self) -> dict[Kind, int]:
-        """How many rows each index has."""
+        """Number of rows of each index."""
         return {kind: index.rows for kind in KINDS if (index := self.index(kind)) is not None}
 
     def back_to(self, rows: Mapping[Any, int], identity: str) -> None:
@@ -189,7 +189,7 @@ class Memory:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, and one wait for the disk."""
+        """A transaction: all or nothing, and one wait for the disk."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -210,7 +210,7 @@ class Memory:
             self._db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
 
     def _known(self, kind: Kind) -> int:
-        """How many rows of a kind the database speaks of."""
+        """Number of rows of a kind in the database."""
         with _translated(self.folder):
             last = self._db.execute("SELECT max(row) FROM items WHERE kind = ?", (kind,)).fetchone()[0]
         return 0 if last is None else int(last) + 1

@@ -100,7 +100,7 @@ class InstancesOptions(Options):
 
 
 class SmoothingOptions(Options):
-    """How much earlier results count."""
+    """Weight of earlier results."""
 
     time_constant: Duration = Field(
         seconds(0.3), gt=0, le=seconds(2), description="time after which new results have 63 % of the say"

@@ -14,7 +14,7 @@ from streamproc.errors import check_array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassAreas(Result):
-    """How much of the picture each label of a segmentation covers."""
+    """Part of the picture that each label of a segmentation covers."""
 
     schema: ClassVar[str] = "streamproc.class-areas/1"
 

@@ -56,7 +56,7 @@ def begun(class_map: U8, hw: tuple[int, int]) -> Running:
 
 
 def shares(class_map: U8, classes: tuple[int, ...], hw: tuple[int, int]) -> U8:
-    """How much of each cell of the grid `hw` each class fills, uint8 (h, w, C), 255: all of it."""
+    """Part of each cell of the grid `hw` that each class fills, uint8 (h, w, C), 255: all of it."""
     import cv2
 
     planes = [
@@ -86,7 +86,7 @@ def carried(before: Running, uv: F32, valid: NDArray[np.bool_] | None) -> tuple[
 
 
 def weight_of(elapsed_ns: int, time_constant_ns: int) -> float:
-    """How much a new result counts after a time, 0..1: `1 - exp(-elapsed / time constant)`."""
+    """Weight of a new result after a time, 0..1: `1 - exp(-elapsed / time constant)`."""
     return 1 - math.exp(-elapsed_ns / time_constant_ns)
 
 

@@ -54,7 +54,7 @@ def picture_forms(rgb: Rgb) -> PictureForms:
 
 
 def change(a: PictureForms, b: PictureForms) -> float:
-    """How much two pictures differ, >= 0: mean over hue, saturation, value and edges, in levels of 255."""
+    """Difference of two pictures, >= 0: mean over hue, saturation, value and edges, in levels of 255."""
     bright = np.minimum(a.hsv[..., 2], b.hsv[..., 2]) / 255
     coloured = np.minimum(a.hsv[..., 1], b.hsv[..., 1]) / 255
     off = np.abs(a.hsv - b.hsv)

@@ -208,5 +208,5 @@ class _Matching:
 
 
 def _mutual(near: Mask) -> Mask:
-    """The pairs of which each is the only one near the other."""
+    """Pairs that are each the only one near the other."""
     return np.asarray(near & (near.sum(axis=1) == 1)[:, None] & (near.sum(axis=0) == 1)[None, :])

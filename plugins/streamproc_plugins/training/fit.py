@@ -28,7 +28,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """How long and how fast."""
+    """Length and rate of the fit."""
 
     epochs: int = 30
     patience: int = 6

@@ -93,14 +93,14 @@ class VectorIndex:
 
     @property
     def rows(self) -> int:
-        """How many rows were ever added and not cut off."""
+        """Number of rows added so far, without truncated ones."""
         if not self._segments:
             return 0
         last = self._segments[max(self._segments)]
         return last.number * self._size + last.count
 
     def __len__(self) -> int:
-        """How many vectors can be found."""
+        """Number of vectors that can be found."""
         with self._mutex:
             return sum(segment.alive for segment in self._segments.values())
 
@@ -128,7 +128,7 @@ class VectorIndex:
     def query(self, vector: NDArray[Any], k: int) -> tuple[NDArray[np.int64], F32]:
         """Ids int64 (M,) and cosines float32 (M,) of the `k` nearest vectors (or of all that there are), best first.
 
-        vector: (D,) of unit length. Equal cosines come in the order of their ids.
+        vector: (D,) of unit length. Equal cosines are in the order of their ids.
         """
         wanted = np.ascontiguousarray(vector, np.float32).reshape(-1)
         if wanted.shape != (self.dim,) or k < 1:
@@ -167,14 +167,14 @@ class VectorIndex:
             return np.concatenate(vectors), np.concatenate(times)
 
     def remove(self, ids: Sequence[int] | NDArray[Any]) -> int:
-        """Forget all vectors of these ids, also on disk; how many there were."""
+        """Delete all vectors of these ids, also on disk; gives their number."""
         self._writable()
         gone = np.asarray(ids, np.int64)
         with self._mutex:
             return sum(self._wipe(n, np.isin(s.ids, gone) & (s.ids != DEAD)) for n, s in list(self._segments.items()))
 
     def expire(self, before_ns: int, *, from_ns: int = -(2**63)) -> int:
-        """Forget all vectors with a time of `from_ns` to before `before_ns`, also on disk; how many there were."""
+        """Delete all vectors with a time of `from_ns` to before `before_ns`, also on disk; gives their number."""
         self._writable()
         with self._mutex:
             timed = [(n, s.ids != DEAD, s.times_ns) for n, s in self._segments.items()]
@@ -254,7 +254,7 @@ class VectorIndex:
         return count
 
     def _nearest(self, number: int, vector: F32, k: int) -> tuple[NDArray[np.int64], F32]:
-        """Ids and vectors of a segment among which its `k` nearest are."""
+        """Ids and vectors of a segment that include its `k` nearest."""
         segment, shard = self._segments[number], self._shards.get(number)
         if shard is not None:
             rows = shard.candidates(vector, max(4 * k, 64))
@@ -325,7 +325,7 @@ class VectorIndex:
         segment.vectors = None
 
     def _wipe(self, number: int, mask: NDArray[np.bool_]) -> int:
-        """Remove rows of a segment everywhere; how many."""
+        """Remove rows of a segment everywhere; gives their number."""
         rows, segment = np.flatnonzero(mask), self._segments[number]
         if not len(rows):
             return 0

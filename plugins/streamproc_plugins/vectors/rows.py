@@ -65,7 +65,7 @@ class RowSegment:
 
     @property
     def alive(self) -> int:
-        """How many rows weren't removed."""
+        """Number of rows that weren't removed."""
         return int((self.ids[: self.count] != DEAD).sum())
 
 
@@ -102,7 +102,7 @@ class RowFiles:
         return segment
 
     def _good(self, rows: NDArray[Any]) -> int:
-        """How many rows from the first on are whole."""
+        """Number of whole rows from the first on."""
         if len(rows) > self._size:
             raise PluginError(f"{self._folder} holds files with more than {self._size} rows; it is another index's")
         bad = np.flatnonzero(self._bad(rows))

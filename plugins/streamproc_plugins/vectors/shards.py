@@ -83,5 +83,5 @@ class Shard:
         return self.rows[np.array(found, np.int64)]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self.trees.unload()
