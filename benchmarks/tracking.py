@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.evaluation.mot import MotBoxes, MotReport, evaluate, iou_matrix, read_mot
-from streamproc_plugins.tracking import Seen, Settings, Step, Tracker, back_fill
+from streamproc_plugins.tracking import Measurements, Tracker, TrackerSettings, TrackerStep, back_fill
 
 Array = NDArray[np.float64]
 
@@ -170,14 +170,14 @@ def read_sequence(folder: Path, every: int = 1) -> MotSequence:
     )
 
 
-def our_steps(sequence: MotSequence, settings: Settings | None = None) -> list[Step]:
+def our_steps(sequence: MotSequence, settings: TrackerSettings | None = None) -> list[TrackerStep]:
     """What our tracker gives for each frame."""
-    tracker, rows = Tracker(settings or Settings()), sequence.detections.by_frame()
+    tracker, rows = Tracker(settings or TrackerSettings()), sequence.detections.by_frame()
     none = np.zeros(0, np.int64)
     steps = []
     for frame, now_ns in zip(sequence.frames, sequence.times_ns(), strict=True):
         found = sequence.detections.take(rows.get(frame, none))
-        seen = Seen(xyxy=found.xyxy, score=np.clip(found.score, 0, 1), group=np.zeros(len(found), np.int64))
+        seen = Measurements(xyxy=found.xyxy, score=np.clip(found.score, 0, 1), group=np.zeros(len(found), np.int64))
         steps.append(tracker.step(now_ns, seen, size=sequence.size))
     return steps
 

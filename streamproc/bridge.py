@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from streamproc.results import Detections
-
-DetectionsT = TypeVar("DetectionsT", bound="Detections")
 
 _TRACK_DATA = ("state", "velocity", "age_ns")
 _EMBEDDINGS = "embeddings"
@@ -19,8 +14,8 @@ _OPERATING_SCORE = "operating_score"
 """key in `metadata`: one number for the whole frame"""
 
 
-def to_supervision(boxes: Detections) -> Any:
-    """The boxes as `supervision.Detections`.
+def to_supervision(boxes: Any) -> Any:
+    """`Detections` or `Tracks` as `supervision.Detections`.
 
     Ids of tracks become `tracker_id`; labels, embeddings and the rest of a track stand in `data`, the operating score
     in `metadata`.
@@ -44,24 +39,26 @@ def to_supervision(boxes: Detections) -> Any:
     )
 
 
-def _metadata(kind: Any, boxes: Detections) -> dict[str, Any]:
+def _metadata(kind: Any, boxes: Any) -> dict[str, Any]:
     """The operating score, for versions of supervision that have metadata (0.26 and later)."""
     if boxes.operating_score is None or "metadata" not in kind.__dataclass_fields__:
         return {}
     return {"metadata": {_OPERATING_SCORE: boxes.operating_score}}
 
 
-def from_supervision(kind: type[DetectionsT], found: Any) -> DetectionsT:
+def from_supervision(kind: Any, found: Any) -> Any:
     """Boxes of class `kind` from `supervision.Detections`; see `Detections.from_supervision`."""
-    from streamproc.results import Detections, Tracks
-
     count = len(found.xyxy)
     ids = np.zeros(count, np.int64) if found.class_id is None else np.array(found.class_id, np.int64)
     names = found.data.get("class_name", ids)
     score = np.ones(count) if found.confidence is None else found.confidence
-    boxes = Detections.of(found.xyxy, score, [str(name) for name in names], ids)
-    columns: dict[str, Any] = {"xyxy": boxes.xyxy, "score": boxes.score, "class_id": ids, "label": boxes.label}
-    if issubclass(kind, Tracks):
+    columns: dict[str, Any] = {
+        "xyxy": np.array(found.xyxy, np.float32).reshape(-1, 4),
+        "score": np.array(score, np.float32),
+        "class_id": ids,
+        "label": tuple(str(name) for name in names),
+    }
+    if "track_id" in kind.__dataclass_fields__:
         if found.tracker_id is None and count:
             raise ValueError("the detections have no tracker_id; give them to a tracker first, or make `Detections`")
         columns |= {

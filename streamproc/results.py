@@ -198,7 +198,8 @@ class Detections(Result):
         """
         from streamproc.bridge import from_supervision
 
-        return from_supervision(cls, found)
+        boxes: Self = from_supervision(cls, found)
+        return boxes
 
 
 def _take(column: Any, index: NDArray[np.int64]) -> Any:

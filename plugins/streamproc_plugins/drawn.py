@@ -18,7 +18,7 @@ _LEAST_AREA = 1e-5
 
 
 def points_at_least(least: int) -> WrapValidator:
-    """Tells that points are missing where coordinates are wrong, too; a list that is only short is left to others."""
+    """Checks the number of points after their coordinates; a list that is only short is left to other checks."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:

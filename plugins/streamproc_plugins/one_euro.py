@@ -1,8 +1,8 @@
-"""The one-euro filter in media time: still where things stand still, quick where they move. Functions of arrays.
+"""The one-euro filter in media time: steady at rest, quick in motion. Functions of arrays.
 
 Casiez, Roussel and Vogel, 1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems,
-CHI 2012. A low-pass filter whose cutoff rises with speed, counted in sizes of what moves, so that one setting suits
-things near and far.
+CHI 2012. A low-pass filter whose cutoff rises with speed, counted in sizes of the moving object, so that one setting
+suits objects near and far.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneEuro:
-    """How strongly is smoothed."""
+    """Strength of the smoothing."""
 
     min_cutoff_hz: float
     """cutoff of a point at rest: lower is steadier"""
@@ -32,7 +32,7 @@ def one_euro(raw: F64, before: F64, speed: F64, dt_s: F64 | float, size: float, 
     """The smoothed points and speeds that follow `before` and `speed`, all (N, 2).
 
     raw: measured now. before, speed: smoothed at the last time, places and their change a second. dt_s: media time in
-    between, > 0, for all or (N, 1). size: of what the points belong to, > 0.
+    between, > 0, for all or (N, 1). size: of the object of the points, > 0.
     """
     step = np.asarray(dt_s, np.float64)
     moved = (raw - before) / step

@@ -17,10 +17,10 @@ def pack(array: NDArray[Any]) -> dict[str, Any]:
     return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": base64.b64encode(data).decode()}
 
 
-def unpack(kept: Mapping[str, Any]) -> NDArray[Any]:
+def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
     """The array that `pack` packed."""
-    data = zlib.decompress(base64.b64decode(kept["zlib"]))
-    return np.frombuffer(data, np.dtype(kept["dtype"])).reshape(kept["shape"])
+    data = zlib.decompress(base64.b64decode(packed["zlib"]))
+    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"])
 
 
 __all__ = ["pack", "unpack"]

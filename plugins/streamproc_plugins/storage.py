@@ -12,7 +12,7 @@ from streamproc import PluginError
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file (mode 0600): a reader sees the old content or the new, never a part, also after a power cut.
+    """Write a file (mode 0600): a reader gets the old content or the new, never a part, also after a power failure.
 
     Raises `PluginError` where it can't be written.
     """

@@ -1,7 +1,7 @@
-"""Carry what was found in one picture along optical flow into the next: one warp for segmentation and pose.
+"""Results of one picture carried along optical flow into the next: one warp for segmentation and pose.
 
-Flow is given on the earlier picture's grid (`Flow.uv`: where each of its points goes), while a resampler asks where
-each point of the new picture comes from; `inverse` turns one into the other (fixed-point iteration, Chen et al., A
+Flow is given on the earlier picture's grid (`Flow.uv`: where each of its points goes), while a resampler needs the
+origin of each point of the new picture; `inverse` turns one into the other (fixed-point iteration, Chen et al., A
 simple fixed-point approach to invert a deformation field, Medical Physics 2008). Warping results or features along the
 flow between frames: Gadde et al., Semantic Video CNNs through Representation Warping, ICCV 2017; Pfister et al.,
 Flowing ConvNets for Human Pose Estimation in Videos, ICCV 2015.
@@ -21,7 +21,7 @@ _OFF_PX = 1.0
 
 
 def inverse(uv: F32, steps: int = _STEPS) -> F32:
-    """Where each point of the new picture came from, float32 (h, w, 2): to be added to its own place.
+    """Origin of each point of the new picture, float32 (h, w, 2): to be added to its own place.
 
     uv: float32 (h, w, 2), where each point of the earlier picture goes, in pixels of this grid.
     """

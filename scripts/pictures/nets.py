@@ -239,7 +239,7 @@ def sequences_net(studio: Studio) -> Path:
         import keras
 
         from streamproc_plugins.action.nets.skeletons import build_skeleton
-        from streamproc_plugins.action.skeleton import normalised
+        from streamproc_plugins.action.skeleton import normalised_skeleton
 
         settle()
         rng = np.random.default_rng(3)
@@ -250,7 +250,9 @@ def sequences_net(studio: Studio) -> Path:
             moves = [figures.keypoints(ACTS[label], start + n * pace / BEAT, person) for n in range(2 * CLIP)]
             seen = np.stack(moves) + rng.normal(0, rng.uniform(0, 4), (2 * CLIP, 17, 2))
             rows.append(
-                normalised(np.concatenate([seen, np.full((2 * CLIP, 17, 1), 0.9)], axis=2).astype(np.float32), 0.2)
+                normalised_skeleton(
+                    np.concatenate([seen, np.full((2 * CLIP, 17, 1), 0.9)], axis=2).astype(np.float32), 0.2
+                )
             )
         model = build_skeleton("skeleton_conv", frames=2 * CLIP, classes=len(ACTS), width=0.25)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -66,10 +66,10 @@ def caption_model(studio: Studio) -> Path:
     """A captioner over space and time, trained on 96 clips with a sentence each."""
 
     def train(folder: Path) -> None:
-        from streamproc_plugins.captioning.samples import read_told
+        from streamproc_plugins.captioning.samples import read_captioned
         from streamproc_plugins.captioning.training import CaptionSettings, train_captions
         from streamproc_plugins.training.augment import Augmentation
-        from streamproc_plugins.training.course import CourseSettings, Teller
+        from streamproc_plugins.training.course import CourseSettings, TrainingProgress
         from streamproc_plugins.training.fit import FitSettings
 
         with (folder / "told.csv").open("w", newline="") as target:
@@ -88,7 +88,7 @@ def caption_model(studio: Studio) -> Path:
             out=folder / "net", name="jackets", encoder="3d", frames=FRAMES, rate=RATE, size=(SIDE, SIDE), width=0.25,
             longest=14, course=course,
         )  # fmt: skip
-        train_captions(read_told(folder / "told.csv"), settings, Teller())
+        train_captions(read_captioned(folder / "told.csv"), settings, TrainingProgress())
 
     return studio.once("captioner", train) / "net"
 

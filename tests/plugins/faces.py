@@ -19,7 +19,7 @@ DIM = 8
 
 
 def person(number: int, noise: float = 0.0, seed: int = 0) -> NDArray[np.float32]:
-    """A unit vector for one of `DIM` people who are at right angles to each other, a little turned."""
+    """A unit vector for one of `DIM` people at right angles to each other, a little turned."""
     vector = np.eye(DIM)[number] + noise * np.random.default_rng(seed).normal(size=DIM)
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
@@ -39,7 +39,7 @@ def make_faces(*boxes: Any, embeddings: Any = None, score: float = 0.9) -> Faces
 def make_face_tracks(
     boxes: dict[int, Any], templates: Any = None, *, looks: int = 5, age_s: float = 5, unsure_s: float = 0
 ) -> FaceTracks:
-    """Tracked faces by id, that were all seen well."""
+    """Tracked faces by id, all of good quality."""
     faces = make_faces(*boxes.values(), embeddings=templates)
     count = len(boxes)
     return FaceTracks(
@@ -56,7 +56,7 @@ def make_face_tracks(
 
 
 def yunet_answers(height: int, width: int) -> dict[str, NDArray[np.float32]]:
-    """Outputs of a YuNet that sees nothing, to be filled."""
+    """Outputs of a YuNet without any face, to be filled."""
     out = {}
     for stride in STRIDES:
         cells = (height // stride) * (width // stride)
@@ -75,7 +75,7 @@ def set_face(answers: dict[str, NDArray[np.float32]], width: int, cell: tuple[in
 
 
 def detector(folder: Path, height: int = 64, width: int = 96, *cells: tuple[int, int]) -> str:
-    """A model folder: a YuNet that sees a face in these cells of every picture."""
+    """A model folder: a YuNet that finds a face in these cells of every picture."""
     answers = yunet_answers(height, width)
     for number, cell in enumerate(cells):
         set_face(answers, width, cell, 0.95 - 0.05 * number)

@@ -1,4 +1,4 @@
-"""Skeletons with known joints, and what PoseNet's heads would say of them."""
+"""Skeletons with known joints, and the output of PoseNet's heads for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STANDING = np.array(
     ],
     np.float32,
 )  # fmt: skip
-"""(17, 2) x, y of somebody who faces the camera, nose at the origin, 120 px from there to the ankles"""
+"""(17, 2) x, y of a person facing the camera, nose at the origin, 120 px from there to the ankles"""
 
 ARMS = (7, 8, 9, 10)
 

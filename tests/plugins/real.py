@@ -15,7 +15,7 @@ from streamproc.testing.fakes import ListSinkOptions
 
 
 def run_text(text: str, state: Path, models: Path | None = None) -> list[Event]:
-    """The events of a configuration without sinks, in the order in which they came out; fails if a stream did."""
+    """The events of a configuration without sinks, in the order of their output; fails if a stream did."""
     plan = load_text(text)
     sink = ListSink()
     extra = [(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)]

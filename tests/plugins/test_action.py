@@ -38,8 +38,8 @@ def direction_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
         right[t, 0, t : t + 3] = 1 / (9 * T)
     left = right[::-1]
     clip = keras.Input((T, SIDE, SIDE, 3))
-    seen = keras.layers.Conv3D(2, (T, 1, T + 2), activation="relu", use_bias=False, name="follow")(clip)
-    out = keras.layers.GlobalMaxPooling3D()(seen)
+    observed = keras.layers.Conv3D(2, (T, 1, T + 2), activation="relu", use_bias=False, name="follow")(clip)
+    out = keras.layers.GlobalMaxPooling3D()(observed)
     model = keras.Model(clip, out)
     model.get_layer("follow").set_weights([np.concatenate([right, left], axis=-1)])
     folder = tmp_path_factory.mktemp("models") / "direction"
@@ -72,7 +72,7 @@ def moving_bar(step: int, count: int = 21) -> list[Frame]:
 
 
 @pytest.mark.parametrize(("step", "label"), [(1, "right"), (-1, "left")])
-def test_it_tells_the_direction_that_only_time_shows(direction_net: Path, step: int, label: str) -> None:
+def test_direction_shown_only_by_time_is_recognised(direction_net: Path, step: int, label: str) -> None:
     options: dict[str, Any] = {"model": str(direction_net), "rate": 10, "stride": "500ms"}
     run = run_chain([plugin_plan(Action, **options)], moving_bar(step), watch=Action)
     found = run.all(Classification)
@@ -88,19 +88,19 @@ def test_ignored_labels_and_low_scores_are_no_events(direction_net: Path) -> Non
     assert run_chain([plugin_plan(Action, **options)], moving_bar(1)).types == []
 
 
-def test_it_holds_to_the_contract_of_clip_plugins(direction_net: Path) -> None:
+def test_plugin_meets_the_clip_contract(direction_net: Path) -> None:
     clips = [make_clip(T, width=SIDE, height=SIDE, seed=seed) for seed in range(4)]
     check_plugin_contract(Action, clips, model=str(direction_net))
 
 
-def test_a_model_of_single_pictures_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+def test_single_picture_model_is_refused_at_open(tmp_path: Path) -> None:
     spec = {"height": 8, "width": 8, "layout": "NCHW", "colour": "rgb"}
     folder = model_folder(tmp_path / "still", answering_net({"y": np.zeros((1, 3))}, (1, 3, 8, 8)), input=spec)
     with pytest.raises(PluginError, match="needs a model of clips"):
         run_plugin(Action, moving_bar(1, 3), model=str(folder))
 
 
-def test_labels_that_do_not_fit_the_net_are_refused_with_both_shapes(direction_net: Path, tmp_path: Path) -> None:
+def test_unfit_labels_are_refused_with_both_shapes(direction_net: Path, tmp_path: Path) -> None:
     folder = tmp_path / "wrong"
     folder.mkdir()
     (folder / "net.keras").write_bytes((direction_net / "net.keras").read_bytes())
@@ -123,7 +123,7 @@ def test_scores_from_logits() -> None:
     assert activation_of("none", "logits") == "none"
 
 
-def test_flow_in_256_levels_is_at_most_half_a_step_off() -> None:
+def test_quantised_flow_is_off_by_half_a_step() -> None:
     uv = np.linspace(-30, 30, 601, dtype=np.float32)[:, None].repeat(2, axis=1)
     levels = flow_levels(uv)
     assert (levels[0, 0], levels[-1, 0]) == (0, 255)
@@ -135,7 +135,7 @@ def test_flow_in_256_levels_is_at_most_half_a_step_off() -> None:
     assert net_flow(uv, "pixels") is uv
 
 
-def test_only_the_region_is_looked_at_at_its_own_resolution(direction_net: Path) -> None:
+def test_region_is_read_at_its_own_resolution(direction_net: Path) -> None:
     wide = make_info(width=3 * SIDE, height=2 * SIDE, rate=10)
     frames = []
     for frame in moving_bar(1):
@@ -180,13 +180,13 @@ def flow_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("step", "label"), [(1, "right"), (-1, "left")])
-def test_a_net_with_an_input_of_two_channels_gets_flow(flow_net: Path, step: int, label: str) -> None:
+def test_two_channel_net_gets_flow(flow_net: Path, step: int, label: str) -> None:
     run = run_plugin(Action, moving_bar(step), model=str(flow_net), rate=10)
     assert [one.label[0] for one in run.all(Classification)] == [label, label]
     assert all(one.score[0] > 0.9 for one in run.all(Classification))
 
 
-def test_a_net_that_answers_no_numbers_fails_and_says_so(tmp_path: Path) -> None:
+def test_net_without_numbers_fails_with_a_reason(tmp_path: Path) -> None:
     spec = {"height": SIDE, "width": SIDE, "layout": "NDHWC", "colour": "rgb", "frames": T}
     net = answering_net({"y": np.array([[np.nan, 1]], np.float32)}, (1, T, SIDE, SIDE, 3))
     folder = model_folder(tmp_path / "nan", net, task="action", labels=["a", "b"], input=spec)
@@ -194,7 +194,7 @@ def test_a_net_that_answers_no_numbers_fails_and_says_so(tmp_path: Path) -> None
         run_plugin(Action, moving_bar(1, T), model=str(folder), rate=10)
 
 
-def test_inputs_that_are_no_clips_are_refused_with_both_shapes(tmp_path: Path) -> None:
+def test_inputs_without_clips_are_refused_with_shapes(tmp_path: Path) -> None:
     spec = {"height": SIDE, "width": SIDE, "layout": "NDHWC", "colour": "rgb", "frames": T}
     net = answering_net({"y": np.zeros((1, 2), np.float32)}, (1, T + 1, SIDE, SIDE, 3))
     folder = model_folder(tmp_path / "long", net, task="action", labels=["a", "b"], input=spec)

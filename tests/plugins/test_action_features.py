@@ -1,4 +1,4 @@
-"""Nets over features: trained on what `embed` gives, run by `action_stream` behind it."""
+"""Nets over features: trained on the output of `embed`, run by `action_stream` behind it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamproc_plugins.action import ActionStream
 from streamproc_plugins.action.nets.features import FEATURE_KINDS, build_over_features, step_over_features
 from streamproc_plugins.search import Embed, Embedding
 from streamproc_plugins.training.clips import ClipSettings
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError, read_folder
 from streamproc_plugins.training.fit import FitSettings
 from streamproc_plugins.training.sequences import train_sequences
@@ -24,7 +24,7 @@ from tests.nets import brightness_classes, model_folder
 
 RATE, FRAMES = 10, 6
 LEVELS = {"rises": np.linspace(20, 230, FRAMES), "falls": np.linspace(230, 20, FRAMES)}
-"""the same pictures in another order: only time tells them apart"""
+"""the same pictures in another order: only time separates them"""
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def settings(out: Path, net: str = "feature_lstm") -> ClipSettings:
     return ClipSettings(out=out, name="light", net=net, frames=FRAMES, rate=RATE, width=0.1, course=course)
 
 
-def test_a_sequence_net_is_trained_and_runs_behind_embed_in_the_engine(clips: Path, base: str, tmp_path: Path) -> None:
+def test_trained_sequence_net_runs_behind_embed(clips: Path, base: str, tmp_path: Path) -> None:
     data = read_folder(clips, CLIP_SUFFIXES, "file")
-    outcome = train_sequences(data, settings(tmp_path / "light"), base, Teller())
+    outcome = train_sequences(data, settings(tmp_path / "light"), base, TrainingProgress())
     assert outcome.report.accuracy[1] == 1.0
     info = make_info(width=64, height=64, rate=RATE)
     frames = [make_frame(fill=int(level), index=n, info=info) for n, level in enumerate(LEVELS["falls"])]
@@ -70,7 +70,7 @@ def test_a_sequence_net_is_trained_and_runs_behind_embed_in_the_engine(clips: Pa
 
 
 @pytest.mark.parametrize("kind", FEATURE_KINDS)
-def test_the_step_repeated_gives_what_the_clip_net_gives(kind: str) -> None:
+def test_repeated_step_equals_the_clip_net(kind: str) -> None:
     model = build_over_features(kind, frames=5, depth=7, classes=3, width=0.05)
     step = step_over_features(model)
     clip = np.random.default_rng(0).normal(size=(1, 5, 7)).astype(np.float32)
@@ -80,20 +80,20 @@ def test_the_step_repeated_gives_what_the_clip_net_gives(kind: str) -> None:
     np.testing.assert_allclose(logits, model(clip, training=False), atol=1e-5)
 
 
-def test_the_mean_cannot_tell_a_clip_from_its_reverse() -> None:
+def test_mean_confuses_a_clip_with_its_reverse() -> None:
     model = build_over_features("feature_mean", frames=5, depth=4, classes=2, width=0.05)
     clip = np.random.default_rng(0).normal(size=(1, 5, 4)).astype(np.float32)
     np.testing.assert_allclose(model(clip, training=False), model(clip[:, ::-1], training=False), atol=1e-5)
 
 
-def test_a_net_that_is_none_over_features_is_refused(base: str, tmp_path: Path, clips: Path) -> None:
+def test_net_not_over_features_is_refused(base: str, tmp_path: Path, clips: Path) -> None:
     with pytest.raises(TrainingError, match="--base goes with --net feature_lstm or feature_mean, got c3d"):
-        train_sequences(read_folder(clips, CLIP_SUFFIXES), settings(tmp_path / "x", "c3d"), base, Teller())
+        train_sequences(read_folder(clips, CLIP_SUFFIXES), settings(tmp_path / "x", "c3d"), base, TrainingProgress())
     with pytest.raises(ModelError, match="no kind of net 'feature_lst'; did you mean 'feature_lstm'"):
         build_over_features("feature_lst", frames=5, depth=4, classes=2)
 
 
-def test_features_that_are_missing_or_of_another_net_are_refused(tmp_path: Path) -> None:
+def test_missing_or_foreign_features_are_refused(tmp_path: Path) -> None:
     step = step_over_features(build_over_features("feature_lstm", frames=3, depth=4, classes=2, width=0.05))
     folder = tmp_path / "net"
     folder.mkdir()

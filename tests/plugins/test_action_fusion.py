@@ -39,7 +39,7 @@ EVEN = np.ones(2)
         ("logistic", [1, 1], [8 / 11, 3 / 11]),
     ],
 )
-def test_two_classifiers_give_what_arithmetic_says(method: Any, weights: list[float], expected: list[float]) -> None:
+def test_two_classifiers_fuse_by_arithmetic(method: Any, weights: list[float], expected: list[float]) -> None:
     assert fused(TWO, np.array(weights, float), method) == pytest.approx(expected, abs=1e-4)
 
 
@@ -48,14 +48,14 @@ def test_a_bias_moves_the_odds_of_its_label() -> None:
     assert even == pytest.approx([0.75, 0.25])
 
 
-def test_labels_are_matched_by_name_and_lacking_ones_count_as_nothing() -> None:
+def test_labels_match_by_name_and_missing_count_zero() -> None:
     labels, ids, scores = matrix([named(run=0.7, walk=0.3), named(jump=0.9)])
     assert labels == ("jump", "run", "walk")
     assert scores.tolist() == pytest.approx(np.array([[0, 0.7, 0.3], [0.9, 0, 0]]))
     assert ids.tolist() == [0, 0, 1]
 
 
-def test_learned_weights_trust_the_classifier_that_is_right_and_not_the_one_that_guesses() -> None:
+def test_learned_weights_trust_the_right_classifier() -> None:
     rng = np.random.default_rng(3)
     label = rng.integers(3, size=300)
     right = np.full((300, 3), 0.1)
@@ -70,7 +70,7 @@ def test_learned_weights_trust_the_classifier_that_is_right_and_not_the_one_that
     assert (said == label).mean() > (mean == label).mean()
 
 
-def test_answers_that_do_not_fit_are_refused_when_weights_are_learned() -> None:
+def test_unfit_answers_are_refused_when_learning() -> None:
     with pytest.raises(ValueError, match=r"\(N, M, C\)"):
         fit_logistic(np.ones((4, 2, 3)), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="3 classes"):
@@ -107,7 +107,7 @@ def test_only_the_named_plugins_count() -> None:
     assert [one.label for one in combined(answers, 1, plugins=["b"])] == [("walk",)]
 
 
-def test_an_answer_counts_on_for_its_time_and_no_longer() -> None:
+def test_answer_counts_for_its_time_only() -> None:
     # frames at 0, 0.1, 0.2, 0.3 s: `slow` speaks only at 0 s and counts until 0.2 s
     slow: list[Classification | None] = [named(run=1.0), None, None, None]
     fast: list[Classification | None] = [named(walk=0.5)] * 4

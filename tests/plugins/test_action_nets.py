@@ -47,7 +47,7 @@ def saved(model: Any, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SLOW_TO_BUILD])
-def test_every_kind_is_saved_and_loaded_in_safe_mode_and_answers_the_same(kind: str, tmp_path: Path) -> None:
+def test_every_kind_survives_saving_in_safe_mode(kind: str, tmp_path: Path) -> None:
     model = build(kind, frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1)
     assert [given.name for given in model.inputs] == ["rgb", "flow"][: 2 if kind in FLOW_KINDS else 1]
     assert model.inputs[0].shape == (None, T, HIGH, WIDE, 3)
@@ -60,7 +60,7 @@ def test_every_kind_is_saved_and_loaded_in_safe_mode_and_answers_the_same(kind: 
     assert np.allclose(again, logits, atol=1e-4)
 
 
-def test_any_kind_takes_flow_as_a_second_stream_whose_scores_are_averaged() -> None:
+def test_flow_stream_averages_with_any_kind() -> None:
     model = build("frame_mean", frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1, flow=True)
     import keras
 
@@ -93,7 +93,7 @@ def test_flow_beyond_twenty_pixels_counts_as_twenty() -> None:
         ({"depth": 3}, "not all of the options"),
     ],
 )
-def test_what_can_not_be_built_is_refused_with_what_to_do(change: dict[str, Any], message: str) -> None:
+def test_impossible_net_is_refused_with_advice(change: dict[str, Any], message: str) -> None:
     settings: dict[str, Any] = {"kind": "cnn_lstm", "frames": T, "size": (WIDE, HIGH), "classes": CLASSES}
     with pytest.raises(ModelError, match=message):
         build(**settings | change)
@@ -108,7 +108,7 @@ def test_c3d_has_the_weights_of_the_paper() -> None:
     assert model.count_params() == convolutions + dense
 
 
-def test_attention_says_where_it_looks_and_sums_to_one_in_each_picture(tmp_path: Path) -> None:
+def test_attention_sums_to_one_per_picture(tmp_path: Path) -> None:
     from streamproc_plugins.action.nets.attention import with_map
 
     model = with_map(build("attention", frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1))
@@ -119,7 +119,7 @@ def test_attention_says_where_it_looks_and_sums_to_one_in_each_picture(tmp_path:
     assert len(run.all(Classification)[0].label) == CLASSES
 
 
-def test_a_saved_attention_net_says_where_it_looks_once_it_is_loaded(tmp_path: Path) -> None:
+def test_saved_attention_net_still_gives_its_map(tmp_path: Path) -> None:
     """Keras numbers unnamed operations anew in each process: those added must not take a number of the file's."""
     import keras
 
@@ -137,9 +137,7 @@ def test_a_saved_attention_net_says_where_it_looks_once_it_is_loaded(tmp_path: P
 
 
 @pytest.mark.parametrize(("kind", "options"), [("cnn_lstm", {"layers_lstm": 2}), ("causal_conv", {})])
-def test_the_step_of_a_clip_net_says_after_the_last_picture_what_the_clip_net_says(
-    kind: str, options: dict[str, Any]
-) -> None:
+def test_step_ends_where_the_clip_net_does(kind: str, options: dict[str, Any]) -> None:
     from streamproc_plugins.action.nets.streaming import stepwise
 
     model = build(kind, frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1, **options)
@@ -151,7 +149,7 @@ def test_the_step_of_a_clip_net_says_after_the_last_picture_what_the_clip_net_sa
     assert np.allclose(logits, said(model, [rgb]), atol=1e-5)
 
 
-def test_a_net_that_looks_ahead_can_not_run_frame_by_frame() -> None:
+def test_net_that_looks_ahead_can_not_step() -> None:
     from streamproc_plugins.action.nets.streaming import stepwise
 
     model = build("slow_fusion", frames=T, size=(WIDE, HIGH), classes=CLASSES, width=0.1)
@@ -173,7 +171,7 @@ def checkpoint(path: Path, values: dict[str, Any]) -> Path:
     return path
 
 
-def test_i3d_is_filled_from_the_checkpoints_of_both_streams(tmp_path: Path) -> None:
+def test_i3d_loads_checkpoints_of_both_streams(tmp_path: Path) -> None:
     from streamproc_plugins.action.nets.blocks import stacked_kernel
     from streamproc_plugins.action.nets.i3d import checkpoint_names, load_checkpoint, published_shape
 
@@ -205,7 +203,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_full_i3d_has_all_variables_of_the_published_checkpoints_and_none_left_over(shared: Path) -> None:
+def test_i3d_has_exactly_the_published_variables(shared: Path) -> None:
     import tensorflow as tf
 
     from streamproc_plugins.action.nets.i3d import checkpoint_names, published_shape
@@ -221,7 +219,7 @@ def test_full_i3d_has_all_variables_of_the_published_checkpoints_and_none_left_o
     assert said(model, clips(model, count=1)).shape == (1, 400)
 
 
-def test_convolution_and_pooling_as_2d_give_what_those_in_3d_give() -> None:
+def test_convolutions_in_2d_equal_those_in_3d() -> None:
     import keras
     from keras import layers
 
@@ -243,7 +241,7 @@ def test_convolution_and_pooling_as_2d_give_what_those_in_3d_give() -> None:
 # --- time
 
 
-def test_one_picture_of_a_generated_clip_tells_nothing_of_its_class() -> None:
+def test_single_picture_does_not_give_the_class() -> None:
     from tests.motion_clips import FRAMES, SIDE, STATES, STEPS, column_px, states
 
     starts = range(SIDE)
@@ -255,7 +253,7 @@ def test_one_picture_of_a_generated_clip_tells_nothing_of_its_class() -> None:
         assert all(sorted(shown[:, t]) == list(range(len(STATES))) for t in range(FRAMES))
 
 
-def test_the_pictures_of_a_generated_clip_without_their_order_tell_nothing_of_its_class() -> None:
+def test_unordered_pictures_do_not_give_the_class() -> None:
     from tests.motion_clips import FRAMES, STATES, STEPS, column_px, states
 
     sets = {tuple(sorted(column_px(c, 5))) for c in range(len(STEPS))}
@@ -271,7 +269,7 @@ def test_the_pictures_of_a_generated_clip_without_their_order_tell_nothing_of_it
     ("kind", "task"),
     [("early_fusion", "motion"), ("causal_conv", "motion"), ("late_fusion", "order"), ("two_stream", "order")],
 )
-def test_nets_over_time_learn_what_only_the_order_of_pictures_tells(kind: str, task: str) -> None:
+def test_nets_over_time_learn_order(kind: str, task: str) -> None:
     from keras.utils import set_random_seed
 
     from tests.motion_clips import FRAMES, SIDE, TASKS
@@ -284,7 +282,7 @@ def test_nets_over_time_learn_what_only_the_order_of_pictures_tells(kind: str, t
 
 
 @pytest.mark.parametrize("kind", ["single_frame", "frame_mean"])
-def test_a_net_that_knows_no_order_stays_at_chance(kind: str) -> None:
+def test_net_without_order_stays_at_chance(kind: str) -> None:
     from keras.utils import set_random_seed
 
     from tests.motion_clips import FRAMES, SIDE, TASKS
@@ -297,7 +295,7 @@ def test_a_net_that_knows_no_order_stays_at_chance(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["frame_mean", "frame_max", "conv_pooling", "late_pooling"])
-def test_nets_that_pool_over_frames_can_not_tell_a_clip_from_its_reverse(kind: str) -> None:
+def test_pooling_nets_confuse_a_clip_with_its_reverse(kind: str) -> None:
     from tests.motion_clips import FRAMES, SIDE
 
     model = build(kind, frames=FRAMES, size=(SIDE, SIDE), classes=4, width=0.125)

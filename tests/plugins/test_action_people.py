@@ -1,4 +1,4 @@
-"""`track_action` and `pose_action`: what each person does."""
+"""`track_action` and `pose_action`: actions of each person."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from streamproc import Event, Frame, PluginError, Poses
 from streamproc.testing import check_plugin_contract, make_frame, make_info, make_tracks, run_plugin
 from streamproc_plugins.action import PoseAction, TrackAction, TrackActions
-from streamproc_plugins.action.crops import cut, window_round
-from streamproc_plugins.action.sequences import Beat, Sequences
-from streamproc_plugins.action.skeleton import normalised
+from streamproc_plugins.action.crops import crop, window_round
+from streamproc_plugins.action.sequences import SequenceBeat, Sequences
+from streamproc_plugins.action.skeleton import normalised_skeleton
 from tests.nets import answering_net, brightness_clips, model_folder
 
 T = 4
@@ -33,7 +33,7 @@ def levels(tmp_path: Path) -> dict[str, Any]:
 
 
 def two_people(count: int) -> tuple[list[Frame], list[list[Any]]]:
-    """A white person (track 1) who walks to the right and a black one (track 2) who stands, 10 frames a second."""
+    """A white person (track 1) walking to the right and a black one (track 2) standing, 10 frames a second."""
     frames, past = [], []
     for i in range(count):
         rgb = np.full((64, 96, 3), 128, np.uint8)
@@ -54,7 +54,7 @@ def of(events: list[Event], track_id: int) -> list[tuple[str, str, float]]:
     ]
 
 
-def test_each_track_is_classified_by_the_pictures_cut_along_it(levels: dict[str, Any]) -> None:
+def test_each_track_is_classified_by_its_crops(levels: dict[str, Any]) -> None:
     frames, past = two_people(10)
     run = run_plugin(TrackAction, frames, past=past, **levels)
     found = run.all(TrackActions)
@@ -66,7 +66,7 @@ def test_each_track_is_classified_by_the_pictures_cut_along_it(levels: dict[str,
         assert one.score.tolist() == [1, 1]
 
 
-def test_an_action_is_told_once_with_its_start_and_end(levels: dict[str, Any]) -> None:
+def test_action_has_one_start_and_end(levels: dict[str, Any]) -> None:
     frames, past = two_people(12)
     events = run_plugin(TrackAction, frames, past=past, **levels).events
     assert {event.type for event in events} == {"track.action"}
@@ -75,17 +75,17 @@ def test_an_action_is_told_once_with_its_start_and_end(levels: dict[str, Any]) -
     assert events[0].data["box"] == [10, 20, 30, 40]
 
 
-def test_a_track_that_is_away_for_long_begins_a_new_clip_and_its_action_ends(levels: dict[str, Any]) -> None:
+def test_long_absence_begins_a_new_clip(levels: dict[str, Any]) -> None:
     frames, past = two_people(20)
     away = [make_tracks({2: [70, 40, 90, 60]})]
     past = [results if i < 6 or i >= 12 else away for i, results in enumerate(past)]
     run = run_plugin(TrackAction, frames, past=past, **levels, events={"lost_after": "500ms", "window": "0s"})
-    seen = [one for one in run.all(TrackActions) if 1 in one.track_id]
-    assert len(seen) == 2 + 3  # frames 3 and 5; the new clip is complete at 15, then 17 and 19
+    observed = [one for one in run.all(TrackActions) if 1 in one.track_id]
+    assert len(observed) == 2 + 3  # frames 3 and 5; the new clip is complete at 15, then 17 and 19
     assert [phase for phase, _, _ in of(run.events, 1)] == ["start", "end", "start", "end"]
 
 
-def test_lost_low_and_other_tracks_are_not_looked_at(levels: dict[str, Any]) -> None:
+def test_only_confirmed_tracks_of_the_labels_count(levels: dict[str, Any]) -> None:
     frames, _ = two_people(8)
     box = [4, 20, 24, 40]
     for tracks in (
@@ -96,38 +96,38 @@ def test_lost_low_and_other_tracks_are_not_looked_at(levels: dict[str, Any]) -> 
         assert run_plugin(TrackAction, frames, past=[[tracks]] * 8, **levels).results == []
 
 
-def test_the_largest_tracks_are_taken_where_there_are_too_many(levels: dict[str, Any]) -> None:
+def test_largest_tracks_come_first(levels: dict[str, Any]) -> None:
     frames, _ = two_people(5)
     tracks = make_tracks({i: [0, 0, 10 + i, 10 + i] for i in range(1, 6)})
     (found,) = run_plugin(TrackAction, frames, past=[[tracks]] * 5, **levels, max_tracks=2).all(TrackActions)
     assert found.track_id.tolist() == [4, 5]
 
 
-def test_it_goes_on_exactly_after_a_restart_within_a_clip(levels: dict[str, Any]) -> None:
+def test_restart_within_a_clip_changes_nothing(levels: dict[str, Any]) -> None:
     frames, past = two_people(13)
     check_plugin_contract(TrackAction, frames, past=past, **levels)
 
 
-def test_a_window_has_the_shape_of_the_input_and_the_person_in_its_middle() -> None:
+def test_window_has_input_shape_around_the_person() -> None:
     box = np.array([10, 10, 20, 50])
     assert window_round(box, 1, 1) == (-5, 10, 35, 50)
     assert window_round(box, 0.5, 1.5) == (0, 0, 30, 60)
     assert window_round(np.array([10, 10, 50, 20]), 1, 1) == (10, -5, 50, 35)
 
 
-def test_a_cut_is_black_where_it_leaves_the_picture() -> None:
+def test_crop_is_black_outside_the_picture() -> None:
     rgb = np.full((10, 10, 3), 200, np.uint8)
-    part = cut(rgb, (-10, 0, 10, 20), (20, 20))
+    part = crop(rgb, (-10, 0, 10, 20), (20, 20))
     assert (part[:10, 10:] == 200).all()
     assert (part[:, :10] == 0).all()
     assert (part[10:] == 0).all()
-    assert (cut(rgb, (40, 40, 50, 50), (4, 4)) == 0).all()
+    assert (crop(rgb, (40, 40, 50, 50), (4, 4)) == 0).all()
 
 
 def taken(times: list[float], rate: float, stride: float, frames: int = 3) -> list[list[float]]:
-    """The times in each sequence of a track that is seen at these times (seconds)."""
+    """The times in each sequence of a track detected at these times (seconds)."""
     nominal = round((times[1] - times[0]) * SECOND)
-    sequences = Sequences(Beat.of(frames, rate, round(stride * SECOND), nominal))
+    sequences = Sequences(SequenceBeat.of(frames, rate, round(stride * SECOND), nominal))
     out = []
     for at in times:
         now = round(at * SECOND)
@@ -137,7 +137,7 @@ def taken(times: list[float], rate: float, stride: float, frames: int = 3) -> li
     return out
 
 
-def test_sequences_keep_to_media_time_whatever_the_frame_rate() -> None:
+def test_sequences_follow_media_time() -> None:
     expected = [[0, 0.2, 0.4], [0.4, 0.6, 0.8]]
     assert taken([i / 10 for i in range(9)], 5, 0.4) == expected
     assert taken([i / 5 for i in range(5)], 5, 0.4) == expected
@@ -148,8 +148,8 @@ def test_no_sequence_spans_a_hole() -> None:
     assert taken([0, 0.2, 1.4, 1.6, 1.8], 5, 0.2) == [[1.4, 1.6, 1.8]]
 
 
-def test_samples_of_another_shape_as_after_a_restart_with_another_net_begin_anew() -> None:
-    before = Sequences(Beat.of(2, 10, SECOND, SECOND // 10))
+def test_samples_of_another_shape_begin_anew() -> None:
+    before = Sequences(SequenceBeat.of(2, 10, SECOND, SECOND // 10))
     before.add(1, 0, np.zeros((4, 4)))
     after = Sequences(before.beat)
     after.restore(before.state())
@@ -174,29 +174,29 @@ def standing(count: int, *, at: float = 100, size: float = 40, raised: bool = Fa
     return points
 
 
-def test_a_skeleton_is_the_same_wherever_the_person_stands_and_however_large() -> None:
-    near, far = normalised(standing(4)), normalised(standing(4, at=500, size=13))
+def test_skeleton_ignores_place_and_size() -> None:
+    near, far = normalised_skeleton(standing(4)), normalised_skeleton(standing(4, at=500, size=13))
     assert np.allclose(near, far, atol=1e-3)
     assert near[0, 9, :2].tolist() == pytest.approx([-0.5, 0], abs=1e-4)
     assert near[0, 5, :2].tolist() == pytest.approx([-0.4, -1], abs=1e-4)
     assert (near[:, 1] == 0).all()
 
 
-def test_unknown_points_take_the_nearest_moment_and_the_score_0() -> None:
+def test_unknown_points_take_the_nearest_with_score_0() -> None:
     points = standing(5)
     points[:, 9, 0] = [60, 61, 62, 63, 64]
     points[1:3, 9, 2] = 0.1
-    shown = normalised(points)
+    shown = normalised_skeleton(points)
     columns = shown[:, 9, 0] * 40 + 100
     assert columns.tolist() == pytest.approx([60, 60, 63, 63, 64], abs=1e-3)
     assert shown[:, 9, 2].tolist() == pytest.approx([0.9, 0, 0, 0.9, 0.9])
 
 
-def test_walking_is_kept_and_nothing_known_is_zeros() -> None:
+def test_walking_remains_and_unknown_is_zeros() -> None:
     points = standing(3)
     points[:, :, 0] += np.array([-40, 0, 40])[:, None]
-    assert normalised(points)[:, 12, 0].tolist() == pytest.approx([-0.8, 0.2, 1.2], abs=1e-4)
-    assert (normalised(np.zeros((3, 17, 3), np.float32)) == 0).all()
+    assert normalised_skeleton(points)[:, 12, 0].tolist() == pytest.approx([-0.8, 0.2, 1.2], abs=1e-4)
+    assert (normalised_skeleton(np.zeros((3, 17, 3), np.float32)) == 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -241,14 +241,14 @@ def test_each_person_is_classified_by_keypoints(hand_net: Path) -> None:
     assert [(phase, label) for phase, label, _ in of(run.events, 4)] == [("start", "up"), ("end", "up")]
 
 
-def test_without_track_ids_the_best_pose_is_one_person(hand_net: Path) -> None:
+def test_best_pose_is_the_person_without_tracks(hand_net: Path) -> None:
     frames = [make_frame(index=i, info=INFO) for i in range(T)]
     one = poses(standing(1)[0], standing(1, raised=True)[0], ids=None)
     (found,) = run_plugin(PoseAction, frames, past=[[one]] * T, model=str(hand_net), rate=10).all(TrackActions)
     assert (found.track_id.tolist(), found.label) == ([0], ("up",))
 
 
-def test_a_net_of_pictures_is_refused_for_keypoints_and_one_of_flow_for_crops(tmp_path: Path) -> None:
+def test_net_for_other_input_is_refused(tmp_path: Path) -> None:
     net = answering_net({"y": np.zeros((1, 2), np.float32)}, (1, T, 16, 16, 2))
     folder = model_folder(tmp_path / "flow", net, task="action", labels=["a", "b"], input=SPEC)
     frames, past = two_people(1)

@@ -1,4 +1,4 @@
-"""`segments`: a long video as a list of what is done when."""
+"""`segments`: a long video as a list of actions."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def found(labels: str, times: list[float] | None = None, shots: list[int] | None
     return [(event.start_ns / 1e9, (event.end_ns or 0) / 1e9, event.data["label"]) for event in run.events]
 
 
-def test_equal_neighbours_become_one_segment_and_borders_lie_between() -> None:
+def test_equal_neighbours_become_one_segment() -> None:
     assert found("aaaabbb") == [(0, 3.5, "a"), (3.5, 6, "b")]
 
 
-def test_a_label_counts_for_the_middle_of_its_clip() -> None:
+def test_label_counts_for_the_middle_of_its_clip() -> None:
     # clips of 2 s: the answers at 0, 1, 2 .. 6 s are about 0 (nothing was before), 0, 1 .. 5 s
     assert found("aaaabbb", covers="2s") == [(0, 2.5, "a"), (2.5, 6, "b")]
 
@@ -54,12 +54,12 @@ def test_an_unsure_label_is_a_hole() -> None:
     assert found("aa--bb") == [(0, 1.5, "a"), (3.5, 5, "b")]
 
 
-def test_a_cut_ends_a_segment_exactly_even_where_the_label_goes_on() -> None:
+def test_cut_divides_a_segment_exactly() -> None:
     assert found("aaaaaa", shots=[0, 3]) == [(0, 3, "a"), (3, 5, "a")]
     assert found("aaabbb", shots=[0, 3]) == [(0, 3, "a"), (3, 5, "b")]
 
 
-def test_a_cut_that_is_told_late_still_divides_where_it_was() -> None:
+def test_late_cut_still_divides_where_it_was() -> None:
     past = [[said("a"), Shot(number=1, start_ns=0, kind="start")] for _ in range(5)]
     past += [[said("b"), Shot(number=2, start_ns=2_500_000_000, kind="cut")] for _ in range(4)]
     run = run_plugin(Segments, frames_at([float(i) for i in range(9)]), past=past, covers="0s")
@@ -70,7 +70,7 @@ def test_a_cut_that_is_told_late_still_divides_where_it_was() -> None:
     ]
 
 
-def test_what_is_too_short_joins_its_neighbour_but_not_across_a_cut() -> None:
+def test_short_segment_joins_a_neighbour_within_its_shot() -> None:
     assert found("aaaabaaa", min_duration="2s") == [(0, 7, "a")]
     assert found("aaaabccc", min_duration="2s") == [(0, 4.5, "a"), (4.5, 7, "c")]
     assert found("aaabb", shots=[0, 3], min_duration="5s") == [(0, 3, "a"), (3, 4, "b")]
@@ -84,7 +84,7 @@ def test_ignored_labels_are_none() -> None:
     assert found("aabb", ignore=["a"]) == [(1.5, 3, "b")]
 
 
-def test_an_hour_becomes_a_short_list_told_as_it_goes() -> None:
+def test_hour_becomes_a_short_list() -> None:
     labels = "".join(letter * 300 for letter in "abcdefabcdef")
     got = found(labels)
     assert len(got) == 12
@@ -99,7 +99,7 @@ def test_score_is_the_mean_of_the_snippets() -> None:
     assert event.data["snippets"] == 2
 
 
-def test_it_goes_on_exactly_after_a_restart_within_a_segment_and_a_shot() -> None:
+def test_restart_within_a_segment_changes_nothing() -> None:
     past = [
         [said("aab"[i // 4]), Shot(number=1 + i // 6, start_ns=(i // 6) * 6_000_000_000, kind="cut")] for i in range(12)
     ]

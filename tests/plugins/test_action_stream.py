@@ -56,13 +56,13 @@ def test_it_begins_anew_behind_a_gap(fading: str) -> None:
     assert bright(patient.all(Classification))[2] == pytest.approx(7 / 8, abs=1e-4)
 
 
-def test_it_begins_anew_when_the_source_was_lost(fading: str) -> None:
+def test_lost_source_begins_anew(fading: str) -> None:
     frames: list[Any] = [*flat([255, 255]), Fault("lost"), *flat([255] * 4)[2:]]
     run = run_chain([plugin_plan(ActionStream, model=fading)], frames, watch=ActionStream, live=True)
     assert bright(run.all(Classification))[:3] == pytest.approx([1 / 2, 3 / 4, 1 / 2], abs=1e-4)
 
 
-def test_it_begins_anew_in_another_shot(fading: str) -> None:
+def test_another_shot_begins_anew(fading: str) -> None:
     shots = [Shot(number=number, start_ns=0, kind="cut") for number in (1, 1, 2, 2)]
     run = run_plugin(ActionStream, flat([255] * 4), past=[[shot] for shot in shots], model=fading)
     assert bright(run.all(Classification)) == pytest.approx([1 / 2, 3 / 4, 1 / 2, 3 / 4], abs=1e-4)
@@ -80,7 +80,7 @@ def test_it_looks_at_its_region_only(fading: str) -> None:
     assert bright(run.all(Classification)) == pytest.approx([0.5], abs=1e-4)
 
 
-def test_a_net_without_states_is_refused_and_says_what_was_expected(tmp_path: Path) -> None:
+def test_net_without_states_is_refused(tmp_path: Path) -> None:
     net = answering_net({"y": np.zeros((1, 2), np.float32)}, (1, 8, 8, 3))
     folder = model_folder(tmp_path / "still", net, task="action", labels=["a", "b"], input=SPEC)
     with pytest.raises(PluginError, match=r"no streaming net.*expected a picture \(1, 8, 8, 3\), states"):
@@ -130,7 +130,7 @@ def litert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_litert_net_carries_states_of_any_type_by_the_names_of_its_signature(litert_folder: Path) -> None:
+def test_litert_net_carries_states_by_signature_names(litert_folder: Path) -> None:
     net = SteppingNet.of(ModelStore(download=False).load(str(litert_folder)))
     assert {before.signature or before.name for before, _ in net.states} >= {"state_sum", "state_count"}
     run = run_plugin(ActionStream, flat([255, 0, 0, 0]), model=str(litert_folder))

@@ -1,4 +1,4 @@
-"""Annotated video: read back what was written."""
+"""Annotated video, read back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def changed(picture: Image) -> Any:
     return np.abs(picture.astype(int) - 90).max(axis=2) > 25
 
 
-def test_the_video_has_the_sources_own_timing_and_is_called_after_the_stream(tmp_path: Path) -> None:
+def test_video_has_the_source_timing_and_stream_name(tmp_path: Path) -> None:
     run_chain([plugin_plan(Annotate, path=str(tmp_path / "sub" / "{stream}.mp4"))], frames())
     (path,) = (tmp_path / "sub").iterdir()
     assert path.name == "test.mp4"
@@ -73,7 +73,7 @@ def test_streams_of_any_name_write_a_file_each(names: tuple[str, ...], tmp_path:
     assert len(list(tmp_path.glob("*.mp4"))) == len(names)
 
 
-def test_a_track_is_drawn_in_its_colour_at_its_place(tmp_path: Path) -> None:
+def test_track_is_drawn_in_its_colour(tmp_path: Path) -> None:
     picture = drawn(tmp_path, [make_tracks({4: (100, 80, 160, 200)})])
     marks = changed(picture)
     assert marks[100:180, 98:103].any(axis=1).all()
@@ -92,7 +92,7 @@ def test_detections_are_drawn_where_nothing_tracks(tmp_path: Path) -> None:
     assert not changed(drawn(tmp_path, [boxes, far]))[:, :150].any()
 
 
-def test_masks_are_drawn_where_they_are_each_in_a_colour_of_its_own(tmp_path: Path) -> None:
+def test_masks_have_colours_of_their_own(tmp_path: Path) -> None:
     masks = np.zeros((2, 60, 80), np.bool_)  # a quarter of the picture's size
     masks[0, 10:30, 5:20], masks[1, 10:30, 50:70] = True, True
     found = replace(make_detections((20, 40, 80, 120), (200, 40, 280, 120)), masks=masks)
@@ -106,7 +106,7 @@ def test_masks_are_drawn_where_they_are_each_in_a_colour_of_its_own(tmp_path: Pa
     assert np.abs(first - second).max() > 30
 
 
-def test_of_several_segmentations_that_of_the_last_plugin_is_drawn(tmp_path: Path) -> None:
+def test_last_segmentation_is_drawn(tmp_path: Path) -> None:
     def given(rows: slice) -> type[FramePlugin[Options]]:
         class Given(FramePlugin[Options]):
             gives = (Segmentation,)
@@ -176,7 +176,7 @@ def test_every_other_kind_of_result_leaves_its_mark(tmp_path: Path) -> None:
 
 
 class There(FramePlugin[Options]):
-    """Somebody on the left."""
+    """A person on the left."""
 
     gives = (Poses,)
     x = 80.0
@@ -202,7 +202,7 @@ def test_poses_made_of_others_stand_for_them(tmp_path: Path) -> None:
     assert not marks[:, :120].any()
 
 
-def test_limbs_show_on_a_ground_of_their_own_colour() -> None:
+def test_limbs_stand_out_on_their_own_colour() -> None:
     canvas = Canvas(np.full((240, 320, 3), colour_of(0), np.uint8))
     points = np.zeros((1, 17, 3), np.float32)
     points[0, [5, 7]] = [(100, 60, 0.9), (100, 180, 0.9)]  # an upper arm
@@ -212,7 +212,7 @@ def test_limbs_show_on_a_ground_of_their_own_colour() -> None:
     assert (np.abs(arm[:, 8] - colour_of(0)).max(axis=1) < 30).all()
 
 
-def test_the_counts_of_a_line_stand_where_it_begins_not_where_it_is_crossed() -> None:
+def test_counts_stand_at_the_start_of_a_line() -> None:
     canvas = Canvas(np.full((240, 320, 3), 90, np.uint8))
     view = RuleView(
         zone=(), zone_points=np.zeros((0, 2), np.float32), zone_start=np.zeros(1, np.int64),
@@ -226,13 +226,13 @@ def test_the_counts_of_a_line_stand_where_it_begins_not_where_it_is_crossed() ->
 
 
 class Alarm(FramePlugin[Options]):
-    """Tells one event at the first frame."""
+    """Emits one event at the first frame."""
 
     def process(self, frame: Frame, past: Any) -> Any:
         return [Event.instant(frame, "zone.entered", zone="yard", label="person")] if frame.index == 0 else []
 
 
-def test_an_event_stays_for_its_time_of_the_media(tmp_path: Path) -> None:
+def test_event_is_shown_for_its_media_time(tmp_path: Path) -> None:
     options: dict[str, Any] = {"path": str(tmp_path / "v.mp4"), "draw": ["events"], "event_for": "300ms"}
     run_chain([plugin_plan(Alarm), plugin_plan(Annotate, **options)], frames())
     marks = [changed(picture)[180:].any() for picture in read(tmp_path / "v.mp4")[1]]
@@ -240,7 +240,7 @@ def test_an_event_stays_for_its_time_of_the_media(tmp_path: Path) -> None:
 
 
 class Says(FramePlugin[Options]):
-    """A sentence in every frame, and the event that tells it."""
+    """A sentence in every frame, and the event with it."""
 
     gives = (Caption,)
     text = "a sentence that is so long that it reaches well into the lower left corner of the picture"
@@ -263,7 +263,7 @@ def test_events_stand_above_the_sentences(tmp_path: Path) -> None:
     assert np.abs(both[rows[0] :].astype(int) - words[rows[0] :]).max() < 40
     above = changed(both)[: rows[0]]
     assert above[-30:, 5:60].any()
-    # the sentence stands there: its event isn't told a second time
+    # the sentence stands there: its event isn't drawn a second time
     assert not changed(last_picture(tmp_path / "c.mp4", Says, draw=layers))[: rows[0]].any()
 
 
@@ -277,14 +277,14 @@ class Seldom(FramePlugin[Options]):
         return [named] if frame.index == 0 else []
 
 
-def test_what_a_slow_classifier_said_stays_until_it_is_too_old(tmp_path: Path) -> None:
+def test_classification_is_shown_until_too_old(tmp_path: Path) -> None:
     options: dict[str, Any] = {"path": str(tmp_path / "v.mp4"), "draw": ["captions"], "event_for": "300ms"}
     run_chain([plugin_plan(Seldom), plugin_plan(Annotate, **options)], frames())
     marks = [changed(picture)[:30].any() for picture in read(tmp_path / "v.mp4")[1]]
     assert marks == [True, True, True, True, False, False]
 
 
-def test_where_a_net_looked_is_drawn_within_its_region(tmp_path: Path) -> None:
+def test_attention_is_drawn_within_its_region(tmp_path: Path) -> None:
     """A grid of two rows and four columns over the right half; the net looked at the lower row's last region."""
     weights = np.full((3, 2, 4), 0.02, np.float32)
     weights[-1, 1, 3] = 0.9
@@ -296,7 +296,7 @@ def test_where_a_net_looked_is_drawn_within_its_region(tmp_path: Path) -> None:
     assert not changed(drawn(tmp_path, [looked], draw=["boxes"])).any()
 
 
-def test_the_video_can_be_smaller_and_of_odd_size(tmp_path: Path) -> None:
+def test_video_may_be_smaller_and_odd_sized(tmp_path: Path) -> None:
     assert drawn(tmp_path, [make_tracks({1: (100, 80, 160, 200)})], scale=0.51).shape[:2] == (122, 164)
 
 
@@ -304,6 +304,6 @@ def test_the_video_can_be_smaller_and_of_odd_size(tmp_path: Path) -> None:
     ("path", "words"),
     [("out/{camera}.mp4", "only placeholder"), ("out/{.mp4", "can't be read"), ("out/video.avi", "doesn't end in")],
 )
-def test_a_path_that_can_not_be_meant_is_refused(path: str, words: str) -> None:
+def test_senseless_path_is_refused(path: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         AnnotateOptions(path=path)

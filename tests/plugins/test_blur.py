@@ -1,4 +1,4 @@
-"""Anonymisation: what is covered can't be recognised, and nothing gets past where something is missing."""
+"""Anonymisation: covered regions can't be recognised, and missing results cover everything."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def colours(part: NDArray[np.uint8]) -> int:
 
 
 def blurred(past: Sequence[Sequence[Result]], **options: Any) -> list[NDArray[np.uint8]]:
-    """What is left of noise, frame by frame."""
+    """The covered noise, frame by frame."""
     frames = [make_frame(rgb=NOISE, index=n, info=INFO) for n in range(len(past))]
     return [found.rgb for found in run_plugin(Blur, frames, past=past, **options).all(Replacement)]
 
 
 @pytest.mark.parametrize("method", ["mosaic", "fill"])
-def test_a_handful_of_colours_is_left_of_a_box_and_all_of_the_rest(method: Any) -> None:
+def test_box_loses_its_details_and_nothing_else_changes(method: Any) -> None:
     out = anonymise(NOISE, np.array([[10.2, 5.5, 39.5, 44.9]]), method=method, blocks=4)
     inside = np.zeros((64, 96), np.bool_)
     inside[5:45, 10:40] = True
@@ -57,7 +57,7 @@ def test_a_handful_of_colours_is_left_of_a_box_and_all_of_the_rest(method: Any) 
     assert not np.array_equal(NOISE[inside], out[inside])
 
 
-def test_pictures_of_the_same_mean_colours_become_the_same() -> None:
+def test_equal_mean_colours_give_equal_pictures() -> None:
     one, two = (
         (90 + 60 * ((np.indices((60, 60)) // step).sum(axis=0) % 2))[..., None].repeat(3, axis=2).astype(np.uint8)
         for step in (1, 6)
@@ -67,7 +67,7 @@ def test_pictures_of_the_same_mean_colours_become_the_same() -> None:
     assert np.array_equal(anonymise(one, box, blocks=5), anonymise(two, box, blocks=5))
 
 
-def test_shapes_are_covered_and_boxes_over_the_border_are_no_trouble() -> None:
+def test_shapes_are_covered_and_boxes_may_overlap_borders() -> None:
     mask = np.zeros((64, 96), np.bool_)
     mask[10:30, 10:30] = np.tri(20, dtype=np.bool_)
     out = anonymise(NOISE, np.zeros((0, 4)), masks=[mask], method="fill")
@@ -81,7 +81,7 @@ def test_shapes_are_covered_and_boxes_over_the_border_are_no_trouble() -> None:
     assert np.array_equal(anonymise(NOISE, np.zeros((0, 4))), NOISE)
 
 
-def test_what_could_let_something_through_is_refused() -> None:
+def test_leaky_options_are_refused() -> None:
     with pytest.raises(ValueError, match="blocks is 40, expected 1 to 8"):
         anonymise(NOISE, np.zeros((0, 4)), blocks=40)
     with pytest.raises(ValueError, match="not finite"):
@@ -104,7 +104,7 @@ def test_faces_are_covered_with_a_margin() -> None:
     assert colours(out[14:50, 25:55]) == 1
 
 
-def test_people_are_covered_where_they_are_detected_tracked_or_mapped() -> None:
+def test_people_are_covered_from_boxes_tracks_and_maps() -> None:
     options = {"faces": False, "labels": ["person"], "method": "fill", "margin": 0, "hold": "0s"}
     car = make_detections([60, 0, 90, 20], label="car")
     person = make_detections(FACE)
@@ -121,7 +121,7 @@ def test_people_are_covered_where_they_are_detected_tracked_or_mapped() -> None:
     assert np.array_equal(out[48:], NOISE[48:])
 
 
-def test_a_label_that_no_map_has_lets_nothing_through() -> None:
+def test_label_without_a_map_hides_everything() -> None:
     found = Segmentation(class_map=np.zeros((8, 12), np.uint8), labels=("ground", "person"))
     with pytest.raises(PluginError, match="no segmentation has the label 'persons'; did you mean 'person'"):
         blurred([[found]], faces=False, labels=["persons"])
@@ -151,7 +151,7 @@ def test_zones_are_covered_whoever_is_there() -> None:
 
 
 @pytest.mark.parametrize("rate", [5.0, 10.0, 30.0])
-def test_a_face_that_a_detector_misses_stays_covered_for_a_while(rate: float) -> None:
+def test_missed_face_stays_covered_for_a_while(rate: float) -> None:
     info = make_info(width=96, height=64, rate=rate)
     past = [[make_faces(FACE)], *[[make_faces()]] * round(rate)]
     frames = [make_frame(rgb=NOISE, index=n, info=info) for n in range(len(past))]
@@ -176,7 +176,7 @@ def test_it_covers_everything_where_a_result_is_missing() -> None:
     assert [hidden(out) for out in outs] == [False, True, True, False]
     outs = blurred([[make_faces(), make_detections()], [make_faces()], [make_detections()]], labels=["person"])
     assert [hidden(out) for out in outs] == [False, True, True]
-    # the second detector has given something before: without it somebody may be missed
+    # the second detector has given something before: without it a person may be missed
     outs = blurred([[make_detections(), make_tracks({})], [make_detections()]], faces=False, labels=["person"])
     assert len(outs) == 2
 
@@ -203,8 +203,8 @@ class Second(FramePlugin[Options]):
         return [make_detections()]
 
 
-class Seen(StreamPlugin[Options]):
-    """Keeps what comes behind."""
+class Recorder(StreamPlugin[Options]):
+    """Stores the pictures that it gets."""
 
     pixels = True
     pictures: list[NDArray[np.uint8]] = []  # noqa: RUF012
@@ -215,12 +215,12 @@ class Seen(StreamPlugin[Options]):
 
 
 def test_a_detector_that_fails_lets_nothing_through() -> None:
-    Seen.pictures.clear()
+    Recorder.pictures.clear()
     frames = [make_frame(rgb=NOISE, index=n, info=INFO) for n in range(6)]
-    chain = [plugin_plan(Finder), plugin_plan(Second), plugin_plan(Blur, labels=["person"]), plugin_plan(Seen)]
+    chain = [plugin_plan(Finder), plugin_plan(Second), plugin_plan(Blur, labels=["person"]), plugin_plan(Recorder)]
     run_chain(chain, frames)
-    assert [hidden(rgb) for rgb in Seen.pictures] == [False, True, True, True, False, True]
-    assert all(colours(rgb[20:44, 30:50]) <= 25 for rgb in Seen.pictures)
+    assert [hidden(rgb) for rgb in Recorder.pictures] == [False, True, True, True, False, True]
+    assert all(colours(rgb[20:44, 30:50]) <= 25 for rgb in Recorder.pictures)
 
 
 def read_video(path: Path) -> list[NDArray[np.uint8]]:
@@ -234,7 +234,7 @@ def read_video(path: Path) -> list[NDArray[np.uint8]]:
         out.append(np.asarray(bgr[..., ::-1], np.uint8))
 
 
-def test_the_videos_of_blur_and_of_annotate_behind_it_show_nobody(tmp_path: Path) -> None:
+def test_videos_of_blur_and_annotate_show_nobody(tmp_path: Path) -> None:
     frames = [make_frame(rgb=NOISE, index=n, info=INFO) for n in range(5)]
 
     class Found(Finder):
@@ -255,7 +255,7 @@ def test_the_videos_of_blur_and_of_annotate_behind_it_show_nobody(tmp_path: Path
             assert rgb[54:].astype(int).std() > 20
 
 
-def test_what_is_held_and_who_gives_goes_on_after_a_restart() -> None:
+def test_held_boxes_survive_a_restart() -> None:
     import logging
 
     from streamproc import PluginContext
@@ -266,18 +266,18 @@ def test_what_is_held_and_who_gives_goes_on_after_a_restart() -> None:
         plugin.open(PluginContext(name="b", stream=INFO, models=ModelStore(), log=logging.getLogger("test")))
         return plugin
 
-    def see(plugin: Blur, index: int, *results: Result) -> NDArray[np.uint8]:
+    def observe(plugin: Blur, index: int, *results: Result) -> NDArray[np.uint8]:
         frame = make_frame(rgb=NOISE, index=index, info=INFO)
         (found,) = plugin.process(frame, Results({(f"p{n}", type(r)): r for n, r in enumerate(results)})) or ()
         assert isinstance(found, Replacement)
         return found.rgb
 
     first, second = opened(), opened()
-    see(
+    observe(
         first,
         0,
         make_faces(FACE),
     )
     second.restore(json.loads(json.dumps(first.state())))
-    assert colours(see(second, 1, make_faces())[20:44, 30:50]) == 1
-    assert colours(see(second, 2)) == 1
+    assert colours(observe(second, 1, make_faces())[20:44, 30:50]) == 1
+    assert colours(observe(second, 2)) == 1

@@ -31,7 +31,7 @@ def place(seed: int) -> Picture:
 YARD, STREET = place(1), place(2)
 
 
-def seen(view: Picture = YARD, right: int = 0) -> Picture:
+def observed(view: Picture = YARD, right: int = 0) -> Picture:
     return view[20:200, 20 + right : 340 + right].copy()
 
 
@@ -51,7 +51,7 @@ def frames(paint: Callable[[float], Picture], duration_s: float, fps: float = 5,
     return made
 
 
-def told(events: list[Event]) -> list[tuple[str, str, float]]:
+def emitted(events: list[Event]) -> list[tuple[str, str, float]]:
     """Type, phase and the time that the phase is about, in seconds."""
     ends = [event.start_ns if event.phase == "start" else event.end_ns or 0 for event in events]
     return [(e.type, e.phase, round(at / 1e9, 3)) for e, at in zip(events, ends, strict=True)]
@@ -59,12 +59,12 @@ def told(events: list[Event]) -> list[tuple[str, str, float]]:
 
 def run(paint: Callable[[float], Picture], duration_s: float = 45, **options: Any) -> list[tuple[str, str, float]]:
     fps = options.pop("fps", 5)
-    return told(run_plugin(CameraHealth, frames(paint, duration_s, fps), **options).events)
+    return emitted(run_plugin(CameraHealth, frames(paint, duration_s, fps), **options).events)
 
 
 def between(bad: Callable[[], Picture]) -> Callable[[float], Picture]:
     """The yard, with something wrong from 15 to 30 s."""
-    return lambda t: bad() if 15 <= t < 30 else seen()
+    return lambda t: bad() if 15 <= t < 30 else observed()
 
 
 @pytest.mark.parametrize("fps", [1, 5, 12.5])
@@ -73,47 +73,47 @@ def between(bad: Callable[[], Picture]) -> Callable[[float], Picture]:
     [
         ("black", lambda: np.full((180, 320), 4.0)),
         ("covered", lambda: 70 + np.linspace(0, 40, 320)[None, :] * np.ones((180, 1))),
-        ("blurred", lambda: blurred(seen(), 3)),
-        ("moved", lambda: seen(right=16)),
-        ("moved", lambda: seen(STREET)),
+        ("blurred", lambda: blurred(observed(), 3)),
+        ("moved", lambda: observed(right=16)),
+        ("moved", lambda: observed(STREET)),
     ],
     ids=["black", "covered", "blurred", "moved", "another view"],
 )
-def test_a_fault_is_told_with_its_start_and_its_end(fault: str, bad: Callable[[], Picture], fps: float) -> None:
+def test_fault_has_start_and_end(fault: str, bad: Callable[[], Picture], fps: float) -> None:
     found = run(between(bad), fps=fps)
     assert [(name, phase) for name, phase, _ in found] == [(f"camera.{fault}", "start"), (f"camera.{fault}", "end")]
     # to the sample, of which there is one a second
     assert [at for _, _, at in found] == pytest.approx([15, 30], abs=1)
 
 
-def test_a_frozen_picture_is_told_after_a_while() -> None:
-    given = frames(lambda _: seen(), 45)
+def test_frozen_picture_is_reported_after_a_while() -> None:
+    given = frames(lambda _: observed(), 45)
     held = [
         make_frame(rgb=(given[75] if 75 <= n < 150 else frame).rgb, index=n, pts_s=n / 5, info=INFO)
         for n, frame in enumerate(given)
     ]
     run_ = run_plugin(CameraHealth, held)
-    assert told(run_.events) == [("camera.frozen", "start", 15), ("camera.frozen", "end", 30)]
+    assert emitted(run_.events) == [("camera.frozen", "start", 15), ("camera.frozen", "end", 30)]
     assert run_.events[0].pts_ns == 25_000_000_000
     assert run_.events[1].data["duration_s"] == 15
 
 
-def test_how_far_the_view_has_moved_is_said() -> None:
+def test_event_says_how_far_the_view_moved() -> None:
     def shift(paint: Callable[[], Picture]) -> Any:
         events = run_plugin(CameraHealth, frames(between(paint), 25)).events
         return events[0].data["shift"]
 
-    # what was at x is now at x - 16, of 320
-    assert shift(lambda: seen(right=16)) == pytest.approx([-0.05, 0], abs=0.005)
-    assert shift(lambda: seen(STREET)) is None
+    # a point at x is now at x - 16, of 320
+    assert shift(lambda: observed(right=16)) == pytest.approx([-0.05, 0], abs=0.005)
+    assert shift(lambda: observed(STREET)) is None
 
 
-def test_a_view_that_stays_is_accepted_and_watched_from_then_on() -> None:
+def test_lasting_new_view_is_accepted() -> None:
     def paint(t: float) -> Picture:
-        return seen() if t < 15 else seen(STREET) if t < 60 else blurred(seen(STREET), 3)
+        return observed() if t < 15 else observed(STREET) if t < 60 else blurred(observed(STREET), 3)
 
     found = run_plugin(CameraHealth, frames(paint, 75, fps=2), accept_after="20s")
-    assert told(found.events)[:3] == [
+    assert emitted(found.events)[:3] == [
         ("camera.moved", "start", 15), ("camera.moved", "end", 35), ("camera.blurred", "start", 60),
     ]  # fmt: skip
     assert found.events[1].data["accepted"] is True
@@ -122,11 +122,11 @@ def test_a_view_that_stays_is_accepted_and_watched_from_then_on() -> None:
 @pytest.mark.parametrize(
     "paint",
     [
-        lambda t: seen() * (0.4 if 15 <= t < 30 else 1),
-        lambda t: seen() * (1.2 - 0.015 * t),
-        lambda t: np.full((180, 320), 255.0) if 15 <= t < 18 else seen(),
-        lambda t: np.zeros((180, 320)) if 15 <= t < 18 else seen(),
-        lambda t: seen(right=round(np.sin(9 * t))),
+        lambda t: observed() * (0.4 if 15 <= t < 30 else 1),
+        lambda t: observed() * (1.2 - 0.015 * t),
+        lambda t: np.full((180, 320), 255.0) if 15 <= t < 18 else observed(),
+        lambda t: np.zeros((180, 320)) if 15 <= t < 18 else observed(),
+        lambda t: observed(right=round(np.sin(9 * t))),
     ],
     ids=["light switched", "slowly darker", "short flash", "short black", "trembles"],
 )
@@ -136,11 +136,11 @@ def test_light_and_short_troubles_are_no_fault(paint: Callable[[float], Picture]
 
 def test_people_in_front_are_no_fault() -> None:
     def paint(t: float) -> Picture:
-        picture = seen()
+        picture = observed()
         picture[40:, 60:160] = 60 + 20 * np.sin(t)
         return picture
 
-    assert run(lambda t: paint(t) if 15 <= t < 30 else seen()) == []
+    assert run(lambda t: paint(t) if 15 <= t < 30 else observed()) == []
 
 
 def test_times_are_options() -> None:
@@ -149,15 +149,15 @@ def test_times_are_options() -> None:
     assert run_plugin(CameraHealth, frames(black, 25), after="2s").events[0].pts_ns == 17_000_000_000
 
 
-def test_what_goes_on_ends_with_the_stream() -> None:
-    found = run(lambda t: seen() if t < 15 else np.zeros((180, 320)), 30)
+def test_open_faults_end_with_the_stream() -> None:
+    found = run(lambda t: observed() if t < 15 else np.zeros((180, 320)), 30)
     assert found == [("camera.black", "start", 15), ("camera.black", "end", 29.8)]
 
 
 @pytest.mark.parametrize("reason", ["idle", "lost"])
 def test_a_camera_that_is_away_shows_no_fault(reason: TimeReason) -> None:
     plugin = opened()
-    black = frames(lambda t: seen() if t < 15 else np.zeros((180, 320)), 25, fps=1)
+    black = frames(lambda t: observed() if t < 15 else np.zeros((180, 320)), 25, fps=1)
     begun = [event for frame in black for event in plugin.process(frame, results()) or ()]
     assert [event.phase for event in begun if isinstance(event, Event)] == ["start"]
     soon, late = (Moment(pts_ns=at * 1_000_000_000, frame_index=24) for at in (30, 31))
@@ -169,7 +169,7 @@ def test_a_camera_that_is_away_shows_no_fault(reason: TimeReason) -> None:
 
 
 def test_only_one_picture_a_second_is_looked_at() -> None:
-    given = frames(lambda _: seen(), 4, fps=10)
+    given = frames(lambda _: observed(), 4, fps=10)
     forms: list[int] = []
     plugin = opened()
     for frame in given:
@@ -182,7 +182,7 @@ def test_only_one_picture_a_second_is_looked_at() -> None:
 @pytest.mark.parametrize("at", [8, 16, 21, 31])
 def test_it_goes_on_exactly_after_a_restart(at: int) -> None:
     """The contract's check restores it in the middle: in each phase of an episode."""
-    given = frames(between(lambda: seen(right=16)), 2 * at, fps=2)
+    given = frames(between(lambda: observed(right=16)), 2 * at, fps=2)
     check_plugin_contract(CameraHealth, given)
 
 
@@ -233,7 +233,7 @@ SMALL = "rate: 5, width: 320, height: 180"
     ids=["healthy", "lights", "freeze", "cut"],
 )
 def test_the_synthetic_scene(options: str, expected: list[Any], tmp_path: Path) -> None:
-    found = told(run_text(SYNTHETIC.format(options=f"{{{options}, {SMALL}}}"), tmp_path))
+    found = emitted(run_text(SYNTHETIC.format(options=f"{{{options}, {SMALL}}}"), tmp_path))
     assert [(name, phase) for name, phase, _ in found] == [(name, phase) for name, phase, _ in expected]
     assert [at for _, _, at in found] == pytest.approx([at for _, _, at in expected], abs=1.01)
 
@@ -250,4 +250,4 @@ def test_the_synthetic_scene(options: str, expected: list[Any], tmp_path: Path) 
     ],
 )
 def test_nothing_is_wrong_with_healthy_cameras(shared: Path, tmp_path: Path, clip: str, rate: int) -> None:
-    assert told(run_text(FILE.format(path=shared / "media" / clip, rate=rate), tmp_path)) == []
+    assert emitted(run_text(FILE.format(path=shared / "media" / clip, rate=rate), tmp_path)) == []

@@ -17,7 +17,7 @@ from streamproc_plugins.captioning.vocabulary import END, PAD, START, UNKNOWN, V
 # --- words ---
 
 
-def test_words_come_by_how_often_they_occur_then_by_the_alphabet() -> None:
+def test_words_are_ordered_by_frequency_then_alphabet() -> None:
     vocabulary = Vocabulary.of(["a red ball", "A blue ball.", "a dog"])
     assert vocabulary.words == ("<pad>", "<start>", "<end>", "<unknown>", "a", "ball", "blue", "dog", "red")
     assert Vocabulary.of(["a a b"], least=2).words[4:] == ("a",)
@@ -31,7 +31,7 @@ def test_a_sentence_comes_back_from_its_numbers() -> None:
     assert vocabulary.decode(row.tolist()) == "a man in red walks"
 
 
-def test_unknown_words_are_marked_and_long_sentences_cut_before_the_end_mark() -> None:
+def test_unknown_words_are_marked_long_sentences_shortened() -> None:
     vocabulary = Vocabulary.of(["a b c d"])
     (row,) = vocabulary.encode(["a zebra b c d"], 5)
     assert row.tolist() == [START, 4, UNKNOWN, 5, END]
@@ -59,7 +59,7 @@ def search(**settings: Any) -> Search:
     return Search(start=0, end=1, **{"longest": 6, "length_power": 0.0, **settings})
 
 
-def test_a_wider_beam_finds_what_the_greedy_one_misses() -> None:
+def test_wider_beam_finds_what_greedy_misses() -> None:
     # word 2 looks better first (0.6), but only word 3 goes on to a sure end
     table = np.full((4, 4), 1e-9)
     table[0, 2], table[0, 3] = 0.6, 0.4
@@ -73,7 +73,7 @@ def test_a_wider_beam_finds_what_the_greedy_one_misses() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_wide_beam_finds_the_likeliest_of_all_sentences(seed: int) -> None:
+def test_wide_beam_finds_the_likeliest_sentence(seed: int) -> None:
     words, longest = 5, 4
     table = np.random.default_rng(seed).dirichlet(np.full(words, 0.5), size=words)
     table[:, 0] = 1e-12  # the start mark isn't said again
@@ -103,7 +103,7 @@ def test_states_follow_their_hypotheses() -> None:
     assert best.words == (3, 4)
 
 
-def test_words_that_are_never_said_are_not_said_and_a_sentence_without_end_is_cut() -> None:
+def test_forbidden_words_never_occur_and_sentences_end() -> None:
     table = np.array([[0, 0, 0.9, 0.1], [0, 0, 0, 0], [0, 0, 0.9, 0.1], [0, 0, 0.5, 0.5]]) + 1e-12
     found = beam_search(markov(table), (np.zeros((1, 1)),), search(width=1, never=(2,), longest=3))
     assert found[0].words == (3, 3, 3)
@@ -125,7 +125,7 @@ def zeros(words: int = 8, depth: int = 2) -> dict[str, np.ndarray[Any, Any]]:
     return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
-def test_attention_is_a_softmax_over_regions_that_weighs_their_sum() -> None:
+def test_attention_is_a_softmax_over_regions() -> None:
     arrays = zeros()
     arrays["regions_kernel"][0, 0] = 10.0
     arrays["weigh_kernel"][0, 0] = 2.0
@@ -136,7 +136,7 @@ def test_attention_is_a_softmax_over_regions_that_weighs_their_sum() -> None:
     assert look[0] == pytest.approx([1 / (1 + np.exp(-4)), 1 / (1 + np.exp(4))], rel=1e-4)
 
 
-def test_what_is_seen_decides_what_is_said_and_the_map_says_where() -> None:
+def test_regions_decide_the_words_and_the_map() -> None:
     arrays = zeros()
     arrays["words_kernel"][3, 4] = 20.0  # the first feature of the context says word 4
     arrays["words_bias"][END] = 5.0
@@ -150,7 +150,7 @@ def test_what_is_seen_decides_what_is_said_and_the_map_says_where() -> None:
     assert 0 < absent.probability <= 1
 
 
-def test_the_first_state_comes_from_the_mean_of_the_regions() -> None:
+def test_first_state_is_the_mean_of_regions() -> None:
     arrays = zeros()
     arrays["start_h_kernel"][0] = [1, 2, 3]
     weights = Weights.of(arrays, 8)
@@ -167,7 +167,7 @@ def test_the_first_state_comes_from_the_mean_of_the_regions() -> None:
         (lambda a: a.update(words_bias=np.full(8, np.nan)), "words_bias holds values that are not finite"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_with_both_shapes(change: Any, message: str) -> None:
+def test_unfit_weights_are_refused_with_both_shapes(change: Any, message: str) -> None:
     arrays = zeros()
     change(arrays)
     with pytest.raises(ModelError, match=message):

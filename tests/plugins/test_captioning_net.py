@@ -19,12 +19,12 @@ from streamproc.models import ModelStore, add
 from streamproc.testing import make_frame, make_info, run_plugin
 from streamproc_plugins.captioning import CaptionNet
 from streamproc_plugins.captioning.decoder import Weights, advance, attend, log_softmax, start_states
-from streamproc_plugins.captioning.nets import ENCODERS, NetSettings, build
-from streamproc_plugins.captioning.samples import grouped_told, read_told, split_told
+from streamproc_plugins.captioning.nets import ENCODERS, NetSettings, build_captioner
+from streamproc_plugins.captioning.samples import grouped_captioned, read_captioned, split_captioned
 from streamproc_plugins.captioning.training import CaptionSettings, train_captions
 from streamproc_plugins.captioning.vocabulary import START
 from streamproc_plugins.training.augment import Augmentation
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.fit import FitSettings
 
@@ -60,15 +60,15 @@ def write_clip(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of clips: every colour and way several times; some kept back."""
-    folder = tmp_path_factory.mktemp("told")
-    with (folder / "told.csv").open("w", newline="") as target:
+    """A CSV of clips: every colour and way several times; some held out."""
+    folder = tmp_path_factory.mktemp("captioned")
+    with (folder / "captions.csv").open("w", newline="") as target:
         rows = csv.writer(target)
         rows.writerow(["path", "caption", "side"])
         for n, (colour, way, take) in enumerate(itertools.product(COLOURS, WAYS, range(5))):
             write_clip(folder / f"{n}.mp4", clip(colour, way, n))
             rows.writerow([f"{n}.mp4", sentence(colour, way), "val" if take == 4 else "train"])
-    return folder / "told.csv"
+    return folder / "captions.csv"
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +81,19 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         out=tmp_path_factory.mktemp("model") / "squares", name="squares", encoder="3d", frames=FRAMES, rate=RATE,
         size=(SIDE, SIDE), width=0.25, longest=9, course=course,
     )  # fmt: skip
-    return train_captions(read_told(data), settings, Teller())
+    return train_captions(read_captioned(data), settings, TrainingProgress())
 
 
-def test_clips_that_it_never_saw_are_described_word_for_word(trained: Any) -> None:
+def test_unknown_clips_are_described_word_for_word(trained: Any) -> None:
     assert trained.report.captions == 12
     assert trained.report.bleu[3] > 0.95
     assert trained.report.cider > 9
     report = json.loads((trained.folder / "training.json").read_text())
-    assert report["kept_back"]["BLEU-4"] == pytest.approx(trained.report.bleu[3], abs=1e-4)
+    assert report["held_out"]["BLEU-4"] == pytest.approx(trained.report.bleu[3], abs=1e-4)
     assert (trained.folder / "curves.png").stat().st_size > 1000
 
 
-def test_the_folder_is_a_model_that_the_plugin_runs(trained: Any, tmp_path: Path) -> None:
+def test_trained_folder_runs_as_a_model(trained: Any, tmp_path: Path) -> None:
     store = ModelStore(mirrors=[], cache=tmp_path / "cache", download=False)
     assert add(store, trained.folder).name == "squares"
     info = make_info(width=SIDE, height=SIDE, rate=RATE)
@@ -107,9 +107,9 @@ def test_the_folder_is_a_model_that_the_plugin_runs(trained: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_the_decoder_in_numpy_is_the_one_that_was_trained(encoder: Any) -> None:
+def test_numpy_decoder_equals_the_trained_one(encoder: Any) -> None:
     settings = NetSettings(encoder=encoder, frames=2, size=(16, 16), words=11, longest=5, width=0.1)
-    captioner = build(settings)
+    captioner = build_captioner(settings)
     channels = 2 if encoder == "flow" else 3
     rng = np.random.default_rng(1)
     pictures = rng.uniform(0, 9, (1, 2, 16, 16, channels)).astype(np.float32)
@@ -127,7 +127,7 @@ def test_the_decoder_in_numpy_is_the_one_that_was_trained(encoder: Any) -> None:
 
 
 def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
-    """Pictures in COCO's form, each four times, a little higher or lower: what is kept back is like the others."""
+    """Pictures in COCO's form, each four times, a little higher or lower: held-out ones are like the others."""
     import cv2
 
     images, notes = [], []
@@ -145,7 +145,7 @@ def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
     settings = CaptionSettings(
         out=tmp_path / "boxes", name="boxes", size=(SIDE, SIDE), width=0.2, longest=11, course=course
     )
-    outcome = train_captions(read_told(tmp_path / "captions.json"), settings, Teller())
+    outcome = train_captions(read_captioned(tmp_path / "captions.json"), settings, TrainingProgress())
     assert outcome.report.bleu[3] == pytest.approx(1.0)
     assert {said for _, said, _ in outcome.examples} <= {
         f"there is a {colour} box on a dark ground" for colour in COLOURS
@@ -156,22 +156,22 @@ def test_a_small_set_is_learned_exactly(tmp_path: Path) -> None:
 
 
 def table(tmp_path: Path, *rows: str) -> Path:
-    (tmp_path / "told.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "captions.csv").write_text("\n".join(rows) + "\n")
     for n in range(4):
         (tmp_path / f"{n}.mp4").touch()
-    return tmp_path / "told.csv"
+    return tmp_path / "captions.csv"
 
 
-def test_sentences_about_one_clip_belong_together_and_groups_stay_on_one_side(tmp_path: Path) -> None:
-    told = read_told(
+def test_sentences_of_a_clip_stay_on_one_side(tmp_path: Path) -> None:
+    captioned = read_captioned(
         table(
             tmp_path, "path,caption,group", "0.mp4,one,a", "0.mp4,two,a", "1.mp4,three,a", "2.mp4,four,b",
             "3.mp4,five,c",
         )
     )  # fmt: skip
-    assert [item.sentences for item in told] == [("one", "two"), ("three",), ("four",), ("five",)]
+    assert [item.sentences for item in captioned] == [("one", "two"), ("three",), ("four",), ("five",)]
     for seed in range(5):
-        training, validation = split_told(told, 0.3, seed)
+        training, validation = split_captioned(captioned, 0.3, seed)
         assert {i.sample.group for i in training}.isdisjoint({i.sample.group for i in validation})
         assert training
         assert validation
@@ -187,28 +187,28 @@ def test_sentences_about_one_clip_belong_together_and_groups_stay_on_one_side(tm
 )
 def test_data_that_are_wrong_are_refused(tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        read_told(table(tmp_path, *rows))
+        read_captioned(table(tmp_path, *rows))
 
 
-def test_copies_of_a_clip_under_other_names_stay_on_one_side(tmp_path: Path) -> None:
+def test_copies_of_a_clip_stay_together(tmp_path: Path) -> None:
     rows = ["path,caption", *(f"{n}.mp4,sentence {n}" for n in range(4))]
     path = table(tmp_path, *rows)
     for n in range(4):
         (tmp_path / f"{n}.mp4").write_bytes(bytes([n % 2] * 9))
-    told, notes = grouped_told(read_told(path))
-    assert [item.sample.group for item in told] == ["0.mp4", "1.mp4", "0.mp4", "1.mp4"]
+    captioned, notes = grouped_captioned(read_captioned(path))
+    assert [item.sample.group for item in captioned] == ["0.mp4", "1.mp4", "0.mp4", "1.mp4"]
     assert notes == ("4 samples show the same as others, or nearly; they stay on one side",)
 
 
 def test_a_single_group_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="in 1 group can't be split"):
-        split_told(read_told(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
+        split_captioned(read_captioned(table(tmp_path, "path,caption,group", "0.mp4,one,a", "1.mp4,two,a")), 0.2)
 
 
 def test_a_captioner_without_channels_is_refused(tmp_path: Path) -> None:
-    told = read_told(table(tmp_path, "path,caption", "0.mp4,one", "1.mp4,two"))
+    captioned = read_captioned(table(tmp_path, "path,caption", "0.mp4,one", "1.mp4,two"))
     with pytest.raises(TrainingError, match="--width is 0, expected more than 0"):
-        train_captions(told, CaptionSettings(out=tmp_path / "out", name="x", width=0), Teller())
+        train_captions(captioned, CaptionSettings(out=tmp_path / "out", name="x", width=0), TrainingProgress())
     assert not (tmp_path / "out").exists()
 
 
@@ -218,7 +218,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
         run_plugin(CaptionNet, [make_frame()], models=store, model="mobilenet-v2")
 
 
-def test_a_decoder_that_does_not_fit_is_refused_with_both_shapes(trained: Any, tmp_path: Path) -> None:
+def test_decoder_of_other_shape_is_refused_with_shapes(trained: Any, tmp_path: Path) -> None:
     import shutil
 
     folder = tmp_path / "broken"

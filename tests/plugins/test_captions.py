@@ -13,7 +13,7 @@ import pytest
 from streamproc import Caption, Classification, Event, Result, Tracks
 from streamproc.testing import make_detections, make_frame, make_frames, make_info, make_tracks, run_plugin
 from streamproc_plugins.captioning import Captions, grammar
-from streamproc_plugins.captioning.facts import Facts
+from streamproc_plugins.captioning.facts import WindowFacts
 from streamproc_plugins.captioning.sentences import describe
 from tests.plugins.real import run_text
 
@@ -62,13 +62,11 @@ def test_the_english_is_right() -> None:
         ([(0, 0), (0, 0)], "bench", "Two benches stay where they are."),
     ],
 )
-def test_tracks_are_told_by_what_they_are_and_where_they_go(
-    ways: list[tuple[float, float]], label: str, text: str
-) -> None:
+def test_tracks_are_described_by_label_and_way(ways: list[tuple[float, float]], label: str, text: str) -> None:
     assert texts(walk(*ways, label=label)) == [text]
 
 
-def test_each_window_of_media_time_has_a_caption_and_the_same_at_any_rate() -> None:
+def test_captions_are_equal_at_every_rate() -> None:
     def events(rate: float) -> list[Event]:
         info = make_info(width=200, height=100, rate=rate)
         frames = make_frames(round(6 * rate), info=info)
@@ -81,32 +79,32 @@ def test_each_window_of_media_time_has_a_caption_and_the_same_at_any_rate() -> N
         return run_plugin(Captions, frames, past=past, window="2s").events
 
     for rate in (5, 10, 25):
-        told = [(e.data["text"], e.start_ns / 1e9, round((e.end_ns or 0) / 1e9, 1)) for e in events(rate)]
-        assert told[:2] == [("A person walks to the right.", 0, 2), ("A person walks to the left.", 2, 4)]
-        assert told[2][:2] == ("A person stands still.", 4)
+        happened = [(e.data["text"], e.start_ns / 1e9, round((e.end_ns or 0) / 1e9, 1)) for e in events(rate)]
+        assert happened[:2] == [("A person walks to the right.", 0, 2), ("A person walks to the left.", 2, 4)]
+        assert happened[2][:2] == ("A person stands still.", 4)
 
 
-def test_a_window_like_the_one_before_is_told_once_unless_asked_for() -> None:
+def test_repeated_caption_is_emitted_once_unless_asked() -> None:
     past = walk((0, 0), count=60)
     assert texts(past, window="2s") == ["A person stands still."]
     assert texts(past, window="2s", repeat=True) == ["A person stands still."] * 3
 
 
-def test_nothing_is_told_of_nothing() -> None:
+def test_empty_window_has_no_caption() -> None:
     assert texts([[Tracks.empty()]] * 30, window="1s") == []
 
 
-def test_tracks_seen_for_a_moment_only_are_left_out() -> None:
+def test_brief_tracks_are_left_out() -> None:
     flash: list[list[Result]] = [[make_tracks({9: [0, 0, 20, 20]})] if i == 5 else [Tracks.empty()] for i in range(30)]
     assert texts(flash) == []
 
 
-def test_detections_that_nobody_tracks_are_counted() -> None:
+def test_detections_without_tracks_are_counted() -> None:
     past: list[list[Result]] = [[make_detections([0, 0, 9, 9], [20, 0, 29, 9], label="dog")]] * 10
     assert texts(past) == ["Two dogs are seen."]
 
 
-def test_what_a_classifier_is_sure_of_is_told() -> None:
+def test_sure_classification_is_described() -> None:
     sure = Classification(
         label=("Egyptian cat, tabby",), score=np.array([0.8], np.float32), class_id=np.zeros(1, np.int64)
     )
@@ -115,15 +113,15 @@ def test_what_a_classifier_is_sure_of_is_told() -> None:
     assert texts([[unsure]] * 10) == []
 
 
-def happened(*told: dict[str, Any]) -> str:
-    facts = Facts()
+def sentences_of(*events: dict[str, Any]) -> str:
+    facts = WindowFacts()
     frame = make_frame()
-    facts.see_events([Event.instant(frame, **fact) for fact in told])
+    facts.observe_events([Event.instant(frame, **fact) for fact in events])
     return describe(facts)
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("happened", "text"),
     [
         ([{"type": "zone.entered", "label": "person", "zone": "loading_dock"}], "A person enters the loading dock."),
         ([{"type": "zone.entered", "label": "person", "zone": "yard"}] * 3, "Three people enter the yard."),
@@ -140,19 +138,19 @@ def happened(*told: dict[str, Any]) -> str:
         ([{"type": "my.own", "label": "thing"}], ""),
     ],
 )  # fmt: skip
-def test_events_have_their_sentences(told: list[dict[str, Any]], text: str) -> None:
-    assert happened(*told) == text
+def test_events_have_their_sentences(happened: list[dict[str, Any]], text: str) -> None:
+    assert sentences_of(*happened) == text
 
 
 def test_facts_go_over_a_restart() -> None:
-    facts = Facts()
+    facts = WindowFacts()
     for i, (tracks,) in enumerate(walk((20, 0))):
         assert isinstance(tracks, Tracks)
-        facts.see_tracks(tracks, i * 100_000_000, INFO.size)
-    assert describe(Facts.of(facts.state())) == describe(facts) == "A person walks to the right."
+        facts.observe_tracks(tracks, i * 100_000_000, INFO.size)
+    assert describe(WindowFacts.of(facts.state())) == describe(facts) == "A person walks to the right."
 
 
-def test_the_caption_goes_on_to_the_plugins_after_it() -> None:
+def test_caption_reaches_later_plugins() -> None:
     past = walk((20, 0), count=30)
     run = run_plugin(Captions, [make_frame(index=i, info=INFO) for i in range(30)], past=past, window="1s")
     assert [caption.text for caption in run.all(Caption)] == ["A person walks to the right."] * 20
@@ -174,10 +172,10 @@ plugins:
 
 
 @pytest.mark.real
-def test_people_who_walk_through_a_real_hall_are_told_of(shared: Path, tmp_path: Path) -> None:
+def test_people_walking_in_real_footage_are_described(shared: Path, tmp_path: Path) -> None:
     text = CCTV.format(clip=shared / "media" / "cctv_one_by_one.mp4")
-    told = [e.data["text"] for e in run_text(text, tmp_path, shared / "models") if e.type == "caption"]
-    crossings = [line for line in told if "A person crosses the door." in line]
+    happened = [e.data["text"] for e in run_text(text, tmp_path, shared / "models") if e.type == "caption"]
+    crossings = [line for line in happened if "A person crosses the door." in line]
     assert len(crossings) == 6
     assert sum("A person walks to the right." in line for line in crossings) >= 5
-    assert not any("to the left" in line for line in told)
+    assert not any("to the left" in line for line in happened)

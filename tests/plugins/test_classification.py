@@ -16,7 +16,7 @@ from streamproc.geometry import window_of
 from streamproc.models import ModelStore, label_ids
 from streamproc.testing import make_frame, run_plugin
 from streamproc_plugins.classification import ClassificationOptions, ClassificationPlugin
-from streamproc_plugins.classification.scores import combined, kept, lowest_scores
+from streamproc_plugins.classification.scores import combined, lowest_scores, top_ids
 from streamproc_plugins.classification.views import fractions_of, widened
 from tests.nets import answering_net, brightness_classes, model_folder
 
@@ -44,7 +44,7 @@ def classify(rgb: NDArray[np.uint8], **options: Any) -> Classification:
     return found
 
 
-def told(found: Classification) -> dict[str, float]:
+def emitted(found: Classification) -> dict[str, float]:
     return dict(zip(found.label, found.score.tolist(), strict=True))
 
 
@@ -70,13 +70,13 @@ BLACK = np.zeros((64, 96, 3), np.uint8)
     ],
 )
 def test_each_view_is_that_part_of_the_picture(tmp_path: Path, views: list[Any], bright: float) -> None:
-    found = told(classify(patches(), model=levels(tmp_path), views=views))
+    found = emitted(classify(patches(), model=levels(tmp_path), views=views))
     assert found["bright"] == pytest.approx(bright, abs=0.01)
     assert found["dark"] == pytest.approx(1 - bright, abs=0.01)
 
 
 def test_the_best_of_several_views_may_count(tmp_path: Path) -> None:
-    found = told(classify(patches(), model=levels(tmp_path), views=["whole", "centre"], combine="max"))
+    found = emitted(classify(patches(), model=levels(tmp_path), views=["whole", "centre"], combine="max"))
     assert found == pytest.approx({"bright": 1.0, "dark": 0.75}, abs=0.01)
 
 
@@ -91,7 +91,7 @@ def test_the_best_of_several_views_may_count(tmp_path: Path) -> None:
     ],
 )
 def test_the_picture_is_fitted_as_asked(tmp_path: Path, fit: str, bright: float) -> None:
-    found = told(classify(patches(), model=levels(tmp_path), fit=fit))
+    found = emitted(classify(patches(), model=levels(tmp_path), fit=fit))
     assert found["bright"] == pytest.approx(bright, abs=0.03)
 
 
@@ -105,36 +105,34 @@ def test_the_picture_is_fitted_as_asked(tmp_path: Path, fit: str, bright: float)
         ("", "sigmoid", [0.9, 0.75, 0.0, 0.0]),
     ],
 )
-def test_outputs_become_scores_as_the_manifest_or_the_option_says(
-    tmp_path: Path, decode: str, activation: str, scores: list[float]
-) -> None:
+def test_outputs_become_scores_as_declared(tmp_path: Path, decode: str, activation: str, scores: list[float]) -> None:
     logits = [float(np.log(9)), float(np.log(3)), -200.0, -200.0]
     found = classify(BLACK, model=answers(tmp_path, logits, decode=decode), activation=activation)
     assert found.score.tolist() == pytest.approx(scores, abs=1e-6)
     assert found.class_id.tolist() == [0, 1, 2, 3]
 
 
-def test_a_model_that_does_not_say_how_to_read_it_is_refused(tmp_path: Path) -> None:
+def test_model_without_output_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"expected softmax, sigmoid, logits, multilabel-logits.*activation"):
         classify(BLACK, model=answers(tmp_path, [0, 0, 0, 0], decode="argmax"))
 
 
 def test_many_labels_with_thresholds_of_their_own(tmp_path: Path) -> None:
     model = answers(tmp_path, [0.6, 0.5, 0.3, 0.2], decode="sigmoid")
-    assert told(classify(BLACK, model=model, min_score=0.4)) == pytest.approx({"cat, puss": 0.6, "dog": 0.5})
+    assert emitted(classify(BLACK, model=model, min_score=0.4)) == pytest.approx({"cat, puss": 0.6, "dog": 0.5})
     found = classify(BLACK, model=model, min_score=0.4, scores={"puss": 0.7, "crane": 0.2})
     assert found.label == ("dog", "crane")
     assert classify(BLACK, model=model, top_k=1).label == ("cat, puss",)
     assert classify(BLACK, model=model, min_score=0.9).label == ()
 
 
-def test_labels_are_kept_by_their_whole_name_or_a_synonym(tmp_path: Path) -> None:
+def test_labels_match_whole_names_or_synonyms(tmp_path: Path) -> None:
     model = answers(tmp_path, [0.1, 0.2, 0.3, 0.4], decode="sigmoid")
     assert classify(BLACK, model=model, labels=["puss", "crane"]).label == ("crane", "cat, puss")
     assert classify(BLACK, model=model, labels=["crane, bird"]).class_id.tolist() == [2]
 
 
-def test_an_unknown_label_is_refused_with_the_nearest_right_one(tmp_path: Path) -> None:
+def test_unknown_label_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"no label 'pus'; did you mean 'puss'\?.*'dgo'.*it knows 4"):
         classify(BLACK, model=answers(tmp_path, [0, 0, 0, 0]), labels=["pus"], scores={"dgo": 0.1})
 
@@ -145,7 +143,7 @@ def test_groups_stand_for_several_labels(tmp_path: Path, decode: str, animal: fl
     model = answers(tmp_path, [0.5, 0.25, 0.125, 0.125], decode=decode)
     groups = {"animal": ["puss", "dog"], "crane": ["crane", "crane, bird"]}
     found = classify(BLACK, model=model, groups=groups)
-    assert told(found) == pytest.approx({"animal": animal, "crane": 0.25 if decode == "softmax" else 0.125})
+    assert emitted(found) == pytest.approx({"animal": animal, "crane": 0.25 if decode == "softmax" else 0.125})
     assert found.class_id.tolist() == [4, 5]
     assert classify(BLACK, model=model, groups={"animal": ["puss", "dog"]}, labels=["animal"]).label == ("animal",)
     rest = classify(BLACK, model=model, groups={"animal": ["puss", "dog"]}, min_score=0.1, scores={"animal": 0.8})
@@ -162,13 +160,13 @@ def test_groups_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         ClassificationOptions(groups={"animal": ()})
 
 
-def test_a_net_that_does_not_fit_its_labels_is_refused_with_both_shapes(tmp_path: Path) -> None:
+def test_net_with_other_labels_is_refused_with_shapes(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"y float32 \(1, 3\).*\(1, 4\)"):
         classify(BLACK, model=answers(tmp_path, [0, 0, 0]))
 
 
 @pytest.mark.parametrize("wrong", [{"height": 8}, {"layout": "NHWC"}, {"dtype": "uint8"}])
-def test_a_net_that_does_not_fit_its_input_is_refused_with_both_shapes(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_net_with_other_input_is_refused_with_shapes(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(PluginError, match=r"images float32 \(1, 3, 16, 16\), (its entry|but its manifest) says"):
         classify(BLACK, model=answers(tmp_path, [0, 0, 0, 0], input={**SPEC, **wrong}))
 
@@ -211,7 +209,7 @@ def test_a_keras_net_reads_pictures_too(tmp_path: Path) -> None:
     rgb = np.zeros((20, 30, 3), np.uint8)
     rgb[..., 0] = 255
     e = float(np.e)
-    assert told(classify(rgb, model=str(folder))) == pytest.approx({"red": e / (1 + e), "green": 1 / (1 + e)})
+    assert emitted(classify(rgb, model=str(folder))) == pytest.approx({"red": e / (1 + e), "green": 1 / (1 + e)})
 
 
 # mathematics
@@ -225,7 +223,7 @@ def test_windows_hold_what_the_box_touches() -> None:
     assert fractions_of(((0.2, 0.1), (0.6, 0.1), (0.4, 0.9)), 0.5) == (0.2, 0.1, 0.6, 0.9)
 
 
-def test_windows_grow_to_the_shape_of_the_input_inside_the_picture() -> None:
+def test_windows_grow_to_the_input_shape() -> None:
     assert widened((40, 10, 60, 50), (1, 1), 100, 60) == (30, 10, 70, 50)
     assert widened((0, 10, 20, 50), (1, 1), 100, 60) == (0, 10, 40, 50)
     assert widened((0, 20, 100, 40), (1, 1), 100, 60) == (0, 0, 100, 60)
@@ -234,11 +232,11 @@ def test_windows_grow_to_the_shape_of_the_input_inside_the_picture() -> None:
 
 def test_ties_keep_the_order_of_the_classes() -> None:
     scores, floor = np.array([0.2, 0.5, 0.5, 0.1], np.float32), np.full(4, 0.2, np.float32)
-    assert kept(scores, floor, 9).tolist() == [1, 2, 0]
+    assert top_ids(scores, floor, 9).tolist() == [1, 2, 0]
     assert combined([scores, scores[::-1]], "mean").tolist() == pytest.approx([0.15, 0.5, 0.5, 0.15])
 
 
-def test_synonyms_count_only_where_no_label_is_called_so() -> None:
+def test_synonyms_yield_to_exact_labels() -> None:
     assert label_ids("crane", LABELS) == [3]
     assert label_ids("bird", LABELS) == [2]
     assert label_ids("Cat", LABELS) == []
@@ -295,7 +293,7 @@ def test_cats_of_all_kinds_are_cats(shared: Path, store: ModelStore) -> None:
 
 
 @pytest.mark.real
-def test_a_quantised_net_gives_probabilities_and_answers_the_same_every_time(shared: Path, store: ModelStore) -> None:
+def test_quantised_net_is_repeatable(shared: Path, store: ModelStore) -> None:
     rgb = photo(shared, "cat.bmp")
     found = classify(rgb, models=store, top_k=1000)
     assert found.score.sum() == pytest.approx(1, abs=0.1)

@@ -37,7 +37,7 @@ from streamproc_plugins.labels.smoothing import smoothed, votes, weights
 from tests.videos import Recipe, encode
 
 Show = tuple[float, float, dict[str, float]]
-"""from, to (seconds), what the classifier says meanwhile"""
+"""from, to (seconds), the classifier's answer meanwhile"""
 
 
 def named(scores: dict[str, float]) -> Classification:
@@ -69,7 +69,7 @@ def timed(plugin: Labels, moment: Moment, reason: TimeReason) -> list[Event]:
 
 
 def feed(plugin: Labels, times: Sequence[float], shows: Sequence[Show], first: int = 0) -> list[Event]:
-    """What it tells while the classifier says what the shows say, at these times."""
+    """The events at these times while the classifier answers as in the shows."""
     events: list[Event] = []
     for index, time in enumerate(times, first):
         scores = next((said for start, end, said in shows if start <= time < end), {})
@@ -90,7 +90,7 @@ def beat(rate: float, until: float) -> list[float]:
     return [i / rate for i in range(round(until * rate))]
 
 
-def told(events: Sequence[Event]) -> list[tuple[str, str, float, float | None]]:
+def emitted(events: Sequence[Event]) -> list[tuple[str, str, float, float | None]]:
     """Phase, label, start and end in seconds."""
     return [
         (e.phase, e.data["label"], round(e.start_ns / 1e9, 3), None if e.end_ns is None else round(e.end_ns / 1e9, 3))
@@ -99,7 +99,7 @@ def told(events: Sequence[Event]) -> list[tuple[str, str, float, float | None]]:
 
 
 def ends(events: Sequence[Event]) -> list[tuple[str, float, float | None]]:
-    return [line[1:] for line in told(events) if line[0] == "end"]
+    return [line[1:] for line in emitted(events) if line[0] == "end"]
 
 
 TWO: list[Show] = [(1, 4, {"cat": 0.9, "dog": 0.05}), (4, 7, {"dog": 0.8, "cat": 0.1})]
@@ -107,7 +107,7 @@ TWO: list[Show] = [(1, 4, {"cat": 0.9, "dog": 0.05}), (4, 7, {"dog": 0.8, "cat":
 
 @pytest.mark.parametrize("method", ["mean", "max", "vote"])
 @pytest.mark.parametrize("rate", [1, 5, 25, 29.97, 60])
-def test_a_label_is_one_event_at_any_frame_rate(rate: float, method: str) -> None:
+def test_label_is_one_event_at_any_rate(rate: float, method: str) -> None:
     events = watch(beat(rate, 9), TWO, method=method, update_every="0s")
     assert sorted(e.phase for e in events) == ["end", "end", "start", "start"]
     found = ends(events)
@@ -119,7 +119,7 @@ def test_a_label_is_one_event_at_any_frame_rate(rate: float, method: str) -> Non
     assert len({e.episode for e in events}) == 2
 
 
-def test_the_score_is_the_smoothed_one_and_of_the_end_the_highest() -> None:
+def test_score_is_smoothed_and_ends_with_the_highest() -> None:
     events = watch(beat(10, 6), [(0, 2, {"cat": 0.6}), (2, 4, {"cat": 1.0})], update_every="0s")
     assert [e.score for e in events] == [pytest.approx(0.6), pytest.approx(1.0)]
     assert events[1].data["duration_s"] == pytest.approx(3.9)
@@ -130,18 +130,18 @@ def test_flicker_below_the_window_is_smoothed_away() -> None:
     times = beat(30, 6)
     shows = [(t - 1e-6, t + 1e-6, {"cat": 0.9} if i % 3 else {"dog": 0.9}) for i, t in enumerate(times)]
     for method in ("mean", "vote"):
-        assert [line[1] for line in told(watch(times, shows, method=method))] == ["cat", "cat"]
+        assert [line[1] for line in emitted(watch(times, shows, method=method))] == ["cat", "cat"]
     raw = watch(times, shows, window="0s", min_duration="0s", merge_gap="0s")
     assert len(raw) > 100
 
 
-def test_a_label_between_the_two_thresholds_stays_but_does_not_appear() -> None:
+def test_label_between_thresholds_stays_but_never_begins() -> None:
     shows = [(0, 2, {"cat": 0.4}), (2, 4, {"cat": 0.8}), (4, 7, {"cat": 0.4})]
     assert ends(watch(beat(10, 9), shows, window="0s")) == [("cat", 2.0, 6.9)]
     assert watch(beat(10, 2), shows, window="0s") == []
 
 
-def test_what_is_seen_too_shortly_is_not_told() -> None:
+def test_brief_label_gives_no_event() -> None:
     shows = [(1, 1.4, {"cat": 1.0}), (3, 4, {"dog": 1.0})]
     assert ends(watch(beat(20, 6), shows, window="200ms")) == [("dog", 3.0, 3.95)]
     assert {line[0] for line in ends(watch(beat(20, 6), shows, window="200ms", min_duration="300ms"))} == {"cat", "dog"}
@@ -174,11 +174,11 @@ def test_several_labels_at_once() -> None:
 
 def test_labels_are_chosen_and_ignored() -> None:
     shows: list[Show] = [(0, 3, {"rain": 0.9, "night": 0.8, "background": 1.0})]
-    assert {line[1] for line in told(watch(beat(10, 3), shows, ignore=["background"]))} == {"rain", "night"}
-    assert {line[1] for line in told(watch(beat(10, 3), shows, labels=["night"]))} == {"night"}
+    assert {line[1] for line in emitted(watch(beat(10, 3), shows, ignore=["background"]))} == {"rain", "night"}
+    assert {line[1] for line in emitted(watch(beat(10, 3), shows, labels=["night"]))} == {"night"}
 
 
-def test_a_vote_for_a_label_that_is_not_told_of_is_lost_to_the_others() -> None:
+def test_vote_for_an_unlisted_label_is_lost() -> None:
     shows: list[Show] = [(0, 3, {"rain": 0.4, "night": 0.3, "background": 0.9})]
     for options in ({"ignore": ["background"]}, {"labels": ["rain"]}):
         assert watch(beat(10, 3), shows, method="vote", **options) == []
@@ -191,15 +191,15 @@ def test_updates_come_on_their_beat() -> None:
     assert starts == pytest.approx([0.5, 3.5, 6.5, 9.5, 9.9])
 
 
-def test_a_gap_in_time_ends_what_was_seen_before_it() -> None:
+def test_gap_in_time_ends_earlier_labels() -> None:
     plugin = opened()
     events = feed(plugin, beat(10, 3), [(0, 9, {"cat": 1.0})])
     assert timed(plugin, Moment(pts_ns=5 * SECOND_NS, frame_index=29), "gap") == []
     ended = timed(plugin, Moment(pts_ns=20 * SECOND_NS, frame_index=29), "gap")
-    assert told([*events, *ended]) == [("start", "cat", 0.0, None), ("end", "cat", 0.0, 2.9)]
+    assert emitted([*events, *ended]) == [("start", "cat", 0.0, None), ("end", "cat", 0.0, 2.9)]
     assert ended[0].pts_ns == 20 * SECOND_NS
     later = feed(plugin, [20 + t for t in beat(10, 2)], [(20, 30, {"cat": 1.0})], first=30)
-    assert told(later) == [("start", "cat", 20.0, None)]
+    assert emitted(later) == [("start", "cat", 20.0, None)]
     assert timed(plugin, Moment(pts_ns=22 * SECOND_NS, frame_index=49), "cut") == []
 
 
@@ -208,8 +208,8 @@ def test_results_that_stay_away_end_a_label_too() -> None:
     assert ends(watch(times, [(0, 20, {"cat": 1.0})])) == [("cat", 0.0, 1.9), ("cat", 10.0, 11.9)]
 
 
-@pytest.mark.parametrize("cut", range(0, 120, 7))
-def test_restored_anywhere_it_goes_on_exactly(cut: int) -> None:
+@pytest.mark.parametrize("split", range(0, 120, 7))
+def test_restored_anywhere_it_goes_on_exactly(split: int) -> None:
     rng = np.random.default_rng(5)
     times = np.cumsum(rng.uniform(0.02, 0.2, 120)).round(3).tolist()
     shows = [(t - 1e-6, t + 1e-6, {k: float(rng.random()) for k in "abc"}) for t in times]
@@ -217,9 +217,9 @@ def test_restored_anywhere_it_goes_on_exactly(cut: int) -> None:
     straight = feed(opened(**options), times, shows)
     assert len(straight) > 20
     before, after = opened(**options), opened(**options)
-    events = feed(before, times[:cut], shows)
+    events = feed(before, times[:split], shows)
     after.restore(json.loads(json.dumps(before.state())))
-    assert events + feed(after, times[cut:], shows, first=cut) == straight
+    assert events + feed(after, times[split:], shows, first=split) == straight
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_options_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -
 # mathematics
 
 
-def test_a_sample_weighs_as_long_as_it_stands_for() -> None:
+def test_sample_weighs_by_its_duration() -> None:
     times = np.array([100, 200, 400], np.int64)
     assert weights(times, 0, 400).tolist() == pytest.approx([0.25, 0.25, 0.5])
     assert weights(times, 0, 350).tolist() == pytest.approx([50 / 350, 100 / 350, 200 / 350])
@@ -277,10 +277,10 @@ def test_photos_in_a_clip_become_one_event_each(shared: Path, tmp_path: Path, ra
     clip = encode(tmp_path / "photos.mp4", recipe)
     text = f"""
 version: 1
-streams: {{photos: {{source: {{type: file, options: {{path: "{clip}"}}}}, rate: 5, chain: [what, told]}}}}
+streams: {{photos: {{source: {{type: file, options: {{path: "{clip}"}}}}, rate: 5, chain: [classes, events]}}}}
 plugins:
-  what: {{type: classification, options: {{fit: stretch}}}}
-  told: {{type: labels}}
+  classes: {{type: classification, options: {{fit: stretch}}}}
+  events: {{type: labels}}
 """
     events = run_text(text, tmp_path / "state", shared / "models")
     found = ends(events)
@@ -326,14 +326,14 @@ def test_answers_of_clips_become_events_too() -> None:
     found = sorted((label, start, end or 0) for label, start, end in ends(run.events))
     assert [label for label, _, _ in found] == ["bright", "dark", "dark"]
     (_, start, end), (_, _, before), (_, after, _) = found
-    # a clip lasts 0.2 s, the next one comes after 0.5 s
+    # a clip lasts 0.2 s, the next one follows after 0.5 s
     assert 2.0 <= start <= 2.7
     assert 4.5 <= end <= 5.2
     assert 1.5 <= before <= 2.2
     assert 5.0 <= after <= 5.7
 
 
-def test_a_hole_in_the_recording_ends_what_was_seen_before_it() -> None:
+def test_hole_in_the_recording_ends_earlier_labels() -> None:
     info = make_info(rate=10)
     times = [*range(30), *range(200, 230)]
     frames = [make_frame(fill=255, index=i, pts_s=t / 10, info=info) for i, t in enumerate(times)]
@@ -344,7 +344,7 @@ def test_a_hole_in_the_recording_ends_what_was_seen_before_it() -> None:
     assert events[2].start_ns >= 20 * SECOND_NS
 
 
-def test_the_events_are_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
+def test_events_are_equal_with_any_workers(tmp_path: Path) -> None:
     from tests.nets import brightness_classes, model_folder
 
     spec = {"height": 16, "width": 16, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}

@@ -77,7 +77,7 @@ def test_boxes_are_in_source_pixels(store: ModelStore, spots: str) -> None:
     assert found.score.tolist() == pytest.approx([1.0])
 
 
-def test_boxes_of_a_letterboxed_picture_are_cut_at_its_border(store: ModelStore, spots: str) -> None:
+def test_letterboxed_boxes_end_at_the_picture_border(store: ModelStore, spots: str) -> None:
     # 96 x 60 fits 1:1, so the cells of the last row reach 4 pixels below the picture
     found = detect(opened(store, 96, 60, model=spots, min_score=0.2), with_blocks(60, 96, (8, 56, 16, 60)))
     assert found.xyxy.tolist() == [[8, 56, 16, 60]]
@@ -96,7 +96,7 @@ def test_scores_and_labels_filter(store: ModelStore, spots: str) -> None:
     assert len(detect(opened(store, 96, 64, model=spots, labels=["other"]), rgb)) == 0
 
 
-def test_the_best_come_first_and_the_number_is_bounded(store: ModelStore, spots: str) -> None:
+def test_best_come_first_up_to_the_limit(store: ModelStore, spots: str) -> None:
     rgb = with_blocks(64, 96)
     for i in range(5):
         rgb[8:16, 16 * i : 16 * i + 8] = 200 + 10 * i
@@ -104,7 +104,7 @@ def test_the_best_come_first_and_the_number_is_bounded(store: ModelStore, spots:
     assert found.xyxy[:, 0].tolist() == [64, 48, 32]
 
 
-def test_tiles_find_what_the_whole_picture_is_too_coarse_for(store: ModelStore, spots: str) -> None:
+def test_tiles_find_small_objects(store: ModelStore, spots: str) -> None:
     # at 384 x 256 a block of 8 pixels is 2 pixels of the net's input: too little of a cell
     rgb = with_blocks(256, 384, (32, 32, 48, 48), (200, 120, 208, 128))
     assert len(detect(opened(store, 384, 256, model=spots, min_score=0.9), rgb)) == 0
@@ -114,22 +114,22 @@ def test_tiles_find_what_the_whole_picture_is_too_coarse_for(store: ModelStore, 
                                            [200, 120, 208, 128]]  # fmt: skip
 
 
-def test_an_object_in_the_overlap_of_tiles_is_told_once(store: ModelStore, spots: str) -> None:
+def test_object_in_overlapping_tiles_is_given_once(store: ModelStore, spots: str) -> None:
     tiles = {"columns": 2, "rows": 1, "overlap": 0.5}
-    # tiles of 96 pixels from 0 and 48; both see the block, the whole picture at 2/3 doesn't
+    # tiles of 96 pixels from 0 and 48; both contain the block, the whole picture at 2/3 loses it
     plugin = opened(store, 144, 64, model=spots, min_score=0.9, tiles=tiles)
     found = detect(plugin, with_blocks(64, 144, (64, 16, 72, 24)))
     assert found.xyxy.tolist() == [[64, 16, 72, 24]]
 
 
-def test_an_unknown_label_is_told_with_the_nearest(store: ModelStore, spots: str) -> None:
+def test_unknown_label_is_refused_with_the_nearest(store: ModelStore, spots: str) -> None:
     with pytest.raises(PluginError, match=r"spots has no label 'spto'; did you mean 'spot'\?.*knows spot, other"):
         opened(store, 96, 64, model=spots, labels=["spto"])
     with pytest.raises(PluginError, match="no label 'spott'"):
         opened(store, 96, 64, model=spots, scores={"spott": 0.5})
 
 
-def test_a_net_with_other_outputs_is_refused_with_both_shapes(store: ModelStore, tmp_path: Path) -> None:
+def test_net_with_other_outputs_is_refused_with_shapes(store: ModelStore, tmp_path: Path) -> None:
     size = {"height": 64, "width": 96, "layout": "NCHW", "colour": "rgb"}
     net = answering_net({"out": np.zeros((1, 100, 7), np.float32)}, (1, 3, 64, 96))
     folder = model_folder(tmp_path / "odd", net, decode="yolox", input=size, labels=["a", "b"])
@@ -156,7 +156,7 @@ def vehicle_net(folder: Path, decode: str, min_score: float | None = None) -> st
 
 @pytest.mark.parametrize("decode", ["yolox", "openvino-boxes"])
 @pytest.mark.parametrize("tiles", [None, {"columns": 2, "rows": 1}])
-def test_one_vehicle_with_two_labels_is_one_box_where_labels_give_way_to_each_other(
+def test_rival_labels_leave_one_box(
     store: ModelStore, tmp_path: Path, decode: str, tiles: dict[str, int] | None
 ) -> None:
     model, black = vehicle_net(tmp_path / "vehicles", decode), np.zeros((64, 96, 3), np.uint8)
@@ -167,7 +167,7 @@ def test_one_vehicle_with_two_labels_is_one_box_where_labels_give_way_to_each_ot
 
 
 @pytest.mark.parametrize(("stated", "expected"), [(0.25, 0.25), (None, 0.4), (0.0, 0.01)])
-def test_the_score_at_which_the_model_is_meant_to_be_used_goes_with_its_boxes(
+def test_working_score_goes_with_the_boxes(
     store: ModelStore, tmp_path: Path, stated: float | None, expected: float
 ) -> None:
     model = vehicle_net(tmp_path / "vehicles", "yolox", min_score=stated)
@@ -182,7 +182,7 @@ def test_a_model_for_something_else_is_refused(store: ModelStore) -> None:
         opened(store, 96, 64, model="mobilenet-v2")
 
 
-def test_another_input_size_is_refused_where_the_model_has_one(store: ModelStore, spots: str) -> None:
+def test_other_input_size_is_refused_if_fixed(store: ModelStore, spots: str) -> None:
     with pytest.raises(ModelError, match="has 64x96 only, got the input size 128x192"):
         opened(store, 96, 64, model=spots, input_size=[128, 192])
     with pytest.raises(ModelError, match="64x96 only; leave `detail` out"):
@@ -197,7 +197,7 @@ def test_options_have_limits(wrong: dict[str, Any]) -> None:
         DetectionOptions.model_validate(wrong)
 
 
-def test_it_holds_to_the_contract_of_plugins(store: ModelStore, spots: str) -> None:
+def test_plugin_meets_the_contract(store: ModelStore, spots: str) -> None:
     frames = [frame_of(with_blocks(64, 96, (8 * i, 8, 8 * i + 8, 16))) for i in range(6)]
     check_plugin_contract(Detection, frames, models=store, model=spots)
 
@@ -224,7 +224,7 @@ def real(shared: Path, tmp_path: Path) -> ModelStore:
         ("pets.jpg", "dog", [[109, 34, 260, 297], [344, 168, 495, 369]]),
     ],
 )
-def test_real_nets_find_what_is_in_the_pictures(
+def test_real_nets_detect_the_objects(
     model: str, name: str, label: str, boxes: list[list[int]], real: ModelStore, shared: Path
 ) -> None:
     from streamproc.geometry import iou
@@ -238,7 +238,7 @@ def test_real_nets_find_what_is_in_the_pictures(
 
 @pytest.mark.real
 @pytest.mark.parametrize("model", ["yolox-nano", "yolox-nano-tflite-small"])
-def test_real_nets_hold_to_the_contract_of_plugins(model: str, real: ModelStore, shared: Path) -> None:
+def test_real_nets_meet_the_plugin_contract(model: str, real: ModelStore, shared: Path) -> None:
     rgb = picture(shared, "face.jpg")
     frames = [frame_of(np.ascontiguousarray(rgb[:, 20 * i :])) for i in range(3)]
     check_plugin_contract(Detection, frames, models=real, model=model)
@@ -265,7 +265,7 @@ def test_openvino_finds_vehicles(real: ModelStore, shared: Path) -> None:
 
 
 @pytest.mark.real
-def test_yolox_nano_finds_the_people_of_a_clip_and_nothing_else(real: ModelStore, shared: Path) -> None:
+def test_yolox_nano_finds_only_the_people(real: ModelStore, shared: Path) -> None:
     import json
 
     import av
@@ -273,7 +273,7 @@ def test_yolox_nano_finds_the_people_of_a_clip_and_nothing_else(real: ModelStore
     truth = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]
     visits = [(v["first"] + 5, v["last"] - 5) for v in truth["visits"][:2]]
     plugin = opened(real, 768, 432, labels=["person"], min_score=0.4)
-    seen: dict[str, list[int]] = {"visit": [], "empty": []}
+    observed: dict[str, list[int]] = {"visit": [], "empty": []}
     with av.open(str(shared / "media" / "cctv_one_by_one.mp4")) as clip:
         for index, picture in enumerate(clip.decode(video=0)):
             if index > 450:
@@ -282,6 +282,6 @@ def test_yolox_nano_finds_the_people_of_a_clip_and_nothing_else(real: ModelStore
             if index % 10 or not (inside or any(first < index < last for first, last in truth["empty"])):
                 continue
             count = len(detect(plugin, np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)))
-            seen["visit" if inside else "empty"].append(count)
-    assert set(seen["visit"]) == {1}
-    assert set(seen["empty"]) == {0}
+            observed["visit" if inside else "empty"].append(count)
+    assert set(observed["visit"]) == {1}
+    assert set(observed["empty"]) == {0}

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from streamproc import ModelError
-from streamproc_plugins.detection.decode import Found, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
+from streamproc_plugins.detection.decode import FoundBoxes, fastestdet, openvino_boxes, yolox, yolox_columns, yolox_grid
 from streamproc_plugins.detection.nms import MOST, suppress
-from streamproc_plugins.detection.tiling import cut_off, merge, windows
+from streamproc_plugins.detection.tiling import clipped_by_tile, merge_tiles, windows
 
 HW = (64, 96)
 CELLS = 8 * 12 + 4 * 6 + 2 * 3
@@ -21,8 +21,8 @@ def floor(*scores: float) -> NDArray[np.float32]:
     return np.array(scores, np.float32)
 
 
-def found(*rows: tuple[list[float], float, int]) -> Found:
-    return Found(
+def found(*rows: tuple[list[float], float, int]) -> FoundBoxes:
+    return FoundBoxes(
         xyxy=np.array([r[0] for r in rows], np.float32).reshape(-1, 4),
         score=np.array([r[1] for r in rows], np.float32),
         class_id=np.array([r[2] for r in rows], np.int64),
@@ -36,7 +36,7 @@ def yolox_output(*rows: tuple[int, list[float]]) -> list[NDArray[np.float32]]:
     return [raw]
 
 
-def test_yolox_cells_come_head_by_head_and_row_by_row() -> None:
+def test_yolox_cells_go_by_head_and_row() -> None:
     cells, strides = yolox_grid(*HW)
     assert len(cells) == CELLS
     assert cells[13].tolist() == [1, 1]  # 12 cells to a row of the first head
@@ -52,7 +52,7 @@ def test_yolox_decodes_centre_size_and_score() -> None:
     assert answer.class_id.tolist() == [1]
 
 
-def test_yolox_keeps_by_class() -> None:
+def test_yolox_filters_by_class() -> None:
     output = yolox_output((3, [0, 0, 0, 0, 0.9, 0.9, 0.1]), (5, [0, 0, 0, 0, 0.9, 0.1, 0.9]))
     assert yolox(output, HW, floor(0.5, 0.5)).class_id.tolist() == [0, 1]
     assert yolox(output, HW, floor(0.9, 0.5)).class_id.tolist() == [1]
@@ -74,7 +74,7 @@ def test_yolox_with_an_absurd_size_stays_finite() -> None:
     assert np.isfinite(answer.xyxy).all()
 
 
-def test_a_net_that_answers_nan_is_told() -> None:
+def test_nan_output_is_an_error() -> None:
     with pytest.raises(ModelError, match="NaN"):
         yolox(yolox_output((0, [0, 0, 0, 0, math.nan, 1, 0])), HW, floor(0.5, 0.5))
 
@@ -93,7 +93,7 @@ def test_fastestdet_decodes_centre_size_and_score() -> None:
     assert len(fastestdet([output], HW, floor(2, 2))) == 0
 
 
-def test_openvino_boxes_keep_by_class_and_ignore_unknown_classes() -> None:
+def test_openvino_boxes_go_by_class_ignoring_unknown() -> None:
     boxes = np.array([[0, 0, 9, 9, 0.9], [1, 1, 5, 5, 0.3], [2, 2, 4, 4, 0.8]], np.float32)
     answer = openvino_boxes([boxes, np.array([1, 0, 7])], HW, floor(0.25, 0.5))
     assert answer.class_id.tolist() == [1, 0]
@@ -117,10 +117,10 @@ def test_a_suppressed_box_does_not_suppress() -> None:
     assert suppress(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, int), 0.4).tolist() == [0, 2]
 
 
-def test_equal_scores_keep_their_order_and_the_number_is_bounded() -> None:
+def test_equal_scores_stay_in_order_and_bounded() -> None:
     boxes = np.tile(np.array([[0, 0, 1, 1]], np.float32), (MOST + 500, 1)) + np.arange(MOST + 500)[:, None] * 2
-    kept = suppress(boxes, np.full(len(boxes), 0.5), np.zeros(len(boxes), int), 0.5)
-    assert kept.tolist() == list(range(MOST))
+    stored = suppress(boxes, np.full(len(boxes), 0.5), np.zeros(len(boxes), int), 0.5)
+    assert stored.tolist() == list(range(MOST))
 
 
 def test_suppression_equals_the_plain_loop() -> None:
@@ -134,23 +134,23 @@ def test_suppression_equals_the_plain_loop() -> None:
         h = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
         return float(w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h))
 
-    kept: list[int] = []
+    stored: list[int] = []
     for i in np.argsort(-score):
-        if all(classes[i] != classes[k] or overlap(boxes[i], boxes[k]) <= 0.4 for k in kept):
-            kept.append(int(i))
-    assert suppress(boxes, score, classes, 0.4).tolist() == kept
+        if all(classes[i] != classes[k] or overlap(boxes[i], boxes[k]) <= 0.4 for k in stored):
+            stored.append(int(i))
+    assert suppress(boxes, score, classes, 0.4).tolist() == stored
 
 
 @pytest.mark.parametrize(("columns", "rows", "overlap"), [(2, 2, 0.2), (3, 1, 0.0), (4, 3, 0.5), (1, 2, 0.1)])
 def test_tiles_cover_the_picture_and_overlap(columns: int, rows: int, overlap: float) -> None:
     tiles = windows(1000, 701, columns, rows, overlap)
     assert len(tiles) == columns * rows
-    seen = np.zeros((701, 1000), int)
+    observed = np.zeros((701, 1000), int)
     for left, top, right, bottom in tiles:
         assert 0 <= left < right <= 1000
         assert 0 <= top < bottom <= 701
-        seen[top:bottom, left:right] += 1
-    assert seen.min() == 1
+        observed[top:bottom, left:right] += 1
+    assert observed.min() == 1
     assert len({(right - left, bottom - top) for left, top, right, bottom in tiles}) == 1
     if columns > 1:
         shared = tiles[0][2] - tiles[1][0]
@@ -159,26 +159,26 @@ def test_tiles_cover_the_picture_and_overlap(columns: int, rows: int, overlap: f
 
 def test_boxes_cut_by_an_inner_border_are_recognised() -> None:
     boxes = np.array([[0, 0, 20, 20], [80, 30, 100, 60], [30, 30, 60, 100], [30, 30, 60, 60]], np.float32)
-    assert cut_off(boxes, (0, 0, 100, 100), 200, 200).tolist() == [False, True, True, False]
-    assert cut_off(boxes, (0, 0, 100, 100), 100, 100).tolist() == [False] * 4
+    assert clipped_by_tile(boxes, (0, 0, 100, 100), 200, 200).tolist() == [False, True, True, False]
+    assert clipped_by_tile(boxes, (0, 0, 100, 100), 100, 100).tolist() == [False] * 4
 
 
-def test_an_object_in_two_tiles_is_told_once_and_whole() -> None:
+def test_object_in_two_tiles_is_given_once() -> None:
     left = found(([90, 10, 110, 30], 0.9, 0))  # cut at x = 110
     right = found(([90, 10, 130, 30], 0.7, 0))  # whole, though with less score
-    answer = merge([found(), left, right], [np.array([], bool), np.array([True]), np.array([False])], 0.45)
+    answer = merge_tiles([found(), left, right], [np.array([], bool), np.array([True]), np.array([False])], 0.45)
     assert answer.xyxy.tolist() == [[90, 10, 130, 30]]
 
 
-def test_two_pieces_of_one_object_leave_the_better_one() -> None:
+def test_two_pieces_leave_the_better_one() -> None:
     pieces = found(([90, 10, 110, 30], 0.6, 0), ([92, 10, 110, 30], 0.8, 0), ([90, 10, 110, 30], 0.5, 1))
-    answer = merge([pieces], [np.array([True, True, True])], 0.45)
+    answer = merge_tiles([pieces], [np.array([True, True, True])], 0.45)
     assert answer.score.tolist() == pytest.approx([0.8, 0.5])
     assert answer.class_id.tolist() == [0, 1]
 
 
-def test_the_same_object_in_the_whole_picture_and_a_tile_is_told_once() -> None:
+def test_picture_and_tile_give_an_object_once() -> None:
     whole = found(([10, 10, 50, 50], 0.5, 0), ([100, 100, 150, 150], 0.4, 0))
     tile = found(([11, 10, 50, 50], 0.8, 0))
-    answer = merge([whole, tile], [np.array([False, False]), np.array([False])], 0.45)
+    answer = merge_tiles([whole, tile], [np.array([False, False]), np.array([False])], 0.45)
     assert answer.score.tolist() == pytest.approx([0.8, 0.4])

@@ -20,7 +20,7 @@ from streamproc.testing.fakes import ListSinkOptions
 
 CONFIG = Path(__file__).parents[2] / "configs" / "everything.yaml"
 FIRST, LAST = 104, 160
-"""frames of the clip that are used: a hand goes up and comes down within them"""
+"""used frames of the clip: a hand goes up and down within them"""
 
 
 @pytest.fixture
@@ -49,15 +49,15 @@ def test_most_families_work_in_one_chain(
     report = Engine(plan, models=store, extra=extra).run()
     (stream,) = report.streams
     assert (stream.error, report.exit_code) == ("", 0)
-    # no more than every other one: the clips of `gestures` end on frames that all plugins see
+    # no more than every other one: the clips of `gestures` end on frames that all plugins process
     assert (stream.ledger.seen, stream.ledger.total("processed")) == (56, 28)
     assert len(stream.plugins) == len(plan.streams[0].chain) == 16
     for plugin in stream.plugins:
         assert plugin.off == ""
         assert plugin.verdicts["ok"] > 0, plugin.name
         assert set(plugin.verdicts) <= {"ok", "missing"}, plugin.name
-    told = Counter((event.type, event.phase) for event in sink.events)
-    assert told["zone.entered", "start"] == told["pose.raised_hands", "start"] == told["shot", "start"] == 1
+    emitted = Counter((event.type, event.phase) for event in sink.events)
+    assert emitted["zone.entered", "start"] == emitted["pose.raised_hands", "start"] == emitted["shot", "start"] == 1
     gestures = {event.data["label"] for event in sink.events if event.type == "action.seen"}
     assert gestures & {"Sliding two fingers up", "Sliding two fingers down"}
     (caption, *_) = (event.data["text"] for event in sink.events if event.type == "caption")

@@ -26,8 +26,8 @@ from tests.plugins.faces import make_face_tracks, person
 INFO = make_info(width=192, height=128, rate=10)
 
 
-def at(track_id: int, who: Any, looks: int = 3, age_s: float = 0) -> FaceTracks:
-    return make_face_tracks({track_id: [10, 10, 50, 50]}, who, looks=looks, age_s=age_s)
+def at(track_id: int, identity: Any, looks: int = 3, age_s: float = 0) -> FaceTracks:
+    return make_face_tracks({track_id: [10, 10, 50, 50]}, identity, looks=looks, age_s=age_s)
 
 
 def grouped(past: Sequence[FaceTracks], **options: Any) -> Any:
@@ -35,74 +35,74 @@ def grouped(past: Sequence[FaceTracks], **options: Any) -> Any:
 
 
 def labels(run: Any) -> list[str]:
-    """What each frame's first face is called."""
+    """The label of each frame's first face."""
     return [found.cluster[0] for found in run.all(FaceClusters)]
 
 
-def told(run: Any) -> list[tuple[str, str, str]]:
+def emitted(run: Any) -> list[tuple[str, str, str]]:
     return [(event.type, event.phase, event.data.get("cluster", "")) for event in run.events]
 
 
 VISITS = [at(1, person(0, 0.1, 1)), at(2, person(1)), at(3, person(0, 0.1, 2)), at(4, person(2)), at(5, person(1))]
 
 
-def test_who_comes_back_has_the_same_id() -> None:
+def test_returning_person_has_the_same_id() -> None:
     run = grouped(VISITS)
     assert labels(run) == ["person 1", "person 2", "person 1", "person 3", "person 2"]
-    assert [t for t in told(run) if t[1] == "start"] == [("face.seen", "start", f"person {n}") for n in (1, 2, 3)]
+    assert [t for t in emitted(run) if t[1] == "start"] == [("face.seen", "start", f"person {n}") for n in (1, 2, 3)]
 
 
-def test_nobody_is_decided_on_before_a_few_good_looks() -> None:
+def test_ids_wait_for_a_few_good_looks() -> None:
     assert labels(grouped([at(1, person(0), looks=n) for n in (0, 1, 2, 3)])) == ["", "", "", "person 1"]
 
 
-def test_two_ids_that_turn_out_to_be_one_person_are_merged_into_the_older() -> None:
+def test_ids_of_one_person_merge_into_the_older() -> None:
     blurred = np.asarray((person(0) * 0.3 + person(3) * 0.954), np.float32)
     past = [at(1, person(0)), at(2, blurred), at(2, blurred, looks=8), at(2, person(0, 0.05), looks=9), at(3, blurred)]
     run = grouped(past)
     assert labels(run) == ["person 1", "person 2", "person 2", "person 1", "person 1"]
     (merged,) = (event for event in run.events if event.type == "face.merged")
     assert merged.data == {"cluster": "person 1", "gone": "person 2"}
-    starts = [t[2] for t in told(run) if t[:2] == ("face.seen", "start")]
-    ends = [t[2] for t in told(run) if t[:2] == ("face.seen", "end")]
+    starts = [t[2] for t in emitted(run) if t[:2] == ("face.seen", "start")]
+    ends = [t[2] for t in emitted(run) if t[:2] == ("face.seen", "end")]
     assert starts == ["person 1", "person 2"]
     assert sorted(ends) == starts
 
 
-def pair(tracks: Sequence[int], who: Sequence[Any], looks: int = 3) -> FaceTracks:
+def pair(tracks: Sequence[int], identity: Sequence[Any], looks: int = 3) -> FaceTracks:
     """Two faces side by side."""
     boxes = {track_id: [60 * i, 10, 60 * i + 40, 50] for i, track_id in enumerate(tracks)}
-    return make_face_tracks(boxes, list(who), looks=looks)
+    return make_face_tracks(boxes, list(identity), looks=looks)
 
 
 def clusters(run: Any) -> list[tuple[str, ...]]:
     return [found.cluster for found in run.all(FaceClusters)]
 
 
-def test_two_faces_in_one_frame_are_two_people_however_alike() -> None:
+def test_faces_of_one_frame_are_different_people() -> None:
     alike = (person(0, 0.2, 1), person(0, 0.05, 2))
     assert clusters(grouped([pair((1, 2), alike)])) == [("person 1", "person 2")]
-    # of two who are like somebody from before, it is the one who is more so
+    # of two faces like an earlier person, it is the more alike one
     run = grouped([at(1, person(0)), pair((2, 3), alike), pair((2, 3), alike)])
     assert clusters(run) == [("person 1",), ("person 2", "person 1"), ("person 2", "person 1")]
 
 
-def test_who_were_in_one_frame_are_never_merged() -> None:
+def test_people_of_one_frame_are_never_merged() -> None:
     blurred = np.asarray(person(0) * 0.3 + person(3) * 0.954, np.float32)
     together = pair((1, 2), (person(0), blurred))
-    # seen better, and alone, the second is like the first
+    # with better faces, and alone, the second is like the first
     run = grouped([together, together, at(2, person(0, 0.05), looks=20)])
     assert clusters(run) == [("person 1", "person 2")] * 2 + [("person 2",)]
     assert "face.merged" not in run.types
 
 
-def test_of_two_tracks_with_one_id_that_meet_the_less_sure_gets_another() -> None:
-    # track 1 isn't seen for a while, and somebody alike takes its id
+def test_less_sure_of_two_meeting_tracks_gets_another() -> None:
+    # track 1 has no face for a while, and a face like it takes its id
     run = grouped([at(1, person(0)), at(2, person(0, 0.2, 1)), pair((2, 1), (person(0, 0.2, 1), person(0)))])
     assert clusters(run) == [("person 1",), ("person 1",), ("person 2", "person 1")]
 
 
-def test_nobody_is_the_one_who_has_a_name_by_now() -> None:
+def test_named_person_loses_the_cluster_id() -> None:
     faces = pair((1, 2), (person(0), person(0, 0.1, 1)))
     named = with_names(NamedFaces, faces, ("Ada", ""))
     past: list[list[Any]] = [[at(1, person(0))], [faces, named]]
@@ -117,7 +117,7 @@ def test_people_with_a_name_get_no_id() -> None:
     assert run.all(FaceClusters)[-1].cluster == ("Ada", "person 1")
 
 
-def test_ids_stay_over_runs_where_there_is_a_folder(tmp_path: Path) -> None:
+def test_ids_last_over_runs_with_a_folder(tmp_path: Path) -> None:
     folder = str(tmp_path / "people-{stream}")
     assert labels(grouped(VISITS, folder=folder)) == ["person 1", "person 2", "person 1", "person 3", "person 2"]
     again = grouped([at(1, person(2)), at(2, person(6))], folder=folder)
@@ -133,7 +133,7 @@ class Live:
         context = PluginContext(name="c", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
         self.plugin.open(context)
 
-    def see(self, index: int, faces: FaceTracks, *, utc_s: float | None = None) -> str:
+    def observe(self, index: int, faces: FaceTracks, *, utc_s: float | None = None) -> str:
         frame: Frame = make_frames(index + 1, info=INFO)[index]
         if utc_s is not None:
             frame = replace(frame, captured_ns=round(utc_s * 1e9))
@@ -145,50 +145,50 @@ class Live:
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
-def test_after_a_crash_it_goes_on_from_the_checkpoint_and_gives_the_same_ids(tmp_path: Path, on_disk: bool) -> None:
+def test_crash_recovery_gives_the_same_ids(tmp_path: Path, on_disk: bool) -> None:
     options = {"folder": str(tmp_path / "people")} if on_disk else {}
     whole = [at(n, person(n % 5, 0.08, n), looks=3) for n in range(1, 21)]
     expected = labels(grouped(whole))
     first = Live(**options)
     for index in range(10):
-        first.see(index, whole[index])
+        first.observe(index, whole[index])
     state = json.loads(json.dumps(first.plugin.state()))
     for index in range(10, 16):
-        first.see(index, whole[index])  # what came after the checkpoint, and is given again
+        first.observe(index, whole[index])  # frames after the checkpoint, which follow again
     first.plugin.close()
     second = Live(**options)
     second.plugin.restore(state)
-    assert [second.see(index, whole[index]) for index in range(10, 20)] == expected[10:]
+    assert [second.observe(index, whole[index]) for index in range(10, 20)] == expected[10:]
     second.plugin.close()
 
 
-def test_embeddings_older_than_allowed_are_deleted_by_the_time_of_capture(tmp_path: Path) -> None:
+def test_old_embeddings_are_deleted_by_capture_time(tmp_path: Path) -> None:
     folder, day = tmp_path / "people", 86400.0
     live = Live(folder=str(folder), expire_after="30d")
-    assert live.see(0, at(1, person(0)), utc_s=1e9) == "person 1"
-    assert live.see(1, at(2, person(1)), utc_s=1e9 + 20 * day) == "person 2"
-    assert live.see(2, at(3, person(2)), utc_s=1e9 + 31 * day) == "person 3"
+    assert live.observe(0, at(1, person(0)), utc_s=1e9) == "person 1"
+    assert live.observe(1, at(2, person(1)), utc_s=1e9 + 20 * day) == "person 2"
+    assert live.observe(2, at(3, person(2)), utc_s=1e9 + 31 * day) == "person 3"
     held = b"".join(path.read_bytes() for path in folder.glob("rows-*"))
     assert person(0).tobytes() not in held
     assert person(1).tobytes() in held
-    assert live.see(3, at(4, person(0)), utc_s=1e9 + 31 * day + 1) == "person 4"
-    assert live.see(4, at(5, person(1)), utc_s=1e9 + 31 * day + 2) == "person 2"
+    assert live.observe(3, at(4, person(0)), utc_s=1e9 + 31 * day + 1) == "person 4"
+    assert live.observe(4, at(5, person(1)), utc_s=1e9 + 31 * day + 2) == "person 2"
     live.plugin.close()
     with VectorIndex(folder, 8) as index:
         assert len(index) == 4
 
 
-def test_who_was_seen_without_a_time_of_capture_is_told_by_media_time_and_not_forgotten(tmp_path: Path) -> None:
+def test_people_without_capture_time_are_not_forgotten(tmp_path: Path) -> None:
     """Media time says nothing of how long ago that was."""
     folder = tmp_path / "people"
     live = Live(folder=str(folder), expire_after="1s")
-    assert live.see(0, at(1, person(0))) == "person 1"
-    assert live.see(90, at(2, person(1))) == "person 2"
-    assert live.see(91, at(3, person(2)), utc_s=1.7e9) == "person 3"
-    assert live.see(92, at(4, person(0)), utc_s=1.7e9 + 100) == "person 1"
+    assert live.observe(0, at(1, person(0))) == "person 1"
+    assert live.observe(90, at(2, person(1))) == "person 2"
+    assert live.observe(91, at(3, person(2)), utc_s=1.7e9) == "person 3"
+    assert live.observe(92, at(4, person(0)), utc_s=1.7e9 + 100) == "person 1"
     live.plugin.close()
-    told = [line.split("\t") for line in CliRunner().invoke(app, ["people", str(folder)]).output.splitlines()]
-    assert told == [
+    emitted = [line.split("\t") for line in CliRunner().invoke(app, ["people", str(folder)]).output.splitlines()]
+    assert emitted == [
         ["person 1", "2 vectors", "from 2023-11-14T22:15:00.000000Z to 2023-11-14T22:15:00.000000Z"],
         ["person 2", "1 vector", "from 9.000 s of media time to 9.000 s of media time"],
     ]
@@ -205,7 +205,7 @@ def test_memory_is_bounded_where_there_is_no_folder() -> None:
     people.close()
 
 
-def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_unfit_options_are_refused_with_advice(tmp_path: Path) -> None:
     folder = tmp_path / "people"
     grouped(VISITS, folder=str(folder))
     with pytest.raises(PluginError, match="for vectors of 8 values, expected 1 and 4"):
@@ -216,12 +216,12 @@ def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="isn't of face clusters, or was damaged"):
         grouped(VISITS, folder=str(folder))
     live = Live()
-    live.see(0, VISITS[0])
-    with pytest.raises(ValueError, match="was kept with another `folder`"):
+    live.observe(0, VISITS[0])
+    with pytest.raises(ValueError, match="belongs to another `folder`"):
         Live(folder=str(tmp_path / "other")).plugin.restore(live.plugin.state())
 
 
-def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> None:
+def test_people_of_a_folder_are_managed(tmp_path: Path) -> None:
     folder = tmp_path / "people"
     grouped(VISITS, folder=str(folder))
 
@@ -245,6 +245,6 @@ def test_people_of_a_folder_are_listed_joined_and_forgotten(tmp_path: Path) -> N
         assert "is being written by another run or stream" in run("people", str(folder))
 
 
-def test_it_holds_to_the_contract_with_a_crowd() -> None:
+def test_crowd_meets_the_plugin_contract() -> None:
     past = [at(n, person(n % 5, 0.08, n), looks=3 + n) for n in range(12)]
     check_plugin_contract(FaceClustersPlugin, make_frames(12, info=INFO), past=[[faces] for faces in past])

@@ -25,7 +25,7 @@ from streamproc_plugins.faces import (
     FaceTracksPlugin,
     NamedFaces,
 )
-from streamproc_plugins.faces.detectors import input_hw
+from streamproc_plugins.faces.detectors import face_input_hw
 from streamproc_plugins.faces.gallery import Gallery
 from tests.nets import answering_net, brightness_classes, model_folder
 from tests.plugins.faces import detector, embedder, make_face_tracks, make_faces, person
@@ -34,7 +34,7 @@ INFO = make_info(width=192, height=128, rate=10)
 
 
 def looked(frame: Any, **options: Any) -> Faces:
-    """What the plugin gives for one frame."""
+    """The plugin's result for one frame."""
     (faces,) = run_plugin(FacesPlugin, [frame], **options).all(Faces)
     return faces
 
@@ -58,7 +58,7 @@ def test_overlapping_low_and_small_faces_are_dropped(tmp_path: Path) -> None:
     assert len(looked(make_frame(info=INFO), model=model, min_size=65).xyxy) == 0
 
 
-def test_embeddings_are_of_unit_length_and_tell_what_the_face_looks_like(tmp_path: Path) -> None:
+def test_embeddings_have_unit_length_and_differ_by_face(tmp_path: Path) -> None:
     model, net = detector(tmp_path, 64, 96, (2, 3), (8, 4)), embedder(tmp_path)
     rgb = np.random.default_rng(1).integers(0, 60, (128, 192, 3), dtype=np.uint8)
     rgb[:, :96, 0] += 190
@@ -84,7 +84,7 @@ def test_a_poor_face_is_given_without_an_embedding(tmp_path: Path, demand: dict[
     assert not poor.embeddings.any()
 
 
-def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) -> None:
+def test_unfit_models_are_refused_at_start(tmp_path: Path) -> None:
     def refused(match: str, **options: Any) -> None:
         plugin = FacesPlugin(FacesOptions.model_validate(options))
         context = PluginContext(name="f", stream=INFO, models=ModelStore(), log=logging.getLogger("test"))
@@ -100,7 +100,7 @@ def test_models_that_do_not_fit_are_refused_when_the_run_starts(tmp_path: Path) 
     refused("has the input size 64x96 only; leave `detail` out", model=detector(tmp_path / "b"), detail="high")
 
 
-def test_a_classifier_tells_something_of_each_face_large_enough(tmp_path: Path) -> None:
+def test_classifier_reads_large_faces(tmp_path: Path) -> None:
     spec = {"height": 48, "width": 48, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}
     labels = ["bright", "dark"]
     net = model_folder(tmp_path / "light", brightness_classes(48, 48), decode="sigmoid", labels=labels, input=spec)
@@ -129,11 +129,11 @@ def test_without_its_package_mtcnn_says_what_to_install(monkeypatch: pytest.Monk
         looked(make_frame(info=INFO), model="mtcnn")
 
 
-def test_the_input_follows_the_picture_and_never_enlarges_it() -> None:
+def test_input_follows_the_picture_without_enlarging() -> None:
     entry = builtin()["yunet"]
 
     def chosen(width: int, height: int, step: int | None = None, **options: Any) -> tuple[int, int]:
-        return input_hw(FacesOptions.model_validate(options), entry, (width, height), step)
+        return face_input_hw(FacesOptions.model_validate(options), entry, (width, height), step)
 
     assert chosen(1920, 1080) == (384, 640)
     assert chosen(250, 250) == (256, 256)
@@ -153,7 +153,7 @@ def followed(past: list[Faces], **options: Any) -> list[FaceTracks]:
     return run_plugin(FaceTracksPlugin, frames, past=[[faces] for faces in past], **options).all(FaceTracks)
 
 
-def test_a_face_keeps_its_track_while_it_moves_and_over_a_short_absence() -> None:
+def test_face_keeps_its_track_over_short_absence() -> None:
     past = [make_faces([10 + 3 * n, 10, 50 + 3 * n, 50]) for n in range(6)]
     past += [make_faces()] * 5
     past += [make_faces([30, 10, 70, 50])]
@@ -165,7 +165,7 @@ def test_a_face_keeps_its_track_while_it_moves_and_over_a_short_absence() -> Non
     assert followed(past, lost_after="2s")[-1].track_id.tolist() == [1]
 
 
-def test_another_person_in_the_same_place_is_another_track() -> None:
+def test_other_person_in_same_place_is_another_track() -> None:
     past = [make_faces([10, 10, 50, 50], embeddings=person(0)) for _ in range(4)]
     past += [make_faces([10, 10, 50, 50], embeddings=person(1)) for _ in range(4)]
     tracks = followed(past)
@@ -173,7 +173,7 @@ def test_another_person_in_the_same_place_is_another_track() -> None:
     assert [track.looks.tolist() for track in tracks] == [[1], [2], [3], [4]] * 2
 
 
-def test_two_people_who_change_places_are_not_taken_for_each_other() -> None:
+def test_people_who_swap_places_keep_their_tracks() -> None:
     """They are a little alike, as people may be: a cosine of 0.4, above `min_cosine`."""
     other = np.asarray(0.4 * person(0) + np.sqrt(1 - 0.4**2) * person(1), np.float32)
     left, right = [10, 10, 50, 50], [60, 10, 100, 50]
@@ -187,7 +187,7 @@ def test_two_people_who_change_places_are_not_taken_for_each_other() -> None:
     assert tracks[-1].templates[0] @ other == pytest.approx(1, abs=1e-5)
 
 
-def test_a_poor_look_beside_somebody_else_stays_with_its_track() -> None:
+def test_poor_look_stays_with_its_track() -> None:
     poor = np.asarray(0.2 * person(0) + np.sqrt(1 - 0.2**2) * person(2), np.float32)
     left, right = [10, 10, 50, 50], [60, 10, 100, 50]
     past = [make_faces(left, right, embeddings=[person(0), person(1)]) for _ in range(4)]
@@ -195,9 +195,9 @@ def test_a_poor_look_beside_somebody_else_stays_with_its_track() -> None:
     assert [found.track_id.tolist() for found in followed(past)] == [[1, 2]] * 5
 
 
-def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
+def test_no_track_spans_a_cut() -> None:
     frames = make_frames(8, info=INFO)
-    # the cut at 400 ms is told of at 600 ms; the face that came with the new shot keeps its track
+    # the cut at 400 ms is known at 600 ms; the face of the new shot keeps its track
     shots = [Shot(number=1, start_ns=0, kind="start")] * 6 + [Shot(number=2, start_ns=400_000_000, kind="cut")] * 2
     faces = [make_faces([10, 10, 50, 50])] * 4 + [make_faces([10, 10, 50, 50], [100, 10, 140, 50])] * 4
     past = [[shot, found] for shot, found in zip(shots, faces, strict=True)]
@@ -205,7 +205,7 @@ def test_no_track_goes_on_over_a_cut_that_shots_tells_of() -> None:
     assert [found.track_id.tolist() for found in tracks] == [[1]] * 4 + [[1, 2]] * 2 + [[3, 2]] * 2
 
 
-def test_a_template_is_the_mean_of_the_good_looks() -> None:
+def test_template_is_the_mean_of_good_looks() -> None:
     one, two = person(0), person(0, 0.2)
     past = [make_faces([10, 10, 50, 50], embeddings=e) for e in (one, np.zeros(8), two)]
     last = followed(past)[-1]
@@ -215,7 +215,7 @@ def test_a_template_is_the_mean_of_the_good_looks() -> None:
     assert last.templates[0] == pytest.approx(mean, abs=1e-6)
 
 
-def test_landmarks_are_smoothed_over_time_and_left_alone_where_asked() -> None:
+def test_landmarks_are_smoothed_unless_switched_off() -> None:
     rng = np.random.default_rng(5)
     past = [make_faces([10, 10, 90, 90]) for _ in range(60)]
     trembling = [
@@ -249,17 +249,17 @@ def named(gallery: str, past: Sequence[FaceTracks | None], rate: float = 10, **o
     return run_plugin(FaceNames, frames, past=given, gallery=gallery, **options)
 
 
-def told(run: Any) -> list[tuple[str, str, str]]:
+def emitted(run: Any) -> list[tuple[str, str, str]]:
     return [(event.type, event.phase, event.subject) for event in run.events]
 
 
-def at(track_id: int, who: Any, looks: int = 5, age_s: float = 5) -> FaceTracks:
-    return make_face_tracks({track_id: [10, 10, 50, 50]}, who, looks=looks, age_s=age_s)
+def at(track_id: int, identity: Any, looks: int = 5, age_s: float = 5) -> FaceTracks:
+    return make_face_tracks({track_id: [10, 10, 50, 50]}, identity, looks=looks, age_s=age_s)
 
 
-def test_a_known_person_is_told_of_once_an_appearance(gallery: str) -> None:
+def test_known_person_gives_one_event_per_appearance(gallery: str) -> None:
     run = named(gallery, [at(1, person(0, 0.1, n), age_s=0.1 * n) for n in range(50)])
-    assert told(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
+    assert emitted(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
     start, end = run.events
     assert start.start_ns == 0
     assert end.end_ns == 4_900_000_000
@@ -270,7 +270,7 @@ def test_a_known_person_is_told_of_once_an_appearance(gallery: str) -> None:
 
 
 @pytest.mark.parametrize("rate", [5, 10, 25])
-def test_an_absence_is_counted_in_media_time_at_any_rate(gallery: str, rate: float) -> None:
+def test_absence_counts_in_media_time(gallery: str, rate: float) -> None:
     def visits(away_s: float) -> int:
         here, away = [at(1, person(0))] * round(rate), [make_face_tracks({})] * round(rate * away_s)
         back = [at(2, person(0), age_s=0.1)] * round(rate)
@@ -281,11 +281,11 @@ def test_an_absence_is_counted_in_media_time_at_any_rate(gallery: str, rate: flo
     assert visits(3) == 2
 
 
-def test_a_face_that_turns_away_keeps_its_name_for_a_moment_only(gallery: str) -> None:
+def test_turned_face_keeps_its_name_briefly(gallery: str) -> None:
     turned = [make_face_tracks({1: [10, 10, 50, 50]}, person(0), unsure_s=n / 10) for n in range(1, 40)]
     run = named(gallery, [at(1, person(0))] * 10 + turned)
     assert [faces.cluster for faces in run.all(NamedFaces)[9:17]] == [("Ada",)] * 6 + [("",)] * 2
-    assert told(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
+    assert emitted(run) == [("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada")]
     assert run.events[1].end_ns == 1_400_000_000
 
 
@@ -294,37 +294,37 @@ def test_any_photo_of_a_person_will_do(gallery: str) -> None:
     assert run.all(NamedFaces)[-1].cluster == ("Bob", "Ada")
 
 
-def test_a_stranger_is_unknown_after_a_while_and_nobody_before(gallery: str) -> None:
+def test_stranger_becomes_unknown_after_a_while(gallery: str) -> None:
     run = named(gallery, [at(1, person(5), age_s=0.1 * n) for n in range(30)])
-    assert told(run) == [("face.unknown", "start", ""), ("face.unknown", "end", "")]
+    assert emitted(run) == [("face.unknown", "start", ""), ("face.unknown", "end", "")]
     assert run.events[0].pts_ns == 1_000_000_000
     assert run.events[0].start_ns == 0
     assert named(gallery, [at(1, person(5), age_s=0.1 * n) for n in range(9)]).events == []
 
 
-def test_too_few_looks_and_too_little_margin_name_nobody(gallery: str) -> None:
+def test_few_looks_or_small_margin_name_nobody(gallery: str) -> None:
     between = (person(0) + person(1)) / np.sqrt(2)
     assert named(gallery, [at(1, person(0), looks=2)] * 5).events == []
-    assert [t for t in told(named(gallery, [at(1, between)] * 5)) if t[2]] == []
+    assert [t for t in emitted(named(gallery, [at(1, between)] * 5)) if t[2]] == []
     assert named(gallery, [at(1, np.zeros(8))] * 5, min_looks=1).all(NamedFaces)[0].cluster == ("",)
 
 
-def test_a_name_stands_on_one_face_only_the_surest(gallery: str) -> None:
+def test_name_stands_on_the_surest_face_only(gallery: str) -> None:
     both = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0, 0.15, 1), person(0)])
     run = named(gallery, [both] * 20)
     assert run.all(NamedFaces)[-1].cluster == ("", "Ada")
-    assert [subject for _, _, subject in told(run) if subject] == ["Ada", "Ada"]
+    assert [subject for _, _, subject in emitted(run) if subject] == ["Ada", "Ada"]
 
 
-def test_somebody_unknown_who_is_recognised_later_is_unknown_no_more(gallery: str) -> None:
+def test_recognised_later_ends_unknown(gallery: str) -> None:
     run = named(gallery, [at(1, person(5))] * 5 + [at(1, person(0))] * 5)
-    assert told(run) == [
+    assert emitted(run) == [
         ("face.unknown", "start", ""), ("face.unknown", "end", ""),
         ("face.recognised", "start", "Ada"), ("face.recognised", "end", "Ada"),
     ]  # fmt: skip
 
 
-def test_frames_without_faces_and_holes_in_the_stream_end_visits(gallery: str) -> None:
+def test_gaps_end_visits(gallery: str) -> None:
     frames = make_frames(20, info=INFO)
     past = {frame.pts_ns: at(1, person(0)) for frame in frames[:5]}
 
@@ -343,7 +343,7 @@ def test_frames_without_faces_and_holes_in_the_stream_end_visits(gallery: str) -
     assert run.events[1].end_ns == 400_000_000
 
 
-def test_faces_without_or_with_other_embeddings_are_refused_with_a_sentence(gallery: str) -> None:
+def test_faces_without_fitting_embeddings_are_refused(gallery: str) -> None:
     with pytest.raises(PluginError, match="the faces have no embeddings; set `embedding`"):
         named(gallery, [make_face_tracks({1: [0, 0, 9, 9]})])
     with pytest.raises(PluginError, match=r"embeddings of 4 values, the gallery has 8 \(net\)"):

@@ -28,7 +28,7 @@ def gallery(tmp_path: Path) -> Gallery:
     return made
 
 
-def test_one_photo_is_enough_and_more_add_to_it(gallery: Gallery) -> None:
+def test_one_photo_enrols_and_more_add(gallery: Gallery) -> None:
     known = gallery.known()
     assert known.names == ("Ada", "Bob")
     assert known.model == "net"
@@ -52,7 +52,7 @@ def test_people_are_merged_split_and_forgotten(gallery: Gallery) -> None:
     assert gallery.known().scores(person(0)[None]).shape == (1, 0)
 
 
-def test_mistakes_are_told_with_what_to_do_and_change_nothing(gallery: Gallery, tmp_path: Path) -> None:
+def test_mistakes_change_nothing_and_give_advice(gallery: Gallery, tmp_path: Path) -> None:
     before = gallery.path.read_bytes()
     with pytest.raises(PluginError, match="there is no 'Adda' in the gallery; did you mean 'Ada'"):
         gallery.remove("Adda")
@@ -81,7 +81,7 @@ def test_mistakes_are_told_with_what_to_do_and_change_nothing(gallery: Gallery, 
         Gallery(tmp_path / "other.db").known()
 
 
-def test_a_gallery_that_can_not_be_made_is_a_sentence(gallery: Gallery) -> None:
+def test_gallery_that_can_not_be_made_is_reported(gallery: Gallery) -> None:
     inside = gallery.path / "g.db"
     with pytest.raises(
         StreamprocError, match=r"g\.db can't be written \(File exists: .*gallery.db\); choose another place"
@@ -104,7 +104,7 @@ def photo(path: Path, colour: tuple[int, int, int], seed: int = 0) -> Path:
 
 @pytest.fixture
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Under the names that the commands use: a detector that sees one face in the middle, an embedding by colour."""
+    """Under the names that the commands use: a detector that finds one face in the middle, an embedding by colour."""
     from streamproc.models import ModelStore
     from streamproc_plugins.faces import batch, enrolment
 
@@ -117,9 +117,9 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_help_shows_commands_only() -> None:
-    told = CliRunner().invoke(app, ["--help"]).output
-    assert "threshold" in told
-    assert "completion" not in told
+    message = CliRunner().invoke(app, ["--help"]).output
+    assert "threshold" in message
+    assert "completion" not in message
 
 
 def test_the_commands_enrol_list_and_forget(nets: str, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def people(tmp_path: Path) -> Path:
     return tmp_path / "people"
 
 
-def test_the_threshold_command_tells_the_curve(nets: str, people: Path, tmp_path: Path) -> None:
+def test_threshold_command_prints_the_curve(nets: str, people: Path, tmp_path: Path) -> None:
     page = tmp_path / "curve.html"
     words = ["threshold", str(people), "--embedding", nets]
     done = CliRunner().invoke(app, [*words, "--html", str(page)])
@@ -198,7 +198,7 @@ def test_the_threshold_command_tells_the_curve(nets: str, people: Path, tmp_path
 
 
 @pytest.mark.parametrize("method", [["whispers", "--cosine", "0.9"], ["hdbscan"], ["kmeans", "--people", "3"]])
-def test_the_cluster_command_writes_groups_and_a_contact_sheet(
+def test_cluster_command_writes_groups_and_contact_sheet(
     nets: str, people: Path, tmp_path: Path, method: list[str]
 ) -> None:
     out = tmp_path / "out"
@@ -214,22 +214,22 @@ def test_the_cluster_command_writes_groups_and_a_contact_sheet(
 
 
 @pytest.mark.parametrize("command", ["cluster", "threshold"])
-def test_the_folder_is_looked_at_before_a_net_is(command: str, tmp_path: Path) -> None:
+def test_folder_is_checked_before_the_net_loads(command: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_bytes(b"")
     more = ["--out", str(tmp_path / "out")] if command == "cluster" else []
-    for name, told in (("empty", "holds no pictures"), ("away", "is not there"), ("file", "is a file")):
+    for name, message in (("empty", "holds no pictures"), ("away", "is not there"), ("file", "is a file")):
         done = CliRunner().invoke(app, [command, str(tmp_path / name), "--embedding", "no-such-net", *more])
-        assert told in str(done.exception)
+        assert message in str(done.exception)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_cluster_command_tells_what_is_missing(nets: str, people: Path, tmp_path: Path) -> None:
+def test_cluster_command_names_missing_parts(nets: str, people: Path, tmp_path: Path) -> None:
     def said(*words: str) -> str:
         done = CliRunner().invoke(app, ["cluster", "--embedding", nets, "--out", str(tmp_path / "o"), *words])
         return str(done.exception)
 
-    assert "kmeans has to be told how many people" in said(str(people), "--method", "kmeans")
+    assert "kmeans needs the number of people" in said(str(people), "--method", "kmeans")
     assert "there is no method 'magic', expected one of whispers" in said(str(people), "--method", "magic")
     assert "got 99 groups for 12 faces" in said(str(people), "--method", "kmeans", "--people", "99")
     (tmp_path / "file").touch()
@@ -286,7 +286,7 @@ def test_the_pairs_command_scores_a_csv(nets: str, people: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ("first,second\nred/0.png,away.png\n", "1 photo of .* can't be found in .*, such as away.png"),
         ("first,second,same\nred/0.png,red/1.png,perhaps\n", ":2: 'perhaps' doesn't say whether both are one person"),
@@ -295,11 +295,11 @@ def test_the_pairs_command_scores_a_csv(nets: str, people: Path, tmp_path: Path)
         ("first\n", "has no two columns"),
     ],
 )
-def test_a_table_of_pairs_that_is_wrong_is_refused(nets: str, people: Path, rows: str, told: str) -> None:
+def test_wrong_table_of_pairs_is_refused(nets: str, people: Path, rows: str, message: str) -> None:
     table = people / "pairs.csv"
     table.write_text(rows)
     done = CliRunner().invoke(app, ["pairs", str(table), "--embedding", nets])
-    assert re.search(told, str(done.exception))
+    assert re.search(message, str(done.exception))
 
 
 def test_a_table_of_pairs_needs_no_header(nets: str, people: Path) -> None:

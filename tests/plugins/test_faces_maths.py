@@ -15,28 +15,28 @@ from streamproc_plugins.faces.alignment import SIDE, TEMPLATE, align, similarity
 from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, renumbered
 from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpness
 from streamproc_plugins.faces.verification import THRESHOLDS, cosine_of, find_threshold, pair_distances
-from streamproc_plugins.faces.yunet import decode
+from streamproc_plugins.faces.yunet import decode_faces
 from streamproc_plugins.one_euro import OneEuro, one_euro
 from tests.plugins.faces import person, set_face, yunet_answers
 
 
-def test_yunet_scores_boxes_and_landmarks_follow_from_the_cell() -> None:
+def test_yunet_decoding_follows_from_the_cell() -> None:
     answers = yunet_answers(64, 96)
     set_face(answers, 96, (5, 3))
     answers["cls_8"][0, 3 * 12 + 5], answers["obj_8"][0, 3 * 12 + 5] = 0.9, 0.4
     answers["cls_32"][0, 1], answers["obj_32"][0, 1] = 1, 1  # a box as large as its cell, round its upper left corner
-    found = decode(answers, (64, 96), 0.5)
+    found = decode_faces(answers, (64, 96), 0.5)
     assert found.score.tolist() == pytest.approx([0.6, 1])
     assert found.xyxy.tolist() == [[28, 12, 60, 44], [16, -16, 48, 16]]
     assert found.landmarks[0] == pytest.approx(TEMPLATE / 112 * 32 + [28, 12], abs=1e-4)
-    assert len(decode(answers, (64, 96), 0.7)) == 1
+    assert len(decode_faces(answers, (64, 96), 0.7)) == 1
 
 
 def test_a_detector_that_answers_nan_is_refused() -> None:
     answers = yunet_answers(64, 96)
     answers["obj_16"][0, 3] = np.nan
     with pytest.raises(ModelError, match="not finite"):
-        decode(answers, (64, 96), 0.5)
+        decode_faces(answers, (64, 96), 0.5)
 
 
 def test_a_similarity_is_found_again() -> None:
@@ -59,7 +59,7 @@ def test_landmarks_in_one_point_are_refused() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 5.0])
-def test_an_aligned_face_has_its_eyes_where_the_template_has_them(scale: float) -> None:
+def test_aligned_eyes_lie_at_the_template(scale: float) -> None:
     size = round(200 * scale)
     rgb = np.zeros((size, size, 3), np.uint8)
     points = (TEMPLATE + 40) * scale
@@ -125,7 +125,7 @@ def test_verification_counts_each_distinct_pair_once() -> None:
     assert sorted(distances.round(6).tolist()) == pytest.approx([0, *[2**0.5] * 5], abs=1e-3)
 
 
-def test_the_curve_has_accuracy_precision_and_recall_at_every_threshold() -> None:
+def test_curve_has_all_measures_at_every_threshold() -> None:
     # on a circle: one person at 0 and 40 degrees, another at 100 and 160; chords are 2 sin(angle / 2)
     angles = np.deg2rad([0, 40, 100, 160])
     vectors = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -146,7 +146,7 @@ def test_the_curve_has_accuracy_precision_and_recall_at_every_threshold() -> Non
     assert THRESHOLDS[[0, -1]].tolist() == [0.5, 1.49]
 
 
-def test_the_threshold_that_wins_is_not_simply_the_last() -> None:
+def test_best_threshold_is_not_simply_the_last() -> None:
     vectors = np.stack([person(0), person(0, 0.05, 1), person(1), person(1, 0.05, 2)])
     curve = find_threshold(vectors, list("aabb"))
     assert curve.accuracy[curve.best] == 1
@@ -160,7 +160,7 @@ def test_pairs_of_one_kind_only_are_refused() -> None:
 
 
 GROUPS = np.repeat(np.arange(4), 6)
-CROWD = np.stack([person(int(who), 0.12, n) for n, who in enumerate(GROUPS)])
+CROWD = np.stack([person(int(identity), 0.12, n) for n, identity in enumerate(GROUPS)])
 
 
 @pytest.mark.parametrize("name", ["whispers", "hdbscan", "kmeans"])

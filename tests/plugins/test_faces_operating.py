@@ -20,7 +20,7 @@ from streamproc_plugins.faces import (
     FaceTracks,
     FaceTracksPlugin,
 )
-from streamproc_plugins.faces.clustering import joined, told_apart
+from streamproc_plugins.faces.clustering import joined, separated
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.faces.heap import group_heap
 from streamproc_plugins.faces.operating import (
@@ -61,16 +61,16 @@ def crowd(people: int, alike: float, seed: int) -> F64:
     return np.asarray(photos / np.linalg.norm(photos, axis=2, keepdims=True))
 
 
-def named(seen: F64, gallery: F64, threshold: float) -> tuple[float, float]:
-    """Shares of strangers named and of known people named right; seen: (P + strangers, LOOKS, D), photo 0 enrolled."""
+def named(observed: F64, gallery: F64, threshold: float) -> tuple[float, float]:
+    """Shares of strangers named and of known people named right; observed: (P + strangers, LOOKS, D)."""
     count = len(gallery)
-    strangers = (seen[count:, 0] @ gallery.T).max(axis=1)
-    known = seen[:count, 1:] @ gallery.T
+    strangers = (observed[count:, 0] @ gallery.T).max(axis=1)
+    known = observed[:count, 1:] @ gallery.T
     right = (known.argmax(axis=2) == np.arange(count)[:, None]) & (known.max(axis=2) >= threshold)
     return float((strangers >= threshold).mean()), float(right.mean())
 
 
-def test_the_chance_over_many_people_is_that_of_one_against_each() -> None:
+def test_chance_over_many_people_multiplies() -> None:
     assert chance_per_person(0.01, 1) == pytest.approx(0.01)
     assert chance_per_person(0.01, 50) == pytest.approx(1 - 0.99 ** (1 / 50))
     spread = ScoreSpread(mean=0.02, sd=0.1)
@@ -83,18 +83,18 @@ def test_the_chance_over_many_people_is_that_of_one_against_each() -> None:
 
 @pytest.mark.parametrize("alike", [0.0, 0.33, 0.6])
 @pytest.mark.parametrize("people", [20, 50, 100, 300])
-def test_strangers_get_a_name_as_seldom_as_wanted_whatever_the_gallery(people: int, alike: float) -> None:
+def test_strangers_get_names_as_rarely_as_wanted(people: int, alike: float) -> None:
     figures = []
     for seed in range(4):
-        seen = crowd(people + 200, alike, seed)
-        gallery = seen[:people, 0]
+        observed = crowd(people + 200, alike, seed)
+        gallery = observed[:people, 0]
         threshold = gallery_threshold(gallery.astype(np.float32), np.arange(people), UNDECLARED, SHARE)
-        figures.append(named(seen, gallery, threshold))
+        figures.append(named(observed, gallery, threshold))
     strangers, known = np.mean(figures, axis=0)
     assert strangers <= 2 * SHARE
     assert known >= 0.88
     # one threshold for all galleries names more and more strangers
-    fixed, _ = named(seen, gallery, 0.35)
+    fixed, _ = named(observed, gallery, 0.35)
     assert people < 50 or fixed > 3 * SHARE
 
 
@@ -105,22 +105,22 @@ def test_a_small_gallery_goes_by_the_declaration(people: int) -> None:
     assert gallery_threshold(gallery, np.arange(people), spread, SHARE) == threshold_for(spread, people, SHARE)
 
 
-def test_a_person_with_two_names_does_not_move_the_threshold() -> None:
-    seen = crowd(60, 0.0, 3)
-    gallery = seen[:, 0].astype(np.float32)
+def test_person_with_two_names_moves_no_threshold() -> None:
+    observed = crowd(60, 0.0, 3)
+    gallery = observed[:, 0].astype(np.float32)
     before = gallery_threshold(gallery, np.arange(60), UNDECLARED, SHARE)
-    twice = np.concatenate([gallery, seen[:2, 1].astype(np.float32)])
+    twice = np.concatenate([gallery, observed[:2, 1].astype(np.float32)])
     assert gallery_threshold(twice, np.arange(62), UNDECLARED, SHARE) == pytest.approx(before, abs=0.04)
 
 
-def test_cross_scores_are_those_of_the_most_alike_look() -> None:
+def test_cross_scores_use_the_most_alike_look() -> None:
     looks = np.stack([person(0), person(1), (person(0) + person(2)) / np.sqrt(2)]).astype(np.float32)
     scores = cross_scores(looks, np.array([0, 1, 1]))
     assert scores == pytest.approx([2**-0.5, 0, 2**-0.5], abs=1e-6)
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.33, 0.6])
-def test_a_hundred_people_on_photos_are_a_hundred_groups(alike: float) -> None:
+def test_hundred_people_on_photos_are_hundred_groups(alike: float) -> None:
     photos = crowd(100, alike, 0).reshape(-1, 120).astype(np.float32)
     owner = np.repeat(np.arange(100), LOOKS)
     names = [str(n) for n in range(len(photos))]
@@ -132,13 +132,13 @@ def test_a_hundred_people_on_photos_are_a_hundred_groups(alike: float) -> None:
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.6])
-def test_a_hundred_people_who_come_back_are_about_a_hundred_ids(alike: float) -> None:
+def test_hundred_returning_people_are_about_hundred_ids(alike: float) -> None:
     """Four appearances of each, in any order."""
     people, rng = crowd(100, alike, 0), np.random.default_rng(0)
     visits = rng.permutation([(person, look) for person in range(100) for look in range(LOOKS)])
     past = [
-        [make_face_tracks({n: [10, 10, 50, 50]}, [people[who, look]], looks=3, age_s=0)]
-        for n, (who, look) in enumerate(visits, start=1)
+        [make_face_tracks({n: [10, 10, 50, 50]}, [people[identity, look]], looks=3, age_s=0)]
+        for n, (identity, look) in enumerate(visits, start=1)
     ]
     run = run_plugin(FaceClustersPlugin, make_frames(len(past), info=INFO), past=past)
     ids = [str(found.cluster) for found in run.all(FaceClusters)]
@@ -148,18 +148,18 @@ def test_a_hundred_people_who_come_back_are_about_a_hundred_ids(alike: float) ->
     assert 95 <= len(set(ids)) <= 125
 
 
-def test_people_show_how_alike_they_are_though_some_are_counted_twice() -> None:
-    seen = crowd(120, 0.0, 2).astype(np.float32)
-    assert people_spread(seen[:19, 0], UNDECLARED) == UNDECLARED
-    spread = people_spread(seen[:, 0], UNDECLARED)
+def test_likeness_tolerates_people_counted_twice() -> None:
+    observed = crowd(120, 0.0, 2).astype(np.float32)
+    assert people_spread(observed[:19, 0], UNDECLARED) == UNDECLARED
+    spread = people_spread(observed[:, 0], UNDECLARED)
     assert (spread.mean, spread.sd) == pytest.approx((0.02, 0.115), abs=0.01)
-    twice = people_spread(np.concatenate([seen[:, 0], seen[:20, 1]]), UNDECLARED)
+    twice = people_spread(np.concatenate([observed[:, 0], observed[:20, 1]]), UNDECLARED)
     assert (twice.mean, twice.sd) == pytest.approx((spread.mean, spread.sd), abs=0.005)
 
 
-def test_faces_of_one_photo_are_parted_and_never_joined() -> None:
+def test_faces_of_one_photo_are_never_joined() -> None:
     vectors = np.stack([person(0), person(0, 0.05, 1), person(0, 0.05, 2), person(1)])
-    label, parted = told_apart(np.array([0, 0, 0, 1]), ["a", "b", "b", "b"], vectors)
+    label, parted = separated(np.array([0, 0, 0, 1]), ["a", "b", "b", "b"], vectors)
     assert parted == 1
     assert len(set(label[1:].tolist())) == 3
     again = joined(label, vectors, ["a", "b", "b", "b"], lambda parts, n: np.full_like(parts, 0.3))
@@ -167,7 +167,7 @@ def test_faces_of_one_photo_are_parted_and_never_joined() -> None:
     assert len(set(joined(label, vectors, list("abcd"), lambda parts, n: np.full_like(parts, 0.3)).tolist())) == 2
 
 
-def test_the_share_is_given_in_per_cent_or_as_a_fraction() -> None:
+def test_share_may_be_per_cent_or_fraction() -> None:
     def share(value: Any) -> float:
         return FaceNamesOptions.model_validate({"strangers_named": value}).strangers_named
 
@@ -178,8 +178,8 @@ def test_the_share_is_given_in_per_cent_or_as_a_fraction() -> None:
             share(wrong)
 
 
-def test_names_follow_the_gallery_and_a_given_threshold_stands(tmp_path: Any) -> None:
-    """A face of cosine 0.43 to somebody is recognised in a gallery of two, and isn't in one of sixty."""
+def test_names_follow_the_gallery_or_given_threshold(tmp_path: Any) -> None:
+    """A face of cosine 0.43 to a person is recognised in a gallery of two, and isn't in one of sixty."""
     people = crowd(60, 0.6, 5)[:, 0].astype(np.float32)
     face = 0.43 * people[0] + np.sqrt(1 - 0.43**2) * _rest(people)
     for count, expected in ((2, "Nr 0"), (60, "")):
@@ -193,7 +193,7 @@ def test_names_follow_the_gallery_and_a_given_threshold_stands(tmp_path: Any) ->
 
 
 def _rest(people: NDArray[np.float32]) -> NDArray[np.float64]:
-    """A unit vector at right angles to everybody."""
+    """A unit vector at right angles to all people."""
     basis = np.linalg.qr(people.T.astype(np.float64))[0]
     drawn = np.random.default_rng(0).normal(size=(people.shape[1],))
     rest = drawn - basis @ (basis.T @ drawn)
@@ -201,7 +201,7 @@ def _rest(people: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def refused(count: int, reason: str, *, good_from: int | None = None) -> list[list[Faces]]:
-    """A face that is refused in each frame, or seen well from one on."""
+    """A face that is refused in each frame, or good from one on."""
     faces = []
     for n in range(count):
         good = good_from is not None and n >= good_from
@@ -213,32 +213,32 @@ def refused(count: int, reason: str, *, good_from: int | None = None) -> list[li
     return faces
 
 
-def seen(past: list[list[Faces]], **options: Any) -> list[Event]:
+def observed(past: list[list[Faces]], **options: Any) -> list[Event]:
     frames = make_frames(len(past), info=INFO)
     tracks = [[found] for found in run_plugin(FaceTracksPlugin, frames, past=past).all(FaceTracks)]
     return run_plugin(FaceClustersPlugin, frames, past=tracks, **options).events
 
 
 @pytest.mark.parametrize("frames", [5, 30])
-def test_a_face_too_poor_to_be_anybody_is_told_with_the_reason(frames: int) -> None:
-    start, end = seen(refused(frames, "turned away"))
+def test_poor_face_is_refused_with_the_reason(frames: int) -> None:
+    start, end = observed(refused(frames, "turned away"))
     assert (start.type, start.phase, end.phase) == ("face.seen", "start", "end")
     assert start.data["cluster"] == ""
     assert start.data["reason"] == end.data["reason"] == "turned away"
     assert (start.start_ns, end.end_ns) == (0, (frames - 1) * 100_000_000)
 
 
-def test_a_face_that_turns_to_the_camera_is_somebody_from_then_on() -> None:
-    events = seen(refused(30, "turned away", good_from=15))
-    told = [(event.phase, event.data["cluster"]) for event in events]
-    assert told == [("start", ""), ("end", ""), ("start", "person 1"), ("end", "person 1")]
+def test_face_turning_to_the_camera_gets_an_id() -> None:
+    events = observed(refused(30, "turned away", good_from=15))
+    emitted = [(event.phase, event.data["cluster"]) for event in events]
+    assert emitted == [("start", ""), ("end", ""), ("start", "person 1"), ("end", "person 1")]
 
 
-def test_a_face_refused_once_or_twice_is_no_appearance() -> None:
-    assert seen(refused(2, "blurred")) == []
+def test_face_refused_twice_is_no_appearance() -> None:
+    assert observed(refused(2, "blurred")) == []
 
 
-def test_two_faces_in_view_that_are_like_one_person_are_told() -> None:
+def test_two_faces_alike_in_view_give_a_conflict() -> None:
     both = make_face_tracks({1: [0, 0, 40, 40], 2: [60, 0, 100, 40]}, [person(0), person(0, 0.05, 1)])
     run = run_plugin(FaceClustersPlugin, make_frames(3, info=INFO), past=[[both]] * 3)
     assert [found.cluster for found in run.all(FaceClusters)] == [("person 1", "person 2")] * 3
@@ -246,7 +246,7 @@ def test_two_faces_in_view_that_are_like_one_person_are_told() -> None:
     assert conflict.data == {"cluster": "person 1", "track_id": 1, "other_track_id": 2}
 
 
-def test_who_was_in_view_with_somebody_never_becomes_them_while_they_are_away() -> None:
+def test_people_once_in_view_together_never_merge() -> None:
     alike = person(0, 0.05, 1)
     one = {1: [0, 0, 40, 40]}
     together = make_face_tracks({**one, 2: [60, 0, 100, 40]}, [person(0), alike], looks=3)
@@ -258,7 +258,7 @@ def test_who_was_in_view_with_somebody_never_becomes_them_while_they_are_away() 
     assert [event.data["cluster"] for event in run.events if event.type == "face.conflict"] == ["person 1"]
 
 
-def test_a_name_that_two_faces_want_is_told_once(tmp_path: Any) -> None:
+def test_contested_name_is_reported_once(tmp_path: Any) -> None:
     gallery = Gallery(tmp_path / "g.db")
     gallery.add("Ada", "ada.jpg", person(0)[None], "net")
     both = make_face_tracks({1: [0, 0, 9, 9], 2: [50, 0, 59, 9]}, [person(0, 0.15, 1), person(0)])

@@ -1,4 +1,4 @@
-"""Faces on real nets, photos and footage, against what is known of them."""
+"""Faces on real nets, photos and footage, against known answers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_threshold_over_all_pairs_of_lfw10x10(lfw: Callable[[str], Embedded]
     assert curve.accuracy[curve.best] >= 0.996
 
 
-def test_the_people_of_lfw10x10_are_told_apart(lfw: Callable[[str], Embedded]) -> None:
+def test_people_of_lfw10x10_are_separated(lfw: Callable[[str], Embedded]) -> None:
     vectors, names = lfw("mobileface")
     assert bcubed(chinese_whispers(vectors, 0.35).tolist(), names).f1 == 1.0
     assert bcubed(hdbscan(vectors).tolist(), names).f1 >= 0.98
@@ -81,7 +81,7 @@ def test_the_people_of_lfw10x10_are_told_apart(lfw: Callable[[str], Embedded]) -
 
 
 @pytest.mark.parametrize("model", ["yunet", "yunet-320"])
-def test_the_faces_of_the_walk_are_found_in_every_frame(shared: Path, store: ModelStore, model: str) -> None:
+def test_faces_of_the_walk_are_always_found(shared: Path, store: ModelStore, model: str) -> None:
     import av
 
     with av.open(str(shared / "media/gif_faces3_walk_pause.gif")) as film:
@@ -96,7 +96,7 @@ def faces_of(store: ModelStore, rgb: NDArray[np.uint8], model: str) -> Faces:
     return faces
 
 
-def test_mtcnn_finds_what_yunet_finds(shared: Path, store: ModelStore) -> None:
+def test_mtcnn_agrees_with_yunet(shared: Path, store: ModelStore) -> None:
     rgb = read_photo(shared / "data/faces/references/alex-lacamoire.png")
     height, width = rgb.shape[:2]
     ours = open_detector(store, FacesOptions(), (width, height))(rgb)
@@ -123,14 +123,12 @@ plugins:
 
 
 def spans(events: Sequence[Event], kind: str) -> list[tuple[str, int, int]]:
-    """Who, first and last frame at 29.97 frames a second, of each appearance."""
+    """Name, first and last frame at 29.97 frames a second, of each appearance."""
     ended = [event for event in events if event.type == kind and event.phase == "end"]
     return [(e.subject, round(e.start_ns * 29.97 / 1e9), round((e.end_ns or 0) * 29.97 / 1e9)) for e in ended]
 
 
-def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
-    shared: Path, store: ModelStore, tmp_path: Path
-) -> None:
+def test_two_people_are_named_and_nobody_else(shared: Path, store: ModelStore, tmp_path: Path) -> None:
     photographer = Photographer(store, "mobileface")
     gallery = Gallery(tmp_path / "gallery.db")
     for file, name in PEOPLE.items():
@@ -140,14 +138,14 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
     text = JOB.format(film=film, gallery=gallery.path, folder=tmp_path / "people")
     events = run_text(text, tmp_path / "state", shared / "models")
     named = spans(events, "face.recognised")
-    # shots 0-19 (both), 20-81 (Lacamoire in close profile: no net here knows him), 82-210 (Miranda), 211-274 (audience)
+    # shots 0-19 (both), 20-81 (Lacamoire in close profile: unknown to the nets), 82-210 (Miranda), 211-274 (audience)
     assert [name for name, _, _ in named] == ["Miranda", "Lacamoire", "Miranda"]
     assert [span[1:] for span in named] == [(0, 19), (0, 19), (82, 210)]
     assert all(first >= 211 for _, first, _ in spans(events, "face.unknown"))
     clusters = {subject for subject, _, _ in spans(events, "face.seen")}
     assert clusters
     assert all(first >= 20 for _, first, _ in spans(events, "face.seen"))
-    # the close profile of shot 2 is somebody whom nobody can be told by
+    # the close profile of shot 2 has no embedding
     refused = [event for event in events if event.type == "face.seen" and event.data.get("reason")]
     assert any(event.data["reason"].startswith("turned away") for event in refused)
     assert {event.data["cluster"] for event in refused} == {""}
@@ -156,11 +154,11 @@ def test_two_people_are_named_from_one_photo_each_and_nobody_else_is(
     assert [name for name, _, _ in seldom] == ["Miranda", "Lacamoire", "Miranda"]
     assert (
         np.abs(np.array([span[1:] for span in seldom]) - [(0, 19), (0, 19), (82, 210)]).max() <= 16
-    )  # `hold`, where a cut isn't seen
+    )  # `hold`, where a cut isn't detected
 
 
 @pytest.mark.parametrize("method", ["mosaic", "fill"])
-def test_nobody_knows_a_face_that_was_covered(shared: Path, store: ModelStore, method: Any) -> None:
+def test_covered_face_is_not_recognised(shared: Path, store: ModelStore, method: Any) -> None:
     photographer = Photographer(store, "mobileface")
     for file in PEOPLE:
         rgb = read_photo(shared / f"data/faces/references/{file}.png")

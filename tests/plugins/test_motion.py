@@ -40,7 +40,7 @@ GROUND = scene()
 
 
 def frames(paint: Callable[[float, Picture], Picture], times: Sequence[float]) -> list[Frame]:
-    """What a noisy camera sees of the ground after `paint(t, ground)`."""
+    """The picture of a noisy camera of the ground after `paint(t, ground)`."""
     rng = np.random.default_rng(2)
     made = []
     for index, t in enumerate(times):
@@ -60,7 +60,7 @@ def with_square(picture: Picture, x: float, y: float, side: int = 24, level: flo
 
 
 def crossing(t: float, picture: Picture) -> Picture:
-    """A dark square that comes in at 2 s and is gone at 6.4 s."""
+    """A dark square that enters at 2 s and is gone at 6.4 s."""
     return with_square(picture, -24 + 60 * (t - 2), 60) if t >= 2 else picture
 
 
@@ -69,7 +69,7 @@ def run(paint: Callable[[float, Picture], Picture], times: Sequence[float], **op
 
 
 @pytest.mark.parametrize("fps", [4, 10, 30])
-def test_what_moves_is_found_where_it_is_and_told_from_start_to_end(fps: float) -> None:
+def test_moving_regions_are_found_from_start_to_end(fps: float) -> None:
     times = steps(9, fps)
     found = run(crossing, times)
     start, end = found.events
@@ -104,7 +104,7 @@ def test_light_is_no_motion(light: Callable[[float, Picture], Picture]) -> None:
     assert run(light, steps(8)).events == []
 
 
-def test_motion_is_seen_again_after_the_light_has_changed() -> None:
+def test_motion_returns_after_a_change_of_light() -> None:
     def paint(t: float, picture: Picture) -> Picture:
         lit = picture * (0.5 if t > 2 else 1)
         return with_square(lit, 60 * (t - 5), 60, level=200) if t > 5 else lit
@@ -119,12 +119,12 @@ def test_a_soft_shadow_is_no_motion() -> None:
         shade = 1 - 0.3 / (1 + np.exp((np.abs(x - 40 * t) - 30) / 4))
         return np.asarray(picture * shade, np.float64)
 
-    # the shadow is learnt as it comes in: begin with it outside
+    # the shadow is learnt as it enters: begin with it outside
     assert run(lambda t, p: paint(t - 3, p), steps(9)).events == []
     assert run(lambda t, p: paint(t - 3, p), steps(9), shadows=False).events != []
 
 
-def test_what_is_put_down_is_background_after_a_while() -> None:
+def test_object_put_down_becomes_background() -> None:
     def paint(t: float, picture: Picture) -> Picture:
         return with_square(picture, min(60 * (t - 2), 100), 60) if t >= 2 else picture
 
@@ -136,7 +136,7 @@ def test_what_is_put_down_is_background_after_a_while() -> None:
     assert len(found.all(Detections)[-1]) == 0
 
 
-def test_nothing_is_seen_behind_a_mask() -> None:
+def test_masked_area_gives_no_motion() -> None:
     mask = [[0, 0.3], [1, 0.3], [1, 0.6], [0, 0.6]]
     assert run(crossing, steps(9), masks=[mask]).events == []
 
@@ -149,7 +149,7 @@ def test_small_things_are_ignored() -> None:
     assert run(fly, steps(5), min_area=0.0004, contrast=8).events != []
 
 
-def test_an_open_episode_ends_while_no_frames_come_and_with_the_stream() -> None:
+def test_open_episode_ends_without_frames_or_stream() -> None:
     half = [t for t in steps(9) if t <= 4]
     last = run(crossing, half).events[-1]
     assert (last.phase, last.end_ns) == ("end", 4_000_000_000)
@@ -206,27 +206,27 @@ def test_every_form_of_picture_gives_the_same_events(form: str, masks: list[Any]
 
 def test_streams_side_by_side_disturb_nothing() -> None:
     shown = frames(crossing, steps(9))
-    alone = told(started(), shown)
+    alone = emitted(started(), shown)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda _: told(started(), shown), range(4)))
+        together = list(pool.map(lambda _: emitted(started(), shown), range(4)))
     assert together == [alone] * 4
 
 
 @pytest.mark.parametrize("at", [1, 31, 39, 62])
-def test_a_restart_changes_no_answer_even_while_it_settles(at: int) -> None:
+def test_restart_while_settling_changes_no_answer(at: int) -> None:
     def paint(t: float, picture: Picture) -> Picture:
         return with_square(picture * (0.5 if t > 3 else 1), 60 * (t - 5), 60, level=200)
 
     shown = frames(paint, steps(9))
     mask = [[0, 0], [0.2, 0], [0.2, 0.2], [0, 0.2]]
     whole, first, again = (started(masks=[mask]) for _ in range(3))
-    answers = told(whole, shown)
+    answers = emitted(whole, shown)
     before = [item for frame in shown[:at] for item in first.process(frame, Results()) or ()]
     again.restore(json.loads(json.dumps(first.state())))
-    assert told(again, shown[at:]) == answers[len(before) :]
+    assert emitted(again, shown[at:]) == answers[len(before) :]
 
 
-def test_it_holds_to_the_plugin_contract() -> None:
+def test_plugin_meets_the_contract() -> None:
     check_plugin_contract(Motion, frames(crossing, steps(5)))
 
 
@@ -264,7 +264,7 @@ def ranges(shared: Path, tmp_path: Path, clip: str, masks: list[Any], rate: floa
 
 @pytest.mark.real
 @pytest.mark.parametrize("clip", ["cctv_motion_none.mp4", "cctv_motion_ir_switch.mp4"])
-def test_a_flash_and_a_night_switch_are_no_motion(shared: Path, tmp_path: Path, clip: str) -> None:
+def test_flash_and_night_switch_are_no_motion(shared: Path, tmp_path: Path, clip: str) -> None:
     assert ranges(shared, tmp_path, clip, [CLOCK, CORNER], rate=30) == []
 
 
@@ -276,9 +276,9 @@ def test_the_man_with_the_mop_is_one_motion(shared: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.real
-def test_each_hand_that_reaches_in_is_motion_within_a_second_and_nothing_else_is(shared: Path, tmp_path: Path) -> None:
+def test_each_reaching_hand_is_motion_and_nothing_else(shared: Path, tmp_path: Path) -> None:
     fps = 29.833
-    # as seen by eye, frame by frame: first and last frame with a hand or a bottle in the air, each within 10
+    # found by eye, frame by frame: first and last frame with a hand or a bottle in the air, each within 10
     hands = [(170, 217), (336, 410), (471, 543), (655, 740), (812, 866), (920, 962), (1036, 1105)]
     found = ranges(shared, tmp_path, "edge_bottles_640x360.mp4", [], rate=10)
     assert len(found) == len(hands)
@@ -310,7 +310,7 @@ def started(**options: Any) -> Motion:
     return plugin
 
 
-def told(plugin: Motion, given: Sequence[Frame]) -> list[tuple[Any, ...]]:
+def emitted(plugin: Motion, given: Sequence[Frame]) -> list[tuple[Any, ...]]:
     """All that it says of these frames, and at their end."""
     said: list[tuple[Any, ...]] = []
     output = [item for frame in given for item in plugin.process(frame, Results()) or ()]
@@ -323,19 +323,19 @@ def told(plugin: Motion, given: Sequence[Frame]) -> list[tuple[Any, ...]]:
     return said
 
 
-def test_after_a_restart_in_the_middle_it_goes_on_to_the_last_bit() -> None:
+def test_restart_in_the_middle_is_exact() -> None:
     shown = frames(crossing, steps(9))
-    whole = told(started(), shown)
+    whole = emitted(started(), shown)
     first = started()
     before = [item for frame in shown[:45] for item in first.process(frame, Results()) or ()]
     assert [item.phase for item in before if isinstance(item, Event)] == ["start"]
-    kept = json.loads(json.dumps(first.state()))
+    retained = json.loads(json.dumps(first.state()))
     again = started()
-    again.restore(kept)
-    rest = told(again, shown[45:])
+    again.restore(retained)
+    rest = emitted(again, shown[45:])
     assert rest == whole[len(before) :]
     assert "end" in [item[0] for item in rest]
-    assert len(json.dumps(kept)) < 700_000
+    assert len(json.dumps(retained)) < 700_000
 
 
 def test_a_state_that_does_not_fit_is_refused() -> None:

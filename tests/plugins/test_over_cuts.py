@@ -1,4 +1,4 @@
-"""What plugins with a memory do at a cut that `shots` tells of: a cut at 1 s that is known at 1.2 s."""
+"""Plugins with a memory at a cut that `shots` finds: a cut at 1 s that is known at 1.2 s."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def frames(fills: Sequence[int] | None = None) -> list[Frame]:
 
 
 def shot(index: int) -> Shot:
-    """As `shots` tells it at a frame."""
+    """The result of `shots` at a frame."""
     if index < KNOWN:
         return Shot(number=1, start_ns=0, kind="start")
     return Shot(number=2, start_ns=CUT * SECOND // 10, kind="cut")
@@ -89,7 +89,7 @@ def times(events: Sequence[Event]) -> list[tuple[str, float]]:
 
 
 class Cuts(StreamPlugin[Options]):
-    """Emits what it is called with."""
+    """Emits the calls that it gets."""
 
     def process(self, frame: Frame, past: Results) -> Output:
         yield Event.instant(frame, "frame")
@@ -104,7 +104,7 @@ class Cuts(StreamPlugin[Options]):
         del state
 
 
-def test_a_cut_comes_before_the_frame_that_knows_it() -> None:
+def test_cut_arrives_before_its_frame() -> None:
     events = run_plugin(Cuts, frames(), past=[[shot(i)] for i in range(COUNT)]).events
     assert [event.type for event in events] == ["frame"] * KNOWN + ["cut"] + ["frame"] * (COUNT - KNOWN)
     cut = events[KNOWN]
@@ -116,7 +116,7 @@ def test_the_first_call_knows_no_cut() -> None:
     assert {event.type for event in events} == {"frame"}
 
 
-def test_an_end_without_a_time_is_at_the_cut() -> None:
+def test_end_without_a_time_is_at_the_cut() -> None:
     class Staying(Cuts):
         def on_time(self, moment: Moment, reason: TimeReason) -> Output:
             yield Event(type="stay", phase="end", start_ns=0)
@@ -125,7 +125,7 @@ def test_an_end_without_a_time_is_at_the_cut() -> None:
     assert [event.end_ns for event in events if event.phase == "end"] == [SECOND]
 
 
-def test_a_plugin_at_a_lower_rate_gets_the_cut_too() -> None:
+def test_slower_plugin_gets_the_cut_too() -> None:
     class Cutter(FramePlugin[Options]):
         gives = (Shot,)
 
@@ -139,10 +139,10 @@ def test_a_plugin_at_a_lower_rate_gets_the_cut_too() -> None:
     ]  # fmt: skip
 
 
-def test_what_ends_at_a_cut_outlives_a_missing_input() -> None:
+def test_cut_ends_outlive_a_missing_input() -> None:
     class Picky(Cuts):
         def process(self, frame: Frame, past: Results) -> Output:
-            raise MissingInput("nothing to see")
+            raise MissingInput("no picture")
 
     run = run_chain(
         [plugin_plan(Shots), plugin_plan(Picky)],
@@ -151,7 +151,7 @@ def test_what_ends_at_a_cut_outlives_a_missing_input() -> None:
     assert run.types.count("cut") == 1
 
 
-def test_the_shot_of_the_last_call_is_stored_with_the_state() -> None:
+def test_shot_is_stored_with_the_state() -> None:
     before, after = Cuts(Options()), Cuts(Options())
     at_first, later = (Results({("shots", Shot): shot(i)}) for i in (0, KNOWN))
     list(process_in_order(before, frames()[0], at_first) or ())
@@ -160,7 +160,7 @@ def test_the_shot_of_the_last_call_is_stored_with_the_state() -> None:
     assert [event.type for event in events] == ["cut", "frame"]
 
 
-def test_what_seemed_to_go_on_behind_a_cut_ends_at_it() -> None:
+def test_episode_spanning_a_cut_ends_at_it() -> None:
     frame = make_frame(index=30, pts_s=3.0, info=INFO)
     begun = [Event.begin(frame, "a.b", episode=str(at), start_ns=at * SECOND) for at in (0, 2)]
     ends = [event.later("end", end_ns=frame.pts_ns, duration_s=1.5) for event in begun]
@@ -169,15 +169,15 @@ def test_what_seemed_to_go_on_behind_a_cut_ends_at_it() -> None:
     assert (second.end_ns, second.data["duration_s"]) == (3 * SECOND, 1.5)  # it lies behind the cut as a whole
 
 
-def test_nobody_takes_over_the_id_of_who_stood_there_before_a_cut() -> None:
+def test_new_object_gets_a_new_id_after_cut() -> None:
     given = [make_detections([20, 10, 50, 60])] * COUNT
     without = run_plugin(Tracking, frames(), past=[[one] for one in given]).all(Tracks)
     assert {int(one.track_id[0]) for one in without if len(one)} == {1}
     found = run_plugin(Tracking, frames(), past=beside(given)).all(Tracks)
-    seen = [(index, int(one.track_id[0])) for index, one in enumerate(found) if len(one)]
-    assert {index: number for index, number in seen if index < KNOWN}.keys() == {*range(1, KNOWN)}
-    assert {number for index, number in seen if index < KNOWN} == {1}
-    assert {number for index, number in seen if index >= KNOWN} == {2}
+    observed = [(index, int(one.track_id[0])) for index, one in enumerate(found) if len(one)]
+    assert {index: number for index, number in observed if index < KNOWN}.keys() == {*range(1, KNOWN)}
+    assert {number for index, number in observed if index < KNOWN} == {1}
+    assert {number for index, number in observed if index >= KNOWN} == {2}
 
 
 def test_smoothing_begins_anew_with_other_people() -> None:
@@ -197,20 +197,20 @@ def test_pooling_takes_nothing_over_a_cut() -> None:
     assert np.allclose(found[KNOWN].keypoints, given[KNOWN].keypoints)
 
 
-def test_who_lies_in_both_shots_is_two_people() -> None:
+def test_lying_in_two_shots_is_two_people() -> None:
     given = [poses(lying(300, 200), track_id=[5])] * COUNT
     events = run_plugin(PoseEvents, frames(), past=beside(given), lying_for="300ms").events
     assert times(events) == [("start", 0.0), ("end", 1.0), ("start", 1.2), ("end", 2.4)]
     assert events[1].data["duration_s"] == 1.0
 
 
-def test_nobody_falls_by_being_cut_to_somebody_who_lies() -> None:
+def test_cut_to_somebody_lying_is_no_fall() -> None:
     given = [poses(standing(300, 100) if i < CUT else lying(300, 250), track_id=[5]) for i in range(COUNT)]
     assert "pose.fall" in run_plugin(PoseEvents, frames(), past=[[one] for one in given]).types
     assert "pose.fall" not in run_plugin(PoseEvents, frames(), past=beside(given)).types
 
 
-def test_a_map_is_not_blended_with_that_of_another_shot() -> None:
+def test_maps_of_two_shots_are_not_blended() -> None:
     def of(label: int) -> Segmentation:
         return Segmentation(class_map=np.full((64, 96), label, np.uint8), labels=("background", "person"))
 
@@ -233,7 +233,7 @@ def test_a_window_of_captions_ends_at_a_cut() -> None:
     assert run.all(Caption)[0].text == "A person walks to the right."
 
 
-def test_a_cut_at_the_very_beginning_of_a_window_ends_nothing() -> None:
+def test_cut_at_the_window_start_ends_nothing() -> None:
     given = [make_tracks({1: [20 + 2 * i, 20, 40 + 2 * i, 50]}) for i in range(COUNT)]
     events = run_plugin(Captions, frames(), past=beside(given), window="1s", repeat=True).events
     assert [(e.start_ns / SECOND, (e.end_ns or 0) / SECOND) for e in events] == [(0.0, 1.0), (1.0, 2.0)]
@@ -271,12 +271,12 @@ def test_no_sequence_of_keypoints_spans_a_cut(tmp_path: Path) -> None:
     assert times(run.events) == [("start", 0.3), ("end", 1.0), ("start", 1.5), ("end", 2.4)]
 
 
-def test_a_clip_in_two_shots_is_left_out_unless_it_is_wanted(clip_net: dict[str, Any]) -> None:
+def test_clip_in_two_shots_is_optional(clip_net: dict[str, Any]) -> None:
     past: list[list[Result]] = [[shot(i)] for i in range(COUNT)]
     found = run_plugin(Action, frames(LIGHT), past=past, **clip_net).all(Classification)
     all_of_them = run_plugin(Action, frames(LIGHT), past=past, **clip_net, across_cuts=True).all(Classification)
     assert len(all_of_them) == COUNT - 3
-    # the one that ends at frame 12 begins at 9; those before it were told when the cut wasn't known yet
+    # the one that ends at frame 12 begins at 9; those before it were given when the cut wasn't known yet
     assert len(found) == COUNT - 3 - 1
 
 
@@ -287,7 +287,7 @@ def test_a_caption_of_two_shots_is_left_out(tmp_path: Path) -> None:
     assert len(run_plugin(CaptionNet, frames(), past=past, **options).all(Caption)) == COUNT - 3 - 1
 
 
-def test_an_old_answer_counts_no_more_behind_a_cut() -> None:
+def test_old_answer_expires_at_a_cut() -> None:
     old = Classification(label=("day",), score=np.ones(1, np.float32), class_id=np.zeros(1, np.int64))
     new = Classification(label=("night",), score=np.ones(1, np.float32), class_id=np.ones(1, np.int64))
     plugin = Fusion(FusionOptions.model_validate({"max_age": "10s"}))
@@ -322,8 +322,8 @@ def test_a_restart_between_two_shots_goes_on_exactly(plugin: Any, given: Result)
     check_plugin_contract(plugin, frames(), past=beside([given] * COUNT))
 
 
-def test_it_works_with_the_real_finder_of_shots() -> None:
-    """Two views, each with somebody who lies at the same place; nothing but the pictures tells of the cut."""
+def test_real_shots_plugin_gives_the_cuts() -> None:
+    """Two views, each with a person lying at the same place; only the pictures show the cut."""
     pictures = [make_frame(index=i, rgb=view(int(i >= 20)), info=INFO) for i in range(40)]
 
     class Lying(FramePlugin[Options]):
@@ -335,6 +335,6 @@ def test_it_works_with_the_real_finder_of_shots() -> None:
             yield poses(lying(300, 200), track_id=[5])
 
     chain = [plugin_plan(Shots), plugin_plan(Lying), plugin_plan(PoseEvents, events=("lying",), lying_for="0s")]
-    told = [event for event in run_chain(chain, pictures).events if event.type == "pose.lying"]
-    assert times(told)[:2] == [("start", 0.0), ("end", 2.0)]
-    assert [event.phase for event in told] == ["start", "end", "start", "end"]
+    emitted = [event for event in run_chain(chain, pictures).events if event.type == "pose.lying"]
+    assert times(emitted)[:2] == [("start", 0.0), ("end", 2.0)]
+    assert [event.phase for event in emitted] == ["start", "end", "start", "end"]

@@ -22,7 +22,7 @@ from streamproc.testing import (
     run_plugin,
 )
 from streamproc_plugins.pose import Pose
-from streamproc_plugins.pose.matching import alike, areas, owners, seen_boxes
+from streamproc_plugins.pose.matching import alike, areas, point_boxes, pose_owners
 from streamproc_plugins.pose.top_down import keypoints_back, square
 from tests.nets import answering_net, model_folder
 from tests.plugins.people import posenet_maps, scored, standing
@@ -31,7 +31,7 @@ SPEC: dict[str, Any] = {"height": 32, "width": 32, "layout": "NCHW", "colour": "
 
 
 def movenet(folder: Path, answer: NDArray[np.float32] | None = None, **entry: Any) -> str:
-    """A net that sees the nose at a quarter of the crop's width and an eighth of its height, everything else amid."""
+    """A net that finds the nose at a quarter of the crop's width and an eighth of its height, everything else amid."""
     if answer is None:
         answer = np.full((1, 1, 17, 3), 0.5, np.float32)
         answer[0, 0, 0] = (0.125, 0.25, 0.9)
@@ -49,7 +49,7 @@ def wide() -> Any:
     return make_frame(rgb=np.full((200, 400, 3), 90, np.uint8))
 
 
-def test_the_crop_is_a_square_around_the_box_black_outside_the_picture() -> None:
+def test_crop_is_square_and_black_outside() -> None:
     rgb = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
     crop, corner = square(rgb, np.array([10, 4, 14, 14]), 1.2)
     assert corner == (6, 3)
@@ -60,7 +60,7 @@ def test_the_crop_is_a_square_around_the_box_black_outside_the_picture() -> None
     assert (crop[:, 8:] == rgb[:, :12]).all()
 
 
-def test_answers_in_parts_of_the_crop_become_source_pixels() -> None:
+def test_answers_of_a_crop_become_source_pixels() -> None:
     answer = np.zeros((1, 1, 17, 3), np.float32)
     answer[0, 0, 3] = (0.5, 0.25, 0.7)
     back = keypoints_back(answer, (32, 32), Fit(scale_x=0.5, scale_y=0.5), (100, -20))
@@ -68,7 +68,7 @@ def test_answers_in_parts_of_the_crop_become_source_pixels() -> None:
     assert np.allclose(back[3], [100 + 0.25 * 64, -20 + 0.5 * 64, 0.7])
 
 
-def test_each_box_of_a_person_gets_a_pose_in_source_pixels(tmp_path: Path) -> None:
+def test_each_person_box_gets_a_pose(tmp_path: Path) -> None:
     people = make_detections([100, 60, 140, 160], [300, 100, 310, 110])
     run = run_plugin(Pose, [wide()], past=[[people]], model=movenet(tmp_path / "net"))
     (poses,) = run.all(Poses)
@@ -79,7 +79,7 @@ def test_each_box_of_a_person_gets_a_pose_in_source_pixels(tmp_path: Path) -> No
     assert poses.score[0] == pytest.approx((0.9 + 16 * 0.5) / 17, abs=1e-4)
 
 
-def test_tracks_lend_their_ids_and_predicted_ones_are_left_out(tmp_path: Path) -> None:
+def test_poses_get_track_ids_without_predicted_tracks(tmp_path: Path) -> None:
     model = movenet(tmp_path / "net")
     tracks = make_tracks({7: (100, 60, 140, 160), 9: (200, 60, 240, 160)})
     (poses,) = run_plugin(Pose, [wide()], past=[[tracks]], model=model).all(Poses)
@@ -90,7 +90,7 @@ def test_tracks_lend_their_ids_and_predicted_ones_are_left_out(tmp_path: Path) -
     assert none.keypoints.shape == (0, 17, 3)
 
 
-def test_other_labels_and_unsure_boxes_are_not_looked_at(tmp_path: Path) -> None:
+def test_other_labels_and_unsure_boxes_are_skipped(tmp_path: Path) -> None:
     model = movenet(tmp_path / "net")
     dog, unsure = make_detections((0, 0, 50, 50), label="dog"), make_detections((0, 0, 50, 50), score=0.1)
     for boxes in (dog, unsure):
@@ -100,7 +100,7 @@ def test_other_labels_and_unsure_boxes_are_not_looked_at(tmp_path: Path) -> None
     assert len(poses.score) == 1
 
 
-def test_what_lies_outside_the_picture_is_not_seen(tmp_path: Path) -> None:
+def test_points_outside_the_picture_have_no_score(tmp_path: Path) -> None:
     people = make_detections([0, 100, 40, 200])
     (poses,) = run_plugin(Pose, [wide()], past=[[people]], model=movenet(tmp_path / "net")).all(Poses)
     nose = poses.keypoints[0, 0]
@@ -117,9 +117,9 @@ def test_bottom_up_finds_all_people_without_boxes(tmp_path: Path) -> None:
     assert np.allclose(found, np.stack(people) * 400 / 256, atol=0.1)
 
 
-def test_bottom_up_poses_get_the_ids_of_the_tracks_they_lie_in(tmp_path: Path) -> None:
+def test_bottom_up_poses_get_track_ids(tmp_path: Path) -> None:
     people = [standing(60, 10, 0.6), standing(180, 20, 0.5)]
-    boxes = seen_boxes(np.stack([scored(np.float32(400 / 256) * person) for person in people]))
+    boxes = point_boxes(np.stack([scored(np.float32(400 / 256) * person) for person in people]))
     tracks = make_tracks({4: boxes[1].tolist(), 8: (0, 0, 10, 10)})
     model = bodypix(tmp_path / "net", people)
     (poses,) = run_plugin(Pose, [wide()], past=[[tracks]], mode="bottom-up", model=model).all(Poses)
@@ -128,13 +128,13 @@ def test_bottom_up_poses_get_the_ids_of_the_tracks_they_lie_in(tmp_path: Path) -
     assert by_place.tolist() == [0, 4]
 
 
-def test_without_boxes_top_down_says_what_is_missing(tmp_path: Path) -> None:
+def test_top_down_without_boxes_names_the_input(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="bottom-up"):
         run_plugin(Pose, [wide()], model=movenet(tmp_path / "net"))
 
 
 class Seldom(FramePlugin[Options]):
-    """Somebody, in every other frame."""
+    """A person, in every other frame."""
 
     gives = (Detections,)
 
@@ -159,7 +159,7 @@ def test_a_net_that_answers_nan_is_refused(tmp_path: Path) -> None:
         run_plugin(Pose, [wide()], mode="bottom-up", model=model)
 
 
-def test_nets_that_dont_fit_are_refused_with_both_shapes(tmp_path: Path) -> None:
+def test_unfit_nets_are_refused_with_both_shapes(tmp_path: Path) -> None:
     wrong = movenet(tmp_path / "wrong", np.zeros((1, 1, 33, 3), np.float32))
     with pytest.raises(PluginError, match=r"\(1, 1, 33, 3\).*\(1, 1, 17, 3\)"):
         run_plugin(Pose, [wide()], past=[[make_detections()]], model=wrong)
@@ -170,14 +170,14 @@ def test_nets_that_dont_fit_are_refused_with_both_shapes(tmp_path: Path) -> None
         run_plugin(Pose, [wide()], mode="bottom-up", model=movenet(tmp_path / "single"))
 
 
-def test_a_pose_belongs_to_the_box_around_it_and_only_one() -> None:
+def test_pose_belongs_to_one_box_around_it() -> None:
     person = scored(standing(100, 50))
-    box = seen_boxes(person[None])[0].tolist()
+    box = point_boxes(person[None])[0].tolist()
     both = np.stack([person, person])
     tracks = make_tracks({3: box, 5: [v + 400 for v in box]})
-    assert sorted(owners(both, tracks).tolist()) == [0, 3]
-    assert owners(both, make_tracks({3: box}, state="lost")).tolist() == [0, 0]
-    assert owners(both, make_tracks({3: box}, label="dog"), ("person",)).tolist() == [0, 0]
+    assert sorted(pose_owners(both, tracks).tolist()) == [0, 3]
+    assert pose_owners(both, make_tracks({3: box}, state="lost")).tolist() == [0, 0]
+    assert pose_owners(both, make_tracks({3: box}, label="dog"), ("person",)).tolist() == [0, 0]
 
 
 def test_the_area_and_likeness_of_poses() -> None:
@@ -186,4 +186,4 @@ def test_the_area_and_likeness_of_poses() -> None:
     assert alike(person[None], person[None])[0, 0] == pytest.approx(1)
     nobody = person * (1, 1, 0)
     assert alike(person[None], nobody[None].astype(np.float32))[0, 0] == 0
-    assert seen_boxes(np.zeros((0, 17, 3), np.float32)).shape == (0, 4)
+    assert point_boxes(np.zeros((0, 17, 3), np.float32)).shape == (0, 4)

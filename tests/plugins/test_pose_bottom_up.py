@@ -80,7 +80,7 @@ def test_no_more_people_than_asked_for() -> None:
     assert len(decode_poses(heads_of(crowd), DecodeSettings(max_people=4))[0]) == 4
 
 
-def test_joints_that_a_better_person_has_dont_count_twice() -> None:
+def test_joints_of_a_better_person_count_once() -> None:
     points = np.concatenate([standing(0, 0), np.full((17, 1), 0.8)], axis=1).astype(np.float32)
     half = points.copy()
     half[9:, 0] += 100
@@ -99,7 +99,7 @@ def test_quantised_maps_become_real_numbers(tmp_path: Path) -> None:
     assert (real_maps(net, [values], ["float_heatmaps"])["float_heatmaps"] == np.full((1, 2, 17), 2)).all()
 
 
-def test_a_net_without_the_heads_is_refused_with_both_shapes(tmp_path: Path) -> None:
+def test_net_without_the_heads_is_refused_with_shapes(tmp_path: Path) -> None:
     good = ModelStore().load(str(folder_of(tmp_path / "good", GRID)))
     assert check_heads(good, "bodypix") == 16
     small = ModelStore().load(str(folder_of(tmp_path / "small", GRID, drop=3)))

@@ -1,4 +1,4 @@
-"""Events from poses: falls told from lying down, raised hands, at known times and at any frame rate."""
+"""Events from poses: falls as opposed to lying down, raised hands, at known times and at any frame rate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ F32 = NDArray[np.float32]
 INFO = make_info(width=640, height=480)
 
 
-def told(pose_at: Callable[[float], Poses], until: float, rate: float = 10, **options: Any) -> list[Event]:
-    """The events of what `pose_at` says of each moment."""
+def emitted(pose_at: Callable[[float], Poses], until: float, rate: float = 10, **options: Any) -> list[Event]:
+    """The events of the poses that `pose_at` gives for each moment."""
     times = [i / rate for i in range(round(until * rate) + 1)]
     return over(times, pose_at, **options)
 
@@ -58,7 +58,7 @@ def test_somebody_who_bends_down_or_sits_doesnt_lie() -> None:
     assert found < 5
 
 
-def test_what_isnt_seen_isnt_said() -> None:
+def test_missing_points_give_no_measure() -> None:
     person = scored(standing(100, 50))
     person[[11, 12], 2] = 0.1
     assert lean_deg(person, 0.3) is None
@@ -68,7 +68,7 @@ def test_what_isnt_seen_isnt_said() -> None:
     assert hands_height(person, 0.3) == ()
 
 
-def test_height_of_hands_is_counted_in_torsos_above_the_nose() -> None:
+def test_hands_height_is_in_torsos_above_the_nose() -> None:
     person = scored(standing(100, 50))
     # wrists 62 px under the nose, torso 44 px
     assert hands_height(person, 0.3) == pytest.approx((-62 / 44,) * 2, abs=0.05)
@@ -83,10 +83,10 @@ def test_descent_is_the_quickest_part_of_enough_length() -> None:
     assert descent([0], [50], 0.5) == 0
 
 
-def test_a_fall_is_told_with_its_times_and_then_that_somebody_lies() -> None:
-    fall, start, end = told(going_down(0.8), 6)
+def test_fall_has_its_times_and_lying_follows() -> None:
+    fall, start, end = emitted(going_down(0.8), 6)
     assert phases([fall, start, end]) == [("pose.fall", "instant"), ("pose.lying", "start"), ("pose.lying", "end")]
-    # the body passes 35 degrees at 2.31 s and 55 degrees at 2.49 s; told once it has lain for half a second
+    # the body passes 35 degrees at 2.31 s and 55 degrees at 2.49 s; the event follows half a second later
     assert (fall.start_ns, fall.end_ns, fall.pts_ns) == (2_500_000_000, 2_500_000_000, 3_000_000_000)
     assert fall.data["took_s"] == pytest.approx(0.2)
     assert (start.start_ns, start.pts_ns) == (2_500_000_000, 3_500_000_000)
@@ -97,20 +97,20 @@ def test_a_fall_is_told_with_its_times_and_then_that_somebody_lies() -> None:
 
 
 @pytest.mark.parametrize("rate", [5, 10, 25, 60])
-def test_a_fall_is_the_same_at_every_frame_rate(rate: float) -> None:
-    events = told(going_down(0.8), 5, rate)
+def test_fall_is_equal_at_every_frame_rate(rate: float) -> None:
+    events = emitted(going_down(0.8), 5, rate)
     assert phases(events) == [("pose.fall", "instant"), ("pose.lying", "start"), ("pose.lying", "end")]
     end_ns = events[0].end_ns
     assert end_ns is not None
     assert abs(end_ns / 1e9 - 2.49) <= 1 / rate
 
 
-def test_who_lies_down_slowly_hasnt_fallen() -> None:
-    assert phases(told(going_down(4), 9)) == [("pose.lying", "start"), ("pose.lying", "end")]
+def test_lying_down_slowly_is_no_fall() -> None:
+    assert phases(emitted(going_down(4), 9)) == [("pose.lying", "start"), ("pose.lying", "end")]
 
 
-def test_who_is_found_lying_hasnt_fallen() -> None:
-    assert phases(told(lambda _: poses(lying(300, 200), track_id=[5]), 4)) == [
+def test_starting_out_lying_is_no_fall() -> None:
+    assert phases(emitted(lambda _: poses(lying(300, 200), track_id=[5]), 4)) == [
         ("pose.lying", "start"),
         ("pose.lying", "end"),
     ]
@@ -120,11 +120,11 @@ def test_one_wrong_pose_is_no_fall() -> None:
     def pose(t: float) -> Poses:
         return poses(lying(300, 200) if 2 <= t < 2.3 else standing(300, 200), track_id=[5])
 
-    assert told(pose, 5) == []
+    assert emitted(pose, 5) == []
 
 
 @pytest.mark.parametrize("unknown", [poses(), poses(np.zeros((17, 3), np.float32), track_id=[5])])
-def test_nothing_known_between_upright_and_lying_is_no_fall(unknown: Poses) -> None:
+def test_unknown_time_between_is_no_fall(unknown: Poses) -> None:
     def pose(hidden_s: float) -> Callable[[float], Poses]:
         def at(t: float) -> Poses:
             return (
@@ -136,34 +136,34 @@ def test_nothing_known_between_upright_and_lying_is_no_fall(unknown: Poses) -> N
         return at
 
     # for less than `leave_after` keypoints may be missing, as they often do in a fall
-    assert "pose.fall" in [event.type for event in told(pose(0.45), 5)]
-    assert "pose.fall" not in [event.type for event in told(pose(1.0), 5)]
-    assert "pose.fall" in [event.type for event in told(pose(1.0), 5, leave_after="1s")]
+    assert "pose.fall" in [event.type for event in emitted(pose(0.45), 5)]
+    assert "pose.fall" not in [event.type for event in emitted(pose(1.0), 5)]
+    assert "pose.fall" in [event.type for event in emitted(pose(1.0), 5, leave_after="1s")]
 
 
-def test_two_sights_of_somebody_lying_with_nothing_known_between_are_no_fall() -> None:
+def test_lying_twice_with_a_gap_is_no_fall() -> None:
     def pose(t: float) -> Poses:
         upright, down = poses(standing(300, 200), track_id=[5]), poses(lying(300, 320), track_id=[5])
         return upright if t < 2 or t > 3.1 else down if t < 2.05 or t > 3.05 else poses()
 
-    assert told(pose, 5) == []
+    assert emitted(pose, 5) == []
 
 
-def test_who_gets_up_again_ends_it() -> None:
+def test_getting_up_ends_lying() -> None:
     def pose(t: float) -> Poses:
         return poses(tilted(300, 200, 90 if 2.5 <= t < 5 else 0), track_id=[5])
 
-    events = told(pose, 8)
+    events = emitted(pose, 8)
     assert phases(events)[1:] == [("pose.lying", "start"), ("pose.lying", "end")]
     assert events[-1].end_ns == 4_900_000_000
     assert events[-1].data["duration_s"] == pytest.approx(2.4)
 
 
-def test_raised_hands_begin_and_end_where_they_are_raised() -> None:
+def test_raised_hands_have_start_and_end() -> None:
     def pose(t: float) -> Poses:
         return poses(hands_up(300, 200) if 1 <= t <= 3 else standing(300, 200), track_id=[5])
 
-    start, end = told(pose, 5)
+    start, end = emitted(pose, 5)
     assert phases([start, end]) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
     assert (start.start_ns, end.end_ns) == (1_000_000_000, 3_000_000_000)
     assert start.episode == end.episode
@@ -171,18 +171,18 @@ def test_raised_hands_begin_and_end_where_they_are_raised() -> None:
 
 def test_one_hand_counts_unless_both_must_be_up() -> None:
     one = poses(hands_up(300, 200, arms=(7, 9)), track_id=[5])
-    assert phases(told(lambda _: one, 2)) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
-    assert told(lambda _: one, 2, hands="both") == []
+    assert phases(emitted(lambda _: one, 2)) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
+    assert emitted(lambda _: one, 2, hands="both") == []
 
 
 def test_hands_that_flicker_are_one_episode_or_none() -> None:
     up, down = poses(hands_up(300, 200), track_id=[5]), poses(standing(300, 200), track_id=[5])
-    assert told(lambda t: up if round(t * 10) % 4 == 0 else down, 4) == []
-    mostly = told(lambda t: down if round(t * 10) % 8 == 7 else up, 4)
+    assert emitted(lambda t: up if round(t * 10) % 4 == 0 else down, 4) == []
+    mostly = emitted(lambda t: down if round(t * 10) % 8 == 7 else up, 4)
     assert phases(mostly) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
 
 
-def test_whose_arms_are_hidden_for_a_moment_goes_on_and_for_long_ends() -> None:
+def test_hidden_arms_end_a_gesture_only_when_long() -> None:
     up = hands_up(300, 200)
     hidden = scored(up)
     hidden[[9, 10], 2] = 0
@@ -190,43 +190,43 @@ def test_whose_arms_are_hidden_for_a_moment_goes_on_and_for_long_ends() -> None:
     def pose(until: float) -> Callable[[float], Poses]:
         return lambda t: poses(hidden if 2 <= t < until else up, track_id=[5])
 
-    assert len(told(pose(3), 5)) == 2
-    events = told(pose(6), 8)
+    assert len(emitted(pose(3), 5)) == 2
+    events = emitted(pose(6), 8)
     assert phases(events) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")] * 2
     assert events[1].end_ns == 1_900_000_000
 
 
-def test_a_raised_arm_that_is_hidden_now_and_then_isnt_down() -> None:
+def test_flickering_arm_stays_raised() -> None:
     up = scored(hands_up(300, 200, arms=(8, 10)))
     half = up.copy()
     half[10, 2] = 0
-    events = told(lambda t: poses(half if round(t * 10) % 3 else up, track_id=[5]), 3)
+    events = emitted(lambda t: poses(half if round(t * 10) % 3 else up, track_id=[5]), 3)
     assert phases(events) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
-    seldom = told(lambda t: poses(half if round(t * 10) % 9 else up, track_id=[5]), 3)
+    seldom = emitted(lambda t: poses(half if round(t * 10) % 9 else up, track_id=[5]), 3)
     assert seldom == []
 
 
-def test_people_without_tracks_are_told_apart() -> None:
+def test_people_without_tracks_are_separated() -> None:
     def pose(t: float) -> Poses:
         a, b = hands_up(150, 200), standing(450, 200)
         return poses(a, b) if round(t * 10) % 2 else poses(b, a)
 
-    events = told(pose, 3)
+    events = emitted(pose, 3)
     assert phases(events) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
     assert "track_id" not in events[0].data
     assert events[0].data["box"][0] < 200
 
 
-def test_it_ends_where_somebody_was_last_seen() -> None:
-    events = told(lambda t: poses(hands_up(300, 200), track_id=[5]) if t <= 2 else poses(), 6)
+def test_gesture_ends_at_the_last_pose() -> None:
+    events = emitted(lambda t: poses(hands_up(300, 200), track_id=[5]) if t <= 2 else poses(), 6)
     assert phases(events) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
     assert events[-1].end_ns == 2_000_000_000
     assert events[-1].pts_ns <= 4_200_000_000
 
 
-def test_only_what_is_asked_for_is_told() -> None:
-    assert phases(told(going_down(0.8), 5, events=["fall"])) == [("pose.fall", "instant")]
-    assert told(lambda _: poses(hands_up(300, 200)), 3, events=["fall", "lying"]) == []
+def test_only_chosen_events_are_emitted() -> None:
+    assert phases(emitted(going_down(0.8), 5, events=["fall"])) == [("pose.fall", "instant")]
+    assert emitted(lambda _: poses(hands_up(300, 200)), 3, events=["fall", "lying"]) == []
 
 
 def test_angles_that_contradict_each_other_are_refused() -> None:
@@ -236,26 +236,26 @@ def test_angles_that_contradict_each_other_are_refused() -> None:
 
 @pytest.mark.parametrize("rate", [10, 12.5, 15, 25, 29.97, 60])
 @pytest.mark.parametrize("begins", [2.0, 2.03, 2.07])
-def test_hands_raised_for_300_ms_are_told_of_by_the_defaults(rate: float, begins: float) -> None:
+def test_raised_hands_of_300_ms_give_an_event(rate: float, begins: float) -> None:
     def waves(t: float) -> Poses:
         return poses(hands_up(300, 200) if begins <= t < begins + 0.3001 else standing(300, 200), track_id=[5])
 
-    start, end = told(waves, 4, rate)
+    start, end = emitted(waves, 4, rate)
     assert phases([start, end]) == [("pose.raised_hands", "start"), ("pose.raised_hands", "end")]
     assert start.start_ns / 1e9 == pytest.approx(begins, abs=1.001 / rate)
     assert (end.end_ns or 0) / 1e9 == pytest.approx(begins + 0.3, abs=1.001 / rate)
 
 
-def test_hands_of_one_wrong_pose_are_not_told_of() -> None:
+def test_one_wrong_pose_raises_no_hands() -> None:
     def wrong_once(t: float) -> Poses:
         return poses(hands_up(300, 200) if abs(t - 2) < 0.01 else standing(300, 200), track_id=[5])
 
-    assert [told(wrong_once, 4, rate) for rate in (5, 10, 25)] == [[], [], []]
+    assert [emitted(wrong_once, 4, rate) for rate in (5, 10, 25)] == [[], [], []]
 
 
-def test_who_lies_with_one_wrong_pose_in_the_first_second_lies_since_the_beginning() -> None:
+def test_one_wrong_pose_delays_no_lying() -> None:
     def wrong_once(t: float) -> Poses:
         return poses(standing(300, 200) if abs(t - 0.5) < 0.01 else lying(300, 200), track_id=[5])
 
-    start, _ = [event for event in told(wrong_once, 3) if event.type == "pose.lying"]
+    start, _ = [event for event in emitted(wrong_once, 3) if event.type == "pose.lying"]
     assert (start.start_ns, start.pts_ns) == (0, 1_000_000_000)

@@ -31,7 +31,7 @@ def timed(times_ms: list[int]) -> list[Frame]:
 
 
 def shaken(count: int, seed: int = 0) -> list[Poses]:
-    """Somebody who stands still, seen with an error of 3 px."""
+    """A person standing still, measured with an error of 3 px."""
     rng = np.random.default_rng(seed)
     still = standing(200, 80)
     return [poses((still + rng.normal(0, 3, (17, 2))).astype(np.float32)) for _ in range(count)]
@@ -62,7 +62,7 @@ def test_speed_in_body_sizes_raises_the_cutoff() -> None:
     assert np.allclose(points[:, :2], standing(106, 50))
 
 
-def test_points_that_are_not_seen_pass_and_dont_spoil_the_memory() -> None:
+def test_missing_points_pass_without_touching_the_memory() -> None:
     memory, _ = smooth(Filtered.none(), 0, scored(standing(100, 50)), 60, PLAIN)
     away = scored(standing(900, 900))
     away[3:, 2] = 0.1
@@ -81,7 +81,7 @@ def test_somebody_still_trembles_less() -> None:
     assert np.abs(found[-1].keypoints[0, :, :2] - standing(200, 80)).max() < 6
 
 
-def test_the_frame_rate_doesnt_change_where_the_filter_ends() -> None:
+def test_filter_ends_equally_at_every_frame_rate() -> None:
     def end(rate: int) -> F32:
         times = [round(1000 * i / rate) for i in range(2 * rate + 1)]
         given = [poses(standing(100 + t / 50, 80)) for t in times]
@@ -90,7 +90,7 @@ def test_the_frame_rate_doesnt_change_where_the_filter_ends() -> None:
     assert np.abs(end(10) - end(50))[0, :, 0].max() < 1.0
 
 
-def test_people_without_tracks_are_known_again_when_they_swap_rows() -> None:
+def test_swapped_rows_stay_the_same_people() -> None:
     a, b = standing(100, 80), standing(250, 80)
     given = [poses(a, b), poses(b, a), poses(a, b)]
     found = run_plugin(PoseSmoothing, timed([0, 100, 200]), past=[[p] for p in given]).all(Poses)
@@ -100,18 +100,18 @@ def test_people_without_tracks_are_known_again_when_they_swap_rows() -> None:
         assert np.abs(before.keypoints - after.keypoints).max() < 0.01
 
 
-def test_ids_of_tracks_are_kept() -> None:
+def test_track_ids_pass_through() -> None:
     given = [poses(standing(100, 80), standing(250, 80), track_id=[9, 0])] * 2
     found = run_plugin(PoseSmoothing, timed([0, 100]), past=[[p] for p in given]).all(Poses)
     assert [None if one.track_id is None else one.track_id.tolist() for one in found] == [[9, 0], [9, 0]]
 
 
-def test_somebody_who_walks_keeps_a_number_and_one_who_comes_later_gets_another() -> None:
-    who = Identities(500 * MS)
-    keys = [who.see(i * 100 * MS, poses(standing(100 + 10 * i, 80))) for i in range(5)]
+def test_walker_keeps_its_number_newcomer_gets_another() -> None:
+    identities = Identities(500 * MS)
+    keys = [identities.observe(i * 100 * MS, poses(standing(100 + 10 * i, 80))) for i in range(5)]
     assert keys == [["p1"]] * 5
-    assert who.see(1100 * MS, poses(standing(140, 80))) == ["p2"]
-    assert who.see(1200 * MS, poses(standing(140, 80), standing(140, 80), track_id=[7, 0])) == ["7", "p2"]
+    assert identities.observe(1100 * MS, poses(standing(140, 80))) == ["p2"]
+    assert identities.observe(1200 * MS, poses(standing(140, 80), standing(140, 80), track_id=[7, 0])) == ["7", "p2"]
 
 
 def test_heat_maps_are_carried_along_flow_and_weighed() -> None:
@@ -132,14 +132,14 @@ def test_weights_that_dont_fit_are_refused() -> None:
             pool_heatmaps(maps, flows, weights)
 
 
-def test_pooled_keypoints_are_the_mean_by_weight_and_score() -> None:
+def test_pooled_keypoints_are_weighted_means() -> None:
     now, before = scored(standing(100, 50), 0.4), scored(standing(110, 50), 0.8)
     pooled = pool_points(np.stack([before, now]), np.array([0.5, 1.0]), 0.2)
     assert np.allclose(pooled[:, :2], standing(105, 50))
     assert np.allclose(pooled[:, 2], (0.5 * 0.8 + 1.0 * 0.4) / 1.5)
 
 
-def test_a_keypoint_that_one_frame_misses_comes_from_those_before() -> None:
+def test_missing_keypoint_comes_from_earlier_frames() -> None:
     now, before = scored(standing(100, 50)), scored(standing(100, 50))
     now[9] = (0, 0, 0)
     pooled = pool_points(np.stack([before, now]), np.array([1.0, 1.0]), 0.2)
@@ -148,7 +148,7 @@ def test_a_keypoint_that_one_frame_misses_comes_from_those_before() -> None:
     assert np.allclose(pool_points(np.stack([before, now]), np.array([1.0, 1.0]), 0.2)[10], [5, 6, 0.1])
 
 
-def test_carrying_scales_the_flow_to_the_picture_and_the_time() -> None:
+def test_carrying_scales_flow_to_picture_and_time() -> None:
     uv = np.zeros((10, 10, 2), np.float32)
     uv[..., 0], uv[..., 1] = 1, -2
     points = scored(standing(20, 10, 0.1))
@@ -172,7 +172,7 @@ def pooled(given: list[Poses], step_px: float) -> list[Poses]:
     return out
 
 
-def test_frames_before_steady_somebody_who_moves_with_the_flow() -> None:
+def test_earlier_frames_steady_a_moving_person() -> None:
     rng = np.random.default_rng(1)
     walk = [standing(60 + 8 * i, 80) for i in range(30)]
     given = [poses((at + rng.normal(0, 3, (17, 2))).astype(np.float32)) for at in walk]
@@ -182,7 +182,7 @@ def test_frames_before_steady_somebody_who_moves_with_the_flow() -> None:
     assert off < 0.7 * raw
 
 
-def test_pooling_without_a_past_gives_what_came() -> None:
+def test_pooling_without_a_past_changes_nothing() -> None:
     given = [poses(standing(100, 80)), poses(), poses(standing(100, 80))]
     found = pooled(given, 0.0)
     assert [len(one.score) for one in found] == [1, 0, 1]

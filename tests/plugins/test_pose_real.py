@@ -1,4 +1,4 @@
-"""Poses by the real nets on real pictures and footage, against what a person sees in them."""
+"""Poses by the real nets on real pictures and footage, against a person's view of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_both_modes_agree_on_clear_people(shared: Path, tmp_path: Path, name: st
         assert max(hands_height(points, 0.3)) < 0
 
 
-def test_a_still_person_in_a_noisy_picture_trembles_less_when_smoothed(shared: Path, tmp_path: Path) -> None:
+def test_smoothing_steadies_a_still_person(shared: Path, tmp_path: Path) -> None:
     rng, rgb = np.random.default_rng(0), picture(shared, "squat.bmp")
     noisy = [np.clip(rgb + rng.normal(0, 12, rgb.shape), 0, 255).astype(np.uint8) for _ in range(20)]
     frames = [make_frame(rgb=one, index=index) for index, one in enumerate(noisy)]
@@ -60,7 +60,7 @@ def test_a_still_person_in_a_noisy_picture_trembles_less_when_smoothed(shared: P
     assert jitter(steady) < 0.6 * jitter(raw)
 
 
-def test_the_hand_that_is_raised_on_the_sofa_is_told_with_its_times(shared: Path, tmp_path: Path) -> None:
+def test_raised_hand_on_the_sofa_has_its_times(shared: Path, tmp_path: Path) -> None:
     video = cv2.VideoCapture(str(shared / "media" / "gestures_seated_person.mp4"))
     read = [video.read()[1] for _ in range(162)]
     video.release()
@@ -77,9 +77,7 @@ def test_the_hand_that_is_raised_on_the_sofa_is_told_with_its_times(shared: Path
     assert abs(end.end_ns / 1e9 - 43 / 16) < 0.25
 
 
-def test_somebody_who_walks_over_the_car_park_has_neither_fallen_nor_raised_a_hand(
-    shared: Path, tmp_path: Path
-) -> None:
+def test_walker_neither_falls_nor_raises_a_hand(shared: Path, tmp_path: Path) -> None:
     text = f"""
     version: 1
     streams:

@@ -31,7 +31,7 @@ Scene = Callable[[float], dict[int, tuple[float, float]]]
 
 
 def box(x: float, y: float) -> tuple[float, float, float, float]:
-    """Someone 40 x 100 pixels who stands at x, y."""
+    """A person of 40 x 100 pixels standing at x, y."""
     return (x - 20, y - 100, x + 20, y)
 
 
@@ -52,7 +52,7 @@ def watch(scene: Scene, times: Sequence[float], **options: Any) -> list[Event]:
     return run_plugin(Rules, frames, past=[[tracks_at(scene, t)] for t in times], **options).events
 
 
-def told(events: Sequence[Event]) -> list[tuple[str, str, float, float | None]]:
+def emitted(events: Sequence[Event]) -> list[tuple[str, str, float, float | None]]:
     return [
         (event.type, event.phase, event.start_ns / 1e9, None if event.end_ns is None else event.end_ns / 1e9)
         for event in events
@@ -64,9 +64,9 @@ def walk(speed: float = 100, y: float = 300) -> Scene:
     return lambda t: {7: (speed * t, y)} if t <= 10 else {}
 
 
-def test_a_visit_is_told_at_its_start_and_end_with_the_moments_at_which_the_border_was_stepped_over() -> None:
+def test_visit_has_the_moments_of_its_border_steps() -> None:
     events = watch(walk(), steps(12), zones={"yard": {"polygon": YARD}})
-    assert told(events) == [
+    assert emitted(events) == [
         ("zone.entered", "start", 4.0, None),
         ("zone.entered", "end", 4.0, 6.0),
         ("zone.left", "instant", 6.0, 6.0),
@@ -82,7 +82,7 @@ def test_a_visit_is_told_at_its_start_and_end_with_the_moments_at_which_the_bord
 
 
 @pytest.mark.parametrize("fps", [5, 10, 29.97, 60])
-def test_times_are_right_within_a_frame_at_every_rate(fps: float) -> None:
+def test_times_are_right_at_every_rate(fps: float) -> None:
     events = watch(
         walk(), steps(12, fps), zones={"yard": {"polygon": YARD}}, lines={"gate": {"points": [[0.5, 0], [0.5, 1]]}}
     )
@@ -94,7 +94,7 @@ def test_times_are_right_within_a_frame_at_every_rate(fps: float) -> None:
     assert crossed.start_ns / 1e9 == pytest.approx(5, abs=0.002)
 
 
-def test_who_walks_through_the_flicker_of_a_border_enters_once() -> None:
+def test_flickering_at_a_border_enters_once() -> None:
     def shaky(t: float) -> dict[int, tuple[float, float]]:
         return {1: (400 + (2 if round(t * 10) % 2 else -2), 300)} if t < 5 else {1: (500, 300)}
 
@@ -107,19 +107,19 @@ def test_who_walks_through_the_flicker_of_a_border_enters_once() -> None:
     assert events[0].start_ns >= 4_800_000_000
 
 
-def test_a_short_look_outside_or_a_short_absence_does_not_end_a_visit() -> None:
+def test_short_absence_ends_no_visit() -> None:
     def scene(t: float) -> dict[int, tuple[float, float]]:
         if 2 < t < 2.4:
             return {1: (300, 300)}
         return {} if 4 < t < 6 else {1: (500, 300)}
 
     events = watch(scene, steps(8), zones={"yard": {"polygon": YARD}})
-    assert told(events)[:2] == [("zone.entered", "start", 0.0, None), ("zone.entered", "end", 0.0, 8.0)]
+    assert emitted(events)[:2] == [("zone.entered", "start", 0.0, None), ("zone.entered", "end", 0.0, 8.0)]
 
 
-def test_who_is_lost_has_left_where_he_was_last_seen() -> None:
+def test_lost_track_left_where_last_observed() -> None:
     events = watch(lambda t: {1: (500, 300)} if t <= 3 else {}, steps(8), zones={"yard": {"polygon": YARD}})
-    assert told(events)[1] == ("zone.entered", "end", 0.0, 3.0)
+    assert emitted(events)[1] == ("zone.entered", "end", 0.0, 3.0)
     assert 6.0 < events[1].pts_ns / 1e9 <= 6.2
 
 
@@ -130,12 +130,12 @@ def test_predicted_and_tentative_tracks_enter_nothing() -> None:
         assert run.events == []
 
 
-def test_a_zone_over_the_whole_picture_has_no_border_to_step_over() -> None:
+def test_zone_over_everything_has_no_border() -> None:
     events = watch(lambda t: {1: (20, 500)}, steps(3), zones={"all": {"polygon": WHOLE}})
     assert [event.phase for event in events if event.type == "zone.entered"] == ["start", "end"]
 
 
-def test_a_track_confirmed_late_was_there_from_its_first_detection() -> None:
+def test_late_track_counts_from_its_first_detection() -> None:
     frames = frames_at(steps(2, 5))
     past: list[list[Result]] = []
     for frame in frames:
@@ -159,7 +159,7 @@ def test_dwelling_starts_is_updated_and_ends() -> None:
         zones={"yard": {"polygon": YARD, "dwell": "3s"}},
     )  # fmt: skip
     dwell = [event for event in events if event.type == "zone.dwell"]
-    assert told(dwell) == [
+    assert emitted(dwell) == [
         ("zone.dwell", "start", 0.0, None),
         ("zone.dwell", "update", 0.0, None),
         ("zone.dwell", "update", 0.0, None),
@@ -184,10 +184,10 @@ def test_loitering_outlasts_short_absences_and_dwelling_does_not() -> None:
     kinds = [event.type for event in events]
     assert "zone.dwell" not in kinds
     loitering = [event for event in events if event.type == "zone.loitering"]
-    assert told(loitering) == [("zone.loitering", "start", 0.0, None), ("zone.loitering", "end", 0.0, 17.9)]
+    assert emitted(loitering) == [("zone.loitering", "start", 0.0, None), ("zone.loitering", "end", 0.0, 17.9)]
 
 
-def test_a_crowd_is_told_when_it_gathers_grows_and_goes() -> None:
+def test_crowd_gathers_grows_and_ends() -> None:
     def scene(t: float) -> dict[int, tuple[float, float]]:
         here = [1] + [2] * (t >= 2) + [3] * (t >= 6)
         return {i + 1: (430 + 50 * i, 300) for i in range(len(here))} if t < 10 else {1: (430, 300)}
@@ -200,7 +200,7 @@ def test_a_crowd_is_told_when_it_gathers_grows_and_goes() -> None:
     assert crowd[-1].end_ns / 1e9 == pytest.approx(10, abs=0.6)
 
 
-def test_labels_and_cooldown_hold_events_back_and_say_how_many() -> None:
+def test_cooldown_counts_what_it_holds_back() -> None:
     def one_after_the_other(t: float) -> dict[int, tuple[float, float]]:
         return {int(t // 3) + 1: (500, 300)} if t % 3 < 2 else {}
 
@@ -214,11 +214,11 @@ def test_labels_and_cooldown_hold_events_back_and_say_how_many() -> None:
 
 
 @pytest.mark.parametrize(("speed", "direction"), [(100, "left"), (-100, "right")])
-def test_a_line_is_crossed_to_the_side_of_someone_walking_along_it(speed: float, direction: str) -> None:
+def test_line_is_crossed_to_the_walkers_side(speed: float, direction: str) -> None:
     # down the screen, from a to b: the left hand is on the screen's right
     start = 0 if speed > 0 else 1000
     events = watch(lambda t: {1: (start + speed * t, 300)}, steps(10), lines={"gate": {"points": [[0.5, 0], [0.5, 1]]}})
-    assert told(events) == [("line.crossed", "instant", 5.0, 5.0)]
+    assert emitted(events) == [("line.crossed", "instant", 5.0, 5.0)]
     data = events[0].data
     assert (data["line"], data["direction"], data["count"], data["track_id"]) == ("gate", direction, 1, 1)
 
@@ -236,7 +236,7 @@ def test_counts_run_on_under_the_users_names() -> None:
     assert [event.start_ns / 1e9 for event in events[1:]] == pytest.approx([np.pi * n for n in (1, 2, 3, 4)], abs=0.01)
 
 
-def test_who_trembles_on_a_line_does_not_cross_it() -> None:
+def test_trembling_on_a_line_is_no_crossing() -> None:
     noise = np.random.default_rng(5).normal(0, 1.2, 400)
     events = watch(
         lambda t: {1: (500 + noise[round(t * 10)], 300)}, steps(30), lines={"gate": {"points": [[0.5, 0], [0.5, 1]]}}
@@ -244,18 +244,18 @@ def test_who_trembles_on_a_line_does_not_cross_it() -> None:
     assert events == []
 
 
-def test_who_walks_past_the_end_of_a_line_does_not_cross_it() -> None:
+def test_passing_the_end_is_no_crossing() -> None:
     assert watch(walk(y=400), steps(10), lines={"gate": {"points": [[0.5, 0], [0.5, 0.7]]}}) == []
 
 
-def test_a_bent_line_is_crossed_once_whichever_way_leads_through_its_corner() -> None:
+def test_bent_line_is_crossed_once_at_its_corner() -> None:
     # through the very corner at (500, 250)
     line = {"points": [[0.3, 0.9], [0.5, 0.5], [0.3, 0.1]]}
     events = watch(lambda t: {1: (100 * t, 250)}, steps(10), lines={"bend": line})
     assert [(event.type, event.start_ns) for event in events] == [("line.crossed", 5_000_000_000)]
 
 
-def test_a_way_through_a_joint_is_found_on_exactly_one_leg() -> None:
+def test_joint_is_crossed_on_exactly_one_leg() -> None:
     legs = [((0.0, 0.0), (0.0, 5.0)), ((0.0, 5.0), (0.0, 10.0))]
     hits = [meet((-1.0, 5.0), (1.0, 5.0), a, b) for a, b in legs]
     assert [hit is not None for hit in hits].count(True) == 1
@@ -274,7 +274,7 @@ def test_standing_still_and_moving_on() -> None:
     assert (events[1].start_ns / 1e9, events[1].end_ns / 1e9) == pytest.approx((3, 15), abs=0.3)
 
 
-def test_an_object_is_left_when_its_owner_has_gone() -> None:
+def test_object_is_left_when_its_owner_has_gone() -> None:
     def past(t: float) -> Tracks:
         owner = tracks_at(lambda t: {1: (300 + (100 * max(t - 4, 0)), 300)} if t < 10 else {}, t)
         bag = make_tracks({2: (340, 270, 370, 300)}, label="backpack")
@@ -287,7 +287,7 @@ def test_an_object_is_left_when_its_owner_has_gone() -> None:
     run = run_plugin(Rules, frames_at(times), past=[[past(t)] for t in times], left_objects=options)
     start = run.events[0]
     assert (start.type, start.phase, start.data["track_id"]) == ("object.left", "start", 2)
-    # one box height (100 px) from box to box: when his left side passes x = 470, that is at 4 + 1.9 s
+    # one box height (100 px) from box to box: when the left side of the owner passes x = 470, at 4 + 1.9 s
     assert start.start_ns / 1e9 == pytest.approx(5.9, abs=0.2)
 
 
@@ -317,25 +317,25 @@ def test_what_is_open_ends_while_no_frames_come() -> None:
     late = Moment(pts_ns=frames[-1].pts_ns + 10_000_000_000, frame_index=frames[-1].index)
     assert list(plugin.on_time(frames_moment(frames[-1]), "idle") or ()) == []
     ended = [event for event in plugin.on_time(late, "gap") or () if isinstance(event, Event)]
-    assert told(ended) == [("zone.entered", "end", 0.0, 2.0), ("zone.left", "instant", 2.0, 2.0)]
+    assert emitted(ended) == [("zone.entered", "end", 0.0, 2.0), ("zone.left", "instant", 2.0, 2.0)]
     assert list(plugin.flush(late) or ()) == []
 
 
-def test_it_goes_on_exactly_after_state_and_restore_wherever_it_is_stopped() -> None:
+def test_restored_rules_go_on_exactly() -> None:
     times = steps(8, 5)
     frames = frames_at(times)
     past = [[tracks_at(lambda t: {1: (150 * t, 300), 2: (450, 300)}, t)] for t in times]
     check_plugin_contract(Rules, frames, past=past, **EVERY_RULE)
-    whole, cut = Rules(RulesOptions.model_validate(EVERY_RULE)), Rules(RulesOptions.model_validate(EVERY_RULE))
+    whole, interrupted = Rules(RulesOptions.model_validate(EVERY_RULE)), Rules(RulesOptions.model_validate(EVERY_RULE))
     whole.open(context())
-    cut.open(context())
+    interrupted.open(context())
     for frame, given in zip(frames, past, strict=True):
-        kept = json.loads(json.dumps(cut.state()))
-        cut = Rules(RulesOptions.model_validate(EVERY_RULE))
-        cut.open(context())
-        cut.restore(kept)
-        assert events_of(whole, frame, given[0]) == events_of(cut, frame, given[0])
-    assert whole.state() == cut.state()
+        stored = json.loads(json.dumps(interrupted.state()))
+        interrupted = Rules(RulesOptions.model_validate(EVERY_RULE))
+        interrupted.open(context())
+        interrupted.restore(stored)
+        assert events_of(whole, frame, given[0]) == events_of(interrupted, frame, given[0])
+    assert whole.state() == interrupted.state()
 
 
 def test_the_view_says_what_is_counted() -> None:

@@ -1,4 +1,4 @@
-"""Stays that go on under another track id, by what people look like."""
+"""Stays that go on under another track id, by people's looks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ZONES = {"z": {"polygon": LEFT_HALF, "loitering": {"for": "10s", "absence": "5s"
 
 Look = NDArray[np.float32] | None
 Scene = Callable[[float], dict[int, tuple[float, Look]]]
-"""x of those in view at a time, by track id, and what they look like"""
+"""x of the tracks in view at a time, by track id, and their looks"""
 
 
 def look(person: int, *, like: float = 1.0) -> Look:
@@ -51,7 +51,7 @@ def frames_of(scene: Scene, seconds: float) -> tuple[list[Frame], list[list[Resu
 
 
 def stays(scene: Scene, seconds: float = 16) -> list[tuple[str, float, float]]:
-    """Phase, start, and when it is told, of loitering; those that began but once."""
+    """Phase, start, and time of emission, of loitering; those that began but once."""
     frames, past = frames_of(scene, seconds)
     return loitering(run_plugin(Rules, frames, past=past, update_every="0s", zones=ZONES).events)
 
@@ -61,7 +61,7 @@ def loitering(events: Sequence[Event]) -> list[tuple[str, float, float]]:
 
 
 def back(gap: float, x: float, again: Look, first: Look) -> Scene:
-    """One stands at 100 for 6 s; after the gap somebody stands at x under another id."""
+    """A person stands at 100 for 6 s; after the gap one stands at x under another id."""
 
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 6:
@@ -72,16 +72,16 @@ def back(gap: float, x: float, again: Look, first: Look) -> Scene:
 
 
 ONE_STAY = [("start", 0, 10.3), ("end", 0, 16)]
-"""told 10 s after it began, or as soon as the one who is back has entered"""
+"""emitted 10 s after it began, or as soon as the returned track has entered"""
 
 
 @pytest.mark.parametrize("x", [100, 400])
 @pytest.mark.parametrize("like", [1.0, 0.85])
-def test_one_who_is_back_under_another_id_goes_on_with_the_stay_anywhere_in_the_zone(x: float, like: float) -> None:
+def test_stay_goes_on_anywhere_under_another_id(x: float, like: float) -> None:
     assert stays(back(4, x, look(1, like=like), look(1))) == ONE_STAY
 
 
-def test_another_person_at_the_same_place_does_not_go_on_with_the_stay() -> None:
+def test_another_person_does_not_continue_the_stay() -> None:
     assert stays(back(4, 100, look(2), look(1))) == []
     assert stays(back(4, 100, None, None)) == ONE_STAY
 
@@ -91,18 +91,18 @@ def test_place_decides_where_a_look_is_not_known() -> None:
     assert stays(back(4, 400, None, look(1))) == []
 
 
-def test_a_look_that_is_known_later_still_tells() -> None:
+def test_late_look_still_decides() -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         return back(4, 400, None if t < 10.8 else look(1), look(1))(t)
 
     assert stays(scene)[0] == ("start", 0, 10.8)
 
 
-def test_an_absence_that_is_too_long_ends_the_stay_whoever_comes() -> None:
+def test_long_absence_ends_the_stay_for_anybody() -> None:
     assert stays(back(5.5, 400, look(1), look(1))) == []
 
 
-def test_two_who_look_alike_and_come_at_once_are_not_guessed() -> None:
+def test_newcomers_alike_are_not_guessed() -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 6:
             return {1: (100, look(1))}
@@ -111,7 +111,7 @@ def test_two_who_look_alike_and_come_at_once_are_not_guessed() -> None:
     assert stays(scene) == []
 
 
-def test_two_who_left_and_look_alike_are_not_guessed() -> None:
+def test_leavers_alike_are_not_guessed() -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 6:
             return {1: (100, look(1)), 2: (180, look(1, like=0.99))}
@@ -120,18 +120,18 @@ def test_two_who_left_and_look_alike_are_not_guessed() -> None:
     assert [start for phase, start, _ in stays(scene, 18) if phase == "start"] == [7.5]
 
 
-def test_two_who_left_and_look_different_are_each_known_again_in_each_others_place() -> None:
+def test_different_looks_are_recognised_in_swapped_places() -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 6:
             return {1: (100, look(1)), **({2: (400, look(2))} if t >= 2 else {})}
         return {3: (400, look(1, like=0.9)), 4: (100, look(2, like=0.9))} if t >= 9.95 else {}
 
-    starts = [(start, told) for phase, start, told in stays(scene) if phase == "start"]
+    starts = [(start, emitted) for phase, start, emitted in stays(scene) if phase == "start"]
     assert starts == [(0, 10.3), (2, 12)]
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_who_was_in_view_beside_them_is_somebody_else(inside: bool) -> None:
+def test_person_in_view_beside_is_another(inside: bool) -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         found: dict[int, tuple[float, Look]] = {1: (100, look(1))} if t <= 6 else {}
         if inside or t < 6:
@@ -143,7 +143,7 @@ def test_who_was_in_view_beside_them_is_somebody_else(inside: bool) -> None:
     assert stays(scene) == []
 
 
-def test_one_who_walks_out_and_is_lost_there_is_known_again() -> None:
+def test_person_lost_while_leaving_is_recognised() -> None:
     def scene(t: float) -> dict[int, tuple[float, Look]]:
         if t <= 8:
             return {1: (100 + 300 * max(t - 6, 0), look(1))}
@@ -154,11 +154,11 @@ def test_one_who_walks_out_and_is_lost_there_is_known_again() -> None:
     assert found[0][2] == pytest.approx(11.3, abs=0.11)
 
 
-def test_a_net_on_which_strangers_look_more_alike_is_measured_by_its_own_scale() -> None:
+def test_looks_are_scaled_by_the_stream() -> None:
     def near(person: int) -> Look:
-        seen = look(person)
-        assert seen is not None
-        mixed = seen + 1.2 * np.eye(1, 16, dtype=np.float32)[0]
+        observed = look(person)
+        assert observed is not None
+        mixed = observed + 1.2 * np.eye(1, 16, dtype=np.float32)[0]
         return np.asarray(mixed / np.linalg.norm(mixed), np.float32)
 
     def scene(t: float) -> dict[int, tuple[float, Look]]:

@@ -1,4 +1,4 @@
-"""Who loiters in real footage, gone for longer than the tracker waits."""
+"""Loitering in real footage, over absences longer than the tracker waits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def played(path: Path, parts: list[tuple[float, float, float, int]]) -> list[Fra
     [(33, 300, True, True), (33, 300, False, False), (57, 0, True, False)],
     ids=["the same elsewhere", "the same elsewhere, without looks", "another at the same place"],
 )
-def test_looks_tell_whether_a_stay_goes_on_after_more_than_the_tracker_bridges(
+def test_looks_decide_whether_a_stay_goes_on(
     second: float, left: int, looks: bool, one: bool, shared: Path, tmp_path: Path
 ) -> None:
     path = shared / "media" / "cctv_one_by_one.mp4"

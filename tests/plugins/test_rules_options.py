@@ -1,4 +1,4 @@
-"""What `rules` refuses, the example configurations, and the smallest of its parts."""
+"""Refusals of `rules`, the example configurations, and the smallest of its parts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHOLE = [[0, 0], [1, 0], [1, 1], [0, 1]]
         ({"left_objects": {"a": {}}}, "name the `labels`"),
     ],
 )  # fmt: skip
-def test_options_that_make_no_sense_are_refused_with_the_reason(options: dict[str, Any], words: str) -> None:
+def test_senseless_options_are_refused_with_the_reason(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         RulesOptions.model_validate(options)
     assert words in str(caught.value)
@@ -54,8 +54,8 @@ def test_a_wrong_coordinate_hides_no_missing_corner() -> None:
 def test_presence_needs_both_time_and_margin() -> None:
     timing = Timing(enter_ns=3, leave_ns=3, lost_ns=100)
     presence = Presence()
-    assert [presence.see(now, 1.0, 5.0, timing) for now in range(10)] == [None] * 10
-    assert presence.see(10, 6.0, 5.0, timing) == "entered"
+    assert [presence.observe(now, 1.0, 5.0, timing) for now in range(10)] == [None] * 10
+    assert presence.observe(10, 6.0, 5.0, timing) == "entered"
     assert (presence.since_ns, presence.last_ns) == (0, 10)
 
 

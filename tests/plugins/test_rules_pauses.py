@@ -36,7 +36,7 @@ def watch(scene: Scene, seconds: float, fps: float = 10, **options: Any) -> list
 
 
 def episodes(events: list[Event], type_: str) -> list[tuple[str, float, float]]:
-    """Phase, start and, for starts, when it is told; for ends, the end."""
+    """Phase, start and, for starts, the time of emission; for ends, the end."""
     return [
         (event.phase, event.start_ns / 1e9, (event.pts_ns if event.end_ns is None else event.end_ns) / 1e9)
         for event in events
@@ -52,7 +52,7 @@ def person(x: float, y: float) -> tuple[str, Box]:
 @pytest.mark.parametrize(
     "hidden", [(300, 300, 420, 353), (340, 300, 420, 380), (360, 300, 420, 380)], ids=["low", "third", "half"]
 )
-def test_a_parked_car_stands_though_passers_by_hide_a_part_of_it(hidden: Box, fps: float) -> None:
+def test_parked_car_stands_though_passers_by_hide_it(hidden: Box, fps: float) -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         return {1: ("car", hidden if t > 5 and t % 10 < 1.5 else CAR)}
 
@@ -76,7 +76,7 @@ def test_a_car_that_drives_off_stands_no_more(way: str) -> None:
     assert found[1][2] == pytest.approx(20, abs=1)
 
 
-def test_a_car_that_is_called_a_truck_for_some_seconds_remains_a_car() -> None:
+def test_car_labelled_truck_briefly_stays_a_car() -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         return {1: ("truck" if (t > 8 and t % 20 < 4) or t < 0.2 else "car", CAR)}
 
@@ -94,7 +94,7 @@ def left(scene: Scene, seconds: float, **more: Any) -> list[tuple[str, float, fl
 
 
 def station(every: float, owner_back_at: float = 1e9) -> Scene:
-    """A bag put down at 0; its owner leaves at 5 s, and somebody else walks past every so many seconds."""
+    """A bag put down at 0; its owner leaves at 5 s, and another person walks past every so many seconds."""
 
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         things = {1: ("suitcase", BAG)}
@@ -109,14 +109,14 @@ def station(every: float, owner_back_at: float = 1e9) -> Scene:
 
 
 @pytest.mark.parametrize("every", [10, 20, 1000])
-def test_passers_by_do_not_attend_to_a_bag_that_its_owner_left(every: float) -> None:
+def test_passers_by_are_no_owners(every: float) -> None:
     found = left(station(every), 60)
     assert [phase for phase, _, _ in found] == ["start", "end"]
-    # his box is a box height (100 px) from the bag's when his left side passes x = 440, at 5 + 90 / 80 s
+    # the person's box is a box height (100 px) from the bag's when its left side passes x = 440, at 5 + 90 / 80 s
     assert found[0][1:] == pytest.approx((6.2, 36.2), abs=0.3)
 
 
-def test_a_bag_is_left_no_more_when_its_owner_or_somebody_who_stays_comes() -> None:
+def test_owner_coming_back_ends_left_object() -> None:
     assert left(station(1000, owner_back_at=50), 60)[1][2] == pytest.approx(50, abs=0.3)
 
     def stranger(t: float) -> dict[int, tuple[str, Box]]:
@@ -126,7 +126,7 @@ def test_a_bag_is_left_no_more_when_its_owner_or_somebody_who_stays_comes() -> N
     assert left(station(20), 60, passing="0s") == []
 
 
-def test_five_people_who_are_hidden_in_turn_are_a_crowd_of_five() -> None:
+def test_five_people_hidden_in_turn_are_five() -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         # one after the other is hidden for 1 s in each 6 s; the fifth goes for good at 20 s
         here = [k for k in range(5) if t < 6 or (t + 1.2 * k) % 6 > 1]
@@ -139,7 +139,7 @@ def test_five_people_who_are_hidden_in_turn_are_a_crowd_of_five() -> None:
     assert end[2] == pytest.approx(20, abs=1.1)
 
 
-def test_people_who_pass_one_after_the_other_are_no_crowd() -> None:
+def test_people_passing_one_by_one_are_no_crowd() -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         return {int(t): person(500, 300 + 100 * (t % 1))} if t % 1 < 0.8 else {}
 
@@ -153,7 +153,7 @@ def test_people_who_pass_one_after_the_other_are_no_crowd() -> None:
     [("direction.wrong", {"wrong_way": {"w": {"along": [[1, 0.5], [0, 0.5]], "for": "2s"}}}),
      ("speed.exceeded", {"speed": {"s": {"above": 80, "for": "2s"}}})],
 )  # fmt: skip
-def test_a_moment_of_another_speed_does_not_start_the_time_again(kind: str, rule: dict[str, Any]) -> None:
+def test_brief_change_of_speed_restarts_nothing(kind: str, rule: dict[str, Any]) -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         # 100 px/s but for a jump of a box: the measured velocity is wrong for some frames around 1.5 s
         x = 100 + 100 * t - (45 if abs(t - 1.5) < 0.06 else 0)
@@ -164,11 +164,13 @@ def test_a_moment_of_another_speed_does_not_start_the_time_again(kind: str, rule
     assert found[0][2] == pytest.approx(2.2, abs=0.3)
 
 
-def test_what_is_true_for_a_moment_now_and_then_never_begins() -> None:
+def test_flickering_condition_never_begins() -> None:
     timing = Timing(enter_ns=0, leave_ns=5, lost_ns=100).beginning(20)
     presence = Presence()
-    assert {presence.see(now, 1.0 if now % 6 == 0 else -1.0, 0.0, timing) for now in range(100)} == {None}
-    assert [presence.see(now, 1.0 if now % 6 else -1.0, 0.0, timing) for now in range(100, 130)].count("entered") == 1
+    assert {presence.observe(now, 1.0 if now % 6 == 0 else -1.0, 0.0, timing) for now in range(100)} == {None}
+    assert [presence.observe(now, 1.0 if now % 6 else -1.0, 0.0, timing) for now in range(100, 130)].count(
+        "entered"
+    ) == 1
 
 
 LOITERING = {"z": {"polygon": WHOLE, "loitering": {"for": "10s", "absence": "5s"}}}
@@ -178,9 +180,7 @@ LOITERING = {"z": {"polygon": WHOLE, "loitering": {"for": "10s", "absence": "5s"
     (4.9, 320, "person", True), (3, 340, "person", True), (5.5, 320, "person", False), (3, 500, "person", False),
     (3, 320, "dog", False),
 ])  # fmt: skip
-def test_a_stay_goes_on_under_another_id_where_it_was_interrupted(
-    gap: float, place: float, label: str, one: bool
-) -> None:
+def test_stay_goes_on_under_another_id(gap: float, place: float, label: str, one: bool) -> None:
     def scene(t: float) -> dict[int, tuple[str, Box]]:
         if t <= 8:
             return {1: person(320, 400)}
@@ -190,7 +190,7 @@ def test_a_stay_goes_on_under_another_id_where_it_was_interrupted(
     assert [(phase, start) for phase, start, _ in found] == ([("start", 0), ("end", 0)] if one else [])
 
 
-def test_a_stay_does_not_outlast_an_absence_that_is_too_long() -> None:
+def test_long_absence_ends_a_stay() -> None:
     events = watch(lambda t: {} if 8 < t < 13.5 else {1: person(320, 400)}, 20, zones=LOITERING, lost_after="20s")
     assert episodes(events, "zone.loitering") == []
 
@@ -215,13 +215,13 @@ plugins:
     type: rules
     options: {{zones: {{yard: {{polygon: [[0, 0], [1, 0], [1, 1]], loitering: {{absence: 5s}}}}}}}}
 """
-    told = [warning for warning in load_text(text).warnings if "absence" in warning]
-    assert len(told) == warned
-    assert all("put `appearance` before the tracker" in warning for warning in told)
-    assert all("set the tracker's `lost_for` to 5s" in warning for warning in told)
+    emitted = [warning for warning in load_text(text).warnings if "absence" in warning]
+    assert len(emitted) == warned
+    assert all("put `appearance` before the tracker" in warning for warning in emitted)
+    assert all("set the tracker's `lost_for` to 5s" in warning for warning in emitted)
 
 
-def test_nobody_is_followed_into_another_shot() -> None:
+def test_rules_end_at_another_shot() -> None:
     times = [n / 10 for n in range(200)]
     frames = [make_frame(index=n, pts_s=t, info=INFO) for n, t in enumerate(times)]
     shots = [Shot(number=1 + (t >= 8.3), start_ns=8_000_000_000 if t >= 8.3 else 0, kind="cut") for t in times]

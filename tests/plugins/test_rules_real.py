@@ -53,7 +53,7 @@ def one_by_one(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[E
     return run_text(text, tmp_path_factory.mktemp("state"), shared / "models")
 
 
-def test_six_people_are_six_visits_with_the_right_start_and_end(one_by_one: list[Event], shared: Path) -> None:
+def test_six_people_are_six_visits(one_by_one: list[Event], shared: Path) -> None:
     truth = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]
     expected = [(visit["first"] / truth["fps"], visit["last"] / truth["fps"]) for visit in truth["visits"]]
     for type_ in ("zone.entered", "zone.dwell"):
@@ -65,14 +65,14 @@ def test_six_people_are_six_visits_with_the_right_start_and_end(one_by_one: list
     assert len(of(one_by_one, "zone.left", "instant")) == 6
 
 
-def test_each_of_the_six_crosses_the_line_once_and_all_the_same_way(one_by_one: list[Event]) -> None:
+def test_six_people_cross_the_line_once_each(one_by_one: list[Event]) -> None:
     crossed = of(one_by_one, "line.crossed", "instant")
     # from the upper end of the line to the lower, its left is the right of the screen
     assert [(event.data["direction"], event.data["count"]) for event in crossed] == [("left", n) for n in range(1, 7)]
     assert [event.start_ns / 1e9 for event in crossed] == pytest.approx([19.1, 44.1, 69.2, 86, 119, 135.2], abs=0.2)
 
 
-def test_nothing_happens_while_the_hall_is_empty(one_by_one: list[Event], shared: Path) -> None:
+def test_empty_scene_gives_no_event(one_by_one: list[Event], shared: Path) -> None:
     truth = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]
     for first, last in truth["empty"]:
         assert not [
@@ -83,7 +83,7 @@ def test_nothing_happens_while_the_hall_is_empty(one_by_one: list[Event], shared
 
 @pytest.fixture(scope="module")
 def first_leaves(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Frame, Detections]]:
-    """What the detector sees, frame by frame, of the first one who stands, sets off and is out in two seconds."""
+    """Detections, frame by frame, of the first person, standing, setting off and out within two seconds."""
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path_factory.mktemp("cache"), download=False)
     frames = []
     with av.open(str(shared / "media" / "cctv_one_by_one.mp4")) as container:
@@ -95,7 +95,7 @@ def first_leaves(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 class Known(FramePlugin[Options]):
-    """Gives what was detected at that time."""
+    """Gives the detections of that time."""
 
     gives = (Detections,)
     found: ClassVar[dict[int, Detections]] = {}
@@ -106,15 +106,15 @@ class Known(FramePlugin[Options]):
 
 @pytest.mark.parametrize("later", [0, 1])
 @pytest.mark.parametrize("rate", [3, 3.5, 4, 5, 5.5, 6, 6.5, 7, 7.5, 8, 10])
-def test_one_who_sets_off_half_unseen_crosses_at_every_rate(
+def test_half_hidden_starter_crosses_at_every_rate(
     rate: float, later: int, first_leaves: list[tuple[Frame, Detections]]
 ) -> None:
-    seen = first_leaves[later:]
-    start_ns = seen[0][0].pts_ns
-    known = type("Known", (Known,), {"found": {frame.pts_ns - start_ns: found for frame, found in seen}})
-    beat = Beat.of(rate, seen[1][0].pts_ns - start_ns)
+    observed = first_leaves[later:]
+    start_ns = observed[0][0].pts_ns
+    known = type("Known", (Known,), {"found": {frame.pts_ns - start_ns: found for frame, found in observed}})
+    beat = Beat.of(rate, observed[1][0].pts_ns - start_ns)
     assert beat is not None
-    frames = [frame for frame, _ in seen if beat.takes(frame.pts_ns)]
+    frames = [frame for frame, _ in observed if beat.takes(frame.pts_ns)]
     fence = plugin_plan(
         Rules, lines={"gate": {"points": [[640 / 768, 0], [640 / 768, 1]]}},
         zones={"picture": {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "labels": ["person"]}},

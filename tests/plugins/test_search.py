@@ -1,4 +1,4 @@
-"""Search: what a stream showed, kept on disk and found again by pictures, faces and words."""
+"""Search: a stream's content, stored on disk and found again by pictures, faces and words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from streamproc.testing import make_detections, make_frame, make_info, make_trac
 from streamproc_plugins.search import Embed, Embedding, Remember, RememberOptions
 from streamproc_plugins.search.memory import Item, Memory, memories
 from streamproc_plugins.search.page import page
-from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped, nearest_items
+from streamproc_plugins.search.query import Wanted, by_face, by_picture, by_words, grouped_hits, nearest_items
 from streamproc_plugins.tracking import Embeddings
 from tests.nets import brightness_classes, model_folder
 from tests.plugins.real import run_text
@@ -40,14 +40,14 @@ def unit(*values: float) -> F32:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def seen(*vectors: F32) -> tuple[list[Frame], list[list[Result]]]:
+def observed(*vectors: F32) -> tuple[list[Frame], list[list[Result]]]:
     """Frames, one a second, that look like these vectors."""
     frames = [make_frame(fill=20 * n, index=n, pts_s=float(n), info=INFO) for n in range(len(vectors))]
     return frames, [[Embedding(values=vector, model="net")] for vector in vectors]
 
 
 def remember(folder: Path, *vectors: F32, **options: Any) -> Path:
-    frames, past = seen(*vectors)
+    frames, past = observed(*vectors)
     run_plugin(Remember, frames, past=past, path=str(folder / "{stream}"), **options)
     return folder / "test"
 
@@ -76,7 +76,7 @@ def times(memory: Memory, vector: F32, k: int = 9) -> list[float]:
 A, B, C = unit(1), unit(0, 1), unit(0, 0, 1)
 
 
-def test_what_looks_alike_is_found_and_the_nearest_comes_first(tmp_path: Path, opened: Any) -> None:
+def test_nearest_item_comes_first(tmp_path: Path, opened: Any) -> None:
     memory = opened(remember(tmp_path, A, B, C, unit(1, 0.3)))
     assert times(memory, A, 2) == [0, 3]
     assert times(memory, C, 1) == [2]
@@ -87,14 +87,14 @@ def test_what_looks_alike_is_found_and_the_nearest_comes_first(tmp_path: Path, o
     assert picture.shape == (48, 64, 3)
 
 
-def test_what_hardly_changes_is_kept_once_and_not_more_often_than_asked(tmp_path: Path, opened: Any) -> None:
+def test_unchanged_item_is_stored_once(tmp_path: Path, opened: Any) -> None:
     still = remember(tmp_path / "a", A, A, unit(1, 0.05), B, B)
     assert times(opened(still), unit(1, 1)) == [0, 3]
     seldom = remember(tmp_path / "b", A, B, C, A, B, every="2s")
     assert sorted(times(opened(seldom), A)) == [0, 2, 4]
 
 
-def test_a_recording_that_is_run_again_is_kept_once(tmp_path: Path, opened: Any) -> None:
+def test_rerun_of_a_recording_stores_nothing_twice(tmp_path: Path, opened: Any) -> None:
     for _ in range(2):
         folder = remember(tmp_path, A, B, C)
     assert sorted(times(opened(folder), A)) == [0, 1, 2]
@@ -106,8 +106,8 @@ def plugin(folder: Path) -> Remember:
     return made
 
 
-def test_after_a_kill_nothing_is_there_twice_and_nothing_is_missing(tmp_path: Path, opened: Any) -> None:
-    frames, past = seen(A, B, C, unit(1, 1), unit(0, 1, 1))
+def test_kill_neither_repeats_nor_loses_items(tmp_path: Path, opened: Any) -> None:
+    frames, past = observed(A, B, C, unit(1, 1), unit(0, 1, 1))
     first = plugin(tmp_path / "m")
     state: Any = None
     for frame, results in zip(frames[:4], past, strict=False):
@@ -125,8 +125,8 @@ def test_after_a_kill_nothing_is_there_twice_and_nothing_is_missing(tmp_path: Pa
 
 def test_vectors_of_another_net_are_refused(tmp_path: Path) -> None:
     remember(tmp_path, A)
-    frames, _ = seen(A)
-    with pytest.raises(PluginError, match=r"keeps frames by net \(6 values\), now they come from other \(3\)"):
+    frames, _ = observed(A)
+    with pytest.raises(PluginError, match=r"holds frames by net \(6 values\), now they come from other \(3\)"):
         run_plugin(
             Remember, frames, past=[[Embedding(values=np.array([1, 0, 0], np.float32), model="other")]],
             path=str(tmp_path / "{stream}"),
@@ -135,7 +135,7 @@ def test_vectors_of_another_net_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_writer(tmp_path: Path) -> None:
     first = plugin(tmp_path / "m")
-    frames, past = seen(A)
+    frames, past = observed(A)
     list(first.process(frames[0], Results({("e", Embedding): past[0][0]})) or ())
     try:
         with pytest.raises(PluginError, match="is being written by another run or stream"):
@@ -144,13 +144,13 @@ def test_a_folder_has_one_writer(tmp_path: Path) -> None:
         first.close()
 
 
-def test_a_reader_says_that_vectors_are_missing_and_a_writer_goes_on(tmp_path: Path) -> None:
+def test_reader_reports_missing_vectors_and_writer_mends(tmp_path: Path) -> None:
     folder = remember(tmp_path, A, B, C)
     rows = folder / "frames" / "rows-00000000.bin"
     rows.write_bytes(rows.read_bytes()[:10])
     memory = Memory(folder, readonly=True)
     for _ in range(2):
-        with pytest.raises(PluginError, match="frames is damaged: its files hold 0 of 3 vectors"):
+        with pytest.raises(PluginError, match="frames is damaged: its files hold 0 of 3 stored vectors"):
             memory.index("frames")
     memory.close()
     remember(tmp_path, A)
@@ -163,8 +163,8 @@ def test_items_are_forgotten_with_their_vectors_and_pictures(tmp_path: Path) -> 
     with_old = Memory(tmp_path / "m")
     with_old.begin("frames", "net", DIM)
     old, new = (Item(kind="frames", stream="s", pts_ns=n, frame=n, thumbnail=b"picture %d" % n) for n in range(2))
-    with_old.keep([old], A[None], stored_ns=100)
-    with_old.keep([new], B[None], stored_ns=200)
+    with_old.store([old], A[None], stored_ns=100)
+    with_old.store([new], B[None], stored_ns=200)
     assert with_old.expire(150) == 1
     with_old.close()
     again = Memory(tmp_path / "m")
@@ -173,7 +173,7 @@ def test_items_are_forgotten_with_their_vectors_and_pictures(tmp_path: Path) -> 
     assert b"picture 0" not in (tmp_path / "m" / "items.db").read_bytes()
 
 
-def test_objects_are_kept_by_track_with_label_and_box(tmp_path: Path, opened: Any) -> None:
+def test_objects_are_stored_by_track(tmp_path: Path, opened: Any) -> None:
     frames = [make_frame(index=n, pts_s=float(n), info=INFO) for n in range(3)]
     boxes = make_detections([4, 4, 20, 40], [30, 4, 50, 40])
     looks = [np.stack([A, B]), np.stack([A, np.zeros(DIM, np.float32)]), np.stack([C, B])]
@@ -184,22 +184,22 @@ def test_objects_are_kept_by_track_with_label_and_box(tmp_path: Path, opened: An
     memory = opened(tmp_path / "m")
     index = memory.index("objects")
     items = memory.items("objects", range(index.rows))
-    told = [(item.track_id, item.pts_ns // 10**9, item.label, item.box[0]) for item in items.values()]
-    assert told == [(7, 0, "person", 4), (9, 0, "person", 30), (7, 2, "person", 4)]
+    emitted = [(item.track_id, item.pts_ns // 10**9, item.label, item.box[0]) for item in items.values()]
+    assert emitted == [(7, 0, "person", 4), (9, 0, "person", 30), (7, 2, "person", 4)]
 
 
 # --- questions ---
 
 
 def hit_spans(found: list[tuple[Item, float]], **wanted: Any) -> list[tuple[float, float, int, float | None]]:
-    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.seen, h.score) for h in grouped(found, Wanted(**wanted))]
+    return [(h.start_ns / 1e9, h.end_ns / 1e9, h.occurrences, h.score) for h in grouped_hits(found, Wanted(**wanted))]
 
 
 def item(at_s: float, stream: str = "s", **more: Any) -> Item:
     return Item(kind="frames", stream=stream, pts_ns=round(at_s * 1e9), frame=0, **more)
 
 
-def test_hits_close_together_in_a_stream_are_one_told_by_the_best() -> None:
+def test_close_hits_become_one() -> None:
     found = [(item(1), 0.5), (item(3), 0.9), (item(20), 0.7), (item(2, "other"), 0.6)]
     assert hit_spans(found) == [(1, 3, 2, 0.9), (20, 20, 1, 0.7), (2, 2, 1, 0.6)]
     assert hit_spans(found, together_s=1.0, limit=2) == [(3, 3, 1, 0.9), (20, 20, 1, 0.7)]
@@ -220,7 +220,7 @@ def long_day(tmp_path: Path) -> Iterator[Memory]:
         )
         for n in range(300)
     ]  # fmt: skip
-    memory.keep(items, np.stack([unit(1, n / 300) for n in range(300)]), stored_ns=1)
+    memory.store(items, np.stack([unit(1, n / 300) for n in range(300)]), stored_ns=1)
     yield memory
     memory.close()
 
@@ -246,13 +246,13 @@ def test_filters_find_what_is_far_down_the_list(long_day: Memory, filters: dict[
     assert len(hits) == 2
 
 
-def test_what_is_seen_all_the_time_leaves_room_for_what_comes_later(long_day: Memory) -> None:
+def test_constant_item_leaves_room_for_later_ones(long_day: Memory) -> None:
     far = Item(kind="objects", stream="gate", pts_ns=10**12, frame=9, label="dog")
-    long_day.keep([far], unit(1, 2)[None], stored_ns=1)
+    long_day.store([far], unit(1, 2)[None], stored_ns=1)
     hits = by_words([long_day], None, "dog", Wanted(limit=3))
-    assert [(hit.start_ns // 10**9, hit.seen) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
+    assert [(hit.start_ns // 10**9, hit.occurrences) for hit in hits] == [(0, 290), (1000, 1), (290, 10)]
     assert by_vector(long_day)[:2] == [0, 1]
-    assert {h.start_ns // 10**9 for h in grouped(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
+    assert {h.start_ns // 10**9 for h in grouped_hits(near(long_day, limit=3), Wanted(limit=3))} == {0, 290, 1000}
 
 
 def near(memory: Memory, **wanted: Any) -> list[tuple[Item, float]]:
@@ -261,7 +261,7 @@ def near(memory: Memory, **wanted: Any) -> list[tuple[Item, float]]:
     return nearest_items(memory, index, A, "objects", Wanted(**wanted))
 
 
-def test_what_nobody_knows_the_time_of_is_not_since_then(tmp_path: Path) -> None:
+def test_unknown_time_does_not_match_since(tmp_path: Path) -> None:
     folder = remember(tmp_path, A)
     with_time = memories(folder)
     try:
@@ -272,7 +272,7 @@ def test_what_nobody_knows_the_time_of_is_not_since_then(tmp_path: Path) -> None
         with_time[0].close()
 
 
-def test_a_still_picture_is_kept_once_however_many_people_come_by(tmp_path: Path, opened: Any) -> None:
+def test_still_picture_is_stored_once(tmp_path: Path, opened: Any) -> None:
     frames = [make_frame(index=n, pts_s=float(n), info=INFO) for n in range(25)]
     places = [[4 + m, 4, 20 + m, 40] for m in range(50)]
     looks = Embeddings(values=np.stack([B] * 50))
@@ -294,7 +294,7 @@ def classifier(folder: Path) -> Path:
     )
 
 
-def test_a_picture_is_asked_through_the_net_that_made_the_vectors(tmp_path: Path) -> None:
+def test_query_uses_the_net_of_the_vectors(tmp_path: Path) -> None:
     net = classifier(tmp_path)
     frames = [make_frame(fill=level, index=n, pts_s=10.0 * n, info=INFO) for n, level in enumerate((20, 120, 235))]
     embedded = run_plugin(Embed, frames, model=str(net)).all(Embedding)
@@ -306,7 +306,7 @@ def test_a_picture_is_asked_through_the_net_that_made_the_vectors(tmp_path: Path
     try:
         hits = by_picture(opened, tmp_path / "grey.png", "frames", Wanted(limit=1), ModelStore())
         assert [(hit.item.pts_ns / 1e9, round(hit.score or 0, 3)) for hit in hits] == [(10, 1.0)]
-        with pytest.raises(PluginError, match=r"no faces are kept there \(only frames\)"):
+        with pytest.raises(PluginError, match=r"no faces are stored there \(only frames\)"):
             by_face(opened, tmp_path / "grey.png", Wanted(), ModelStore())
         with pytest.raises(PluginError, match="can't be read"):
             by_picture(opened, tmp_path / "missing.png", "frames", Wanted(), ModelStore())
@@ -315,11 +315,11 @@ def test_a_picture_is_asked_through_the_net_that_made_the_vectors(tmp_path: Path
             memory.close()
 
 
-def test_words_are_found_in_labels_and_in_the_events_of_a_database(tmp_path: Path) -> None:
+def test_words_match_labels_and_event_databases(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "m")
     memory.begin("objects", "net", DIM)
-    kept = Item(kind="objects", stream="gate", pts_ns=5, frame=0, label="red_car 100%")
-    memory.keep([kept], A[None], stored_ns=1)
+    stored = Item(kind="objects", stream="gate", pts_ns=5, frame=0, label="red_car 100%")
+    memory.store([stored], A[None], stored_ns=1)
     sink = SqliteSink(SqliteOptions(path=tmp_path / "events.db"))
     sink.open(SinkContext(name="db", log=__import__("logging").getLogger("t")))
     frame = dataclasses.replace(make_frame(index=40, info=INFO), captured_ns=DAY * 10**9)
@@ -345,7 +345,7 @@ def test_a_net_that_makes_no_vectors_is_refused(tmp_path: Path) -> None:
         run_plugin(Embed, [make_frame()], model=str(net))
 
 
-def test_a_vector_that_is_no_unit_vector_is_refused() -> None:
+def test_vector_of_other_length_is_refused() -> None:
     with pytest.raises(ValueError, match="has the length 2, expected 1"):
         Embedding(values=np.array([2, 0], np.float32), model="m")
 
@@ -359,14 +359,14 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_answers_as_lines_json_and_a_page(tmp_path: Path) -> None:
+def test_command_prints_lines_json_and_page(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "m")
     memory.begin("objects", "net", DIM)
     for at_s in (1, 2, 30):
-        kept = Item(
+        stored = Item(
             kind="objects", stream="<gate>", pts_ns=at_s * 10**9, frame=0, label="dog", thumbnail=b"\xff\xd8jpeg"
         )
-        memory.keep([kept], A[None], stored_ns=1)
+        memory.store([stored], A[None], stored_ns=1)
     memory.close()
     plain = command(tmp_path, "--text", "dog", "--html", tmp_path / "found.html")
     assert plain.returncode == 0, plain.stderr
@@ -431,12 +431,12 @@ plugins:
 def test_real_scenes_and_people_are_found_again(shared: Path, tmp_path: Path) -> None:
     import av
 
-    run_text(REAL.format(media=shared / "media", out=tmp_path / "kept"), tmp_path, shared / "models")
+    run_text(REAL.format(media=shared / "media", out=tmp_path / "stored"), tmp_path, shared / "models")
     with av.open(str(shared / "media" / "sport_basketball_gym.mp4")) as container:
-        frame = next(f for n, f in enumerate(container.decode(video=0)) if n == 137)  # between two kept ones
+        frame = next(f for n, f in enumerate(container.decode(video=0)) if n == 137)  # between two stored ones
     cv2.imwrite(str(tmp_path / "gym.png"), frame.to_ndarray(format="bgr24"))
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
-    opened = memories(tmp_path / "kept")
+    opened = memories(tmp_path / "stored")
     references = shared / "data" / "faces" / "references"
     try:
         best = by_picture(opened, tmp_path / "gym.png", "frames", Wanted(limit=3), store)
@@ -444,7 +444,7 @@ def test_real_scenes_and_people_are_found_again(shared: Path, tmp_path: Path) ->
         assert (best[0].score or 0) > 0.8 > (best[1].score or 0)
         wanted = Wanted(least=0.35, together_s=1.0)
         found = by_face(opened, references / "lin-manuel-miranda.png", wanted, store)
-        # shots 0 (to 0.66 s) and 2 (2.73 s to 7.0 s) show him; shots 1 and 3 don't
+        # shots 0 (to 0.66 s) and 2 (2.73 s to 7.0 s) show the person; shots 1 and 3 don't
         assert {hit.item.stream for hit in found} == {"stage"}
         assert all(h.end_ns <= 0.7e9 or (h.start_ns >= 2.7e9 and h.end_ns <= 7.03e9) for h in found)
         assert {h.end_ns <= 0.7e9 for h in found} == {True, False}

@@ -42,7 +42,7 @@ def half_bright(height: int = 128, width: int = 192) -> Image:
 
 
 @pytest.mark.parametrize("form", ["ids", "scores", "probability"])
-def test_every_form_of_answer_becomes_a_class_for_every_pixel(tmp_path: Path, form: str) -> None:
+def test_every_output_form_becomes_a_class_map(tmp_path: Path, form: str) -> None:
     (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=half_bright())], model=net(tmp_path, form)).all(
         Segmentation
     )
@@ -53,7 +53,7 @@ def test_every_form_of_answer_becomes_a_class_for_every_pixel(tmp_path: Path, fo
     assert (names[:, 48:] == "bright").all()
 
 
-def test_only_the_labels_wanted_are_kept(tmp_path: Path) -> None:
+def test_only_chosen_labels_remain(tmp_path: Path) -> None:
     model = net(tmp_path, "ids")
     (found,) = run_plugin(SegmentationPlugin, [make_frame(rgb=half_bright())], model=model, labels=["bright"]).all(
         Segmentation
@@ -94,7 +94,7 @@ def refused(folder: Path, content: bytes, message: str, **entry: Any) -> None:
         run_plugin(SegmentationPlugin, [make_frame()], model=model)
 
 
-def test_a_net_that_does_not_fit_is_refused_with_both_shapes(tmp_path: Path) -> None:
+def test_net_of_other_shape_is_refused_with_shapes(tmp_path: Path) -> None:
     good = brightness_map(64, 96, "ids")
     wide = {**INPUT, "width": 128}
     refused(tmp_path / "a", good, r"float32 \(1, 3, 64, 96\), its entry says NCHW with 64x128", input=wide)
@@ -108,7 +108,7 @@ def test_a_net_that_does_not_fit_is_refused_with_both_shapes(tmp_path: Path) -> 
     refused(tmp_path / "e", three, r"map float32 \(1, 2, 64, 96\), expected output #0 .*3\)", labels=["a", "b", "c"])
 
 
-def test_what_the_net_must_not_answer_is_told(tmp_path: Path) -> None:
+def test_impossible_net_answer_is_an_error(tmp_path: Path) -> None:
     shape = (1, 3, 64, 96)
     nan = answering_net({"map": np.full((1, 2, 8, 8), np.nan, np.float32)}, shape)
     refused(tmp_path / "a", nan, "not finite")
@@ -125,7 +125,7 @@ def person_net(folder: Path) -> str:
     )
 
 
-def test_people_come_with_masks_and_the_boxes_round_them(tmp_path: Path) -> None:
+def test_people_have_masks_and_boxes(tmp_path: Path) -> None:
     rgb = np.zeros((300, 400, 3), np.uint8)
     (found,) = run_plugin(Instances, [make_frame(rgb=rgb)], model=person_net(tmp_path)).all(Detections)
     assert found.label == ("person", "person")
@@ -167,7 +167,7 @@ def test_each_box_gets_a_mask_of_its_own(tmp_path: Path) -> None:
     assert (found.masks.any(axis=0) == (rgb[..., 0] > 0)).mean() > 0.99
 
 
-def test_boxes_that_nobody_saw_in_this_frame_get_none(tmp_path: Path) -> None:
+def test_predicted_boxes_get_no_mask(tmp_path: Path) -> None:
     rgb, model = np.full((100, 200, 3), 255, np.uint8), net(tmp_path, "probability")
     lost = make_tracks({4: [10, 10, 60, 90]}, state="lost")
     run = run_plugin(Instances, [make_frame(rgb=rgb)], past=[[lost]], mode="crops", model=model)
@@ -204,7 +204,7 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def segmented(shared: Path, tmp_path: Path, name: str, **options: Any) -> tuple[Segmentation, NDArray[Any]]:
-    """What the net says, and the truth, on one grid."""
+    """The net's answer, and the truth, on one grid."""
     frame = make_frame(rgb=picture(shared, name + ".bmp"))
     (found,) = run_plugin(SegmentationPlugin, [frame], models=store(shared, tmp_path), **options).all(Segmentation)
     truth = cv2.imread(str(shared / "models" / "pictures" / f"{name}_mask.bmp"), cv2.IMREAD_GRAYSCALE)
@@ -232,9 +232,7 @@ def test_a_street_is_where_the_truth_says(shared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(("name", "people"), [("squat.bmp", 1), ("posenet_test_image.bmp", 2)])
-def test_both_modes_agree_on_clear_people_and_keypoints_lie_in_their_masks(
-    shared: Path, tmp_path: Path, name: str, people: int
-) -> None:
+def test_both_modes_agree_on_clear_people(shared: Path, tmp_path: Path, name: str, people: int) -> None:
     models, frame = store(shared, tmp_path), make_frame(rgb=picture(shared, name))
     (boxes,) = run_plugin(Detection, [frame], models=models, labels=["person"]).all(Detections)
     (whole,) = run_plugin(Instances, [frame], models=models).all(Detections)

@@ -1,4 +1,4 @@
-"""Masks and class maps by arithmetic: run lengths, regions, whose pixel is whose, and what is remembered over time."""
+"""Masks and class maps by arithmetic: run lengths, regions, owners of pixels, and the memory over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamproc import PluginError
 from streamproc_plugins.segmentation.classes import Classes, inner, without_small
 from streamproc_plugins.segmentation.crops import Grid, crop_masks, window
 from streamproc_plugins.segmentation.people import (
-    Target,
+    MaskGrid,
     boxes_of,
     distances,
     embedding,
@@ -44,9 +44,7 @@ def bools(*rows: str) -> NDArray[np.bool_]:
         (("##", "##"), [0, 4], "04"),
     ],
 )
-def test_runs_go_down_the_columns_and_begin_with_what_is_off(
-    rows: tuple[str, ...], counts: list[int], text: str
-) -> None:
+def test_runs_go_down_columns_from_zero(rows: tuple[str, ...], counts: list[int], text: str) -> None:
     mask = bools(*rows)
     assert encode(mask, compressed=False) == {"size": list(mask.shape), "counts": counts}
     assert encode(mask) == {"size": list(mask.shape), "counts": text}
@@ -59,7 +57,7 @@ def test_the_compressed_form_keeps_every_number(counts: list[int]) -> None:
     assert from_text(to_text(counts)) == counts
 
 
-def test_any_mask_comes_back_from_the_text_that_pycocotools_writes() -> None:
+def test_masks_survive_pycocotools_text() -> None:
     coco: Any = pytest.importorskip("pycocotools.mask", reason="pycocotools comes with the extra `eval`")
     rng = np.random.default_rng(0)
     for _ in range(60):
@@ -71,7 +69,7 @@ def test_any_mask_comes_back_from_the_text_that_pycocotools_writes() -> None:
 
 
 @pytest.mark.parametrize("counts", ["421", "42102P", "4 2", [4, 2], [14, -2, 0]])
-def test_runs_that_do_not_fill_the_mask_are_refused(counts: Any) -> None:
+def test_runs_that_miss_the_size_are_refused(counts: Any) -> None:
     with pytest.raises(ValueError, match="cut off"):
         decode({"size": [3, 4], "counts": counts})
 
@@ -86,9 +84,9 @@ def test_a_stack_of_masks_is_refused() -> None:
 
 
 def test_labels_that_are_not_wanted_are_background() -> None:
-    kept = Classes.of(("background", "cat", "dog", "cow"), ("cow", "cat"))
-    assert kept.labels == ("background", "cat", "cow")
-    assert kept.table.tolist() == [0, 1, 0, 2]
+    stored = Classes.of(("background", "cat", "dog", "cow"), ("cow", "cat"))
+    assert stored.labels == ("background", "cat", "cow")
+    assert stored.table.tolist() == [0, 1, 0, 2]
 
 
 def test_a_net_without_a_background_gets_one() -> None:
@@ -112,7 +110,7 @@ def test_only_the_small_regions_of_a_class_go() -> None:
     assert (found == 2).sum() == 4
 
 
-def test_the_grey_bars_of_a_letterbox_are_cut_off() -> None:
+def test_letterbox_bars_are_removed() -> None:
     ids = np.arange(100).reshape(10, 10)
     assert inner(ids, (100, 100), (50, 100)).shape == (5, 10)
     assert inner(ids, (100, 100), (1, 100)).shape == (1, 10)
@@ -121,11 +119,11 @@ def test_the_grey_bars_of_a_letterbox_are_cut_off() -> None:
 # people
 
 
-def test_each_pixel_goes_to_the_person_whose_keypoints_it_points_at() -> None:
+def test_pixel_goes_to_the_person_it_points_at() -> None:
     people = [standing(150, 150, 2), standing(330, 150, 2)]
     heads = segment_heads({name: values[0] for name, values in bodypix_maps(people, GRID).items()}, 16.0)
     points = np.stack([scored(person) for person in people])
-    target = Target(width=256, height=256, scale_x=2 / 16, scale_y=2 / 16)
+    target = MaskGrid(width=256, height=256, scale_x=2 / 16, scale_y=2 / 16)
     masks = people_masks(heads, points, target, 0.5, 0.25)
     assert masks.shape == (2, 256, 256)
     assert not (masks[0] & masks[1]).any()
@@ -135,11 +133,13 @@ def test_each_pixel_goes_to_the_person_whose_keypoints_it_points_at() -> None:
         assert not other[rows, columns].any()
 
 
-def test_people_who_touch_are_parted_where_the_offsets_change() -> None:
+def test_touching_people_part_where_offsets_change() -> None:
     people = [standing(200, 150, 2), standing(270, 150, 2)]
     heads = segment_heads({name: values[0] for name, values in bodypix_maps(people, GRID).items()}, 16.0)
     points = np.stack([scored(person) for person in people])
-    left, right = people_masks(heads, points, Target(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16), 0.5, 0.25)
+    left, right = people_masks(
+        heads, points, MaskGrid(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16), 0.5, 0.25
+    )
     assert left[300, 180:235].all()
     assert right[300, 266:290].all()
     assert abs(int(np.flatnonzero(left[300]).max()) - 250) <= 16  # where the maps say that the first one ends
@@ -155,21 +155,23 @@ def test_offsets_that_fall_short_are_led_on() -> None:
     assert np.median(led) < 0.3 * np.median(once)
 
 
-def test_who_is_far_from_every_person_belongs_to_nobody() -> None:
-    seen, unseen = standing(130, 150, 2), standing(380, 150, 2)
-    heads = segment_heads({name: values[0] for name, values in bodypix_maps([seen, unseen], GRID).items()}, 16.0)
-    target = Target(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16)
-    (mask,) = people_masks(heads, scored(seen)[None], target, 0.5, 0.25)
+def test_distant_pixels_belong_to_nobody() -> None:
+    observed, unobserved = standing(130, 150, 2), standing(380, 150, 2)
+    heads = segment_heads(
+        {name: values[0] for name, values in bodypix_maps([observed, unobserved], GRID).items()}, 16.0
+    )
+    target = MaskGrid(width=512, height=512, scale_x=1 / 16, scale_y=1 / 16)
+    (mask,) = people_masks(heads, scored(observed)[None], target, 0.5, 0.25)
     assert mask[200, 130]
     assert not mask[:, 300:].any()
     assert people_masks(heads, np.zeros((0, 17, 3), np.float32), target, 0.5, 0.25).shape == (0, 512, 512)
 
 
-def test_a_grid_is_enlarged_with_its_corners_on_the_corners() -> None:
+def test_enlarged_grid_has_its_corners_on_corners() -> None:
     ramp = np.tile(np.arange(5, dtype=np.float32), (3, 1))
-    out = enlarged(ramp, Target(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16))
+    out = enlarged(ramp, MaskGrid(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16))
     np.testing.assert_allclose(out[0], (np.arange(64) + 0.5) / 16, atol=0.02)
-    half = Target(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16).at_most(32)
+    half = MaskGrid(width=64, height=32, scale_x=1 / 16, scale_y=1 / 16).at_most(32)
     assert (half.width, half.height, half.scale_x) == (32, 16, 1 / 8)
 
 
@@ -181,14 +183,14 @@ def test_boxes_lie_round_the_masks() -> None:
 # crops
 
 
-def test_crops_stay_in_the_picture_and_are_never_empty() -> None:
+def test_crops_stay_inside_and_are_never_empty() -> None:
     box = np.array([10, 20, 30, 60], np.float32)
     assert window(box, 1.5, 200, 200) == (5, 10, 35, 70)
     assert window(box, 1.5, 32, 64) == (5, 10, 32, 64)
     assert window(np.array([-9, -9, -5, -5], np.float32), 1.0, 32, 64) == (0, 0, 1, 1)
 
 
-def test_a_mask_keeps_to_its_box_and_the_surer_one_wins() -> None:
+def test_mask_stays_in_its_box_surer_one_wins() -> None:
     boxes = np.array([[0, 0, 60, 80], [40, 0, 100, 80]], np.float32)
     windows = [window(box, 1.2, 100, 80) for box in boxes]
     answers = [np.full((8, 8), sure, np.float32) for sure in (0.6, 0.9)]
@@ -203,19 +205,19 @@ def test_a_mask_keeps_to_its_box_and_the_surer_one_wins() -> None:
 # over time
 
 
-def test_a_small_grid_has_the_shape_of_the_large_one() -> None:
+def test_small_grid_has_the_shape_of_the_large() -> None:
     assert small_grid((513, 513), 256) == (256, 256)
     assert small_grid((90, 160), 256) == (90, 160)
     assert small_grid((270, 480), 256) == (144, 256)
 
 
-def test_the_share_of_the_new_follows_from_time_and_not_from_the_number_of_results() -> None:
+def test_weight_follows_time_not_count() -> None:
     one = 1 - weight_of(400, 1000)
     assert one == pytest.approx((1 - weight_of(100, 1000)) ** 4)
     assert weight_of(1000, 1000) == pytest.approx(0.632, abs=1e-3)
 
 
-def test_a_class_that_shows_once_does_not_take_a_pixel() -> None:
+def test_class_shown_once_takes_no_pixel() -> None:
     calm, odd = np.zeros((16, 16), np.uint8), np.full((16, 16), 3, np.uint8)
     good = np.ones((16, 16), np.bool_)
     memory = begun(calm, (16, 16))
@@ -230,7 +232,7 @@ def test_a_class_that_shows_once_does_not_take_a_pixel() -> None:
     assert memory.classes == (3,)
 
 
-def test_where_flow_is_not_trusted_the_new_one_counts_alone() -> None:
+def test_new_result_counts_alone_without_trusted_flow() -> None:
     good = np.ones((16, 16), np.bool_)
     good[:, 8:] = False
     memory = blended(begun(np.zeros((16, 16), np.uint8), (16, 16)), np.ones((16, 16), np.uint8), 0.1, good, 0.2)
@@ -239,7 +241,7 @@ def test_where_flow_is_not_trusted_the_new_one_counts_alone() -> None:
     assert (out[:, 8:] == 1).all()
 
 
-def test_what_moved_is_carried_to_where_it_is_now() -> None:
+def test_moved_classes_are_carried_along() -> None:
     before = np.zeros((32, 64), np.uint8)
     before[8:24, 10:20] = 2
     uv = np.zeros((16, 32, 2), np.float32)  # half the size: 4 of its pixels are 8 of the map's
@@ -252,7 +254,7 @@ def test_what_moved_is_carried_to_where_it_is_now() -> None:
     assert not known.any()
 
 
-def test_the_class_that_a_pixel_has_needs_less_to_keep_it() -> None:
+def test_present_class_needs_less_to_stay() -> None:
     scores = np.array([[[120, 135]]], np.uint8)
     assert choice(scores, np.array([[0]], np.uint8), 0.1) == 0
     assert choice(scores, np.array([[0]], np.uint8), 0.0) == 1

@@ -1,4 +1,4 @@
-"""The plugins `segmentation_smoothing` and `class_areas`: flicker goes, what moves stays, large areas are told of."""
+"""`segmentation_smoothing` and `class_areas`: flicker goes, motion stays, large areas give events."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def flow(x: float = 0.0, dt_ns: int = 100_000_000) -> Flow:
 def smoothed(
     past: Sequence[Iterable[Any]], frames: Sequence[Frame] | None = None, **options: Any
 ) -> list[Segmentation]:
-    """What the plugin gives, with the flow that `past` holds and not the engine's."""
+    """The plugin's result, with the flow that `past` holds and not the engine's."""
     frames = frames or make_frames(len(past), info=INFO)
     plugin = SegmentationSmoothing(SmoothingOptions.model_validate(options))
     plugin.open(None)  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def overlap(found: Segmentation, truth: NDArray[np.uint8]) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-def test_what_moves_is_not_left_behind() -> None:
+def test_moving_class_is_carried_along() -> None:
     truth = moving(6)
     carried = smoothed([[of(one), flow(6)] for one in truth])
     assert overlap(carried[-1], truth[-1]) > 0.95
@@ -99,26 +99,26 @@ def test_what_moves_is_not_left_behind() -> None:
     assert overlap(left[-1], truth[-1]) < 0.75
 
 
-def test_at_a_lower_rate_even_motion_is_assumed_for_the_time_between() -> None:
+def test_even_motion_is_assumed_between_results() -> None:
     """Flow of the last 25 ms only: a quarter of the way since the result before."""
     truth = moving(6)
     steady = smoothed([[of(one), flow(1.5, dt_ns=25_000_000)] for one in truth])
     assert overlap(steady[-1], truth[-1]) > 0.95
 
 
-def test_frames_without_a_result_get_the_last_one_carried_on() -> None:
+def test_frames_between_results_carry_the_last() -> None:
     truth = moving(4)
     found = smoothed([[of(one), flow(4)] if index % 5 == 0 else [flow(4)] for index, one in enumerate(truth)])
     assert len(found) == 10
     assert min(overlap(one, known) for one, known in zip(found, truth, strict=True)) > 0.95
 
 
-def test_nothing_is_claimed_when_no_result_came_for_too_long() -> None:
+def test_long_silence_gives_no_result() -> None:
     found = smoothed([[of(moving(0)[0]), flow()], *[[flow()]] * 9], lost_after="500ms")
     assert len(found) == 6
 
 
-def test_a_result_after_a_long_gap_or_of_another_kind_begins_anew() -> None:
+def test_result_after_a_gap_begins_anew() -> None:
     full, none = of(np.ones(SIZE)), of(np.zeros(SIZE))
     late = [make_frame(index=0, info=INFO), make_frame(index=1, pts_s=9, info=INFO)]
     assert (smoothed([[full, flow()], [none, flow()]], late)[1].class_map == 0).all()
@@ -128,7 +128,7 @@ def test_a_result_after_a_long_gap_or_of_another_kind_begins_anew() -> None:
     assert (smoothed([[full, flow()], [none, flow()]])[1].class_map == 1).all()
 
 
-def test_without_any_segmentation_the_mistake_is_told() -> None:
+def test_missing_segmentation_is_an_error() -> None:
     with pytest.raises(MissingInput, match="put `segmentation` in front"):
         run_plugin(SegmentationSmoothing, make_frames(2, info=INFO))
 
@@ -144,7 +144,7 @@ class Every(FramePlugin[Any]):
         return [of(class_map)]
 
 
-def test_a_heavy_net_may_run_at_a_lower_rate() -> None:
+def test_heavy_net_may_run_at_lower_rate() -> None:
     rng = np.random.default_rng(1)
     rgb = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
     frames = [make_frame(rgb=rgb, index=index, info=INFO) for index in range(20)]
@@ -180,14 +180,14 @@ def test_areas_are_parts_of_the_picture() -> None:
     assert front.label == ("person", "car")
 
 
-def test_the_foreground_is_what_one_asks_for() -> None:
+def test_foreground_has_the_chosen_labels() -> None:
     class_map = np.arange(12).reshape(3, 4) % 3
     run = run_plugin(ClassAreasPlugin, make_frames(1), past=[[of(class_map)]], foreground=["car"])
     np.testing.assert_array_equal(run.all(Foreground)[0].mask, class_map == 2)
     assert run_plugin(ClassAreasPlugin, make_frames(1), past=[[of(class_map)]]).all(Foreground) == []
 
 
-def test_a_large_area_is_one_event_with_start_and_end() -> None:
+def test_large_area_is_one_event() -> None:
     parts = [0.1] * 10 + [0.4] * 20 + [0.28] * 10 + [0.1] * 20
     frames = make_frames(len(parts), info=INFO)
     past = [covered(part) for part in parts]
@@ -230,7 +230,7 @@ def test_the_rate_does_not_matter(rate: int) -> None:
     assert end.end_ns == pytest.approx(seconds(6), abs=seconds(1 / rate))
 
 
-def test_each_label_has_a_limit_of_its_own_and_the_stream_ends_what_is_open() -> None:
+def test_each_label_has_its_own_limit() -> None:
     class_map = np.zeros((10, 10), np.uint8)
     class_map[:2], class_map[2:4] = 1, 2
     past = [[of(class_map)]] * 20
@@ -240,7 +240,7 @@ def test_each_label_has_a_limit_of_its_own_and_the_stream_ends_what_is_open() ->
     assert [(event.data["label"], event.phase) for event in events] == [("person", "start"), ("person", "end")]
 
 
-def test_a_gap_ends_what_nobody_saw() -> None:
+def test_gap_ends_open_areas() -> None:
     near = make_frames(20, info=INFO)
     far = [make_frame(index=index, pts_s=20 + index / 10, info=INFO) for index in range(20, 30)]
     chain = [plugin_plan(_Full), plugin_plan(ClassAreasPlugin, limits={"person": 0.5})]
@@ -258,7 +258,7 @@ class _Full(FramePlugin[Any]):
         return [of(np.ones((4, 4)))]
 
 
-def test_a_label_that_the_segmentation_does_not_have_is_told() -> None:
+def test_label_unknown_to_the_segmentation_is_named() -> None:
     with pytest.raises(PluginError, match="'persn'; did you mean 'person'"):
         run_plugin(ClassAreasPlugin, make_frames(1), past=[covered(0.5)], limits={"persn": 0.1})
 
@@ -303,7 +303,7 @@ def clip(path: Path, count: int) -> list[Frame]:
 
 
 def both(frames: list[Frame], shared: Path, tmp_path: Path) -> tuple[list[Segmentation], list[Segmentation]]:
-    """What the small net says, and the same smoothed along the engine's flow."""
+    """The small net's answer, and the same smoothed along the engine's flow."""
     models = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
     raw = run_plugin(SegmentationPlugin, frames, models=models, model="deeplab-voc-small").all(Segmentation)
     by_time = {frame.pts_ns: one for frame, one in zip(frames, raw, strict=True)}

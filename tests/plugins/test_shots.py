@@ -1,4 +1,4 @@
-"""Shots on pictures whose right answer follows from how they are made, and on real footage seen by eye."""
+"""Shots on pictures whose right answer follows from how they are made, and on real footage judged by eye."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.plugins.real import run_text
 INFO = make_info(width=160, height=90, rate=25)
 Picture = NDArray[np.float64]
 LARGER = 32
-"""pixels by which a view is larger than what is seen of it"""
+"""pixels by which a view is larger than its visible part"""
 
 
 def view(seed: int) -> Picture:
@@ -35,13 +35,13 @@ VIEWS = [view(seed) for seed in range(5)]
 HERE, THERE = VIEWS[0], VIEWS[1]
 
 
-def seen(place: Picture, right: float = 0, down: float = 0) -> Picture:
+def observed(place: Picture, right: float = 0, down: float = 0) -> Picture:
     x, y = LARGER + round(right), LARGER + round(down)
     return place[y : y + 90, x : x + 160].copy()
 
 
 def frames(paint: Callable[[float], Picture], duration_s: float, fps: float = 25) -> list[Frame]:
-    """What a noisy camera sees."""
+    """The picture of a noisy camera."""
     rng = np.random.default_rng(3)
     made = []
     for index in range(round(duration_s * fps)):
@@ -60,15 +60,15 @@ def shots(paint: Callable[[float], Picture], duration_s: float, fps: float = 25,
 
 
 @pytest.mark.parametrize("fps", [5, 12.5, 25, 50])
-def test_cuts_are_found_to_the_frame_at_any_rate(fps: float) -> None:
+def test_cuts_are_exact_at_any_rate(fps: float) -> None:
     def paint(t: float) -> Picture:
-        return seen(VIEWS[0 if t < 2 else 1 if t < 4 else 2])
+        return observed(VIEWS[0 if t < 2 else 1 if t < 4 else 2])
 
     assert shots(paint, 6, fps) == [("cut", 2), ("cut", 4)]
 
 
-def test_shots_follow_each_other_without_a_gap_and_end_with_the_stream() -> None:
-    run = run_plugin(Shots, frames(lambda t: seen(HERE if t < 2 else THERE), 4))
+def test_shots_cover_the_stream_without_gaps() -> None:
+    run = run_plugin(Shots, frames(lambda t: observed(HERE if t < 2 else THERE), 4))
     assert [(e.type, e.phase) for e in run.events] == [("shot", phase) for phase in ("start", "end", "start", "end")]
     _, ended, _, last = run.events
     assert (ended.end_ns, ended.data["duration_s"], ended.data["number"]) == (2_000_000_000, 2.0, 1)
@@ -84,12 +84,12 @@ def test_shots_follow_each_other_without_a_gap_and_end_with_the_stream() -> None
 @pytest.mark.parametrize(
     "paint",
     [
-        lambda t: np.full((90, 160, 3), 255.0) if 2 <= t < 2.16 else seen(HERE),
-        lambda t: seen(HERE) + (120 if 2 <= t < 2.1 else 0),
-        lambda t: np.full((90, 160, 3), 255.0) if 2 <= t < 2.6 else seen(HERE),
-        lambda t: np.zeros((90, 160, 3)) if 2 <= t < 2.6 else seen(HERE),
-        lambda t: seen(HERE) * (0.4 if t >= 2 else 1),
-        lambda t: seen(HERE) * (0.4 + 0.15 * t),
+        lambda t: np.full((90, 160, 3), 255.0) if 2 <= t < 2.16 else observed(HERE),
+        lambda t: observed(HERE) + (120 if 2 <= t < 2.1 else 0),
+        lambda t: np.full((90, 160, 3), 255.0) if 2 <= t < 2.6 else observed(HERE),
+        lambda t: np.zeros((90, 160, 3)) if 2 <= t < 2.6 else observed(HERE),
+        lambda t: observed(HERE) * (0.4 if t >= 2 else 1),
+        lambda t: observed(HERE) * (0.4 + 0.15 * t),
     ],
     ids=["white flash", "flash", "long flash", "short black", "light switched", "slowly lighter"],
 )
@@ -100,10 +100,10 @@ def test_light_is_no_cut(paint: Callable[[float], Picture]) -> None:
 @pytest.mark.parametrize(
     "paint",
     [
-        lambda t: seen(HERE, right=-30 + 15 * t),
-        lambda t: seen(HERE, right=-30 if t < 2 else min(-30 + 120 * (t - 2), 30)),
-        lambda t: seen(HERE, right=8 * np.sin(30 * t), down=6 * np.cos(23 * t)),
-        lambda t: seen(HERE, right=0 if t < 2 else 12),
+        lambda t: observed(HERE, right=-30 + 15 * t),
+        lambda t: observed(HERE, right=-30 if t < 2 else min(-30 + 120 * (t - 2), 30)),
+        lambda t: observed(HERE, right=8 * np.sin(30 * t), down=6 * np.cos(23 * t)),
+        lambda t: observed(HERE, right=0 if t < 2 else 12),
     ],
     ids=["pan", "fast pan", "shaken by hand", "one jerk"],
 )
@@ -113,7 +113,7 @@ def test_a_moving_camera_is_no_cut(paint: Callable[[float], Picture]) -> None:
 
 def test_something_large_that_passes_is_no_cut() -> None:
     def paint(t: float) -> Picture:
-        picture = seen(HERE)
+        picture = observed(HERE)
         left = round(120 * (t - 1.5))
         picture[15:, max(left, 0) : max(left + 60, 0)] = (30, 60, 160)
         return picture
@@ -123,7 +123,7 @@ def test_something_large_that_passes_is_no_cut() -> None:
 
 def test_a_cut_during_a_flash_is_found_once() -> None:
     def paint(t: float) -> Picture:
-        return np.full((90, 160, 3), 255.0) if 2 <= t < 2.12 else seen(HERE if t < 2 else THERE)
+        return np.full((90, 160, 3), 255.0) if 2 <= t < 2.12 else observed(HERE if t < 2 else THERE)
 
     ((kind, at),) = shots(paint, 4)
     assert kind == "cut"
@@ -131,10 +131,10 @@ def test_a_cut_during_a_flash_is_found_once() -> None:
 
 
 @pytest.mark.parametrize("fps", [10, 25])
-def test_fades_begin_and_end_where_the_picture_is_all_but_black(fps: float) -> None:
+def test_fades_meet_where_the_picture_is_dark(fps: float) -> None:
     def paint(t: float) -> Picture:
         share = np.clip(2 - t, 0, 1) if t < 3 else np.clip(t - 4, 0, 1)
-        return np.asarray(seen(HERE if t < 3 else THERE) * share, np.float64)
+        return np.asarray(observed(HERE if t < 3 else THERE) * share, np.float64)
 
     (first, out), (second, back) = shots(paint, 6, fps)
     assert (first, second) == ("fade", "fade")
@@ -146,37 +146,37 @@ def test_fades_begin_and_end_where_the_picture_is_all_but_black(fps: float) -> N
 
 @pytest.mark.parametrize("fps", [6, 10, 12.5, 25, 50])
 @pytest.mark.parametrize("late", [0.0, 0.05])
-def test_a_quick_fade_through_black_is_found_at_every_rate(fps: float, late: float) -> None:
+def test_quick_fade_is_found_at_every_rate(fps: float, late: float) -> None:
     middle = 2 + late  # no picture need be black at a low rate
 
     def paint(t: float) -> Picture:
-        return np.asarray(seen(HERE if t < middle else THERE) * np.clip(abs(t - middle) / 0.25, 0, 1), np.float64)
+        return np.asarray(observed(HERE if t < middle else THERE) * np.clip(abs(t - middle) / 0.25, 0, 1), np.float64)
 
     ((kind, at),) = shots(paint, 4, fps)
     assert at == pytest.approx(middle, abs=0.06 + 1 / fps)
     assert kind == "fade" or fps < 10  # one picture between tells no fade from a cut
 
 
-def test_a_light_that_fails_and_comes_back_is_no_boundary() -> None:
-    assert shots(lambda t: seen(HERE) * np.clip(abs(t - 2) / 0.25, 0, 1), 4) == []
+def test_failing_light_is_no_boundary() -> None:
+    assert shots(lambda t: observed(HERE) * np.clip(abs(t - 2) / 0.25, 0, 1), 4) == []
 
 
 def test_a_cut_to_black_is_a_cut() -> None:
-    assert shots(lambda t: seen(HERE) * (0 if 2 <= t < 4 else 1), 6) == [("cut", 2), ("cut", 4)]
+    assert shots(lambda t: observed(HERE) * (0 if 2 <= t < 4 else 1), 6) == [("cut", 2), ("cut", 4)]
 
 
-def test_a_short_black_between_two_views_is_one_boundary() -> None:
+def test_short_black_between_views_is_one_boundary() -> None:
     def paint(t: float) -> Picture:
-        return np.zeros((90, 160, 3)) if 2 <= t < 2.4 else seen(HERE if t < 2 else THERE)
+        return np.zeros((90, 160, 3)) if 2 <= t < 2.4 else observed(HERE if t < 2 else THERE)
 
     assert shots(paint, 4) == [("cut", 2.4)]
 
 
 @pytest.mark.parametrize("length", [0.6, 1, 1.4])
-def test_a_dissolve_begins_where_the_new_picture_first_shows(length: float) -> None:
+def test_dissolve_begins_with_the_new_picture(length: float) -> None:
     def paint(t: float) -> Picture:
         share = np.clip((t - 2) / length, 0, 1)
-        return np.asarray(seen(HERE) * (1 - share) + seen(THERE) * share, np.float64)
+        return np.asarray(observed(HERE) * (1 - share) + observed(THERE) * share, np.float64)
 
     ((kind, at),) = shots(paint, 5)
     assert kind == "dissolve"
@@ -185,7 +185,7 @@ def test_a_dissolve_begins_where_the_new_picture_first_shows(length: float) -> N
 
 def test_shots_are_no_shorter_than_set() -> None:
     def paint(t: float) -> Picture:
-        return seen(VIEWS[0 if t < 2 else 1 if t < 2.4 else 2])
+        return observed(VIEWS[0 if t < 2 else 1 if t < 2.4 else 2])
 
     assert shots(paint, 4, min_length="300ms") == [("cut", 2), ("cut", 2.4)]
     assert len(shots(paint, 4, min_length="600ms")) == 1
@@ -193,11 +193,11 @@ def test_shots_are_no_shorter_than_set() -> None:
 
 @pytest.mark.parametrize("at", [1.0, 2.0, 2.04, 2.12, 2.5, 3.7])
 def test_it_goes_on_exactly_after_a_restart(at: float) -> None:
-    """The contract's check restores it in the middle of what it is given: here before, in and after changes."""
+    """The contract's check restores it in the middle of its input: here before, in and after changes."""
 
     def paint(t: float) -> Picture:
         share = np.clip(t - 3.5, 0, 1)
-        return seen(HERE) if t < 2 else seen(THERE) * (1 - share) + seen(VIEWS[2]) * share
+        return observed(HERE) if t < 2 else observed(THERE) * (1 - share) + observed(VIEWS[2]) * share
 
     given = frames(paint, 5.5)
     middle = round(25 * at)
@@ -205,11 +205,11 @@ def test_it_goes_on_exactly_after_a_restart(at: float) -> None:
     check_plugin_contract(Shots, given[middle - reach : middle + reach])
 
 
-def test_likeness_is_of_the_view_not_of_the_light() -> None:
+def test_likeness_ignores_the_light() -> None:
     import cv2
 
     def gray(place: Picture, **by: float) -> NDArray[np.uint8]:
-        rgb = np.clip(seen(place, **by), 0, 255).astype(np.uint8)
+        rgb = np.clip(observed(place, **by), 0, 255).astype(np.uint8)
         return np.asarray(cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (64, 36)), np.uint8)
 
     here = gray(HERE)
@@ -279,7 +279,7 @@ def test_fades_cuts_and_a_dissolve(shared: Path, tmp_path: Path) -> None:
         ("dissolve", False), ("fade", True),
     ]  # fmt: skip
     first = [frame for _, frame, _ in found]
-    # by eye: the deer comes out of the black from 210 on and is gone in it at 360
+    # by eye: the deer emerges from the black from 210 on and is gone in it at 360
     assert first == pytest.approx([0, 30, 180, 215, 356, 397, 529, 688], abs=3)
     assert first[1:3] == [30, 180]
 

@@ -39,7 +39,7 @@ def test_identities_and_accuracy_are_well_above_plain_sort(
 
 
 @pytest.mark.parametrize("name", ["TUD-Campus", "TUD-Stadtmitte"])
-def test_where_most_of_the_hidden_are_not_there_coasting_costs_no_accuracy(shared: Path, name: str) -> None:
+def test_coasting_costs_no_accuracy(shared: Path, name: str) -> None:
     sequence = tracking.read_sequence(shared / "data" / "mot" / name)
     reports = {method: report[name] for method, report in tracking.compare([sequence]).items()}
     floor = reports.pop("plain SORT")
@@ -48,8 +48,8 @@ def test_where_most_of_the_hidden_are_not_there_coasting_costs_no_accuracy(share
         assert 100 * (ours.idf1 - floor.idf1) >= 3, method
 
 
-def seen_by_a_turning_camera(sequence: tracking.MotSequence) -> tracking.MotSequence:
-    """The same people before a camera that turns to and fro; who is nearer moves further in the picture."""
+def observed_by_a_turning_camera(sequence: tracking.MotSequence) -> tracking.MotSequence:
+    """The same people before a camera that turns to and fro; nearer ones move further in the picture."""
 
     def moved(boxes: MotBoxes) -> MotBoxes:
         nearness = np.clip(boxes.xyxy[:, 3] / 480 - 0.3, 0.02, 2)
@@ -59,8 +59,8 @@ def seen_by_a_turning_camera(sequence: tracking.MotSequence) -> tracking.MotSequ
     return replace(sequence, truth=moved(sequence.truth), detections=moved(sequence.detections), size=None)
 
 
-def test_a_moving_camera_leaves_accuracy_and_identities_above_plain_sort(shared: Path) -> None:
-    sequence = seen_by_a_turning_camera(tracking.read_sequence(shared / "data" / "mot" / "MOT17-05"))
+def test_tracking_beats_sort_with_a_moving_camera(shared: Path) -> None:
+    sequence = observed_by_a_turning_camera(tracking.read_sequence(shared / "data" / "mot" / "MOT17-05"))
     reports = {name: report[sequence.name] for name, report in tracking.compare([sequence]).items()}
     floor = reports.pop("plain SORT")
     for name, ours in reports.items():

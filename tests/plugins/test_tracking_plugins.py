@@ -83,7 +83,7 @@ def test_tentative_tracks_are_given_on_request() -> None:
     assert step(Tracking(TrackingOptions(show_tentative=True)), frame, walker(0)).state == ("tentative",)
 
 
-def test_a_restart_goes_on_with_the_same_ids_and_bytes() -> None:
+def test_restart_gives_the_same_ids_and_bytes() -> None:
     frames = make_frames(30, info=INFO)
     whole, first, second = (Tracking(TrackingOptions()) for _ in range(3))
     expected = [step(whole, frame, walker(frame.index)) for frame in frames]
@@ -101,7 +101,7 @@ def test_a_restart_goes_on_with_the_same_ids_and_bytes() -> None:
 
 
 @pytest.mark.parametrize(("reason", "later_s", "same"), [("idle", 2, True), ("idle", 3, False), ("cut", 0.2, False)])
-def test_time_without_frames_ages_tracks_and_a_cut_ends_them(reason: str, later_s: float, same: bool) -> None:
+def test_pauses_age_tracks_and_cuts_end_them(reason: str, later_s: float, same: bool) -> None:
     plugin = Tracking(TrackingOptions())
     frames = make_frames(10, info=INFO)
     for frame in frames:
@@ -113,8 +113,8 @@ def test_time_without_frames_ages_tracks_and_a_cut_ends_them(reason: str, later_
     assert tracks.track_id.tolist() == [1 if same else 2]
 
 
-def test_camera_motion_is_taken_over_the_time_since_the_last_processed_frame() -> None:
-    # the camera moves 40 pixels a source frame of 1/20 s; tracking sees every second frame, so 80 pixels
+def test_camera_motion_covers_the_time_between_frames() -> None:
+    # the camera moves 40 pixels a source frame of 1/20 s; tracking gets every second frame, so 80 pixels
     shift = np.array([[1.0, 0, 40], [0, 1, 0]])
     motion = CameraMotion(affine=shift, dt_ns=50_000_000, support=0.9)
     plugin = Tracking(TrackingOptions(camera_from_boxes=False))
@@ -131,7 +131,7 @@ def test_embeddings_of_other_detections_are_refused() -> None:
         plugin.process(make_frame(info=INFO), past(walker(0), Embeddings(values=np.eye(2, 4, dtype=np.float32))))
 
 
-def test_tracks_carry_the_look_of_their_detections_also_after_a_restart() -> None:
+def test_tracks_carry_embeddings_over_a_restart() -> None:
     looks = np.eye(2, 4, dtype=np.float32)
     two = make_detections((100, 100, 140, 200), (400, 100, 440, 200))
     first, second = Tracking(TrackingOptions()), Tracking(TrackingOptions())
@@ -150,7 +150,7 @@ def test_tracks_carry_the_look_of_their_detections_also_after_a_restart() -> Non
         assert np.linalg.norm(one, axis=1) == pytest.approx(1)
 
 
-def test_tracks_carry_no_looks_where_none_came() -> None:
+def test_tracks_without_embeddings_have_none() -> None:
     plugin = Tracking(TrackingOptions())
     for frame in make_frames(3, info=INFO):
         tracks = step(plugin, frame, walker(0))
@@ -170,7 +170,7 @@ def field(affine: Sequence[Sequence[float]], width: int = 160, height: int = 90)
     return np.asarray(points @ np.array(affine).T - points[..., :2], np.float32)
 
 
-def test_the_common_motion_is_found_beside_things_that_move_otherwise() -> None:
+def test_common_motion_is_found_beside_other_motion() -> None:
     uv = field([[1, 0, 3], [0, 1, -2]])
     uv[20:70, 40:90] = (-6, 1)
     affine, support = common_motion(Flow(uv=uv, dt_ns=1, scale=0.25), 1.5, 0.4)
@@ -185,7 +185,7 @@ def test_turn_and_zoom_are_found() -> None:
     assert support == 1
 
 
-def test_without_a_common_motion_the_camera_counts_as_still() -> None:
+def test_no_common_motion_means_a_still_camera() -> None:
     uv = np.random.default_rng(5).normal(0, 30, (90, 160, 2)).astype(np.float32)
     affine, support = common_motion(Flow(uv=uv, dt_ns=1), 1.5, 0.4)
     assert affine.tolist() == [[1, 0, 0], [0, 1, 0]]
@@ -212,7 +212,7 @@ def test_a_panning_camera_is_measured_in_the_engine() -> None:
     info = make_info(width=640, height=360, rate=10)
     frames = [
         make_frame(rgb=np.ascontiguousarray(wall[:, 6 * i : 6 * i + 640]), index=i, info=info) for i in range(6)
-    ]  # the camera turns right: what is seen moves left
+    ]  # the camera turns right: the picture moves left
     motions = run_plugin(CameraMotionPlugin, frames).all(CameraMotion)
     assert len(motions) == 5
     for motion in motions:
@@ -246,7 +246,7 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
 
 @pytest.mark.real
 @pytest.mark.parametrize("model", ["reid-0267", "osnet-x0-25"])
-def test_a_person_looks_more_like_herself_than_like_others(shared: Path, model: str) -> None:
+def test_person_is_most_like_the_same_person(shared: Path, model: str) -> None:
     clip = pictures(shared / "media" / "mot_MOT17-04_first8.mp4")
     plugin = opened(model, shared / "models")
     first, last = people(shared, (1, 7))
@@ -261,7 +261,7 @@ def test_a_person_looks_more_like_herself_than_like_others(shared: Path, model: 
 
 
 @pytest.mark.real
-def test_small_doubtful_and_other_things_are_not_looked_at(shared: Path) -> None:
+def test_small_and_doubtful_boxes_get_no_embedding(shared: Path) -> None:
     plugin = opened("osnet-x0-25", shared / "models")
     found = Detections.of(
         np.array([[10, 10, 60, 160], [10, 10, 60, 90], [10, 10, 60, 160], [-5, 300, 60, 700]]),
@@ -278,7 +278,7 @@ def test_small_doubtful_and_other_things_are_not_looked_at(shared: Path) -> None
 
 
 @pytest.mark.real
-def test_two_visitors_one_after_the_other_are_two_tracks(shared: Path) -> None:
+def test_two_visitors_in_turn_are_two_tracks(shared: Path) -> None:
     import av
 
     from streamproc_plugins.detection import Detection, DetectionOptions
@@ -295,8 +295,8 @@ def test_two_visitors_one_after_the_other_are_two_tracks(shared: Path) -> None:
                 continue
             rgb = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
             frame = make_frame(rgb=rgb, index=index, pts_s=index / 10)
-            (people_seen,) = [r for r in finder.process(frame, Results()) or () if isinstance(r, Detections)]
-            for track_id in step(tracking, frame, people_seen).track_id.tolist():
+            (people_observed,) = [r for r in finder.process(frame, Results()) or () if isinstance(r, Detections)]
+            for track_id in step(tracking, frame, people_observed).track_id.tolist():
                 found.setdefault(track_id, []).append(index)
     spans = [end for frames in found.values() for end in (frames[0], frames[-1])]
     assert spans == pytest.approx([60, 199, 227, 450], abs=10)

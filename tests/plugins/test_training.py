@@ -25,14 +25,14 @@ from streamproc_plugins.classification import ClassificationPlugin
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.charts import confusion_picture
 from streamproc_plugins.training.clips import ClipSettings, action_net, read_clips, train_clips
-from streamproc_plugins.training.course import CourseSettings, Teller
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress
 from streamproc_plugins.training.data import TrainingError
-from streamproc_plugins.training.fit import FitSettings, Watch, compile_net, fit
+from streamproc_plugins.training.fit import FitCallbacks, FitSettings, compile_net, fit
 from streamproc_plugins.training.head import fit_head, temperature
-from streamproc_plugins.training.loading import sampled
-from streamproc_plugins.training.nets import build, freeze
+from streamproc_plugins.training.loading import sampled_pictures
+from streamproc_plugins.training.nets import build_classifier, freeze
 from streamproc_plugins.training.pictures import PictureSettings, choose, read_pictures, train_pictures
-from streamproc_plugins.training.surgery import Head, cut, with_head
+from streamproc_plugins.training.surgery import Head, with_head, without_head
 from tests.videos import Recipe, encode
 
 SIDE = 32
@@ -68,7 +68,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def best_labels(folder: Path, pictures: list[NDArray[np.uint8]], store: ModelStore | None = None) -> list[str]:
-    """What `classification` says of each picture, in the engine."""
+    """The answers of `classification` for each picture, in the engine."""
     name = str(folder) if store is None else folder.name
     run = run_plugin(ClassificationPlugin, [make_frame(rgb=rgb) for rgb in pictures], models=store, model=name)
     return [found.label[0] for found in run.all(Classification)]
@@ -79,12 +79,12 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of the net `small`."""
     out = tmp_path_factory.mktemp("models") / "shapes"
     settings = PictureSettings(out=out, name="shapes", size=(SIDE, SIDE), width=0.5, course=FAST)
-    outcome = train_pictures(read_pictures(shapes), settings, Teller())
+    outcome = train_pictures(read_pictures(shapes), settings, TrainingProgress())
     assert outcome.report.accuracy[1] >= 0.9
     return out
 
 
-def test_a_trained_net_is_added_to_the_store_and_classifies_in_the_engine(trained: Path, tmp_path: Path) -> None:
+def test_trained_net_classifies_in_the_engine(trained: Path, tmp_path: Path) -> None:
     store = ModelStore(mirrors=[], cache=tmp_path)
     assert add(store, trained).label_names == ("cross", "disc")
     rng = np.random.default_rng(77)
@@ -99,7 +99,7 @@ def test_a_training_leaves_figures_curves_and_a_log(trained: Path) -> None:
     report = json.loads((trained / "training.json").read_text())
     epochs = report["history"]["epochs"]
     assert epochs[report["history"]["best"] - 1]["val_loss"] == min(epoch["val_loss"] for epoch in epochs)
-    assert report["kept_back"]["accuracy"]["top1"] >= 0.9
+    assert report["held_out"]["accuracy"]["top1"] >= 0.9
     for name in ("curves.png", "confusion.png"):
         assert cv2.imread(str(trained / name)) is not None
     (log,) = (trained / "tensorboard").iterdir()
@@ -112,7 +112,7 @@ def test_a_training_leaves_figures_curves_and_a_log(trained: Path) -> None:
     assert tags["val_loss"] == pytest.approx(epochs[-1]["val_loss"], abs=1e-5)
 
 
-def test_the_confusion_matrix_is_drawn_darker_where_more_is() -> None:
+def test_confusion_matrix_is_darker_for_more() -> None:
     report = evaluate([0, 0, 1, 1], [[0], [0], [1], [0]], ["a", "b"])
     picture = confusion_picture(report.confusion, report.labels)
     edge = picture.shape[0] - 12 - 2 * 56
@@ -155,7 +155,7 @@ def test_an_interrupted_run_keeps_the_best_so_far() -> None:
 
     model = tiny()
     history = fit(
-        model, Noughts(), score, FitSettings(rate=0.1), Watch(best=lambda _, epoch: saved.append(epoch.number))
+        model, Noughts(), score, FitSettings(rate=0.1), FitCallbacks(best=lambda _, epoch: saved.append(epoch.number))
     )
     assert (history.ended, history.best, saved) == ("interrupted", 2, [1, 2])
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights[1], strict=True))
@@ -169,31 +169,31 @@ def test_an_interruption_before_the_first_epoch_goes_on() -> None:
         fit(tiny(), Noughts(), score, FitSettings(rate=0.1))
 
 
-def test_it_ends_early_and_slows_down_where_nothing_gets_better() -> None:
+def test_training_slows_down_and_stops_without_progress() -> None:
     model = tiny()
     history = fit(model, Noughts(), lambda _: (1.0, 0.5), FitSettings(epochs=30, patience=4, rate=0.1))
     assert (history.ended, len(history.epochs), history.best) == ("early stop", 5, 1)
     assert [epoch.rate for epoch in history.epochs] == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.05])
 
 
-def test_a_loss_that_is_no_number_ends_it_with_a_reason() -> None:
+def test_nan_loss_ends_training_with_a_reason() -> None:
     with pytest.raises(TrainingError, match=r"validation loss is nan in epoch 1; use a lower learning rate"):
         fit(tiny(), Noughts(), lambda _: (float("nan"), 0.0), FitSettings(rate=0.1))
 
 
-def test_the_same_data_and_seed_give_the_same_net(shapes: Path, tmp_path: Path) -> None:
+def test_equal_data_and_seed_give_equal_nets(shapes: Path, tmp_path: Path) -> None:
     course = replace(FAST, fit=FitSettings(epochs=1))
     reports = []
     for name in ("a", "b"):
         settings = PictureSettings(out=tmp_path / name, name=name, size=(SIDE, SIDE), width=0.25, course=course)
-        train_pictures(read_pictures(shapes), settings, Teller())
+        train_pictures(read_pictures(shapes), settings, TrainingProgress())
         reports.append(json.loads((tmp_path / name / "training.json").read_text())["history"])
     assert reports[0] == reports[1]
 
 
 @pytest.mark.parametrize("kind", ["mobilenet-v2", "mobilenet-v3-small"])
-def test_published_nets_are_built_with_logits_for_the_classes_and_can_be_frozen(kind: Any) -> None:
-    model = build(kind, size=(48, 32), classes=3, width=1.0)
+def test_published_nets_get_logits_and_can_freeze(kind: Any) -> None:
+    model = build_classifier(kind, size=(48, 32), classes=3, width=1.0)
     assert (model.input_shape, model.output_shape) == ((None, 32, 48, 3), (None, 3))
     whole = len(model.trainable_weights)
     assert freeze(model, 1.0) == 0
@@ -205,14 +205,14 @@ def test_published_nets_are_built_with_logits_for_the_classes_and_can_be_frozen(
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.weights.h5").write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="doesn't fit mobilenet-v2"):
-        build("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "w.weights.h5")
+        build_classifier("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "w.weights.h5")
     with pytest.raises(TrainingError, match="don't exist"):
-        build("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "none.h5")
+        build_classifier("mobilenet-v2", size=(32, 32), classes=2, weights=tmp_path / "none.h5")
     with pytest.raises(TrainingError, match="expected at least 32x32"):
-        build("small", size=(16, 16), classes=2)
+        build_classifier("small", size=(16, 16), classes=2)
 
 
-def test_fine_tuning_starts_from_weights_and_leaves_the_frozen_ones(tmp_path: Path) -> None:
+def test_fine_tuning_leaves_frozen_weights(tmp_path: Path) -> None:
     import keras
 
     source = keras.applications.MobileNetV3Small(
@@ -220,7 +220,7 @@ def test_fine_tuning_starts_from_weights_and_leaves_the_frozen_ones(tmp_path: Pa
     )
     source.save_weights(tmp_path / "no_top.weights.h5")
     weights = tmp_path / "no_top.weights.h5"
-    model = build("mobilenet-v3-small", size=(32, 32), classes=2, weights=weights)
+    model = build_classifier("mobilenet-v3-small", size=(32, 32), classes=2, weights=weights)
     before = [layer.get_weights() for layer in source.layers]
     body = next(layer for layer in model.get_layer("trunk").layers if hasattr(layer, "layers"))
     assert all(np.array_equal(a, b) for a, b in zip(body.get_weights(), source.get_weights(), strict=True))
@@ -236,7 +236,7 @@ def test_fine_tuning_starts_from_weights_and_leaves_the_frozen_ones(tmp_path: Pa
     assert not all(same)
 
 
-def test_a_mode_without_what_it_needs_is_refused(shapes: Path, tmp_path: Path) -> None:
+def test_mode_without_its_input_is_refused(shapes: Path, tmp_path: Path) -> None:
     data = read_pictures(shapes)
     settings = PictureSettings(out=tmp_path, name="x")
     with pytest.raises(TrainingError, match="--mode bottleneck needs a trained net"):
@@ -247,22 +247,22 @@ def test_a_mode_without_what_it_needs_is_refused(shapes: Path, tmp_path: Path) -
     assert choose(data, replace(settings, base="mobilenet-v2")).mode == "bottleneck"
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(shapes: Path, tmp_path: Path) -> None:
+def test_foreign_folder_is_left_alone(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
     with pytest.raises(TrainingError, match="is there and isn't a model folder"):
-        train_pictures(read_pictures(shapes), PictureSettings(out=tmp_path, name="x"), Teller())
+        train_pictures(read_pictures(shapes), PictureSettings(out=tmp_path, name="x"), TrainingProgress())
 
 
-def test_pictures_that_can_not_be_read_are_told_all_at_once(shapes: Path, tmp_path: Path) -> None:
+def test_unreadable_pictures_are_reported_together(shapes: Path, tmp_path: Path) -> None:
     for kind in ("a", "b"):
         (tmp_path / "data" / kind).mkdir(parents=True)
         for number in range(4):
             (tmp_path / "data" / kind / f"{number}.png").write_bytes(b"no picture")
     settings = PictureSettings(out=tmp_path / "out", name="x", size=(32, 32), course=FAST)
-    for _ in range(2):  # what the first try left isn't in the way of the second
-        with pytest.raises(TrainingError) as told:
-            train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
-        head, *lines = str(told.value).splitlines()
+    for _ in range(2):  # files of the first try aren't in the way of the second
+        with pytest.raises(TrainingError) as emitted:
+            train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
+        head, *lines = str(emitted.value).splitlines()
         assert head == "8 files can't be used; mend them or take them out of the data:"
         data = tmp_path / "data"
         assert lines == [f"  {data / kind / f'{n}.png'} can't be read as a picture" for kind in "ab" for n in range(4)]
@@ -323,7 +323,7 @@ def base_folder(folder: Path, kind: str) -> Path:
     "kind", ["onnx", "litert", pytest.param("int8", marks=pytest.mark.filterwarnings("ignore:Statistics"))]
 )
 @pytest.mark.parametrize("head", ["logistic", "svm"])
-def test_a_head_over_the_features_of_a_net_is_an_ordinary_model(kind: str, head: Any, tmp_path: Path) -> None:
+def test_head_over_features_is_an_ordinary_model(kind: str, head: Any, tmp_path: Path) -> None:
     """Two folders of frames, reddish and bluish ones, which differ in the means of the channels only."""
     rng = np.random.default_rng(2)
     for label, channel in (("safe", 0), ("unsafe", 2)):
@@ -335,7 +335,7 @@ def test_a_head_over_the_features_of_a_net_is_an_ordinary_model(kind: str, head:
     settings = PictureSettings(
         out=tmp_path / "safety", name="safety", base=str(base_folder(tmp_path / "base", kind)), head=head, course=FAST
     )
-    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, Teller())
+    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress())
     assert outcome.report.accuracy[1] == 1
     red, blue = np.zeros((2, 24, 24, 3), np.uint8)
     red[..., 0], blue[..., 2] = 150, 150
@@ -353,29 +353,29 @@ def run_bytes(content: bytes, runtime: str, folder: Path, value: NDArray[np.floa
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "litert"])
-def test_cutting_gives_the_features_and_a_head_the_arithmetic(runtime: str, tmp_path: Path) -> None:
+def test_surgery_gives_features_and_a_head(runtime: str, tmp_path: Path) -> None:
     means = np.array([10, 20, 60], np.float32)
     picture = np.ones((1, 16, 16, 3), np.float32) * means
     value = picture.transpose(0, 3, 1, 2).copy() if runtime == "onnx" else picture
     content = pooled_net() if runtime == "onnx" else pooled_litert(int8=False)
-    bare = run_bytes(cut(content, runtime, classifier=True), runtime, tmp_path / "bare", value)
+    bare = run_bytes(without_head(content, runtime, classifier=True), runtime, tmp_path / "bare", value)
     assert bare.ravel().tolist() == pytest.approx(means.tolist())
     head = Head(np.array([[0.1, 0], [0, 0.1], [0, 0]], np.float32), np.array([0, 0.5], np.float32))
     scores = run_bytes(with_head(content, runtime, head, classifier=True), runtime, tmp_path / "whole", value)
     logits = np.array([1, 2.5])
     assert scores.ravel().tolist() == pytest.approx((np.exp(logits) / np.exp(logits).sum()).tolist(), abs=1e-5)
     behind = Head(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
-    kept = run_bytes(with_head(content, runtime, behind, classifier=False), runtime, tmp_path / "behind", value)
-    assert kept.shape == (1, 4)
-    assert kept.sum() == pytest.approx(1)
+    stored = run_bytes(with_head(content, runtime, behind, classifier=False), runtime, tmp_path / "behind", value)
+    assert stored.shape == (1, 4)
+    assert stored.sum() == pytest.approx(1)
 
 
 def test_onnx_nets_stay_right_after_cutting() -> None:
-    onnx.checker.check_model(onnx.load_from_string(cut(pooled_net(), "onnx", classifier=True)))
+    onnx.checker.check_model(onnx.load_from_string(without_head(pooled_net(), "onnx", classifier=True)))
 
 
 @pytest.mark.parametrize("kind", ["logistic", "svm"])
-def test_a_head_separates_what_a_line_separates_and_its_scores_are_calibrated(kind: Any) -> None:
+def test_head_separates_and_is_calibrated(kind: Any) -> None:
     rng = np.random.default_rng(4)
     ids = np.arange(300) % 3
     middles = np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3]])
@@ -420,7 +420,7 @@ def moving(step: int, start: int, count: int = 12) -> NDArray[np.uint8]:
     return rgb
 
 
-def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Path) -> None:
+def test_action_plugin_runs_the_trained_folder(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     for label, step in (("left", -4), ("right", 4)):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -435,7 +435,7 @@ def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Pa
     settings = ClipSettings(
         out=tmp_path / "bars", name="bars", net="stand-in", frames=6, rate=25, size=(32, 16), course=course
     )
-    outcome = train_clips(read_clips(tmp_path / "data"), settings, Teller(), build=mean_motion)
+    outcome = train_clips(read_clips(tmp_path / "data"), settings, TrainingProgress(), build=mean_motion)
     assert outcome.report.accuracy[1] >= 0.75
     store = ModelStore(mirrors=[], cache=tmp_path / "cache")
     assert add(store, tmp_path / "bars").task == "action"
@@ -448,7 +448,7 @@ def test_clips_are_trained_on_and_the_action_plugin_runs_the_folder(tmp_path: Pa
     assert found == ["left", "right", "left", "right"]
 
 
-def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
+def test_two_stream_net_trains_on_flow(tmp_path: Path) -> None:
     for label, step in (("left", -4), ("right", 4)):
         (tmp_path / "data" / label).mkdir(parents=True)
         for group in range(1, 4):
@@ -459,21 +459,21 @@ def test_a_net_of_two_streams_is_trained_on_flow_too(tmp_path: Path) -> None:
     settings = ClipSettings(
         out=tmp_path / "two", name="two", net="two_stream", frames=4, rate=25, size=(32, 16), width=0.125, course=course
     )
-    train_clips(read_clips(tmp_path / "data"), settings, Teller())
+    train_clips(read_clips(tmp_path / "data"), settings, TrainingProgress())
     net = ModelStore().load(str(tmp_path / "two"))
     assert sorted(tensor.shape[-1] or 0 for tensor in net.inputs) == [2, 3]
 
 
-def test_a_net_for_clips_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_unfit_clip_net_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no net 'c4d' for clips, expected one of .*c3d"):
         action_net("c4d", frames=4, size=(32, 32), classes=2)
 
 
 @pytest.mark.real
-def test_a_head_tells_an_empty_room_from_people_it_has_not_seen(shared: Path, tmp_path: Path) -> None:
-    """A frame a second of six visits; whole visits and pauses are kept back."""
+def test_head_separates_empty_rooms_from_new_people(shared: Path, tmp_path: Path) -> None:
+    """A frame a second of six visits; whole visits and pauses are held out."""
     visits = json.loads((shared / "media" / "truth.json").read_text())["cctv_one_by_one.mp4"]["visits"]
-    for second, rgb in enumerate(sampled(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
+    for second, rgb in enumerate(sampled_pictures(shared / "media" / "cctv_one_by_one.mp4", (320, 216), 1)):
         frame = 10 * second
         inside = [n for n, visit in enumerate(visits) if visit["first"] + 5 <= frame <= visit["last"] - 5]
         near = [visit for visit in visits if visit["first"] - 10 <= frame <= visit["last"] + 10]
@@ -484,10 +484,10 @@ def test_a_head_tells_an_empty_room_from_people_it_has_not_seen(shared: Path, tm
         cv2.imwrite(str(tmp_path / "data" / name / f"{second}.png"), rgb[..., ::-1])
     settings = PictureSettings(out=tmp_path / "room", name="room", base="mobilenet-v2", head="svm", course=FAST)
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
-    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, Teller(), store)
+    outcome = train_pictures(read_pictures(tmp_path / "data"), settings, TrainingProgress(), store)
     assert outcome.report.accuracy[1] >= 0.95
     own = ModelStore(mirrors=[], cache=tmp_path / "own")
     add(own, tmp_path / "room")
-    seen = [sorted((tmp_path / "data" / name).iterdir())[2] for name in ("empty/pause0", "person/visit3")]
-    pictures = [require_picture(path) for path in seen]
+    observed = [sorted((tmp_path / "data" / name).iterdir())[2] for name in ("empty/pause0", "person/visit3")]
+    pictures = [require_picture(path) for path in observed]
     assert best_labels(tmp_path / "room", pictures, own) == ["empty", "person"]

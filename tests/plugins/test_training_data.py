@@ -1,4 +1,4 @@
-"""What training reads, how it is split and varied: no net is needed for this."""
+"""Reading, splitting and varying the data of a training: no net is needed for this."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from streamproc_plugins.training.advice import advise, diagnose
 from streamproc_plugins.training.augment import Augmentation, vary
 from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.content import grouped_by_content
-from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, groups_of, read_folder, read_segments
+from streamproc_plugins.training.data import (
+    Dataset,
+    Side,
+    TrainingError,
+    TrainingSample,
+    groups_of,
+    read_folder,
+    read_segments,
+)
 from streamproc_plugins.training.lists import read_captions, read_lists
 from streamproc_plugins.training.loading import ADVICE, Cache, clip_loader
 from streamproc_plugins.training.splits import split
@@ -34,7 +42,7 @@ def touch(folder: Path, *names: str) -> Path:
 def dataset(groups: dict[str, dict[str, int]]) -> Dataset:
     """Samples by label, group and count."""
     samples = [
-        Sample(path=Path(f"{label}/{group}/{n}"), label=label, group=group)
+        TrainingSample(path=Path(f"{label}/{group}/{n}"), label=label, group=group)
         for label, parts in groups.items()
         for group, count in parts.items()
         for n in range(count)
@@ -68,11 +76,11 @@ def test_a_folder_with_sides_keeps_them(tmp_path: Path) -> None:
         (["0001.jpg", "0002.jpg"], ["0001.jpg", "0002.jpg"]),
     ],
 )
-def test_names_tell_what_belongs_together(names: list[str], groups: list[str]) -> None:
+def test_names_group_the_recordings(names: list[str], groups: list[str]) -> None:
     assert groups_of([Path(name) for name in names]) == groups
 
 
-def test_data_that_can_not_be_trained_on_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_unusable_training_data_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="does not exist, expected a folder per class"):
         read_folder(tmp_path / "nowhere")
     with pytest.raises(TrainingError, match="holds no subfolder per class with files such as"):
@@ -91,17 +99,17 @@ def test_segments_of_a_csv_stay_with_their_recording(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_every_wrong_line_of_a_csv_is_told(tmp_path: Path) -> None:
+def test_every_wrong_csv_line_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     table = tmp_path / "parts.csv"
     table.write_text("path,label,start_s,end_s\na.mp4,x,2,1\nb.mp4,y,0,1\na.mp4,,0,1\na.mp4,x,-1,1\na.mp4,x,nan,1\n")
     with pytest.raises(TrainingError) as caught:
         read_segments(table)
-    told = str(caught.value)
-    assert "5 lines are wrong" in told
-    assert "parts.csv:2: it ends at 1.0 s, not behind its start at 2.0 s" in told
-    assert "b.mp4 does not exist" in told
-    assert "no path or no label" in told
+    emitted = str(caught.value)
+    assert "5 lines are wrong" in emitted
+    assert "parts.csv:2: it ends at 1.0 s, not behind its start at 2.0 s" in emitted
+    assert "b.mp4 does not exist" in emitted
+    assert "no path or no label" in emitted
     table.write_bytes(b"path,label\na.mp4,\xff\n")
     with pytest.raises(TrainingError, match="is no CSV in UTF-8"):
         read_segments(table)
@@ -125,7 +133,7 @@ def test_the_lists_of_ucf101_give_its_split(tmp_path: Path) -> None:
         read_lists(tmp_path / "videos", tmp_path, 2)
 
 
-def test_the_lists_of_hmdb_give_its_split_and_leave_the_rest_out(tmp_path: Path) -> None:
+def test_hmdb_lists_give_their_split(tmp_path: Path) -> None:
     touch(tmp_path / "videos", "wave/a.avi", "wave/b.avi", "wave/c.avi", "sit/d.avi", "sit/e.avi")
     (tmp_path / "wave_test_split1.txt").write_text("a.avi 1\nb.avi 2\nc.avi 0\n")
     (tmp_path / "sit_test_split1.txt").write_text("d.avi 1\ne.avi 2\n")
@@ -155,7 +163,7 @@ def test_captions_are_read_by_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_group_is_never_on_both_sides_of_a_split(seed: int) -> None:
+def test_group_is_never_on_both_sides(seed: int) -> None:
     rng = np.random.default_rng(seed)
     groups = {label: {f"r{n}": int(rng.integers(1, 9)) for n in rng.permutation(20)[:12]} for label in "abc"}
     data = dataset(groups)  # recordings that show several classes
@@ -168,7 +176,7 @@ def test_a_group_is_never_on_both_sides_of_a_split(seed: int) -> None:
     assert 0.1 < len(made.validation) / len(data.samples) < 0.45
 
 
-def test_a_split_stays_the_same_and_what_was_kept_back_stays_so_as_the_data_grow() -> None:
+def test_split_is_stable_as_data_grows() -> None:
     groups = {label: {f"{label}{n}": 1 for n in range(40)} for label in "ab"}
     data = dataset(groups)
     first = {data.samples[i].group for i in split(data, 0.25, 7).validation}
@@ -180,16 +188,16 @@ def test_a_split_stays_the_same_and_what_was_kept_back_stays_so_as_the_data_grow
     assert len(first - later) <= 3
 
 
-def test_a_class_of_one_group_is_trained_and_told_of() -> None:
+def test_class_of_one_group_trains_with_a_remark() -> None:
     made = split(dataset({"a": {"x": 5}, "b": {"y": 5, "z": 5}}), 0.2)
     assert made.alone == ("a",)
     with pytest.raises(TrainingError, match=r"each class has one group only.*--group file"):
         split(dataset({"a": {"x": 5}, "b": {"y": 5}}), 0.2)
 
 
-def test_a_given_split_with_a_group_on_both_sides_is_refused() -> None:
+def test_given_split_with_shared_group_is_refused() -> None:
     sides: list[tuple[str, Side]] = [("a", "training"), ("b", "validation")]
-    samples = [Sample(path=Path(name), label=name, group="day1", side=side) for name, side in sides]
+    samples = [TrainingSample(path=Path(name), label=name, group="day1", side=side) for name, side in sides]
     with pytest.raises(TrainingError, match=r"'day1'.*is in training and in validation"):
         split(Dataset(samples=tuple(samples), labels=("a", "b")), 0.2)
 
@@ -205,14 +213,14 @@ def test_a_clip_is_varied_as_one() -> None:
     assert np.array_equal(vary(still, np.random.default_rng(3), Augmentation.none()), still)
 
 
-def test_a_flip_exchanges_left_and_right_every_other_time() -> None:
+def test_flip_mirrors_every_other_time() -> None:
     only_flip = Augmentation(flip=True, zoom=0, shift=0, shear=0, rotate=0, brightness=0)
     picture = np.random.default_rng(0).integers(0, 256, (1, 8, 10, 3), dtype=np.uint8)
-    seen = {vary(picture, np.random.default_rng(n), only_flip).tobytes() for n in range(12)}
-    assert seen == {picture.tobytes(), picture[:, :, ::-1].tobytes()}
+    observed = {vary(picture, np.random.default_rng(n), only_flip).tobytes() for n in range(12)}
+    assert observed == {picture.tobytes(), picture[:, :, ::-1].tobytes()}
 
 
-def test_rare_classes_weigh_more_so_that_each_counts_the_same() -> None:
+def test_rare_classes_weigh_more() -> None:
     weights = class_weights(np.array([90, 10, 0]), True)
     assert (weights * [90, 10, 0]).tolist() == pytest.approx([50, 50, 0])
     assert class_weights(np.array([90, 10]), False).tolist() == [1, 1]
@@ -223,34 +231,34 @@ def test_clips_are_sampled_by_media_time(tmp_path: Path) -> None:
     period = 40_000_000
     times = [n * period for n in range(25)] + [(25 + 2 * n) * period for n in range(13)]
     path = encode(tmp_path / "a.mp4", Recipe(frames=len(times), times_ns=times))
-    sample = Sample(path=path, label="", group="")
+    sample = TrainingSample(path=path, label="", group="")
     load = clip_loader((320, 180), 5.0, 100)
     numbers = [number_of(picture) for picture in load(sample)]
     near = [min(range(len(times)), key=lambda n: abs(times[n] - beat * 5 * period)) for beat in range(10)]
     assert numbers[:5] == near[:5] == [0, 5, 10, 15, 20]
     assert all(abs(times[n] - beat * 5 * period) <= period for beat, n in enumerate(numbers))
-    part = clip_loader((320, 180), 5.0, 100)(Sample(path=path, label="", group="", start_s=0.4, end_s=0.8))
+    part = clip_loader((320, 180), 5.0, 100)(TrainingSample(path=path, label="", group="", start_s=0.4, end_s=0.8))
     assert [number_of(picture) for picture in part] == [10, 15]
     middle = clip_loader((320, 180), 5.0, 4)(sample)
     assert [number_of(picture) for picture in middle] == numbers[3:7]
     with pytest.raises(TrainingError, match=r"has no picture between 9 s and its end"):
-        load(Sample(path=path, label="", group="", start_s=9))
+        load(TrainingSample(path=path, label="", group="", start_s=9))
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(TrainingError, match=r"b\.mp4.*take it out of the data"):
-        load(Sample(path=tmp_path / "b.mp4", label="", group=""))
+        load(TrainingSample(path=tmp_path / "b.mp4", label="", group=""))
 
 
-def test_of_many_bad_files_the_first_are_named_and_one_alone_is_told_as_it_is(tmp_path: Path) -> None:
-    def load(sample: Sample) -> NDArray[np.uint8]:
+def test_first_bad_files_are_named(tmp_path: Path) -> None:
+    def load(sample: TrainingSample) -> NDArray[np.uint8]:
         if sample.label == "bad":
             raise TrainingError(f"{sample.path} can't be read{ADVICE}")
         return np.zeros((1, 2, 2, 3), np.uint8)
 
-    good = Sample(path=tmp_path / "good", label="good", group="")
-    bad = [Sample(path=Path(f"{number}.png"), label="bad", group="") for number in range(14)]
-    with pytest.raises(TrainingError) as told:
+    good = TrainingSample(path=tmp_path / "good", label="good", group="")
+    bad = [TrainingSample(path=Path(f"{number}.png"), label="bad", group="") for number in range(14)]
+    with pytest.raises(TrainingError) as emitted:
         Cache(load, samples=[good, *bad])(bad[3])
-    lines = str(told.value).splitlines()
+    lines = str(emitted.value).splitlines()
     assert lines[0] == "14 files can't be used; mend them or take them out of the data:"
     assert lines[1:] == [*(f"  {n}.png can't be read" for n in range(10)), "  ... and 4 more"]
     with pytest.raises(TrainingError, match=r"^3\.png can't be read; mend it or take it out of the data$"):
@@ -258,9 +266,9 @@ def test_of_many_bad_files_the_first_are_named_and_one_alone_is_told_as_it_is(tm
 
 
 def feed(count: int, frames: int | None = None) -> Feed:
-    samples = [Sample(path=Path(str(n)), label="a", group="") for n in range(count)]
+    samples = [TrainingSample(path=Path(str(n)), label="a", group="") for n in range(count)]
 
-    def load(sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def load(sample: TrainingSample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.full((5 if frames else 1, 4, 4, 3), int(sample.path.name), np.uint8) + np.arange(
             5 if frames else 1, dtype=np.uint8
         ).reshape(-1, 1, 1, 1)
@@ -272,7 +280,7 @@ def feed(count: int, frames: int | None = None) -> Feed:
     )  # fmt: skip
 
 
-def test_an_epoch_has_every_sample_once_in_an_order_of_its_own() -> None:
+def test_epoch_has_every_sample_once() -> None:
     batches = list(feed(10).epoch(0))
     assert [len(batch.y) for batch in batches] == [4, 4, 2]
     order = [int(value) for batch in batches for value in batch.x[:, 0, 0, 0]]
@@ -285,16 +293,16 @@ def test_an_epoch_has_every_sample_once_in_an_order_of_its_own() -> None:
         assert (batch.weight == np.where(batch.y == 1, 3, 1)).all()
 
 
-def test_a_long_segment_gives_windows_and_a_short_one_is_repeated() -> None:
+def test_long_segments_give_windows_short_ones_repeat() -> None:
     windows = {tuple(batch.x[0, :, 0, 0, 0]) for n in range(20) for batch in feed(1, frames=3).epoch(n)}
     assert windows == {(0, 1, 2), (1, 2, 3), (2, 3, 4)}
-    (kept,) = feed(1, frames=3).held_back()
-    assert kept.x[0, :, 0, 0, 0].tolist() == [1, 2, 3]
+    (stored,) = feed(1, frames=3).held_back()
+    assert stored.x[0, :, 0, 0, 0].tolist() == [1, 2, 3]
     (long,) = feed(1, frames=7).held_back()
     assert long.x[0, :, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 0, 1]
 
 
-def test_flow_comes_with_the_pictures_and_points_to_where_things_go() -> None:
+def test_flow_matches_the_pictures() -> None:
     """A textured patch that moves two pixels to the right in each picture, the first of which only gives the flow."""
     texture = np.random.default_rng(0).integers(60, 255, (24, 24, 3), dtype=np.uint8)
     clip = np.zeros((5, 48, 64, 3), np.uint8)
@@ -311,8 +319,8 @@ def test_flow_comes_with_the_pictures_and_points_to_where_things_go() -> None:
     assert np.abs(first.x[1][0, 0]).max() < 0.01  # nothing is known of what was before
 
 
-def test_a_fault_in_loading_ends_the_epoch_and_its_threads() -> None:
-    def load(_: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def test_loading_error_ends_epoch_and_threads() -> None:
+    def load(_: TrainingSample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise TrainingError("broken")
 
     given = feed(8)
@@ -367,13 +375,14 @@ def sides(folder: Path, seed: int) -> list[set[str]]:
     return [{data.samples[i].path.stem.rpartition("-")[2] for i in side} for side in (made.training, made.validation)]
 
 
-def test_copies_of_a_picture_stay_on_one_side_whatever_their_names(tmp_path: Path) -> None:
+def test_copies_of_a_picture_stay_together(tmp_path: Path) -> None:
     """Ten scenes: each as PNG, under another name, as a JPEG, and at half the size."""
     for n in range(10):
-        rgb, kind, who = scene(n), "ab"[n % 2], "abcdefghij"[n]
+        rgb, kind, letter = scene(n), "ab"[n % 2], "abcdefghij"[n]
         save(tmp_path, {
-            f"{kind}/x{who}-{who}.png": rgb, f"{kind}/copy of {who}-{who}.png": rgb, f"{kind}/z{who}-{who}.jpg": rgb,
-            f"{kind}/small{who}-{who}.png": np.asarray(cv2.resize(rgb, (64, 48), None, 0, 0, 3), np.uint8),
+            f"{kind}/x{letter}-{letter}.png": rgb, f"{kind}/copy of {letter}-{letter}.png": rgb,
+            f"{kind}/z{letter}-{letter}.jpg": rgb,
+            f"{kind}/small{letter}-{letter}.png": np.asarray(cv2.resize(rgb, (64, 48), None, 0, 0, 3), np.uint8),
         })  # fmt: skip
     for seed in range(5):
         training, validation = sides(tmp_path, seed)
@@ -383,7 +392,7 @@ def test_copies_of_a_picture_stay_on_one_side_whatever_their_names(tmp_path: Pat
     assert notes == ("40 samples show the same as others, or nearly; they stay on one side",)
 
 
-def test_pictures_that_differ_by_a_small_thing_are_not_taken_for_copies(tmp_path: Path) -> None:
+def test_small_differences_are_no_copies(tmp_path: Path) -> None:
     """A camera that stands still: something of a tenth of the width is there or isn't."""
     empty = scene(1)
     there = empty.copy()
@@ -394,7 +403,7 @@ def test_pictures_that_differ_by_a_small_thing_are_not_taken_for_copies(tmp_path
     assert notes == ()
 
 
-def test_one_picture_under_two_labels_is_refused_and_nearly_the_same_is_told(tmp_path: Path) -> None:
+def test_one_picture_under_two_labels_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "same", {"cat/1.png": scene(1), "dog/7.png": scene(1), "dog/2.png": scene(2)})
     with pytest.raises(TrainingError, match=r"cat/1.png \(cat\) and .*dog/7.png \(dog\) are the same under two labels"):
         grouped_by_content(read_folder(tmp_path / "same"))
@@ -403,14 +412,14 @@ def test_one_picture_under_two_labels_is_refused_and_nearly_the_same_is_told(tmp
     assert "1 pair of nearly the same picture have two labels" in notes[1]
 
 
-def test_a_picture_on_both_sides_of_a_given_split_is_refused(tmp_path: Path) -> None:
+def test_picture_on_both_sides_is_refused(tmp_path: Path) -> None:
     save(tmp_path, {"train/cat/1.png": scene(1), "train/dog/2.png": scene(2), "val/cat/3.png": scene(1),
                     "val/dog/4.png": scene(4)})  # fmt: skip
     with pytest.raises(TrainingError, match=r"are the same, but on two sides of the split"):
         grouped_by_content(read_folder(tmp_path))
 
 
-def test_nearly_the_same_on_both_sides_of_a_given_split_is_told(tmp_path: Path) -> None:
+def test_near_copies_on_both_sides_are_reported(tmp_path: Path) -> None:
     save(tmp_path, {"train/cat/1.png": scene(1), "train/dog/2.png": scene(2), "val/cat/1.jpg": scene(1),
                     "val/dog/4.png": scene(4)})  # fmt: skip
     data, notes = grouped_by_content(read_folder(tmp_path))
@@ -418,7 +427,7 @@ def test_nearly_the_same_on_both_sides_of_a_given_split_is_told(tmp_path: Path) 
     assert len(split(data, 0.2).validation) == 2
 
 
-def test_parts_of_one_recording_that_overlap_stay_together_under_any_name(tmp_path: Path) -> None:
+def test_overlapping_parts_of_a_recording_stay_together(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"one recording")
     (tmp_path / "b.mp4").write_bytes(b"one recording")
     (tmp_path / "c.mp4").write_bytes(b"not recording")

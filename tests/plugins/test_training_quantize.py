@@ -42,7 +42,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keras: convolutions of random weights, then a layer that tells bright from dark."""
+    """Keras: convolutions of random weights, then a layer that separates bright from dark."""
     import keras
 
     keras.utils.set_random_seed(1)
@@ -70,7 +70,7 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("to", "size"), [("float16", 0.9), ("dynamic", 0.6), ("int8", 0.6)])
-def test_a_keras_net_becomes_smaller_and_answers_the_same(
+def test_quantised_keras_net_is_smaller_and_agrees(
     levels: Path, pictures: Path, tmp_path: Path, to: Any, size: float
 ) -> None:
     report = quantize(str(levels), to, tmp_path / "out", store=ModelStore(), data=pictures)
@@ -96,14 +96,14 @@ def test_an_onnx_net_stays_onnx(pictures: Path, tmp_path: Path, to: Any) -> None
     assert json.loads((tmp_path / "out" / "model.json").read_text())["runtime"] == "onnx"
 
 
-def test_a_clip_serves_as_data_and_noise_where_there_is_none(levels: Path, tmp_path: Path) -> None:
+def test_clip_or_noise_serves_as_data(levels: Path, tmp_path: Path) -> None:
     clip = encode(tmp_path / "clip.mp4", Recipe(frames=60, size=(64, 48)))
     report = quantize(str(levels), "int8", tmp_path / "a", store=ModelStore(), data=clip)
     assert report.inputs == 3  # one a second of 2.4 s
     assert quantize(str(levels), "float16", tmp_path / "b", store=ModelStore()).measured_on == "noise"
 
 
-def test_what_can_not_be_quantised_is_told_with_a_way_out(levels: Path, tmp_path: Path) -> None:
+def test_unquantisable_net_is_refused_with_advice(levels: Path, tmp_path: Path) -> None:
     store = ModelStore()
     with pytest.raises(TrainingError, match="int8 needs pictures like those of a run"):
         quantize(str(levels), "int8", tmp_path / "out", store=store)
@@ -152,16 +152,14 @@ def call(*words: object) -> Any:
 
 def test_the_command_prints_a_table_or_json(levels: Path, pictures: Path, tmp_path: Path) -> None:
     given = ("models", "quantize", levels, "--to", "dynamic", "--data", pictures, "--samples", 5)
-    told = call(*given, "--out", tmp_path / "a")
-    assert told.exit_code == 0
-    assert "after / before" in told.stdout
-    assert "100.0%" in told.stdout
+    emitted = call(*given, "--out", tmp_path / "a")
+    assert emitted.exit_code == 0
+    assert "after / before" in emitted.stdout
+    assert "100.0%" in emitted.stdout
     assert json.loads(call(*given, "--out", tmp_path / "b", "--json").stdout)["inputs"] == 5
 
 
-def test_training_is_a_command_whose_model_is_used_by_its_name(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command_trains_a_model_usable_by_name(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMPROC_CACHE", str(tmp_path / "cache"))
     given = ("--data", pictures, "--size", 32, "--epochs", 2, "--width", 0.25, "--validation", 0.3, "--json")
     done = call("train", "classification", *given, "--out", tmp_path / "light")
@@ -186,7 +184,7 @@ def test_a_net_without_channels_is_refused(pictures: Path, tmp_path: Path, width
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path: Path) -> None:
+def test_wrong_data_is_reported_by_the_command(tmp_path: Path) -> None:
     with pytest.raises(StreamprocError, match="does not exist, expected a folder per class"):
         call("train", "classification", "--data", tmp_path / "none", "--out", tmp_path / "out")
     for kind in "ab":
@@ -203,9 +201,7 @@ def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(("to", "most_size"), [("dynamic", 0.35), ("int8", 0.4)])
-def test_the_default_detector_is_quantised_with_its_edits_and_still_sees(
-    shared: Path, tmp_path: Path, to: Any, most_size: float
-) -> None:
+def test_quantised_default_detector_still_detects(shared: Path, tmp_path: Path, to: Any, most_size: float) -> None:
     """YOLOX-nano is changed as it is loaded; the new file holds the changes and takes any size of input still."""
     store = ModelStore(mirrors=[shared / "models"], cache=tmp_path / "cache", download=False)
     report = quantize("yolox-nano", to, tmp_path / "small", store=store, data=shared / "models/pictures", samples=8)

@@ -1,4 +1,4 @@
-"""The vector index: exact, the same whatever the background does, nothing lost, nothing kept that was removed."""
+"""The vector index: exact, the same whatever the background does, nothing lost, removed rows gone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_small_index_answers_exactly(tmp_path: Path, on_disk: bool) -> None:
         assert len(index.query(vectors[7], 500)[0]) == 50
 
 
-def test_it_tells_which_ids_are_there_and_how_old_the_oldest_is(index: VectorIndex) -> None:
+def test_index_lists_ids_and_the_oldest_age(index: VectorIndex) -> None:
     assert (index.known_ids(), index.oldest_ns()) == ([], None)
     index.add([9, 3, 3, 70], directions(4), [50, 20, 10, 30])
     assert (index.known_ids(), index.oldest_ns()) == ([3, 9, 70], 10)
@@ -56,7 +56,7 @@ def test_it_tells_which_ids_are_there_and_how_old_the_oldest_is(index: VectorInd
     assert (index.known_ids(), index.oldest_ns()) == ([9, 70], 30)
 
 
-def test_what_a_killed_run_was_building_goes_when_the_folder_is_opened_to_write(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_removed(tmp_path: Path) -> None:
     VectorIndex(tmp_path, DIM).close()
     part = tmp_path / ".trees-00000000-1.ann.0123abcd.part"
     part.write_bytes(b"half a tree")
@@ -66,13 +66,13 @@ def test_what_a_killed_run_was_building_goes_when_the_folder_is_opened_to_write(
     assert not part.exists()
 
 
-def test_equal_vectors_come_in_the_order_of_their_ids(index: VectorIndex) -> None:
+def test_equal_vectors_come_by_id(index: VectorIndex) -> None:
     one = directions(1)
     index.add([9, 3, 5], np.repeat(one, 3, axis=0), [0, 0, 0])
     assert index.query(one[0], 2)[0].tolist() == [3, 5]
 
 
-def test_full_segments_are_searched_by_annoy_and_find_the_nearest(tmp_path: Path) -> None:
+def test_annoy_finds_the_nearest_in_full_segments(tmp_path: Path) -> None:
     vectors = directions(400)
     with VectorIndex(tmp_path / "index", DIM, segment=64, trees=20) as index:
         index.add(range(400), vectors, np.zeros(400))
@@ -81,7 +81,7 @@ def test_full_segments_are_searched_by_annoy_and_find_the_nearest(tmp_path: Path
     assert sum(hits) >= 0.95 * 500
 
 
-def test_answers_depend_on_the_rows_and_not_on_the_background_thread(tmp_path: Path) -> None:
+def test_answers_do_not_depend_on_the_background_thread(tmp_path: Path) -> None:
     vectors, asked = directions(300), directions(20, seed=5)
 
     def answers(name: str, step: int, again: bool) -> list[list[int]]:
@@ -118,7 +118,7 @@ def test_it_goes_on_after_it_was_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [1, 8, 60])
-def test_a_row_torn_by_a_crash_is_cut_off(tmp_path: Path, left: int) -> None:
+def test_row_torn_by_a_crash_is_removed(tmp_path: Path, left: int) -> None:
     vectors = directions(10)
     with VectorIndex(tmp_path / "index", DIM) as index:
         index.add(range(10), vectors, np.zeros(10))
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_whole_rows_only(tmp_path: Path) -> None:
         assert index.query(vectors[19], 1)[0].tolist() == [19]
 
 
-def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:
+def test_zeros_after_a_power_failure_are_removed(tmp_path: Path) -> None:
     with VectorIndex(tmp_path / "index", DIM) as index:
         index.add(range(10), directions(10), np.zeros(10))
     (file,) = (tmp_path / "index").glob("rows-*.bin")
@@ -159,7 +159,7 @@ def test_zeros_that_a_power_cut_left_are_cut_off(tmp_path: Path) -> None:
         assert 0 < len(index) < 10
 
 
-def test_what_was_removed_is_found_no_more_and_is_nowhere_on_the_disk(tmp_path: Path) -> None:
+def test_removed_vectors_are_nowhere_on_the_disk(tmp_path: Path) -> None:
     vectors = directions(200)
     folder = tmp_path / "index"
     with VectorIndex(folder, DIM, segment=64) as index:
@@ -175,7 +175,7 @@ def test_what_was_removed_is_found_no_more_and_is_nowhere_on_the_disk(tmp_path: 
         assert index.remove([3]) == 0
 
 
-def test_rows_of_before_a_time_expire_and_whole_segments_leave_the_disk(tmp_path: Path) -> None:
+def test_old_rows_expire_and_their_segments_go(tmp_path: Path) -> None:
     vectors = directions(200)
     folder = tmp_path / "index"
     with VectorIndex(folder, DIM, segment=64) as index:
@@ -191,7 +191,7 @@ def test_rows_of_before_a_time_expire_and_whole_segments_leave_the_disk(tmp_path
         assert set(index.query(vectors[0], 100)[0].tolist()) == set(range(130, 201))
 
 
-def test_after_a_removal_annoy_comes_back_by_merge(tmp_path: Path) -> None:
+def test_merge_restores_annoy_after_a_removal(tmp_path: Path) -> None:
     vectors = directions(130)
     folder = tmp_path / "index"
     with VectorIndex(folder, DIM, segment=64) as index:
@@ -206,7 +206,7 @@ def test_after_a_removal_annoy_comes_back_by_merge(tmp_path: Path) -> None:
         assert index.query(vectors[5], 1)[0].tolist() != [5]
 
 
-def test_it_goes_back_to_what_a_checkpoint_knew(tmp_path: Path) -> None:
+def test_index_returns_to_a_checkpoint(tmp_path: Path) -> None:
     vectors = directions(300)
     with VectorIndex(tmp_path / "a", DIM, segment=64, trees=2) as index:
         index.add(range(300), vectors, np.zeros(300))
@@ -222,7 +222,7 @@ def test_it_goes_back_to_what_a_checkpoint_knew(tmp_path: Path) -> None:
         assert len(index) == 100
 
 
-def test_several_readers_see_what_was_written(tmp_path: Path) -> None:
+def test_several_readers_find_written_rows(tmp_path: Path) -> None:
     vectors = directions(200)
     folder = tmp_path / "index"
     with VectorIndex(folder, DIM, segment=64) as writer:
@@ -265,16 +265,16 @@ for number in range(100_000):
 """
 
 
-def test_a_process_that_is_killed_loses_nothing_that_was_added(tmp_path: Path) -> None:
+def test_killed_process_loses_no_added_row(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     writer = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
-    told = [next(writer.stdout) for _ in range(333)]
+    emitted = [next(writer.stdout) for _ in range(333)]
     writer.kill()
-    told += writer.stdout.readlines()
+    emitted += writer.stdout.readlines()
     writer.wait()
     writer.stdout.close()
-    whole = [int(line) for line in told if line.endswith("\n")]
+    whole = [int(line) for line in emitted if line.endswith("\n")]
     with VectorIndex(folder, DIM) as index:
         assert len(index) >= whole[-1] + 1
         index.add([1_000_000], directions(1), [0])

@@ -55,7 +55,7 @@ def options(server: VisionServer, **more: Any) -> dict[str, Any]:
     return {"url": server.url, "model": "tiny", "every": "2s", "hide": [], "per_minute": 600, **more}
 
 
-def told(events: list[Event]) -> list[tuple[str, float, float]]:
+def emitted(events: list[Event]) -> list[tuple[str, float, float]]:
     return [(e.data["text"], e.start_ns / 1e9, round((e.end_ns or 0) / 1e9, 2)) for e in events]
 
 
@@ -68,16 +68,16 @@ def pictures(asked: dict[str, Any]) -> list[NDArray[np.uint8]]:
 
 def test_each_window_of_media_time_is_described_once(server: VisionServer) -> None:
     run = run_plugin(VisionLanguage, frames(50), **options(server))
-    assert told(run.events) == [
+    assert emitted(run.events) == [
         ("This is answer 1.", 0, 2), ("This is answer 2.", 2, 4), ("This is answer 3.", 4, 4.9),
     ]  # fmt: skip
     assert {event.type for event in run.events} == {"caption"}
-    # an answer is told when the next question is asked, at the same frame in every run
+    # an answer is emitted when the next question is asked, at the same frame in every run
     assert [event.frame_index for event in run.events] == [40, 49, 49]
     assert run.all(Caption)[-1].text == "This is answer 1."
 
 
-def test_a_window_ends_at_a_cut_and_shows_one_shot_only(server: VisionServer) -> None:
+def test_window_ends_at_a_cut(server: VisionServer) -> None:
     def scene(n: int) -> Frame:
         # the camera turns from the dark half to the bright one at 1.5 s; `shots` knows 0.3 s later
         rgb = np.full((64, 96, 3), 40 if n < 15 else 200, np.uint8)
@@ -90,7 +90,7 @@ def test_a_window_ends_at_a_cut_and_shows_one_shot_only(server: VisionServer) ->
 
     past: list[list[Result]] = [[shot(n)] for n in range(40)]
     run = run_plugin(VisionLanguage, [scene(n) for n in range(40)], past=past, **options(server, pictures=4))
-    assert [(start, end) for _, start, end in told(run.events)] == [(0, 1.5), (1.5, 2), (2, 3.9)]
+    assert [(start, end) for _, start, end in emitted(run.events)] == [(0, 1.5), (1.5, 2), (2, 3.9)]
     levels = [[round(float(picture.mean()), -1) for picture in pictures(asked)] for asked in server.asked]
     assert [set(shown) for shown in levels] == [{40}, {200}, {200}]
 
@@ -105,18 +105,18 @@ def test_the_request_is_what_the_protocol_asks_for(server: VisionServer) -> None
     assert server.keys == ["Bearer k3y"]
 
 
-def test_people_and_faces_are_covered_before_a_picture_leaves(server: VisionServer) -> None:
+def test_people_are_covered_before_pictures_leave(server: VisionServer) -> None:
     face = Faces(
         xyxy=np.array([[60, 10, 80, 30]], np.float32), score=np.ones(1, np.float32),
         landmarks=np.zeros((1, 5, 2), np.float32),
     )  # fmt: skip
     past: list[list[Result]] = [[make_detections([5, 5, 40, 60]), face]] * 10
     run_plugin(VisionLanguage, frames(10), past=past, **options(server, hide=["people", "faces"], pictures=1))
-    (seen,) = pictures(server.asked[0])
+    (observed,) = pictures(server.asked[0])
     plain = frames(1)[0].bgr.astype(np.int64)
 
     def unlike(part: Any) -> float:
-        return float(np.abs(seen[part].astype(np.int64) - plain[part]).mean())
+        return float(np.abs(observed[part].astype(np.int64) - plain[part]).mean())
 
     assert unlike(np.s_[10:55, 8:36]) > 40
     assert unlike(np.s_[12:28, 62:78]) > 40
@@ -124,29 +124,27 @@ def test_people_and_faces_are_covered_before_a_picture_leaves(server: VisionServ
 
 
 @pytest.mark.parametrize("given", [[], [Detections.empty()]])
-def test_nothing_is_sent_where_nobody_looked_for_what_is_to_be_hidden(
-    server: VisionServer, given: list[Result]
-) -> None:
+def test_nothing_is_sent_without_detections_to_hide(server: VisionServer, given: list[Result]) -> None:
     with pytest.raises(MissingInput, match="can't be hidden and nothing is sent; put such a plugin before it"):
         run_plugin(VisionLanguage, frames(5), past=[given] * 5, **options(server, hide=["people", "faces"]))
     assert server.asked == []
 
 
-def test_a_server_that_is_busy_is_asked_again_as_it_wishes(server: VisionServer) -> None:
+def test_busy_server_is_asked_again_when_it_says(server: VisionServer) -> None:
     server.replies.extend([(429, {"error": "slow down"}, {"Retry-After": "0"}), (503, b"starting")])
     run = run_plugin(VisionLanguage, frames(10), **options(server))
-    assert told(run.events) == [("This is answer 3.", 0, 0.9)]
+    assert emitted(run.events) == [("This is answer 3.", 0, 0.9)]
 
 
-def test_an_answer_is_told_though_the_next_picture_cannot_be_taken(server: VisionServer) -> None:
-    """Behind a detector that leaves out the frame at which the answer comes."""
+def test_answer_arrives_though_next_picture_fails(server: VisionServer) -> None:
+    """Behind a detector that leaves out the frame of the answer."""
     past: list[list[Result]] = [[Detections.empty()] if n != 40 else [] for n in range(60)]
     run = run_plugin(VisionLanguage, frames(60), past=past, **options(server, hide=["people"]))
-    assert [text for text, *_ in told(run.events)] == ["This is answer 1.", "This is answer 2.", "This is answer 3."]
+    assert [text for text, *_ in emitted(run.events)] == ["This is answer 1.", "This is answer 2.", "This is answer 3."]
 
 
 @pytest.mark.parametrize("wait", ["nan", "inf", "-1", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_wait_that_is_no_number_of_seconds_is_no_leave_to_hurry(server: VisionServer, wait: str) -> None:
+def test_invalid_retry_after_is_ignored(server: VisionServer, wait: str) -> None:
     server.replies.extend([(503, b"starting", {"Retry-After": wait})] * 100)
     with pytest.raises(PluginError, match="answered 503"):
         run_plugin(VisionLanguage, frames(41), **options(server, answer_within="300ms"))
@@ -159,7 +157,7 @@ def test_an_answer_without_end_is_given_up(server: VisionServer) -> None:
         run_plugin(VisionLanguage, frames(41), **options(server))
 
 
-def test_an_answer_that_trickles_is_given_up_when_its_time_is_over(server: VisionServer) -> None:
+def test_slow_answer_times_out(server: VisionServer) -> None:
     server.trickle = True
     with pytest.raises(PluginError, match=r"wasn't whole within 0.4 s; raise `answer_within`"):
         run_plugin(VisionLanguage, frames(41), **options(server, answer_within="400ms"))
@@ -175,9 +173,7 @@ def test_an_answer_that_trickles_is_given_up_when_its_time_is_over(server: Visio
         ((200, completion("  ")), "the model answered no text"),
     ],
 )
-def test_what_a_server_refuses_or_garbles_is_said_with_what_to_do(
-    server: VisionServer, reply: Any, message: str
-) -> None:
+def test_server_errors_say_what_to_do(server: VisionServer, reply: Any, message: str) -> None:
     server.replies.append(reply)
     with pytest.raises(PluginError, match=message):
         run_plugin(VisionLanguage, frames(41), **options(server, api_key="hunter2"))
@@ -190,7 +186,7 @@ def test_a_key_never_gets_into_a_message(server: VisionServer) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_server_that_is_away_is_told_within_the_time_given() -> None:
+def test_unreachable_server_is_reported_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     with pytest.raises(PluginError, match=r"127.0.0.1:\d+/v1 can't be asked .*is the server running"):
@@ -209,7 +205,7 @@ def test_a_failure_costs_its_own_caption_only(server: VisionServer) -> None:
     server.replies.extend([(400, {"error": "too large"})])
     chain = [plugin_plan(VisionLanguage, name="vision", **options(server))]
     run = run_chain(chain, frames(60))
-    assert told(run.events) == [("This is answer 2.", 2, 4), ("This is answer 3.", 4, 5.9)]
+    assert emitted(run.events) == [("This is answer 2.", 2, 4), ("This is answer 3.", 4, 5.9)]
     (stream,) = run.report.streams
     assert stream.plugins[0].verdicts["failed"] == 1
 
@@ -218,7 +214,7 @@ def assert_true(value: bool) -> None:
     assert value
 
 
-def test_a_live_stream_goes_on_while_the_model_thinks(server: VisionServer) -> None:
+def test_live_stream_goes_on_during_a_request(server: VisionServer) -> None:
     """The server answers the first question only once the stream has ended."""
     ended = threading.Event()
     server.before = lambda: assert_true(ended.wait(20))
@@ -231,7 +227,7 @@ def test_a_live_stream_goes_on_while_the_model_thinks(server: VisionServer) -> N
         ended.set()
         (event,) = plugin.flush(Moment(pts_ns=4_500_000_000, frame_index=45)) or ()
         assert isinstance(event, Event)
-        assert told([event]) == [("This is answer 1.", 0, 1)]
+        assert emitted([event]) == [("This is answer 1.", 0, 1)]
     finally:
         ended.set()
         plugin.close()
@@ -249,16 +245,16 @@ def test_a_live_stream_without_frames_gets_its_caption(server: VisionServer) -> 
         plugin._asked[1].result(30)
         (event,) = plugin.on_time(late, "idle") or ()
         assert isinstance(event, Event)
-        assert told([event]) == [("This is answer 1.", 0, 1)]
+        assert emitted([event]) == [("This is answer 1.", 0, 1)]
     finally:
         plugin.close()
 
 
 @pytest.mark.parametrize("waits_for", ["the answer", "its rest", "its turn", "another try"])
-def test_closing_gives_up_the_answer_at_once_and_says_so(
+def test_closing_cancels_the_request_and_reports_it(
     server: VisionServer, caplog: pytest.LogCaptureFixture, waits_for: str
 ) -> None:
-    """Nothing of what is waited for comes within ten minutes."""
+    """The awaited condition isn't met within ten minutes."""
     asked, ended = threading.Event(), threading.Event()
 
     def before() -> None:

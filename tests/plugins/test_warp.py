@@ -22,7 +22,7 @@ def texture(hw: tuple[int, int] = (48, 64)) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), 2), np.float32)
 
 
-def test_a_shift_by_whole_pixels_moves_every_value_by_so_many() -> None:
+def test_whole_pixel_shift_moves_every_value() -> None:
     before = texture()
     now = warp(before, uniform(3, -2))
     np.testing.assert_allclose(now[:-2, 3:], before[2:, :-3], atol=1e-6)
@@ -56,13 +56,13 @@ def test_ground_that_something_uncovers_is_not_trusted() -> None:
     assert good[20:28, 31:37].all()  # where it is now
 
 
-def test_what_comes_from_outside_is_not_trusted() -> None:
+def test_flow_from_outside_is_not_trusted() -> None:
     good = trusted(uniform(5, 0))
     assert not good[:, :5].any()
     assert good[:, 5:].all()
 
 
-def test_a_flow_on_another_grid_is_counted_in_its_pixels() -> None:
+def test_flow_on_another_grid_counts_its_pixels() -> None:
     bigger = on_grid(uniform(2, 1), (96, 192))
     assert bigger.shape == (96, 192, 2)
     np.testing.assert_allclose(bigger[50, 50], [6, 2])
@@ -75,7 +75,7 @@ def test_points_move_in_source_pixels() -> None:
 
 
 @pytest.mark.real
-def test_a_real_picture_warped_along_its_true_flow_matches_the_next(shared: Path) -> None:
+def test_picture_warped_by_true_flow_matches_the_next(shared: Path) -> None:
     folder = shared / "data" / "flow" / "RubberWhale"
     first, second = (cv2.imread(str(folder / f"frame{n}.png"), cv2.IMREAD_GRAYSCALE) for n in (10, 11))
     assert first is not None

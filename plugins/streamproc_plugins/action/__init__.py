@@ -1,4 +1,4 @@
-"""What happens in video: action recognition over clips, streams, tracked people, whole recordings."""
+"""Action recognition over clips, streams, tracked people and whole recordings."""
 
 from streamproc_plugins.action.fusion import Fusion, FusionOptions
 from streamproc_plugins.action.options import ActionOptions

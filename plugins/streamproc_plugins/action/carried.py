@@ -32,10 +32,10 @@ class SteppingNet:
 
     @classmethod
     def of(cls, net: Net) -> SteppingNet:
-        """Find out what is what; `ModelError` naming inputs and outputs where it can't be told.
+        """Find the roles of inputs and outputs; `ModelError` names them where the roles are ambiguous.
 
-        A state is known by an input and an output of one name (that of the model's signature where it has one); or
-        else inputs behind the picture and outputs behind the scores belong together in their order, shapes being equal.
+        A state is an input and an output of one name (that of the model's signature where it has one). Otherwise, the
+        inputs behind the picture and the outputs behind the scores belong together in their order, with equal shapes.
         """
         spec = net.entry.input
         if spec is None:
@@ -79,24 +79,24 @@ class SteppingNet:
             for tensor, _ in self.states
         }
 
-    def step(self, seen: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
-        """What the net says after this picture (uint8 (h, w, 3), of its size) or features (D,), and its new state."""
+    def step(self, picture: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
+        """The net's scores after this picture (uint8 (h, w, 3), of its size) or features (D,), and its new state."""
         if self.spec is None:
-            blob = np.asarray(seen[None], np.float32)
+            blob = np.asarray(picture[None], np.float32)
         else:
-            blob = to_input(seen, self.spec.model_copy(update={"layout": "NHWC"}))
+            blob = to_input(picture, self.spec.model_copy(update={"layout": "NHWC"}))
             blob = blob if len(self.picture.shape) == 4 else blob[:, None]
         outputs = self.net.run({self.picture.name: blob, **state})
         after = {before.name: outputs[now.name].reshape(state[before.name].shape) for before, now in self.states}
         return outputs[self.scores.name], after
 
-    def read(self, kept: State) -> State:
+    def read(self, stored: State) -> State:
         """A stored state, checked; `ValueError` where it is one of another net."""
         want = {name: (array.shape, array.dtype) for name, array in self.fresh().items()}
-        got = {name: (array.shape, array.dtype) for name, array in kept.items()}
+        got = {name: (array.shape, array.dtype) for name, array in stored.items()}
         if want != got:
             raise ValueError(f"the stored state is that of another net: {got}, expected {want}; start afresh")
-        return kept
+        return stored
 
 
 def _picture_shape(spec: InputSpec) -> tuple[int | None, ...]:

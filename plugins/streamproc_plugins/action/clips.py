@@ -1,4 +1,4 @@
-"""A net over clips, whatever runs it: what goes in (pictures, flow, both), what comes out (scores, attention)."""
+"""A net over clips, for any runtime: its inputs (pictures, flow, both) and outputs (scores, attention)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _building = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a net says of one clip."""
+    """Answer of a net for one clip."""
 
     scores: F32
     """float32 (classes,), 0..1"""
@@ -54,7 +54,7 @@ class ClipNet:
     def __call__(self, rgb: NDArray[np.uint8], flow: F32 | None) -> Answer:
         """rgb: uint8 (T, h, w, 3). flow: float32 (T, h, w, 2) in pixels, for nets that want it.
 
-        Raises `ModelError` where the net answers what is not a number.
+        Raises `ModelError` where the answer isn't finite.
         """
         given: dict[str, Any] = {}
         if self.rgb:
@@ -88,7 +88,7 @@ def open_clip_net(
 ) -> ClipNet:
     """Load a net of clips and check that its inputs, outputs and labels fit. user: the plugin, for messages.
 
-    Raises `ModelError` or one of its kinds, naming what was got and what was expected.
+    Raises `ModelError` or one of its kinds, with the shapes that it got and expected.
     """
     entry = models.entry(name)
     spec = clip_input(entry, user)
@@ -159,7 +159,7 @@ def _built_net(models: ModelStore, name: str, entry: ModelEntry) -> Net:
 
 def _shufflenet3d(models: ModelStore, name: str, entry: ModelEntry) -> Net:
     from streamproc.models.runtimes.tensorflow import library
-    from streamproc_plugins.action.nets.blocks import Shape
+    from streamproc_plugins.action.nets.blocks import MapShape
     from streamproc_plugins.action.nets.shufflenet3d import STEM, load_arrays, shufflenet3d
 
     tf = library()
@@ -169,7 +169,7 @@ def _shufflenet3d(models: ModelStore, name: str, entry: ModelEntry) -> Net:
     stem = next((array for key, array in arrays.items() if key.endswith("conv1.0.weight")), None)
     if stem is None:
         raise ModelError(f"{entry.name} holds no array conv1.0.weight, so it isn't a 3-D ShuffleNet")
-    shape = Shape(frames=spec.frames, hw=spec.hw, classes=len(entry.label_names), width=len(stem) / STEM)
+    shape = MapShape(frames=spec.frames, hw=spec.hw, classes=len(entry.label_names), width=len(stem) / STEM)
     clip = tf.keras.Input((shape.frames, *shape.hw, 3))
     model = tf.keras.Model(clip, shufflenet3d(clip, shape))
     load_arrays(model, arrays)

@@ -24,7 +24,7 @@ def window_round(xyxy: NDArray[Any], aspect: float, margin: float) -> tuple[int,
     return left, top, left + max(round(width), 1), top + max(round(height), 1)
 
 
-def cut(rgb: U8, window: tuple[int, int, int, int], size: tuple[int, int]) -> U8:
+def crop(rgb: U8, window: tuple[int, int, int, int], size: tuple[int, int]) -> U8:
     """The pixels in a window as a picture of `size` (width, height), uint8 (h, w, 3); black where it leaves `rgb`."""
     left, top, right, bottom = window
     height, width = rgb.shape[:2]
@@ -39,4 +39,4 @@ def cut(rgb: U8, window: tuple[int, int, int, int], size: tuple[int, int]) -> U8
     return resize(np.ascontiguousarray(inside), *size)
 
 
-__all__ = ["cut", "window_round"]
+__all__ = ["crop", "window_round"]

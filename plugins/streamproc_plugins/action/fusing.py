@@ -1,4 +1,4 @@
-"""Several classifiers' scores made one: functions of arrays.
+"""Scores of several classifiers combined: functions of arrays.
 
 Averages and votes: Kittler et al., On Combining Classifiers, IEEE PAMI 1998. Learned weights: a logarithmic opinion
 pool whose weights and class offsets are those of a multinomial logistic regression (stacking, Wolpert 1992).
@@ -59,7 +59,7 @@ def fused(scores: F64, weights: F64, method: Method, bias: F64 | None = None) ->
 def fit_logistic(scores: NDArray[Any], label: NDArray[np.int64], penalty: float = 1e-3) -> tuple[F64, F64]:
     """Weights (M,), >= 0, and class offsets (C,) for `logistic` that make N known answers most likely.
 
-    scores: (N, M, C), 0..1. label: int64 (N,), the right class. penalty: of the squares of what is learned, against 1/M
+    scores: (N, M, C), 0..1. label: int64 (N,), the right class. penalty: on the squares of the parameters, against 1/M
     and 0; more where there are few examples. Convex, so there is one answer. Raises `ValueError` for arrays that don't
     fit each other.
     """

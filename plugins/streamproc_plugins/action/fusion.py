@@ -38,19 +38,19 @@ class FusionOptions(Options):
         "learned weights and biases",
     )
     weights: dict[str, Weight] = Field({}, description="how much a plugin counts, by its name; 1 where it isn't named")
-    bias: dict[str, float] = Field({}, description="for logistic: what is added to a label's logarithm, by label")
+    bias: dict[str, float] = Field({}, description="for logistic: added to a label's logarithm, by label")
     max_age: Duration = Field(
         0, ge=0, description="so long the last answer of a plugin counts on where it gives none; 0s: only at its frame"
     )
     wait_for_all: bool = Field(False, description="no answer until every one of `plugins` has one that counts")
-    top_k: int = Field(5, ge=1, le=1000, description="most labels kept")
+    top_k: int = Field(5, ge=1, le=1000, description="most labels given")
 
 
 class Fusion(StreamPlugin[FusionOptions]):
     """Combines the `Classification` of several plugins: late fusion of models that look at different things.
 
-    A new answer comes at each frame at which one of them gives one. A label that a plugin doesn't name has the score 0
-    there, so let plugins keep enough labels (`top_k`). No answer counts on over a cut where `shots` stands before.
+    Gives a new answer at each frame at which one of them does. A label that a plugin doesn't name has the score 0
+    there, so let plugins give enough labels (`top_k`). Where `shots` stands before, no answer lasts over a cut.
     """
 
     gives = (Classification,)
@@ -66,7 +66,7 @@ class Fusion(StreamPlugin[FusionOptions]):
         new = {name: found[name] for name in found if not options.plugins or name in options.plugins}
         self._last |= {name: (frame.pts_ns, one) for name, one in new.items() if one.label}
         oldest = frame.pts_ns - options.max_age
-        self._last = {name: kept for name, kept in self._last.items() if kept[0] >= oldest}
+        self._last = {name: stored for name, stored in self._last.items() if stored[0] >= oldest}
         if not any(one.label for one in new.values()):
             return []
         if options.wait_for_all and not set(options.plugins) <= set(self._last):
@@ -74,18 +74,18 @@ class Fusion(StreamPlugin[FusionOptions]):
         return [self._fused()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What was said before a cut says nothing of what comes."""
+        """Forget the answers at a cut: they say nothing of the next shot."""
         if reason == "cut":
             self._last.clear()
         return []
 
     def state(self) -> Mapping[str, Any]:
         """The last answers."""
-        kept = {
+        stored = {
             name: [at, list(one.label), one.score.tolist(), one.class_id.tolist()]
             for name, (at, one) in self._last.items()
         }
-        return {"last": kept}
+        return {"last": stored}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""

@@ -1,4 +1,4 @@
-"""What users can set of the plugins of this family."""
+"""Options of the plugins of this family."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ Region = Annotated[tuple[Part, Part, Part, Part], AfterValidator(_check_region)]
 
 
 class NetOptions(Options):
-    """Which net, and how its answers are read: what all plugins with a net have."""
+    """The net, and how to read its answers: options of all plugins with a net."""
 
     model: str = Field(description="name in the model list, or path of a model folder")
     activation: Literal["auto", "softmax", "sigmoid", "none"] = Field(
-        "auto", description="what turns the net's outputs into scores; auto: as the model's manifest says, else softmax"
+        "auto",
+        description="activation from the net's outputs to scores; auto: as the model's manifest says, else softmax",
     )
     threads: int = Field(1, ge=1, le=64, description="threads that one call of the net may use")
 
@@ -45,7 +46,7 @@ class ActionOptions(NetOptions):
         description="how a net that takes optical flow wants it: in pixels, or unit: cut at 20 pixels and scaled to "
         "-1..1 in 256 steps, as I3D",
     )
-    top_k: int = Field(5, ge=1, le=1000, description="most labels kept per clip")
+    top_k: int = Field(5, ge=1, le=1000, description="most labels per clip")
     across_cuts: bool = Field(
         False, description="look at clips that lie in two shots, too; only where `shots` stands before"
     )

@@ -1,4 +1,4 @@
-"""From what each tracked person does at a moment to results and events: shared by `track_action` and `pose_action`."""
+"""Results and events from the actions of each tracked person: shared by `track_action` and `pose_action`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import Classification, Event, Frame
 from streamproc_plugins.action.results import TrackActions
 from streamproc_plugins.labels import LabelsOptions
-from streamproc_plugins.labels.episodes import Change, Episodes
+from streamproc_plugins.labels.episodes import Episodes, LabelChange
 
 
 def actions(found: Mapping[int, Classification]) -> TrackActions:
@@ -33,10 +33,10 @@ class PeopleEpisodes:
         self._tracks: dict[int, Episodes] = {}
         self._boxes: dict[int, list[float]] = {}
 
-    def see(
+    def observe(
         self, frame: Frame, found: Mapping[int, Classification], boxes: Mapping[int, NDArray[Any]]
     ) -> Iterator[Event]:
-        """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the tracks that are seen."""
+        """The answers at this frame, by track. boxes: xyxy (4,) in source pixels of the detected tracks."""
         self._boxes |= {track_id: np.asarray(box, np.float64).tolist() for track_id, box in boxes.items()}
         for track_id, one in found.items():
             episodes = self._tracks.setdefault(track_id, self._begin(track_id))
@@ -45,16 +45,16 @@ class PeopleEpisodes:
                 for label, score in zip(one.label, one.score.tolist(), strict=True)
                 if label not in self._ignored and (not self._wanted or label in self._wanted)
             }
-            yield from self._events(track_id, episodes.see(frame.pts_ns, said, frame.index))
+            yield from self._events(track_id, episodes.observe(frame.pts_ns, said, frame.index))
         yield from self.lose(frame.pts_ns)
 
     def lose(self, now_ns: int) -> Iterator[Event]:
-        """Time goes on: actions of which nothing came for too long end where they were last seen."""
+        """End actions without an answer for too long, at the person's last observation."""
         for track_id, episodes in self._tracks.items():
             yield from self._events(track_id, episodes.lose(now_ns))
 
     def finish(self, tracks: Iterable[int] | None = None) -> Iterator[Event]:
-        """Everything ends where it was last seen: of these tracks, or of all."""
+        """End the actions of these tracks, or of all, at their last observation."""
         for track_id in list(self._tracks if tracks is None else tracks):
             episodes = self._tracks.pop(track_id, None)
             if episodes is not None:
@@ -66,7 +66,7 @@ class PeopleEpisodes:
     def _begin(self, track_id: int) -> Episodes:
         return Episodes(self._settings, "track.action", prefix=f"{track_id}/", track_id=track_id)
 
-    def _events(self, track_id: int, changes: Iterable[Change]) -> Iterator[Event]:
+    def _events(self, track_id: int, changes: Iterable[LabelChange]) -> Iterator[Event]:
         box = {"box": self._boxes[track_id]} if track_id in self._boxes else {}
         return (change.event(score=change.score, **box) for change in changes)
 
@@ -80,9 +80,9 @@ class PeopleEpisodes:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self._tracks = {}
-        for track_id, kept in state["tracks"]:
+        for track_id, stored in state["tracks"]:
             self._tracks[track_id] = self._begin(track_id)
-            self._tracks[track_id].restore(kept)
+            self._tracks[track_id].restore(stored)
         self._boxes = dict(state["boxes"])
 
 

@@ -1,4 +1,4 @@
-"""The `pose_action` plugin: what each person does, by a net over sequences of keypoints."""
+"""The `pose_action` plugin: actions of each person, by a net over sequences of keypoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamproc import Classification, Field, Frame, Mistake, ModelError, Plugin
 from streamproc.models import ModelStore, label_mistakes, model_mistakes
 from streamproc_plugins.action.followed import PeopleAction, PeopleOptions, Person
 from streamproc_plugins.action.scores import activation_of, best_labels, scores_of
-from streamproc_plugins.action.skeleton import normalised
+from streamproc_plugins.action.skeleton import normalised_skeleton
 
 _POINTS = 17
 
@@ -23,10 +23,10 @@ class PoseActionOptions(PeopleOptions):
 
 
 class PoseAction(PeopleAction[PoseActionOptions]):
-    """Says what each person does from keypoints alone: gives `TrackActions`, and `track.action` events.
+    """Classifies the actions of people from keypoints alone: gives `TrackActions`, and `track.action` events.
 
-    Needs poses with track ids (a pose plugin behind `tracking`). Where they have none, the best pose of each frame is
-    taken as one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it. No
+    Needs poses with track ids (a pose plugin behind `tracking`). Without them, it takes the best pose of each frame as
+    one person, track 0. The net's input is (1, T, 17, 3), as `action.nets.skeletons` builds it. No
     sequence spans a cut where `shots` stands before.
     """
 
@@ -54,7 +54,7 @@ class PoseAction(PeopleAction[PoseActionOptions]):
         self.begin(frames, context.stream)
 
     def people(self, frame: Frame, past: Results) -> Iterable[Person]:
-        """Everybody with a pose."""
+        """All people with a pose."""
         poses = past[Poses]
         if poses.track_id is not None:
             return [_person(int(track_id), poses, row) for row, track_id in enumerate(poses.track_id)]
@@ -62,7 +62,7 @@ class PoseAction(PeopleAction[PoseActionOptions]):
 
     def classify(self, sequence: NDArray[np.float32]) -> Classification:
         """The scores of all labels for keypoints (T, 17, 3)."""
-        (output, *_) = self._net(np.ascontiguousarray(normalised(sequence, self.options.min_score))[None])
+        (output, *_) = self._net(np.ascontiguousarray(normalised_skeleton(sequence, self.options.min_score))[None])
         scores = scores_of(self._net, output, self._activation)
         return best_labels(scores, self._net.labels, len(self._net.labels))
 

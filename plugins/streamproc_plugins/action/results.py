@@ -1,4 +1,4 @@
-"""What the action plugins give besides `Classification`."""
+"""Results of the action plugins besides `Classification`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamproc.errors import check_array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttentionMap(Result):
-    """Where a net looked in each picture of a clip."""
+    """Attention of a net in each picture of a clip."""
 
     schema: ClassVar[str] = "streamproc.attention-map/1"
 
@@ -32,7 +32,7 @@ class AttentionMap(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrackActions(Result):
-    """What tracked people do: one row for each track that was classified at this frame."""
+    """Actions of tracked people: one row for each track that was classified at this frame."""
 
     schema: ClassVar[str] = "streamproc.track-actions/1"
 

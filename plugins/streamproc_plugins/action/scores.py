@@ -1,4 +1,4 @@
-"""From a net's outputs to labelled scores, as functions of arrays."""
+"""Labelled scores from a net's outputs, as functions of arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "logits": "softmax",
     "multilabel-logits": "sigmoid",
 }
-"""what is still to be done to the outputs, by a manifest's `decode`; the first two are what the net ends in itself"""
+"""activation still to apply to the outputs, by a manifest's `decode`; the first two nets apply it themselves"""
 
 
 def activate(logits: NDArray[Any], activation: Activation) -> NDArray[np.float32]:
@@ -38,7 +38,7 @@ def scores_of(
 ) -> NDArray[np.float32]:
     """Scores float32 (C,), 0..1, of a net's output (1, C), quantised or not; by default its first.
 
-    Raises `ModelError` for what is not a number.
+    Raises `ModelError` for NaN or infinity.
     """
     values = (tensor or net.outputs[0]).dequantise(output).reshape(-1)
     if not np.isfinite(values).all():
@@ -54,7 +54,7 @@ def best(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 
 
 def activation_of(wanted: Literal["auto", "softmax", "sigmoid", "none"], decode: str) -> Activation:
-    """The activation to apply; `auto`: what a manifest's `decode` says, softmax where it says nothing of it."""
+    """The activation to apply; `auto`: by the manifest's `decode`, softmax where that is silent."""
     return ACTIVATIONS.get(decode, "softmax") if wanted == "auto" else wanted
 
 

@@ -1,4 +1,4 @@
-"""From labels of snippets to segments of a long video: a state machine over media time.
+"""Segments of a long video from labels of snippets: a state machine over media time.
 
 A snippet's label counts for the middle of the time that it covers. Where two neighbours differ, the border lies
 between their middles, or at the cut if there is one between them; neighbours with equal labels are merged.
@@ -23,7 +23,7 @@ class Snippet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class ActionSegment:
     """A stretch of media time with one label."""
 
     start_ns: int
@@ -37,7 +37,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SegmenterSettings:
     """Times in nanoseconds of media time."""
 
     covers_ns: int
@@ -47,7 +47,7 @@ class Settings:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
+class _LabelRun:
     """Snippets with one label, going on."""
 
     start_ns: int
@@ -64,46 +64,50 @@ class Segmenter:
     Snippets wait for `hold_ns`, because a cut is known only some time after it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SegmenterSettings) -> None:
         self._settings = settings
         self._waiting: deque[Snippet] = deque()
         self._cuts: deque[tuple[int, int]] = deque()
         self._shot = 0
-        self._run: _Run | None = None
-        self._done: Segment | None = None
+        self._run: _LabelRun | None = None
+        self._done: ActionSegment | None = None
 
     def cut(self, at_ns: int, number: int) -> None:
-        """Shot `number` begins at `at_ns`."""
+        """Note a cut: shot `number` begins at `at_ns`."""
         self._cuts.append((at_ns, number))
 
     def add(self, end_ns: int, label: str, score: float) -> None:
-        """A snippet that ends at `end_ns`, later than all before."""
+        """Add a snippet that ends at `end_ns`, later than all before."""
         middle = max(end_ns - self._settings.covers_ns // 2, 0)
         self._waiting.append(Snippet(middle_ns=middle, label=label, score=score))
 
-    def pass_to(self, now_ns: int) -> Iterator[Segment]:
-        """Media time is `now_ns`: segments that are finished."""
+    def pass_to(self, now_ns: int) -> Iterator[ActionSegment]:
+        """Segments that are finished at media time `now_ns`."""
         while self._waiting and self._waiting[0].middle_ns <= now_ns - self._settings.hold_ns:
             yield from self._take(self._waiting.popleft())
         run = self._run
-        if run is not None and not self._waiting and now_ns - run.last_ns > self._settings.lost_ns + self._tail():
+        if (
+            run is not None
+            and not self._waiting
+            and now_ns - run.last_ns > self._settings.lost_ns + self._coverage_end()
+        ):
             yield from self._close(run.last_ns + self._settings.covers_ns // 2)
-            yield from self._told()
+            yield from self._emit()
 
-    def finish(self, now_ns: int) -> Iterator[Segment]:
-        """The stream has ended at `now_ns`."""
+    def finish(self, now_ns: int) -> Iterator[ActionSegment]:
+        """The last segments of a stream that ends at `now_ns`."""
         while self._waiting:
             yield from self._take(self._waiting.popleft())
         if self._run is not None:
             near = now_ns - self._run.last_ns <= self._settings.lost_ns + self._settings.covers_ns
             yield from self._close(now_ns if near else self._run.last_ns + self._settings.covers_ns // 2)
-        yield from self._told()
+        yield from self._emit()
         self._cuts.clear()
 
-    def _tail(self) -> int:
+    def _coverage_end(self) -> int:
         return self._settings.hold_ns + self._settings.covers_ns
 
-    def _take(self, snippet: Snippet) -> Iterator[Segment]:
+    def _take(self, snippet: Snippet) -> Iterator[ActionSegment]:
         at, run = snippet.middle_ns, self._run
         passed = []
         while self._cuts and self._cuts[0][0] <= at:
@@ -115,13 +119,13 @@ class Segmenter:
         inside = [cut for cut in passed if cut[0] > run.last_ns]
         if inside:
             yield from self._close(inside[0][0])
-            yield from self._told()
+            yield from self._emit()
             self._shot = inside[-1][1]
             self._begin(inside[-1][0], snippet)
         elif at - run.last_ns > self._settings.lost_ns:
             half = self._settings.covers_ns // 2
             yield from self._close(run.last_ns + half)
-            yield from self._told()
+            yield from self._emit()
             self._begin(max(at - half, run.last_ns + half), snippet)
         elif snippet.label == run.label:
             run.last_ns, run.total, run.count = at, run.total + snippet.score, run.count + 1
@@ -131,7 +135,7 @@ class Segmenter:
             self._begin(border, snippet)
 
     def _begin(self, start_ns: int, snippet: Snippet) -> None:
-        self._run = _Run(
+        self._run = _LabelRun(
             start_ns=start_ns,
             last_ns=snippet.middle_ns,
             label=snippet.label,
@@ -140,11 +144,11 @@ class Segmenter:
             shot=self._shot,
         )
 
-    def _close(self, end_ns: int) -> Iterator[Segment]:
-        """The run ends: it joins the segment before where that is equal or it is too short, else follows it."""
+    def _close(self, end_ns: int) -> Iterator[ActionSegment]:
+        """End the run: an equal or too short one joins the segment before, any other follows it."""
         run, self._run = self._run, None
         assert run is not None
-        found = Segment(
+        found = ActionSegment(
             start_ns=run.start_ns,
             end_ns=max(end_ns, run.start_ns),
             label=run.label,
@@ -154,7 +158,7 @@ class Segmenter:
         )
         before = self._done
         if before is None or before.shot != found.shot or before.end_ns != found.start_ns:
-            yield from self._told()
+            yield from self._emit()
             self._done = found
         elif before.label == found.label:
             self._done = _joined(before, found)
@@ -163,10 +167,10 @@ class Segmenter:
         elif before.end_ns - before.start_ns < self._settings.least_ns:
             self._done = replace(found, start_ns=before.start_ns)
         else:
-            yield from self._told()
+            yield from self._emit()
             self._done = found
 
-    def _told(self) -> Iterator[Segment]:
+    def _emit(self) -> Iterator[ActionSegment]:
         done, self._done = self._done, None
         if done is not None and done.label:
             yield done
@@ -186,14 +190,14 @@ class Segmenter:
         self._waiting = deque(Snippet(**snippet) for snippet in state["waiting"])
         self._cuts = deque((at, number) for at, number in state["cuts"])
         self._shot = state["shot"]
-        self._run = None if state["run"] is None else _Run(**state["run"])
-        self._done = None if state["done"] is None else Segment(**state["done"])
+        self._run = None if state["run"] is None else _LabelRun(**state["run"])
+        self._done = None if state["done"] is None else ActionSegment(**state["done"])
 
 
-def _joined(a: Segment, b: Segment) -> Segment:
+def _joined(a: ActionSegment, b: ActionSegment) -> ActionSegment:
     count = a.snippets + b.snippets
     score = (a.score * a.snippets + b.score * b.snippets) / count
     return replace(a, end_ns=b.end_ns, score=score, snippets=count)
 
 
-__all__ = ["Segment", "Segmenter", "Settings", "Snippet"]
+__all__ = ["ActionSegment", "Segmenter", "SegmenterSettings", "Snippet"]

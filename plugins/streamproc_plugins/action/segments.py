@@ -1,4 +1,4 @@
-"""The `segments` plugin: a long video to a list of what is done when."""
+"""The `segments` plugin: a list of the actions in a long video."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamproc import (
     seconds,
 )
 from streamproc.shots import Shot
-from streamproc_plugins.action.segmenting import Segment, Segmenter, Settings
+from streamproc_plugins.action.segmenting import ActionSegment, Segmenter, SegmenterSettings
 
 
 class SegmentsOptions(Options):
@@ -31,8 +31,8 @@ class SegmentsOptions(Options):
         seconds(2), ge=0, description="media time that one label looks back over: the length of its clip; 0s: one frame"
     )
     min_score: float = Field(0.3, ge=0, le=1, description="a best label below this counts as none")
-    min_duration: Duration = Field(0, ge=0, description="what is shorter joins its neighbour, within one shot")
-    lost_after: Duration = Field(seconds(5), gt=0, description="a segment ends where no label came for longer")
+    min_duration: Duration = Field(0, ge=0, description="a shorter segment joins its neighbour, within one shot")
+    lost_after: Duration = Field(seconds(5), gt=0, description="a segment ends after so long without a label")
     hold: Duration = Field(
         seconds(3), ge=0, description="labels wait so long for cuts, which are known late; only where shots are found"
     )
@@ -40,9 +40,9 @@ class SegmentsOptions(Options):
 
 
 class Segments(StreamPlugin[SegmentsOptions]):
-    """Cuts a long video into segments of one label: one `segment.found` event each, with start, end, label and score.
+    """Divides a long video into segments of one label: one `segment.found` event each, with start, end, label, score.
 
-    Snippets are what the classifier before it looks at; segments are cut where the label changes and, with `shots` in
+    Snippets are the inputs of the classifier before it; a segment ends where the label changes and, with `shots` in
     the chain, at every cut.
     """
 
@@ -66,7 +66,7 @@ class Segments(StreamPlugin[SegmentsOptions]):
         return list(self._events(segmenter.pass_to(frame.pts_ns)))
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Time goes on; at a gap everything ends where it was last seen. `process` knows cuts, by shot."""
+        """End all segments at a gap, at their last label; `process` handles cuts, by shot."""
         if self._segmenter is None or reason == "cut":
             return []
         pass_to = self._segmenter.finish if reason == "gap" else self._segmenter.pass_to
@@ -78,9 +78,9 @@ class Segments(StreamPlugin[SegmentsOptions]):
         return list(self._events(ended))
 
     def state(self) -> Mapping[str, Any]:
-        """What is open, as JSON values."""
-        kept = None if self._segmenter is None else self._segmenter.state()
-        return {"segmenter": kept, "shot": self._shot, "number": self._number}
+        """The open segment, as JSON values."""
+        stored = None if self._segmenter is None else self._segmenter.state()
+        return {"segmenter": stored, "shot": self._shot, "number": self._number}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly."""
@@ -92,7 +92,7 @@ class Segments(StreamPlugin[SegmentsOptions]):
         if self._segmenter is None:
             options = self.options
             self._segmenter = Segmenter(
-                Settings(
+                SegmenterSettings(
                     covers_ns=options.covers,
                     hold_ns=options.hold if with_shots else 0,
                     least_ns=options.min_duration,
@@ -107,7 +107,7 @@ class Segments(StreamPlugin[SegmentsOptions]):
             return "", 0.0
         return found.label[0], float(found.score[0])
 
-    def _events(self, segments: Iterable[Segment]) -> Iterator[Event]:
+    def _events(self, segments: Iterable[ActionSegment]) -> Iterator[Event]:
         for segment in segments:
             self._number += 1
             shot = {"shot": segment.shot} if segment.shot else {}

@@ -1,4 +1,4 @@
-"""What is seen of each track, gathered into sequences of T samples at a beat of media time."""
+"""Samples of each track, gathered into sequences of T at a beat of media time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class SequenceBeat:
     """T samples, so many per second of media time, one sequence every stride."""
 
     frames: int
     period_ns: int
     stride_ns: int
     slack_ns: int
-    """what is early by no more than this is on the beat"""
+    """a sample that is early by no more than this is on the beat"""
 
     @classmethod
-    def of(cls, frames: int, rate: float, stride_ns: int, nominal_ns: int | None = None) -> Beat:
-        """From samples per second. nominal_ns: usual time between two frames of the stream, where it is known."""
+    def of(cls, frames: int, rate: float, stride_ns: int, nominal_ns: int | None = None) -> SequenceBeat:
+        """The beat for a rate in Hz. nominal_ns: usual time between two frames of the stream, where it is known."""
         period_ns = round(SECOND_NS / rate)
         slack_ns = min(nominal_ns or period_ns // 4, period_ns) // 2
         return cls(frames=frames, period_ns=period_ns, stride_ns=stride_ns, slack_ns=slack_ns)
@@ -47,7 +47,7 @@ class _Track:
 class Sequences:
     """The last samples of every track of one stream."""
 
-    beat: Beat
+    beat: SequenceBeat
     _tracks: dict[int, _Track] = field(default_factory=dict)
 
     def wants(self, track_id: int, now_ns: int) -> bool:
@@ -98,11 +98,11 @@ class Sequences:
         """Go on from `state`; sequences that were longer or shorter are begun anew by their tracks."""
         self._tracks = {
             track_id: _Track(
-                samples=deque(unpack(kept), maxlen=self.beat.frames),
+                samples=deque(unpack(stored), maxlen=self.beat.frames),
                 due_ns=due_ns, last_ns=last_ns, answer_ns=answer_ns,
             )
-            for track_id, due_ns, last_ns, answer_ns, kept in state
+            for track_id, due_ns, last_ns, answer_ns, stored in state
         }  # fmt: skip
 
 
-__all__ = ["Beat", "Sequences"]
+__all__ = ["SequenceBeat", "Sequences"]

@@ -11,13 +11,13 @@ _HIPS = (11, 12)
 _SHOULDERS = (5, 6)
 
 
-def normalised(keypoints: F32, min_score: float = 0.2) -> F32:
+def normalised_skeleton(keypoints: F32, min_score: float = 0.2) -> F32:
     """A sequence (T, 17, 3) of x, y in pixels and score, whatever the person's place and size; float32, of this shape.
 
-    The middle of the hips (where they aren't known, of all points), its median over the sequence, becomes 0, 0; the
-    unit is the body's length from hips to shoulders, its median too (or a third of the height of all points). How the
-    person moves within the sequence is kept. A point with a lower score takes its place at the nearest moment at which
-    it is known, or 0, 0 where it never is; its score becomes 0.
+    The middle of the hips (or, without them, of all points), its median over the sequence, becomes 0, 0; the
+    unit is the body's length from hips to shoulders, its median too (or a third of the height of all points). The
+    person's motion within the sequence remains. A point with a lower score takes its place at the nearest moment at
+    which it is known, or 0, 0 if it never is; its score becomes 0.
     """
     points = np.asarray(keypoints, np.float32)
     known = points[..., 2] >= min_score
@@ -51,4 +51,4 @@ def _middle(xy: F32, ever: NDArray[np.bool_], pair: tuple[int, int]) -> F32:
     return np.asarray(xy[:, there if there else ever].mean(axis=1), np.float32)
 
 
-__all__ = ["normalised"]
+__all__ = ["normalised_skeleton"]

@@ -41,12 +41,12 @@ class ActionStreamOptions(NetOptions):
         None, description="part of the picture that is looked at, [left, top, right, bottom] in fractions 0-1"
     )
     gap: Duration = Field(seconds(1), gt=0, description="after a longer time without a picture the net begins anew")
-    warm_up: Duration = Field(0, ge=0, description="media time that it must have seen before its answers are given")
-    top_k: int = Field(5, ge=1, le=1000, description="most labels kept per picture")
+    warm_up: Duration = Field(0, ge=0, description="media time that the net processes before its first answer")
+    top_k: int = Field(5, ge=1, le=1000, description="most labels per picture")
 
 
 class ActionStream(StreamPlugin[ActionStreamOptions]):
-    """Says after each picture what is going on, by a net that carries its state along the stream.
+    """Classifies the current action after each picture, by a net that carries its state along the stream.
 
     For streaming nets (MoViNets, Kondratyuk et al., CVPR 2021) and CNN + LSTM (Donahue et al., CVPR 2015): each picture
     costs one step, however long the net looks back. It begins anew at gaps and, with `shots` before it, at cuts. A net
@@ -76,7 +76,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         if self._last_ns is not None and frame.pts_ns - self._last_ns > self.options.gap:
             self._begin_anew()
         self._begun_ns = frame.pts_ns if self._begun_ns is None else self._begun_ns
-        output, self._carried = self._net.step(self._seen(frame, past), self._carried)
+        output, self._carried = self._net.step(self._input(frame, past), self._carried)
         self._last_ns = frame.pts_ns
         scores = scores_of(self._net.net, output, self._activation, self._net.scores)
         if frame.pts_ns - self._begun_ns < self.options.warm_up:
@@ -84,7 +84,7 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
         return [best_labels(scores, self._net.net.labels, self.options.top_k)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Whatever breaks the stream off, the net begins anew behind it."""
+        """Begin anew after any interruption of the stream."""
         if reason in ("gap", "cut", "lost", "back"):
             self._begin_anew()
         return []
@@ -96,14 +96,14 @@ class ActionStream(StreamPlugin[ActionStreamOptions]):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly; `ValueError` for the state of another net."""
-        self._carried = self._net.read({name: unpack(kept) for name, kept in state["carried"].items()})
+        self._carried = self._net.read({name: unpack(stored) for name, stored in state["carried"].items()})
         self._begun_ns, self._last_ns = state["begun_ns"], state["last_ns"]
 
     def _begin_anew(self) -> None:
         self._carried = self._net.fresh()
         self._begun_ns = self._last_ns = None
 
-    def _seen(self, frame: Frame, past: Results) -> NDArray[Any]:
+    def _input(self, frame: Frame, past: Results) -> NDArray[Any]:
         """The picture as the net wants it, or the features that `embed` made of it."""
         spec = self._net.spec
         if spec is None:

@@ -1,4 +1,4 @@
-"""The `track_action` plugin: what each tracked person does, by a net over clips cut along the track."""
+"""The `track_action` plugin: actions of each tracked person, by a net over clips cropped along the track."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamproc import Classification, Field, Frame, Mistake, ModelError, PluginContext, Results, Tracks
 from streamproc.models import ModelStore, label_mistakes, model_mistakes
 from streamproc_plugins.action.clips import clip_input, open_clip_net
-from streamproc_plugins.action.crops import cut, window_round
+from streamproc_plugins.action.crops import crop, window_round
 from streamproc_plugins.action.followed import PeopleAction, PeopleOptions, Person
 from streamproc_plugins.action.scores import activation_of, best_labels
 
@@ -26,10 +26,10 @@ class TrackActionOptions(PeopleOptions):
 
 
 class TrackAction(PeopleAction[TrackActionOptions]):
-    """Says what each tracked person does: gives `TrackActions`, and `track.action` events from start to end.
+    """Classifies the actions of tracked people: gives `TrackActions`, and `track.action` events from start to end.
 
-    Pictures are cut along the track at a beat of media time, T of them, and classified by any net of pictures that
-    `action` runs. Those of a track that is lost (predicted) are not taken; a hole begins a new sequence,
+    It crops T pictures along the track at a beat of media time, and classifies them by any net of pictures that
+    `action` runs. Pictures of a track that is lost (predicted) are not taken; a hole begins a new sequence,
     and so does a cut where `shots` stands before.
     """
 
@@ -60,7 +60,7 @@ class TrackAction(PeopleAction[TrackActionOptions]):
         self.begin(self._net.frames, context.stream)
 
     def people(self, frame: Frame, past: Results) -> Iterable[Person]:
-        """Those with the largest boxes."""
+        """The tracks with the largest boxes."""
         tracks = past[Tracks]
         return [
             Person(
@@ -77,10 +77,10 @@ class TrackAction(PeopleAction[TrackActionOptions]):
 
     def _picture(self, frame: Frame, box: NDArray[np.float32]) -> NDArray[np.uint8]:
         width, height = self._net.size
-        return cut(frame.rgb, window_round(box, width / height, self.options.margin), (width, height))
+        return crop(frame.rgb, window_round(box, width / height, self.options.margin), (width, height))
 
     def _worth(self, tracks: Tracks) -> list[int]:
-        """Rows of the largest tracks that are seen, in the order of their ids."""
+        """Rows of the largest detected tracks, in the order of their ids."""
         options = self.options
         heights = tracks.xyxy[:, 3] - tracks.xyxy[:, 1]
         rows = [

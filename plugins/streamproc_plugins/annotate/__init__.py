@@ -1,4 +1,4 @@
-"""Annotate: what the plugins before found, drawn onto a copy of the video."""
+"""Annotate: the results of earlier plugins, drawn onto a copy of the video."""
 
 from streamproc_plugins.annotate.options import AnnotateOptions
 from streamproc_plugins.annotate.plugin import Annotate

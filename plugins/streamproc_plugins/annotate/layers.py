@@ -1,4 +1,4 @@
-"""How each kind of result is drawn."""
+"""Drawing of each kind of result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOOKED_SHARE = 0.6
 
 
 def draw_zones(canvas: Canvas, view: RuleView) -> None:
-    """Zones, in another colour while somebody is inside, with how many."""
+    """Zones with the number of objects inside, in another colour if there are any."""
     for name, corners, inside in view.zones():
         colour = _BUSY if inside else _ZONE
         canvas.fill(corners, colour, 0.14)
@@ -43,14 +43,14 @@ def draw_lines(canvas: Canvas, view: RuleView) -> None:
     for name, points, counts in view.lines():
         canvas.path(points, INK, thick=2.5)
         canvas.path(points, _LINE, thick=1.4)
-        told = "  ".join(f"{direction} {count}" for direction, count in counts.items())
+        totals = "  ".join(f"{direction} {count}" for direction, count in counts.items())
         # where the line begins: most cross it further on, and would hide its counts
         left, top = (points[0] * canvas.scale).tolist()
-        canvas.tag(f"{name}: {told}", (left + 5, top), _LINE, share=0.75, size=0.9)
+        canvas.tag(f"{name}: {totals}", (left + 5, top), _LINE, share=0.75, size=0.9)
 
 
 def draw_tracks(canvas: Canvas, tracks: Tracks) -> None:
-    """Boxes in each track's own colour; thin ones for those not seen in this frame."""
+    """Boxes in each track's own colour; thin ones for tracks without a detection in this frame."""
     for found, track_id, state in zip(tracks, tracks.track_id.tolist(), tracks.state, strict=True):
         colour = colour_of(track_id)
         if state != "confirmed":
@@ -69,7 +69,7 @@ def draw_detections(canvas: Canvas, detections: Detections) -> None:
 
 
 def draw_trails(canvas: Canvas, trails: Mapping[int, list[tuple[int, Spot]]]) -> None:
-    """Where the tracks come from, thinner the longer ago."""
+    """Trails of the tracks, thinner towards the past."""
     for track_id, steps in trails.items():
         points = [point for _, point in steps]
         if len(points) < 2:
@@ -115,7 +115,7 @@ def draw_segmentation(canvas: Canvas, found: Segmentation) -> None:
 
 
 def draw_attention(canvas: Canvas, found: AttentionMap) -> None:
-    """Where a net looked in the last picture of its clip: warmer where the weight is further above the mean."""
+    """Attention of a net in the last picture of its clip: warmer where the weight is further above the mean."""
     import cv2
 
     weights = found.weights[-1].astype(np.float32)
@@ -171,9 +171,9 @@ def draw_captions(canvas: Canvas, texts: Iterable[str]) -> float:
     return bottom
 
 
-def draw_news(canvas: Canvas, news: list[tuple[str, Colour]], bottom: float) -> None:
-    """What was told lately, the newest lowest, at the left above the row `bottom`."""
-    for text, colour in reversed(news):
+def draw_event_lines(canvas: Canvas, event_lines: list[tuple[str, Colour]], bottom: float) -> None:
+    """Recent events, the newest lowest, at the left above the row `bottom`."""
+    for text, colour in reversed(event_lines):
         _, height = canvas.text_size(text)
         bottom -= height + 3 * canvas.unit
         canvas.tag(" ", (6 * canvas.unit, bottom), colour)

@@ -1,4 +1,4 @@
-"""What a user can set of `annotate`."""
+"""Options of `annotate`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LAYERS: tuple[Layer, ...] = (
 
 
 class AnnotateOptions(EncodingOptions):
-    """Where the video goes, what is drawn, and how it is written."""
+    """The video's path, the layers to draw, and the encoding."""
 
     path: str = Field("out/{stream}.mp4", min_length=1, description="MP4 file; {stream} is the stream's name")
-    draw: tuple[Layer, ...] = Field(LAYERS, description="what is drawn, where plugins before gave it")
+    draw: tuple[Layer, ...] = Field(LAYERS, description="layers to draw, where plugins before gave results for them")
     trail: Duration = Field(
         seconds(2), ge=0, le=seconds(60), description="how much of its way each track draws behind it"
     )
@@ -31,7 +31,7 @@ class AnnotateOptions(EncodingOptions):
         seconds(2.5),
         ge=0,
         le=seconds(60),
-        description="media time for which an event stays on the picture, and at most what a classifier said last",
+        description="media time for which an event, and at most a classifier's last answer, stays on the picture",
     )
     scale: float = Field(1.0, ge=0.1, le=4, description="size of the video as a multiple of the source's")
 

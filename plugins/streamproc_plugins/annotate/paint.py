@@ -85,7 +85,7 @@ class Canvas:
         self._cv2.circle(self.rgb, (x, y), size, colour, -1, self._cv2.LINE_AA, _SHIFT)
 
     def fill(self, points: Any, colour: Colour, share: float) -> None:
-        """A polygon (N, 2) of which `share` covers what is below."""
+        """A polygon (N, 2) that covers the picture below by `share`."""
         spots = self.at(points)
         low = np.clip(spots.min(axis=0) >> _SHIFT, 0, (self.width, self.height))
         high = np.clip((spots.max(axis=0) >> _SHIFT) + 1, 0, (self.width, self.height))
@@ -103,7 +103,7 @@ class Canvas:
         return (width + 2 * pad, height + base // 2 + 2 * pad)
 
     def tag(self, text: str, corner: Spot, ground: Colour, *, share: float = 1.0, size: float = 1.0) -> None:
-        """Text on a filled ground whose upper left corner is at `corner`, pixels of this picture; kept inside."""
+        """Text on a filled ground whose upper left corner is at `corner`, pixels of this picture; always inside it."""
         text = plain(text)
         width, height = self.text_size(text, size)
         left = round(min(max(corner[0], 0), max(self.width - width, 0)))

@@ -1,4 +1,4 @@
-"""The `annotate` plugin: gathers what the plugins before gave, draws it, writes the video."""
+"""The `annotate` plugin: gathers the results of earlier plugins, draws them, writes the video."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from streamproc_plugins.annotate.paint import INK, Canvas, Colour, Image, Spot, 
 from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.rules import RuleView
 
-_MOST_NEWS = 5
+_MOST_EVENT_LINES = 5
 
 
 class Annotate(StreamPlugin[AnnotateOptions]):
@@ -43,13 +43,13 @@ class Annotate(StreamPlugin[AnnotateOptions]):
     writes = ("path",)
 
     def open(self, context: PluginContext) -> None:
-        """Nothing is written before the first frame."""
+        """Prepare the video; the first frame begins the file."""
         self._name = context.stream.name
         writer = video_writer(self.options.path, context.stream.name, self.options)
         self._writer: VideoWriter | None = writer
         self._layers = frozenset(self.options.draw)
         self._trails: dict[int, list[tuple[int, Spot]]] = {}
-        self._news: list[tuple[int, str, Colour]] = []
+        self._event_lines: list[tuple[int, str, Colour]] = []
         self._classes: dict[str, tuple[int, Classification]] = {}
         self._looked: dict[str, tuple[int, AttentionMap]] = {}
 
@@ -66,7 +66,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         return ()
 
     def close(self) -> None:
-        """Finish the file with what has been written, also where the stream was broken off."""
+        """Finish the file with the frames so far, also where the stream was interrupted."""
         writer, self._writer = getattr(self, "_writer", None), None
         if writer is not None:
             writer.close()
@@ -91,7 +91,7 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             for poses in list(past.all(Poses).values())[-1:]:
                 layers.draw_poses(canvas, poses)
         if "faces" in wanted:
-            for faces in told_most(past.all(Faces)):
+            for faces in most_detailed(past.all(Faces)):
                 layers.draw_faces(canvas, faces)
         self._draw_words(canvas, frame, past)
         return canvas.rgb
@@ -132,7 +132,9 @@ class Annotate(StreamPlugin[AnnotateOptions]):
             layers.draw_classes(canvas, {name: found for name, (_, found) in self._classes.items()}, top)
             bottom = layers.draw_captions(canvas, [found.text for found in past.all(Caption).values()])
         if "events" in self._layers:
-            layers.draw_news(canvas, [(text, colour) for _, text, colour in self._news], bottom - 2 * canvas.unit)
+            layers.draw_event_lines(
+                canvas, [(text, colour) for _, text, colour in self._event_lines], bottom - 2 * canvas.unit
+            )
 
     def _remember(self, frame: Frame, past: Results) -> None:
         now_ns, options = frame.pts_ns, self.options
@@ -149,18 +151,18 @@ class Annotate(StreamPlugin[AnnotateOptions]):
         self._classes |= {name: (now_ns, found) for name, found in past.all(Classification).items()}
         self._classes = {n: said for n, said in self._classes.items() if now_ns - said[0] <= options.event_for}
         self._looked |= {name: (now_ns, found) for name, found in past.all(AttentionMap).items()}
-        self._looked = {n: seen for n, seen in self._looked.items() if now_ns - seen[0] <= options.event_for}
-        self._news = [item for item in self._news if now_ns - item[0] <= options.event_for]
-        told = [e for e in past.events if e.phase in ("start", "instant") and not self._stands_as_caption(e)]
-        self._news += [(now_ns, headline(e), _colour(e)) for e in told]
-        self._news = self._news[-_MOST_NEWS:]
+        self._looked = {n: looked for n, looked in self._looked.items() if now_ns - looked[0] <= options.event_for}
+        self._event_lines = [item for item in self._event_lines if now_ns - item[0] <= options.event_for]
+        shown = [e for e in past.events if e.phase in ("start", "instant") and not self._stands_as_caption(e)]
+        self._event_lines += [(now_ns, headline(e), _colour(e)) for e in shown]
+        self._event_lines = self._event_lines[-_MOST_EVENT_LINES:]
 
     def _stands_as_caption(self, event: Event) -> bool:
         return event.type == "caption" and "captions" in self._layers
 
 
-def told_most(faces: Mapping[str, Faces]) -> list[Faces]:
-    """Of faces that were followed, named or grouped the last in the chain, which knows most; else all."""
+def most_detailed(faces: Mapping[str, Faces]) -> list[Faces]:
+    """The last result of followed, named or grouped faces, which has most details; without one all results."""
     further = [found for found in faces.values() if type(found) is not Faces]
     return further[-1:] or list(faces.values())
 
@@ -169,8 +171,8 @@ def headline(event: Event) -> str:
     """A few words for an event, such as `line.crossed gate left  person 3`."""
     data = event.data
     place = [str(data[key]) for key in ("zone", "line", "rule", "direction") if key in data]
-    who = [str(data[key]) for key in ("label", "name", "track_id") if key in data]
-    return "  ".join(part for part in (" ".join([event.type, *place]), " ".join(who)) if part)
+    subject = [str(data[key]) for key in ("label", "name", "track_id") if key in data]
+    return "  ".join(part for part in (" ".join([event.type, *place]), " ".join(subject)) if part)
 
 
 def clock(time_ns: int) -> str:

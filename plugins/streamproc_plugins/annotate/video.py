@@ -1,4 +1,4 @@
-"""What every plugin that writes a video asks of its user, and the file that it writes."""
+"""Options and file of every plugin that writes a video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamproc_plugins.storage import file_name
 
 
 class EncodingOptions(Options):
-    """How a video is written."""
+    """Encoding of a video."""
 
     crf: int = Field(23, ge=0, le=51, description="quality: 0 lossless, 23 usual, larger is smaller and worse")
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = Field(

@@ -57,7 +57,7 @@ def anonymised_whole(rgb: Image, method: Method = "mosaic", blocks: int = 5) -> 
 
 
 def covered(part: Image, method: Method, blocks: int) -> Image:
-    """What stands for a part uint8 (h, w, 3), h and w > 0."""
+    """Replacement of a part uint8 (h, w, 3), h and w > 0."""
     import cv2
 
     if method == "fill":

@@ -1,4 +1,4 @@
-"""What has to be covered at a frame, and whether all that must be known is known."""
+"""Regions to cover at a frame, and whether all inputs for them are there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """What to cover in a picture."""
+    """Regions to cover in a picture."""
 
     boxes: NDArray[np.float64]
     """(N, 4), grown"""
@@ -29,7 +29,7 @@ class Parts:
 
 
 class Cover:
-    """Gathers what is to be covered, and holds what was covered a moment ago.
+    """Gathers the regions to cover, and holds those of a moment ago.
 
     It knows which plugins have given results; one that gave some and gives none now has failed.
     """
@@ -40,7 +40,7 @@ class Cover:
         self._givers: set[str] = set()
 
     def find(self, now_ns: int, past: Results) -> Parts | None:
-        """What to cover now; None: a result that must be known is missing, so everything has to be.
+        """Regions to cover now; None: a required result is missing, so everything has to be.
 
         Raises `PluginError` for a label that can't be found.
         """
@@ -62,7 +62,7 @@ class Cover:
         return Parts(boxes=grown(self._with_held(now_ns, boxes), options.margin), masks=tuple(masks))
 
     def _check_labels(self, maps: Sequence[Segmentation]) -> None:
-        """Raise `PluginError` for a label that no map has: what is called so would be shown."""
+        """Raise `PluginError` for a label that no map has, as its regions would stay visible."""
         known = [label for found in maps for label in found.labels]
         if unknown := [label for label in self._options.labels if label not in known]:
             raise PluginError(
@@ -90,11 +90,11 @@ class Cover:
 
     def _with_held(self, now_ns: int, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
         """The boxes, and those of a moment ago that none of them stands for."""
-        kept = [(at, box) for at, box in self._held if now_ns - at <= self._options.hold]
-        if kept and len(boxes):
-            overlap = iou(np.array([box for _, box in kept], np.float32), boxes).max(axis=1)
-            kept = [item for item, share in zip(kept, overlap.tolist(), strict=True) if share < _SAME]
-        self._held = [*kept, *((now_ns, box) for box in boxes.astype(np.float64).tolist())]
+        retained = [(at, box) for at, box in self._held if now_ns - at <= self._options.hold]
+        if retained and len(boxes):
+            overlap = iou(np.array([box for _, box in retained], np.float32), boxes).max(axis=1)
+            retained = [item for item, share in zip(retained, overlap.tolist(), strict=True) if share < _SAME]
+        self._held = [*retained, *((now_ns, box) for box in boxes.astype(np.float64).tolist())]
         return np.array([box for _, box in self._held], np.float64).reshape(-1, 4)
 
     def state(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Cover:
         self._givers = set(state["givers"])
 
 
-def fitted(mask: NDArray[np.bool_], width: int, height: int, margin: float) -> NDArray[np.bool_]:
+def fitted_mask(mask: NDArray[np.bool_], width: int, height: int, margin: float) -> NDArray[np.bool_]:
     """A mask of any grid as one of the picture (height, width), larger by `margin`."""
     import cv2
 

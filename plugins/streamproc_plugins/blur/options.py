@@ -1,4 +1,4 @@
-"""What a user can set of `blur`."""
+"""Options of `blur`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamproc_plugins.drawn import Polygon
 
 
 class BlurOptions(EncodingOptions):
-    """What is covered, how, and where the video goes."""
+    """Regions to cover, the method, and the video's path."""
 
     faces: bool = Field(True, description="cover faces; a plugin that gives `Faces` has to stand before")
     labels: tuple[str, ...] = Field(
@@ -29,7 +29,7 @@ class BlurOptions(EncodingOptions):
     hold: Duration = Field(
         seconds(0.5),
         ge=0,
-        description="what isn't found any more stays covered for so long: detectors miss single frames",
+        description="a region that isn't found any more stays covered for so long: detectors miss single frames",
     )
     path: str | None = Field(
         None,

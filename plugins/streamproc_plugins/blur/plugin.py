@@ -12,15 +12,15 @@ from streamproc import Frame, Moment, Output, PluginContext, Replacement, Result
 from streamproc.media import VideoWriter
 from streamproc_plugins.annotate.video import video_writer
 from streamproc_plugins.blur.anonymise import anonymise, anonymised_whole, drawn
-from streamproc_plugins.blur.cover import Cover, Parts, fitted
+from streamproc_plugins.blur.cover import Cover, Parts, fitted_mask
 from streamproc_plugins.blur.options import BlurOptions
 
 
 class Blur(StreamPlugin[BlurOptions]):
-    """Covers faces, people and zones for good: plugins behind it, thumbnails and frame sinks see only what it leaves.
+    """Covers faces, people and zones for good: later plugins, thumbnails and frame sinks get the covered picture only.
 
     It fails closed. Where a result that it needs is missing for a frame, the whole picture is covered; where it fails
-    itself, the picture behind it is black. Plugins before it see the source's picture. Gives `Replacement`.
+    itself, the picture behind it is black. Plugins before it get the source's picture. Gives `Replacement`.
     """
 
     pixels = True
@@ -28,7 +28,7 @@ class Blur(StreamPlugin[BlurOptions]):
     writes = ("path",)
 
     def open(self, context: PluginContext) -> None:
-        """Nothing is written before the first frame."""
+        """Prepare the video; the first frame begins the file."""
         self._cover = Cover(self.options)
         path, size = self.options.path, np.array(context.stream.size)
         self._zones = [np.array(polygon) * size for polygon in self.options.zones.values()]
@@ -36,16 +36,16 @@ class Blur(StreamPlugin[BlurOptions]):
         if path is not None:
             self._writer = video_writer(path, context.stream.name, self.options)
         self._log = context.log
-        self._told = False
+        self._warned = False
         self._drawn: tuple[tuple[int, ...], list[NDArray[np.bool_]]] | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Replacement`."""
         parts = self._cover.find(frame.pts_ns, past)
-        if parts is None and not self._told:
-            self._told = True
+        if parts is None and not self._warned:
+            self._warned = True
             self._log.warning(
-                "what is to be covered isn't known stream=%s frame=%d, so all of the picture is: a detector failed, or "
+                "an input is missing stream=%s frame=%d, so the whole picture is covered: a detector failed, or "
                 "runs at another rate, or doesn't stand before blur",
                 frame.stream.name,
                 frame.index,
@@ -62,13 +62,13 @@ class Blur(StreamPlugin[BlurOptions]):
         return ()
 
     def close(self) -> None:
-        """Finish the file with what has been written, also where the stream was broken off."""
+        """Finish the file with the frames so far, also where the stream was interrupted."""
         writer, self._writer = getattr(self, "_writer", None), None
         if writer is not None:
             writer.close()
 
     def state(self) -> dict[str, Any]:
-        """What is held, and who has given results, as JSON values."""
+        """Held boxes, and the plugins that have given results, as JSON values."""
         return {"cover": self._cover.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Blur(StreamPlugin[BlurOptions]):
         if parts is None:
             return anonymised_whole(rgb, options.method, options.blocks)
         height, width = rgb.shape[:2]
-        masks = [fitted(mask, width, height, options.margin / 4) for mask in parts.masks]
+        masks = [fitted_mask(mask, width, height, options.margin / 4) for mask in parts.masks]
         masks += self._zone_masks(width, height)
         return anonymise(rgb, parts.boxes, method=options.method, blocks=options.blocks, masks=masks)
 

@@ -2,6 +2,6 @@
 
 from streamproc_plugins.camera_health.options import CameraHealthOptions
 from streamproc_plugins.camera_health.plugin import CameraHealth
-from streamproc_plugins.camera_health.watch import FAULTS, Change, Settings, Watch
+from streamproc_plugins.camera_health.watch import FAULTS, HealthChange, HealthMonitor, HealthSettings
 
-__all__ = ["FAULTS", "CameraHealth", "CameraHealthOptions", "Change", "Settings", "Watch"]
+__all__ = ["FAULTS", "CameraHealth", "CameraHealthOptions", "HealthChange", "HealthMonitor", "HealthSettings"]

@@ -1,13 +1,13 @@
-"""What a user can set of `camera_health`."""
+"""Options of `camera_health`."""
 
 from __future__ import annotations
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.camera_health.watch import Settings
+from streamproc_plugins.camera_health.watch import HealthSettings
 
 
 class CameraHealthOptions(Options):
-    """What counts as a fault, and for how long; the defaults suit fixed cameras."""
+    """Limits of a fault, and how long it must last; the defaults suit fixed cameras."""
 
     every: Duration = Field(seconds(1), gt=0, le=seconds(60), description="time between pictures that are looked at")
     after: Duration = Field(
@@ -30,9 +30,9 @@ class CameraHealthOptions(Options):
     )
     agreement: float = Field(0.6, gt=0, lt=1, description="moved when the view correlates with the learned one by less")
 
-    def settings(self) -> Settings:
+    def settings(self) -> HealthSettings:
         """The same for the watch."""
-        return Settings(
+        return HealthSettings(
             after_ns=self.after,
             frozen_ns=self.frozen_after,
             accept_ns=self.accept_after,

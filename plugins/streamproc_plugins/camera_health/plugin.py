@@ -7,17 +7,18 @@ from typing import Any
 
 from streamproc import Episode, Event, Frame, Moment, Output, PluginContext, Results, StreamPlugin, TimeReason
 from streamproc_plugins.camera_health.options import CameraHealthOptions
-from streamproc_plugins.camera_health.watch import HEIGHT, WIDTH, Change, Watch
+from streamproc_plugins.camera_health.watch import HEIGHT, WIDTH, HealthChange, HealthMonitor
 
 
 class CameraHealth(StreamPlugin[CameraHealthOptions]):
-    """Tells when the picture is frozen, black, covered, out of focus or moved: `camera.*` events, start to end."""
+    """Emits an event while the picture is frozen, black, covered, out of focus or moved: `camera.*`, start to end."""
 
+    state_version = 2
     pixels = True
 
     def open(self, context: PluginContext) -> None:
         """Begin without a past to compare with."""
-        self._watch = Watch(self.options.settings())
+        self._watch = HealthMonitor(self.options.settings())
         self._due_ns: int | None = None
         self._open: dict[str, Episode] = {}
 
@@ -31,12 +32,12 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         return [self._event(change, frame.pts_ns, frame.index) for change in self._watch.look(frame.pts_ns, gray)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Nobody knows what a camera shows that gives no pictures: what goes on ends where it was last seen."""
+        """End the open faults of a camera that gives no pictures, at their last observation."""
         patience_ns = self.options.every + self.options.after
         return [self._ended(change, moment.pts_ns) for change in self._watch.lose(moment.pts_ns, patience_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What goes on ends with the stream."""
+        """End the open faults with the stream."""
         return [self._ended(change, moment.pts_ns) for change in self._watch.end(moment.pts_ns)]
 
     def state(self) -> Mapping[str, Any]:
@@ -50,7 +51,7 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         self._open = {fault: Episode(**stored) for fault, stored in state["open"].items()}
         self._watch.restore(state["watch"])
 
-    def _event(self, change: Change, now_ns: int, index: int) -> Event:
+    def _event(self, change: HealthChange, now_ns: int, index: int) -> Event:
         if not change.begun:
             return self._ended(change, now_ns)
         key, data = f"{change.fault}/{index}", change.data
@@ -58,7 +59,7 @@ class CameraHealth(StreamPlugin[CameraHealthOptions]):
         self._open[change.fault] = begun
         return begun.start(now_ns)
 
-    def _ended(self, change: Change, now_ns: int) -> Event:
+    def _ended(self, change: HealthChange, now_ns: int) -> Event:
         end_ns = now_ns if change.end_ns is None else change.end_ns
         lasted = (end_ns - change.start_ns) / 1e9
         return self._open.pop(change.fault).end(end_ns, duration_s=lasted, **change.data)

@@ -1,4 +1,4 @@
-"""What is wrong with the camera, sample by sample, and for how long. Knows small grey pictures and media time only."""
+"""Faults of the camera, sample by sample, and their duration. Knows small grey pictures and media time only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULTS = ("frozen", "black", "covered", "blurred", "moved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class HealthSettings:
     """Times in nanoseconds of media time, levels of 255, the rest parts of 1."""
 
     after_ns: int = 5_000_000_000
@@ -37,7 +37,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class HealthChange:
     """A fault that has begun, or is over."""
 
     fault: str
@@ -48,42 +48,42 @@ class Change:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
-    """How long a fault has been there, or gone."""
+class _FaultRun:
+    """Duration of a fault, or of its absence."""
 
     since_ns: int | None = None
     fine_ns: int | None = None
-    told: bool = False
+    emitted: bool = False
 
     def step(self, now_ns: int, wrong: bool | None, after_ns: int, began_ns: int) -> bool | None:
-        """True: it is to be told now; False: it is over; None: nothing new.
+        """True: the fault begins now; False: it is over; None: no change.
 
-        wrong: None if it can't be said. after_ns: how long it must have been so, or not so.
+        wrong: None if it can't be measured. after_ns: how long the fault, or its absence, must last.
         """
         if wrong is None:
-            if not self.told:
+            if not self.emitted:
                 self.since_ns = None
             return None
         if wrong:
             self.fine_ns = None
             self.since_ns = began_ns if self.since_ns is None else self.since_ns
-            if self.told or now_ns - self.since_ns < after_ns:
+            if self.emitted or now_ns - self.since_ns < after_ns:
                 return None
-            self.told = True
+            self.emitted = True
             return True
-        if not self.told:
+        if not self.emitted:
             self.since_ns = None
             return None
         self.fine_ns = now_ns if self.fine_ns is None else self.fine_ns
         return False if now_ns - self.fine_ns >= after_ns else None
 
 
-class Watch:
+class HealthMonitor:
     """Give it a picture about once a second."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: HealthSettings) -> None:
         self._set = settings
-        self._runs = {fault: _Run() for fault in FAULTS}
+        self._runs = {fault: _FaultRun() for fault in FAULTS}
         self._before: tuple[int, Gray] | None = None
         self._forget()
 
@@ -93,8 +93,8 @@ class Watch:
         self._samples = 0
         self._learned_ns = 0
 
-    def look(self, now_ns: int, gray: Gray) -> list[Change]:
-        """What has changed; gray: uint8 (HEIGHT, WIDTH)."""
+    def look(self, now_ns: int, gray: Gray) -> list[HealthChange]:
+        """Changes of the faults; gray: uint8 (HEIGHT, WIDTH)."""
         import cv2
 
         small = np.asarray(cv2.resize(gray, _VIEW, interpolation=cv2.INTER_AREA), np.uint8)
@@ -108,10 +108,10 @@ class Watch:
         changes = []
         for fault, run in self._runs.items():
             frozen = fault == "frozen"
-            after_ns = self._set.frozen_ns if frozen and not run.told else self._set.after_ns
-            told = run.step(now_ns, wrong.get(fault), after_ns, began_ns if frozen else now_ns)
-            if told is not None:
-                changes.append(self._change(fault, told, data.get(fault, {})))
+            after_ns = self._set.frozen_ns if frozen and not run.emitted else self._set.after_ns
+            emitted = run.step(now_ns, wrong.get(fault), after_ns, began_ns if frozen else now_ns)
+            if emitted is not None:
+                changes.append(self._change(fault, emitted, data.get(fault, {})))
         if not any(wrong.get(fault) for fault in FAULTS):
             self._learn(now_ns, gray, now)
         return changes + self._accept(now_ns)
@@ -126,7 +126,7 @@ class Watch:
         data: dict[str, dict[str, Any]] = {"black": {"level": level}, "covered": {"flat": flat}}
         if black or covered or self._view is None or self._samples < _LEARNED_FROM:
             return wrong, data
-        agreed, sharp = measures.agreement(self._view, now), measures.sharpness(gray)
+        agreed, sharp = measures.view_agreement(self._view, now), measures.sharpness(gray)
         if agreed is not None:
             wrong["moved"] = agreed < self._set.agreement
             moved = measures.shift(self._view, now) if wrong["moved"] else None
@@ -137,51 +137,53 @@ class Watch:
             data["blurred"] = {"sharpness": part}
         return wrong, data
 
-    def _change(self, fault: str, begun: bool, data: Mapping[str, Any]) -> Change:
+    def _change(self, fault: str, begun: bool, data: Mapping[str, Any]) -> HealthChange:
         run = self._runs[fault]
         assert run.since_ns is not None
         if begun:
-            return Change(fault=fault, begun=True, start_ns=run.since_ns, end_ns=None, data=data)
-        self._runs[fault] = _Run()
-        return Change(fault=fault, begun=False, start_ns=run.since_ns, end_ns=run.fine_ns)
+            return HealthChange(fault=fault, begun=True, start_ns=run.since_ns, end_ns=None, data=data)
+        self._runs[fault] = _FaultRun()
+        return HealthChange(fault=fault, begun=False, start_ns=run.since_ns, end_ns=run.fine_ns)
 
     def _learn(self, now_ns: int, gray: Gray, now: Array) -> None:
         """The view and its sharpness follow slow changes; the first samples count alike."""
         elapsed_ns = now_ns - self._learned_ns
         self._samples, self._learned_ns = self._samples + 1, now_ns
         rate = max(1 / self._samples, min(elapsed_ns / self._set.learn_ns, 0.5))
-        # kept in float16: a state of half the size that goes on exactly
+        # stored in float16: a state of half the size that goes on exactly
         view = now if self._view is None else self._view + np.float32(rate) * (now - self._view)
         self._view = view.astype(np.float16).astype(np.float32)
         sharp = measures.sharpness(gray)
         if sharp is not None:
             self._sharp = sharp if self._sharp is None else self._sharp + rate * (sharp - self._sharp)
 
-    def _accept(self, now_ns: int) -> list[Change]:
+    def _accept(self, now_ns: int) -> list[HealthChange]:
         """A view that has been another one for long is the camera's view now; it is learned afresh."""
         run = self._runs["moved"]
-        if not run.told or run.since_ns is None or now_ns - run.since_ns < self._set.accept_ns:
+        if not run.emitted or run.since_ns is None or now_ns - run.since_ns < self._set.accept_ns:
             return []
-        start_ns, self._runs["moved"] = run.since_ns, _Run()
+        start_ns, self._runs["moved"] = run.since_ns, _FaultRun()
         self._forget()
-        return [Change(fault="moved", begun=False, start_ns=start_ns, end_ns=now_ns, data={"accepted": True})]
+        return [HealthChange(fault="moved", begun=False, start_ns=start_ns, end_ns=now_ns, data={"accepted": True})]
 
-    def end(self, now_ns: int) -> list[Change]:
-        """The stream has ended: what goes on ends with it, or when it was last seen."""
+    def end(self, now_ns: int) -> list[HealthChange]:
+        """End the open faults with the stream, or at their last observation."""
         over = []
         for fault, run in self._runs.items():
-            if run.told and run.since_ns is not None:
+            if run.emitted and run.since_ns is not None:
                 end_ns = now_ns if run.fine_ns is None else run.fine_ns
-                over.append(Change(fault=fault, begun=False, start_ns=run.since_ns, end_ns=max(end_ns, run.since_ns)))
-                self._runs[fault] = _Run()
+                over.append(
+                    HealthChange(fault=fault, begun=False, start_ns=run.since_ns, end_ns=max(end_ns, run.since_ns))
+                )
+                self._runs[fault] = _FaultRun()
         return over
 
-    def lose(self, now_ns: int, patience_ns: int) -> list[Change]:
-        """Nothing was looked at for a while: after too long everything ends where it was last seen."""
+    def lose(self, now_ns: int, patience_ns: int) -> list[HealthChange]:
+        """End the open faults after too long without a picture, at their last observation."""
         if self._before is None or now_ns - self._before[0] <= patience_ns:
             return []
         over = self.end(self._before[0])
-        self._runs = {fault: _Run() for fault in FAULTS}
+        self._runs = {fault: _FaultRun() for fault in FAULTS}
         self._before = None
         return over
 
@@ -197,7 +199,7 @@ class Watch:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._runs = {fault: _Run(**state["runs"][fault]) for fault in FAULTS}
+        self._runs = {fault: _FaultRun(**state["runs"][fault]) for fault in FAULTS}
         shape = _VIEW[::-1]
         self._before = None
         if state["before"]:
@@ -205,8 +207,8 @@ class Watch:
             self._before = (at_ns, np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape))
         self._view = None
         if state["view"]:
-            kept = np.frombuffer(base64.b64decode(state["view"]), np.float16)
-            self._view = kept.reshape(shape).astype(np.float32)
+            stored = np.frombuffer(base64.b64decode(state["view"]), np.float16)
+            self._view = stored.reshape(shape).astype(np.float32)
         self._sharp, self._samples, self._learned_ns = state["learned"]
 
 
@@ -214,4 +216,4 @@ def _packed(array: Any) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
-__all__ = ["FAULTS", "HEIGHT", "WIDTH", "Change", "Settings", "Watch"]
+__all__ = ["FAULTS", "HEIGHT", "WIDTH", "HealthChange", "HealthMonitor", "HealthSettings"]

@@ -26,7 +26,7 @@ _LONGEST_ANSWER = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Whom to ask, and how."""
+    """The server, and how to ask it."""
 
     url: str
     """of the API, such as http://localhost:8000/v1"""
@@ -54,7 +54,7 @@ class Asker:
         return self._thread.submit(self._answer, prompt, tuple(jpegs))
 
     def close(self) -> None:
-        """Give up the question under way, whatever it waits for, and end the thread."""
+        """Cancel the question under way and end the thread."""
         with self._lock:
             self._closing = True
             if self._under_way is not None:
@@ -63,7 +63,7 @@ class Asker:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _answer(self, prompt: str, jpegs: tuple[bytes, ...]) -> str:
-        # a loop of its own for each question: what waits in one can be ended from another thread, a socket can't
+        # a loop of its own for each question: another thread can cancel a wait in a loop, but not one in a socket
         try:
             return asyncio.run(self._asked(prompt, jpegs))
         except asyncio.CancelledError:
@@ -103,7 +103,7 @@ class Asker:
     async def _attempt(
         self, client: httpx.AsyncClient, body: object, deadline: float
     ) -> tuple[str | PluginError, float]:
-        """The answer, or what went wrong and how long the server wants to be left alone; raises what stays wrong."""
+        """The answer, or the error and how long the server asks to wait; raises permanent errors."""
         import httpx
 
         address = self._address

@@ -22,17 +22,17 @@ class Sentence:
     """without start and end mark"""
     log_probability: float
     rows: tuple[int, ...] = ()
-    """row of the beam that each word came from, to find what the steps gave beside it"""
+    """row of the beam of each word, to find the steps' other outputs for it"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """How wide and how far is searched."""
+    """Width and depth of the search."""
 
     start: int
     end: int
     width: int = 3
-    """hypotheses kept at each step; 1 is greedy"""
+    """hypotheses followed at each step; 1 is greedy"""
     longest: int = 20
     """words, the end mark counted"""
     length_power: float = 0.7
@@ -68,17 +68,19 @@ def beam_search(step: Step, states: tuple[Array, ...], search: Search) -> list[S
                 done.append(Sentence(words=words[parent], log_probability=score, rows=rows[parent]))
             elif len(alive) < search.width:
                 alive.append(place)
-        kept = [(int(parents[place]), int(chosen[place])) for place in alive]
-        if not kept or _settled(done, float(total[kept[0]]), position + 1, search):
+        retained = [(int(parents[place]), int(chosen[place])) for place in alive]
+        if not retained or _settled(done, float(total[retained[0]]), position + 1, search):
             return _best(done, search)
-        words = [(*words[parent], word) for parent, word in kept]
-        rows = [(*rows[parent], parent) for parent, _ in kept]
-        scores = np.array([total[pair] for pair in kept])
-        picked = [parent for parent, _ in kept]
+        words = [(*words[parent], word) for parent, word in retained]
+        rows = [(*rows[parent], parent) for parent, _ in retained]
+        scores = np.array([total[pair] for pair in retained])
+        picked = [parent for parent, _ in retained]
         states = tuple(state[picked] for state in states)
-        last = np.array([word for _, word in kept], np.int64)
-    cut = [Sentence(words=w, log_probability=float(s), rows=r) for w, s, r in zip(words, scores, rows, strict=True)]
-    return _best(done or cut, search)
+        last = np.array([word for _, word in retained], np.int64)
+    unfinished = [
+        Sentence(words=w, log_probability=float(s), rows=r) for w, s, r in zip(words, scores, rows, strict=True)
+    ]
+    return _best(done or unfinished, search)
 
 
 def _score(sentence: Sentence, search: Search) -> float:

@@ -1,7 +1,7 @@
 """The decoder of the captioner in NumPy: an LSTM that attends to regions at each word.
 
 Xu et al., Show, Attend and Tell, ICML 2015 (soft attention): the weights of the regions come from a softmax over
-`tanh(V Wv + h Wh) wa`, the context is the sum of the regions times their weights, and the LSTM sees the last word and
+`tanh(V Wv + h Wh) wa`, the context is the sum of the regions times their weights, and the LSTM gets the last word and
 the context. It is small, so it needs no runtime: the same code runs in training's check, in the plugin, and anywhere.
 """
 
@@ -50,7 +50,7 @@ class Weights:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], words: int) -> Weights:
-        """From named arrays; `ModelError` where one is missing or doesn't fit the others."""
+        """The weights from named arrays; `ModelError` where one is missing or doesn't fit the others."""
         names = [item.name for item in fields(cls)]
         if missing := [name for name in names if name not in arrays]:
             raise ModelError(f"the decoder lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
@@ -83,7 +83,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
+class GeneratedCaption:
     """A sentence as word numbers, and where the decoder looked for each word."""
 
     words: tuple[int, ...]
@@ -93,7 +93,7 @@ class Told:
     """float32 (words, R), each row sums to 1"""
 
 
-def caption(weights: Weights, regions: F32, width: int = 3, longest: int = 20) -> Told:
+def caption(weights: Weights, regions: F32, width: int = 3, longest: int = 20) -> GeneratedCaption:
     """The likeliest sentence about these regions, float32 (R, D). Raises `ModelError` where they aren't finite."""
     if not np.isfinite(regions).all():
         raise ModelError("the encoder answered numbers that are not finite; its weights or its input are wrong")
@@ -110,7 +110,9 @@ def caption(weights: Weights, regions: F32, width: int = 3, longest: int = 20) -
     never = (PAD, START, UNKNOWN)
     search = Search(start=START, end=END, width=width, longest=longest, never=never)
     best = beam_search(step, start_states(weights, regions), search)[0]
-    return Told(words=best.words, probability=_mean_probability(best), attention=_looks(best, looks, len(regions)))
+    return GeneratedCaption(
+        words=best.words, probability=_mean_probability(best), attention=_looks(best, looks, len(regions))
+    )
 
 
 def start_states(weights: Weights, regions: F32) -> tuple[F32, F32]:
@@ -133,8 +135,8 @@ def advance(
     """Logits (B, V) of the next word, state and memory (B, H) after it."""
     hidden, memory = states
     context = attention @ regions
-    seen = np.concatenate([weights.embedding[last], context], axis=1)
-    gates = seen @ weights.lstm_kernel + hidden @ weights.lstm_recurrent + weights.lstm_bias
+    inputs = np.concatenate([weights.embedding[last], context], axis=1)
+    gates = inputs @ weights.lstm_kernel + hidden @ weights.lstm_recurrent + weights.lstm_bias
     gate_in, forget, cell, out = np.split(gates, 4, axis=1)
     memory = sigmoid(forget) * memory + sigmoid(gate_in) * np.tanh(cell)
     hidden = sigmoid(out) * np.tanh(memory)
@@ -148,7 +150,7 @@ def sigmoid(x: F32) -> F32:
 
 
 def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
-    """Along the last axis, of the dtype that came."""
+    """Along the last axis, of the dtype of the input."""
     shifted = x - x.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
@@ -162,4 +164,4 @@ def _looks(sentence: Sentence, looks: list[F32], regions: int) -> F32:
     return np.asarray(rows, np.float32).reshape(-1, regions)
 
 
-__all__ = ["Told", "Weights", "advance", "attend", "caption", "log_softmax", "sigmoid", "start_states"]
+__all__ = ["GeneratedCaption", "Weights", "advance", "attend", "caption", "log_softmax", "sigmoid", "start_states"]

@@ -1,4 +1,4 @@
-"""What was found in a window of time: gathered frame by frame, small enough to be kept over a restart."""
+"""Facts of a window of time: gathered frame by frame, small enough to be stored over a restart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from streamproc import Classification, Detections, Event, Tracks
 
-TOLD = frozenset(
+EVENT_TYPES = frozenset(
     {
         "zone.entered", "zone.left", "zone.dwell", "zone.loitering", "zone.crowded", "line.crossed", "object.left",
         "object.stationary", "direction.wrong", "speed.exceeded", "pose.fall", "pose.lying", "pose.raised_hands",
@@ -16,7 +16,7 @@ TOLD = frozenset(
     }
 )  # fmt: skip
 """event types that there is a sentence for"""
-_KEPT = ("label", "zone", "line", "direction", "count", "name", "duration_s")
+_DATA_KEYS = ("label", "zone", "line", "direction", "count", "name", "duration_s")
 
 
 @dataclass(slots=True)
@@ -29,12 +29,12 @@ class Walk:
     until_ns: int
     last: tuple[float, float]
     size: float
-    """of the box when last seen: mean of its sides, as a fraction of the picture's width"""
+    """of the last box: mean of its sides, as a fraction of the picture's width"""
 
 
 @dataclass(slots=True)
-class Facts:
-    """What a window holds so far."""
+class WindowFacts:
+    """Facts of a window so far."""
 
     walks: dict[int, Walk] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Facts:
     """by label of a classifier: sum of its scores where it was the best"""
     frames: int = 0
 
-    def see_tracks(self, tracks: Tracks, now_ns: int, size: tuple[int, int]) -> None:
+    def observe_tracks(self, tracks: Tracks, now_ns: int, size: tuple[int, int]) -> None:
         """Take the confirmed tracks of a frame of this (width, height)."""
         for row, track_id in enumerate(tracks.track_id.tolist()):
             if tracks.state[row] != "confirmed":
@@ -59,23 +59,23 @@ class Facts:
             walk.label, walk.until_ns, walk.last = tracks.label[row], now_ns, place
             walk.size = (right - left + bottom - top) / 2 / size[0]
 
-    def see_detections(self, found: Detections) -> None:
+    def observe_detections(self, found: Detections) -> None:
         """Take the detections of a frame."""
         for label in set(found.label):
             self.most[label] = max(self.most.get(label, 0), found.label.count(label))
 
-    def see_classes(self, found: Classification) -> None:
-        """Take what a classifier says of a frame."""
+    def observe_classes(self, found: Classification) -> None:
+        """Add a classifier's answer for a frame."""
         if found.label:
             label = found.label[0]
             self.shown[label] = self.shown.get(label, 0.0) + float(found.score[0])
 
-    def see_events(self, events: Iterable[Event]) -> None:
-        """Take what was told at a frame: beginnings and what happens at once."""
+    def observe_events(self, events: Iterable[Event]) -> None:
+        """Add the events of a frame: beginnings and instants."""
         for event in events:
-            if event.type in TOLD and event.phase in ("start", "instant"):
-                told = {key: event.data[key] for key in _KEPT if key in event.data}
-                self.happened.append({"type": event.type, **told})
+            if event.type in EVENT_TYPES and event.phase in ("start", "instant"):
+                data = {key: event.data[key] for key in _DATA_KEYS if key in event.data}
+                self.happened.append({"type": event.type, **data})
 
     def state(self) -> dict[str, Any]:
         """JSON values for `of`."""
@@ -83,8 +83,8 @@ class Facts:
         return plain | {"walks": [[track_id, asdict(walk)] for track_id, walk in self.walks.items()]}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Facts:
-        """The facts that `state` told."""
+    def of(cls, state: Mapping[str, Any]) -> WindowFacts:
+        """The facts from a `state`."""
         walks = {int(key): _walk(value) for key, value in state["walks"]}
         rest = {key: state[key] for key in ("most", "happened", "shown", "frames")}
         return cls(walks=walks, **rest)

@@ -56,7 +56,7 @@ def article(noun: str) -> str:
 
 
 def counted(noun: str, count: int) -> str:
-    """How many of it.
+    """Number and noun.
 
     >>> counted("car", 1), counted("car", 2)
     ('a car', 'two cars')
@@ -98,7 +98,7 @@ def sentence(text: str) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """How long, rounded as people say it.
+    """Duration, rounded as people say it.
 
     >>> lasting(0.6), lasting(1.2), lasting(61), lasting(200)
     ('less than a second', 'one second', 'one minute', 'three minutes')

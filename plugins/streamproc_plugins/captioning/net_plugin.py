@@ -42,7 +42,7 @@ class CaptionNetOptions(Options):
     )
     rate: float = Field(4, gt=0, le=120, description="pictures per second of media time in a clip")
     stride: Duration = Field(seconds(2), gt=0, description="media time between the ends of two clips")
-    beam: int = Field(3, ge=1, le=20, description="sentences kept at each word (beam search); 1: greedy")
+    beam: int = Field(3, ge=1, le=20, description="sentences followed at each word (beam search); 1: greedy")
     longest: int = Field(20, ge=2, le=100, description="most words of a sentence")
     min_score: float = Field(
         0.3, ge=0, le=1, description="captions with a lower mean probability of a word are left out"
@@ -51,7 +51,7 @@ class CaptionNetOptions(Options):
 
 
 class CaptionNet(ClipPlugin[CaptionNetOptions]):
-    """Says in a sentence what a clip shows: features of regions, an LSTM that attends to them, beam search.
+    """Describes a clip in a sentence: features of regions, an LSTM that attends to them, beam search.
 
     Xu et al., Show, Attend and Tell, ICML 2015; Yao et al., ICCV 2015 for video. Gives `Caption` and one `caption`
     event a clip; none for a clip that lies in two shots, where `shots` stands before.
@@ -96,12 +96,12 @@ class CaptionNet(ClipPlugin[CaptionNetOptions]):
         else:
             given = picture_input(clip.rgb, self._spec)
         (regions,) = self._net(given)
-        told = caption(self._weights, regions[0], self.options.beam, self.options.longest)
-        text = self._vocabulary.decode(told.words)
+        generated = caption(self._weights, regions[0], self.options.beam, self.options.longest)
+        text = self._vocabulary.decode(generated.words)
         if text:
-            yield Caption(text=text, score=told.probability)
-            if told.probability >= self.options.min_score:
-                yield Event.instant(clip, TYPE, score=told.probability, text=text)
+            yield Caption(text=text, score=generated.probability)
+            if generated.probability >= self.options.min_score:
+                yield Event.instant(clip, TYPE, score=generated.probability, text=text)
 
 
 def captioner_input(entry: ModelEntry) -> InputSpec:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.action.nets import FLOW_LIMIT_PX
-from streamproc_plugins.action.nets.blocks import Shape, conv, frame_maps
+from streamproc_plugins.action.nets.blocks import MapShape, conv, frame_maps
 
 EncoderKind = Literal["2d", "3d", "flow"]
 ENCODERS: tuple[EncoderKind, ...] = ("2d", "3d", "flow")
@@ -49,7 +49,7 @@ class NetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Captioner:
-    """What is trained, and its parts."""
+    """The trained net, and its parts."""
 
     model: Any
     """`rgb` or `flow` (N, T, h, w, C) and `words` (N, L - 1) -> logits (N, L - 1, V) of the words that follow"""
@@ -74,7 +74,7 @@ _PLACES = (
 """name of the array, layer and place among its weights"""
 
 
-def build(settings: NetSettings) -> Captioner:
+def build_captioner(settings: NetSettings) -> Captioner:
     """A new captioner with random weights."""
     import keras
 
@@ -88,10 +88,10 @@ def build(settings: NetSettings) -> Captioner:
 
 
 def _regions(pictures: Any, settings: NetSettings) -> Any:
-    """Features of each region of each picture, (N, R, D); a bias for each place tells where and when it is."""
+    """Features of each region of each picture, (N, R, D); a bias for each place encodes where and when it is."""
     from keras import layers, ops
 
-    shape = Shape(frames=settings.frames, hw=settings.size[::-1], classes=1, width=settings.width)
+    shape = MapShape(frames=settings.frames, hw=settings.size[::-1], classes=1, width=settings.width)
     if settings.encoder == "flow":
         limit = FLOW_LIMIT_PX
         x = layers.Rescaling(1 / limit, name="scale")(ops.clip(pictures, -limit, limit))
@@ -104,7 +104,7 @@ def _regions(pictures: Any, settings: NetSettings) -> Any:
     return placed(flat)
 
 
-def _volume_maps(x: Any, shape: Shape) -> Any:
+def _volume_maps(x: Any, shape: MapShape) -> Any:
     """Blocks of 3 x 3 x 3 convolution that halve the picture, and time at every second block."""
     side, block = min(x.shape[2:4]), 0
     while block == 0 or side > _LEAST_SIDE:
@@ -138,4 +138,4 @@ def _decode(regions: Any, words: Any, settings: NetSettings) -> Any:
     return ops.stack(said, axis=1)
 
 
-__all__ = ["ENCODERS", "Captioner", "EncoderKind", "NetSettings", "build"]
+__all__ = ["ENCODERS", "Captioner", "EncoderKind", "NetSettings", "build_captioner"]

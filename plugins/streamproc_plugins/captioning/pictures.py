@@ -16,7 +16,7 @@ _MARGIN = 0.15
 
 
 def hidden(rgb: Image, boxes: Sequence[NDArray[Any]]) -> Image:
-    """A picture uint8 (h, w, 3) in which what is in the boxes (N, 4), and a margin around, can't be recognised."""
+    """A picture uint8 (h, w, 3) with the boxes (N, 4), and a margin around them, made unrecognisable."""
     if not boxes:
         return rgb
     return anonymise(

@@ -1,4 +1,4 @@
-"""`captions`: what the plugins before found, window by window, as English sentences; no net and no pixels."""
+"""`captions`: English sentences, window by window, about the results of earlier plugins; no net and no pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamproc import (
     Tracks,
     seconds,
 )
-from streamproc_plugins.captioning.facts import Facts
+from streamproc_plugins.captioning.facts import WindowFacts
 from streamproc_plugins.captioning.sentences import describe
 from streamproc_plugins.captioning.windows import Window, window_at
 
@@ -34,26 +34,27 @@ class CaptionsOptions(Options):
     """Options of `captions`."""
 
     window: Duration = Field(seconds(10), gt=0, le=seconds(3600), description="media time that one caption describes")
-    least: Duration = Field(seconds(0.5), ge=0, description="tracks seen for less in a window are left out")
-    repeat: bool = Field(False, description="tell a caption also where the window before had the same")
+    least: Duration = Field(seconds(0.5), ge=0, description="tracks observed for less in a window are left out")
+    repeat: bool = Field(False, description="emit a caption also where the window before had the same")
 
 
 class Captions(StreamPlugin[CaptionsOptions]):
-    """Tells in sentences what happened in each window of time: who moved where, zones, lines, actions, labels.
+    """Describes each window of time in sentences: tracks and their way, zones, lines, actions, labels.
 
-    Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, whichever are there.
+    Built from `Tracks`, `Detections`, `Classification` and the events of the plugins before it, as far as present.
     One `caption` event a window, searchable as text; `Caption` holds the last one for `annotate`. Where `shots` stands
     before, a window ends at a cut, too.
     """
 
+    state_version = 2
     uses = (Tracks, Detections, Classification)
     gives = (Caption,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nothing seen."""
-        self._facts = Facts()
+        """Begin with no facts."""
+        self._facts = WindowFacts()
         self._window: Window | None = None
-        self._told_ns = 0
+        self._emitted_ns = 0
         self._last = ""
 
     def process(self, frame: Frame, past: Results) -> Output:
@@ -66,55 +67,55 @@ class Captions(StreamPlugin[CaptionsOptions]):
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """A window ends though no frame comes; at a cut, unless it began with the shot that begins there."""
+        """End a window while no frame arrives; at a cut, unless it began with the shot that begins there."""
         events = list(self._advance(moment.pts_ns))
-        started = self._window is not None and moment.pts_ns > max(self._window.start_ns, self._told_ns)
-        return [*events, *self._tell(moment.pts_ns)] if reason == "cut" and started else events
+        started = self._window is not None and moment.pts_ns > max(self._window.start_ns, self._emitted_ns)
+        return [*events, *self._emit(moment.pts_ns)] if reason == "cut" and started else events
 
     def flush(self, moment: Moment) -> Output:
-        """The caption of what is left."""
-        return list(self._tell(moment.pts_ns))
+        """The caption of the last window."""
+        return list(self._emit(moment.pts_ns))
 
     def state(self) -> dict[str, Any]:
         """The window under way, as JSON values."""
         started = None if self._window is None else self._window.start_ns
         return {
-            "facts": self._facts.state(), "start_ns": started, "told_ns": self._told_ns, "last": self._last,
+            "facts": self._facts.state(), "start_ns": started, "emitted_ns": self._emitted_ns, "last": self._last,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._facts, self._last = Facts.of(state["facts"]), state["last"]
+        self._facts, self._last = WindowFacts.of(state["facts"]), state["last"]
         started = state["start_ns"]
         self._window = None if started is None else window_at(started, self.options.window)
-        self._told_ns = state["told_ns"]
+        self._emitted_ns = state["emitted_ns"]
 
     def _gather(self, frame: Frame, past: Results) -> None:
         facts = self._facts
         facts.frames += 1
-        facts.see_events(past.events)
+        facts.observe_events(past.events)
         if (tracks := past.get(Tracks)) is not None:
-            facts.see_tracks(tracks, frame.pts_ns, frame.size)
+            facts.observe_tracks(tracks, frame.pts_ns, frame.size)
         if (found := past.get(Detections)) is not None:
-            facts.see_detections(found)
+            facts.observe_detections(found)
         if (classes := past.get(Classification)) is not None:
-            facts.see_classes(classes)
+            facts.observe_classes(classes)
 
     def _advance(self, now_ns: int) -> Iterator[Event]:
         if self._window is not None and now_ns >= self._window.end_ns:
-            yield from self._tell(self._window.end_ns)
+            yield from self._emit(self._window.end_ns)
 
-    def _tell(self, end_ns: int) -> Iterator[Event]:
+    def _emit(self, end_ns: int) -> Iterator[Event]:
         """The caption of the window under way, which ends here."""
         window, facts = self._window, self._facts
-        self._window, self._facts = None, Facts()
+        self._window, self._facts = None, WindowFacts()
         if window is None:
             return
-        start_ns, end_ns = max(window.start_ns, self._told_ns), min(window.end_ns, end_ns)
-        self._told_ns = end_ns
+        start_ns, end_ns = max(window.start_ns, self._emitted_ns), min(window.end_ns, end_ns)
+        self._emitted_ns = end_ns
         text = describe(facts, self.options.least)
-        told, self._last = text and (self.options.repeat or text != self._last), text
-        if told:
+        changed, self._last = text and (self.options.repeat or text != self._last), text
+        if changed:
             yield Event(
                 type=TYPE,
                 phase="instant",

@@ -36,7 +36,7 @@ def request_body(model: str, prompt: str, jpegs: Sequence[bytes], max_tokens: in
 
 
 def answer_text(body: bytes) -> str:
-    """The text of an answer, white space evened out; `PluginError` says what came instead."""
+    """The text of an answer, white space evened out; `PluginError` quotes any other answer."""
     try:
         answer = json.loads(body)
         text = answer["choices"][0]["message"]["content"]
@@ -53,14 +53,14 @@ def answer_text(body: bytes) -> str:
 
 
 def refusal(status: int, body: bytes) -> PluginError:
-    """What an HTTP error means and what to do."""
+    """Meaning of an HTTP error and advice."""
     advice = {
         400: "the server doesn't take this request; is the model one for pictures?",
         401: "set `api_key`",
         403: "the key doesn't allow this",
         404: "check `url` and `model`",
         429: "lower `per_minute`, or ask less often (`every`)",
-    }.get(status, "see the server's own log")
+    }.get(status, "read the server's own log")
     return PluginError(f"the server answered {status}: {_excerpt(body)}; {advice}")
 
 

@@ -1,4 +1,4 @@
-"""From facts to English, a template for each kind of fact (after Kulkarni et al., Baby Talk, CVPR 2011)."""
+"""English for facts, a template for each kind of fact (after Kulkarni et al., Baby Talk, CVPR 2011)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streamproc_plugins.captioning.facts import Facts, Walk
+from streamproc_plugins.captioning.facts import Walk, WindowFacts
 from streamproc_plugins.captioning.grammar import article, counted, lasting, listed, named, number, sentence, verb
 
 _GO = {
@@ -17,23 +17,23 @@ _GO = {
 _WAYS = ("to the left", "to the right", "into the distance", "towards the camera")
 _STILL = "still"
 _LEAST_STEP = 0.5
-"""of its own size that something must move in a window to be told of as moving"""
+"""of its own size that an object must move in a window to count as moving"""
 _SURE = 0.35
-"""mean score from which what a classifier says is told"""
+"""mean score from which a classifier's answer is described"""
 
 
-def describe(facts: Facts, least_ns: int = 0) -> str:
-    """Sentences for a window; empty where there is nothing to tell.
+def describe(facts: WindowFacts, least_ns: int = 0) -> str:
+    """Sentences for a window; empty without facts.
 
-    least_ns: tracks seen for less are left out.
+    least_ns: tracks observed for less are left out.
     """
     walks = [walk for walk in facts.walks.values() if walk.until_ns - walk.since_ns >= least_ns]
-    parts = [*_moving(walks), *_seen(facts, walks), *_happened(facts.happened), *_shown(facts)]
+    parts = [*_moving(walks), *_detected(facts, walks), *_happened(facts.happened), *_shown(facts)]
     return " ".join(map(sentence, parts))
 
 
 def way_of(walk: Walk) -> str:
-    """Which way something went on the screen, or that it stayed."""
+    """Direction of a track on the screen, or that it stayed."""
     right, down = walk.last[0] - walk.first[0], walk.last[1] - walk.first[1]
     if max(abs(right), abs(down)) < max(_LEAST_STEP * walk.size, 0.01):
         return _STILL
@@ -60,8 +60,8 @@ def _clause(label: str, way: str, count: int) -> str:
     return f"{counted(label, count)} {verb(word, count)}"
 
 
-def _seen(facts: Facts, walks: Sequence[Walk]) -> list[str]:
-    """Detections that nobody tracks."""
+def _detected(facts: WindowFacts, walks: Sequence[Walk]) -> list[str]:
+    """Detections without tracks."""
     tracked = {walk.label for walk in facts.walks.values()} or {walk.label for walk in walks}
     rest = {label: count for label, count in facts.most.items() if label not in tracked}
     if not rest:
@@ -70,16 +70,16 @@ def _seen(facts: Facts, walks: Sequence[Walk]) -> list[str]:
     return [f"{listed(things)} {verb('be', sum(rest.values()))} seen"]
 
 
-def _happened(told: Sequence[Mapping[str, Any]]) -> list[str]:
+def _happened(facts: Sequence[Mapping[str, Any]]) -> list[str]:
     """Equal happenings become one sentence with their count."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for fact in told:
+    for fact in facts:
         key = (fact["type"], *(fact.get(name) for name in ("label", "zone", "line", "direction", "name")))
         groups.setdefault(key, []).append(fact)
     return [_SAYINGS[key[0]](facts[-1], len(facts)) for key, facts in groups.items()]
 
 
-def _shown(facts: Facts) -> list[str]:
+def _shown(facts: WindowFacts) -> list[str]:
     if not facts.shown or not facts.frames:
         return []
     label, total = min(facts.shown.items(), key=lambda item: (-item[1], item[0]))
@@ -87,11 +87,11 @@ def _shown(facts: Facts) -> list[str]:
 
 
 def first_name(label: str) -> str:
-    """Of a label with synonyms the first ("tench, Tinca tinca")."""
+    """The first of a label's synonyms ("tench, Tinca tinca")."""
     return label.split(", ", maxsplit=1)[0].replace("_", " ")
 
 
-def _who(fact: Mapping[str, Any], count: int) -> str:
+def _subject(fact: Mapping[str, Any], count: int) -> str:
     return counted(first_name(str(fact.get("label") or "something")), count) if fact.get("label") else "something"
 
 
@@ -100,7 +100,7 @@ def _does(word: str) -> Callable[[Mapping[str, Any], int], str]:
 
     def say(fact: Mapping[str, Any], count: int) -> str:
         places = {key: named(str(fact[key])) for key in ("zone", "line") if fact.get(key)}
-        text = f"{_who(fact, count)} {verb(word, count if fact.get('label') else 1)}"
+        text = f"{_subject(fact, count)} {verb(word, count if fact.get('label') else 1)}"
         for key in ("zone", "line"):  # not `format`: a label may hold braces
             text = text.replace(f"{{{key}}}", places.get(key, f"the {key}"))
         return text
@@ -109,7 +109,7 @@ def _does(word: str) -> Callable[[Mapping[str, Any], int], str]:
 
 
 def _crossed(fact: Mapping[str, Any], count: int) -> str:
-    # left and right are those of somebody who walks along the line, which nobody would take them for here
+    # left and right are those of a person who walks along the line, which no reader would take them for here
     direction = str(fact.get("direction", ""))
     way = f" ({direction})" if direction not in ("", "left", "right") else ""
     return _does("cross {line}")(fact, count) + way
@@ -145,7 +145,7 @@ _SAYINGS: dict[str, Callable[[Mapping[str, Any], int], str]] = {
     "zone.loitering": _does("loiter in {zone}"),
     "zone.crowded": _crowded,
     "line.crossed": _crossed,
-    "object.left": lambda fact, count: f"{_who(fact, count)} {verb('be', count)} left behind",
+    "object.left": lambda fact, count: f"{_subject(fact, count)} {verb('be', count)} left behind",
     "object.stationary": _does("stand still for long"),
     "direction.wrong": _does("go the wrong way"),
     "speed.exceeded": _does("go too fast"),

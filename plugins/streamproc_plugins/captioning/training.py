@@ -15,18 +15,24 @@ from streamproc.evaluation.captions import CaptionReport, evaluate
 from streamproc.models import InputSpec, ModelEntry, ModelFile
 from streamproc_plugins.captioning.decoder import Weights, caption, log_softmax
 from streamproc_plugins.captioning.net_plugin import DECODE
-from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build
-from streamproc_plugins.captioning.samples import Told, are_pictures, grouped_told, references, split_told
+from streamproc_plugins.captioning.nets import Captioner, EncoderKind, NetSettings, build_captioner
+from streamproc_plugins.captioning.samples import (
+    CaptionedClip,
+    are_pictures,
+    grouped_captioned,
+    references,
+    split_captioned,
+)
 from streamproc_plugins.captioning.vocabulary import PAD, Vocabulary
 from streamproc_plugins.training.augment import Augmentation
 from streamproc_plugins.training.batches import Batch, Feed
 from streamproc_plugins.training.charts import curves, save_png
-from streamproc_plugins.training.course import CourseSettings, Teller, check_width
+from streamproc_plugins.training.course import CourseSettings, TrainingProgress, check_width
 from streamproc_plugins.training.data import TrainingError
 from streamproc_plugins.training.export import CURVES, prepare_folder, save_parts, save_report
-from streamproc_plugins.training.fit import Epoch, History, Watch, compile_net, fit
+from streamproc_plugins.training.fit import Epoch, FitCallbacks, History, compile_net, fit
 from streamproc_plugins.training.loading import Cache, Load, clip_loader, picture_loader
-from streamproc_plugins.training.logs import EventLog
+from streamproc_plugins.training.logs import ScalarLog
 
 F32 = NDArray[np.float32]
 
@@ -38,7 +44,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionSettings:
-    """What is particular to captions."""
+    """Settings particular to captions."""
 
     out: Path
     name: str
@@ -60,21 +66,19 @@ class CaptionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionOutcome:
-    """What came out."""
+    """Result of a training."""
 
     folder: Path
     report: CaptionReport
-    """on what was kept back"""
+    """on the held-out samples"""
     history: History
     examples: tuple[tuple[str, str, str], ...]
-    """sample, what was said, what people said"""
+    """sample, generated caption, people's captions"""
 
     def table(self) -> str:
-        """For people."""
+        """A table for the terminal."""
         lines = [f"  {said or '(nothing)'}   (people: {people})" for _, said, people in self.examples]
-        return "\n".join(
-            [self.report.table(), "", "of what was kept back:", *lines, "", f"model folder: {self.folder}"]
-        )
+        return "\n".join([self.report.table(), "", "held-out samples:", *lines, "", f"model folder: {self.folder}"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +101,7 @@ class CaptionFeed:
         return map(self._worded, self.feed.epoch(number))
 
     def held_back(self) -> Iterator[Batch]:
-        """What was kept back."""
+        """The held-out samples."""
         return map(self._worded, self.feed.held_back())
 
     def _worded(self, batch: Batch) -> Batch:
@@ -107,27 +111,29 @@ class CaptionFeed:
 
 
 def net_input(x: Any, flow: bool) -> dict[str, F32]:
-    """What the encoder takes of a feed's input: the pictures, or of both the flow."""
+    """The encoder's part of a feed's input: the pictures, or of both the flow."""
     return {"flow": x[1]} if flow else {"rgb": x}
 
 
-def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Teller) -> CaptionOutcome:
-    """Train and write the model folder; `TrainingError` says what is in the way."""
+def train_captions(
+    captioned: Sequence[CaptionedClip], settings: CaptionSettings, progress: TrainingProgress
+) -> CaptionOutcome:
+    """Train and write the model folder; `TrainingError` gives the reason for a refusal."""
     import keras
 
     settings.course.check()
     check_width(settings.width)
     prepare_folder(settings.out)
-    told, notes = grouped_told(told)
+    captioned, notes = grouped_captioned(captioned)
     for note in notes:
-        teller.say(note)
-    training, validation = split_told(told, settings.course.validation, settings.course.seed)
+        progress.say(note)
+    training, validation = split_captioned(captioned, settings.course.validation, settings.course.seed)
     vocabulary = Vocabulary.of((text for item in training for text in item.sentences), settings.least)
-    stills = are_pictures(told)
+    stills = are_pictures(captioned)
     if stills and settings.encoder != "2d":
         raise TrainingError(f"pictures have no motion for the encoder {settings.encoder!r}; take 2d")
-    teller.say(
-        f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} kept back, "
+    progress.say(
+        f"{len(training)} {'pictures' if stills else 'clips'} for training, {len(validation)} held out, "
         f"{len(vocabulary)} words"
     )
     frames = 1 if stills else settings.frames
@@ -136,9 +142,9 @@ def train_captions(told: Sequence[Told], settings: CaptionSettings, teller: Tell
         width=settings.width,
     )  # fmt: skip
     keras.utils.set_random_seed(settings.course.seed)
-    captioner = build(net)
+    captioner = build_captioner(net)
     feed = _feed(training, validation, vocabulary, settings, net, _loader(settings, stills, frames))
-    history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, teller)
+    history = _fit(captioner, feed, _entry(settings, net, vocabulary), settings, progress)
     return _finish(captioner, feed, validation, vocabulary, settings, history)
 
 
@@ -150,8 +156,8 @@ def _loader(settings: CaptionSettings, stills: bool, frames: int) -> Load:
 
 
 def _feed(
-    training: Sequence[Told],
-    validation: Sequence[Told],
+    training: Sequence[CaptionedClip],
+    validation: Sequence[CaptionedClip],
     vocabulary: Vocabulary,
     settings: CaptionSettings,
     net: NetSettings,
@@ -177,7 +183,7 @@ def _feed(
 
 
 def _fit(
-    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, teller: Teller
+    captioner: Captioner, feed: CaptionFeed, entry: ModelEntry, settings: CaptionSettings, progress: TrainingProgress
 ) -> History:
     compile_net(captioner.model, settings.course.fit)
 
@@ -191,17 +197,19 @@ def _fit(
             words += float(batch.weight.sum())
         return loss / words, right / words
 
-    with EventLog(settings.out / CURVES) as log:
+    with ScalarLog(settings.out / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
-            teller.say(
-                f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; kept back: loss "
+            progress.say(
+                f"epoch {epoch.number}/{settings.course.fit.epochs}: loss {epoch.loss:.3f}; held out: loss "
                 f"{epoch.val_loss:.3f} a word, {epoch.val_accuracy:.3f} of the words right; rate {epoch.rate:g}"
             )
             values = asdict(epoch)
             log.scalars(values.pop("number"), values)
 
-        watch = Watch(batch=teller.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out))
+        watch = FitCallbacks(
+            batch=progress.batch, epoch=note, best=lambda _model, _epoch: _save(captioner, entry, settings.out)
+        )
         history = fit(captioner.model, feed, score, settings.course.fit, watch)
     _save(captioner, entry, settings.out)  # once more: an interruption may have come before the best one's file
     return history
@@ -210,7 +218,7 @@ def _fit(
 def _finish(
     captioner: Captioner,
     feed: CaptionFeed,
-    validation: Sequence[Told],
+    validation: Sequence[CaptionedClip],
     vocabulary: Vocabulary,
     settings: CaptionSettings,
     history: History,
@@ -219,7 +227,7 @@ def _finish(
     report = evaluate(references(validation), said)
     save_png(settings.out / "curves.png", curves(history))
     values = {
-        "kept_back": json.loads(report.to_json()),
+        "held_out": json.loads(report.to_json()),
         "history": history.to_json(),
         "captions": said,
         "settings": {**asdict(settings), "out": settings.out.name},
@@ -230,12 +238,12 @@ def _finish(
 
 
 def say_all(
-    captioner: Captioner, feed: CaptionFeed, told: Sequence[Told], vocabulary: Vocabulary, beam: int
+    captioner: Captioner, feed: CaptionFeed, captioned: Sequence[CaptionedClip], vocabulary: Vocabulary, beam: int
 ) -> dict[str, str]:
     """A caption of each sample, by its label."""
     weights = Weights.of(captioner.decoder_arrays(), len(vocabulary))
     said = {}
-    for item in told:
+    for item in captioned:
         (given,) = net_input(feed.feed.as_is(item.sample), feed.flow).values()
         regions = np.asarray(captioner.encoder(given, training=False), np.float32)[0]
         longest = feed.sentences.shape[1] - 1

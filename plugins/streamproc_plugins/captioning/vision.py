@@ -51,7 +51,7 @@ class VisionLanguageOptions(Options):
     url: str = Field(description="address of an OpenAI-compatible API, such as http://localhost:8000/v1")
     model: str = Field(min_length=1, description="the model's name at that server")
     api_key: str = Field("", description="sent as a bearer token; write it as ${NAME}")
-    prompt: str = Field(PROMPT, min_length=1, description="what is asked about the pictures")
+    prompt: str = Field(PROMPT, min_length=1, description="question about the pictures")
     every: Duration = Field(seconds(30), gt=0, le=seconds(86400), description="media time that one caption describes")
     pictures: int = Field(2, ge=1, le=8, description="pictures sent for each caption, spread evenly over its time")
     longest_side: int = Field(768, ge=64, le=2048, description="pixels; larger pictures are made smaller")
@@ -99,7 +99,7 @@ class _Gathered:
 
     @classmethod
     def of(cls, state: Mapping[str, Any], length_ns: int) -> _Gathered:
-        """What `state` told."""
+        """The value from `state`."""
         jpegs = [base64.b64decode(data) for data in state["jpegs"]]
         window = window_at(state["window_ns"], length_ns)
         return cls(window, state["start_ns"], jpegs, list(state["taken_ns"]), state["end_ns"])
@@ -110,9 +110,9 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
 
     Where `shots` stands before, a window ends at a cut, too, and another begins.
 
-    Asked from a thread of its own while the stream goes on. A recording waits for each answer before the next question,
-    and tells it at the same frame in every run; a live stream tells it when it comes, and leaves a window out
-    where the last answer is still awaited.
+    A thread of its own asks while the stream goes on. A recording waits for each answer before the next question,
+    and emits it at the same frame in every run; a live stream emits it as soon as possible, and leaves a window out
+    while it waits for the last answer.
     """
 
     pixels = True
@@ -137,7 +137,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         self._skipped = 0
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """What the model answered about an earlier window; takes a picture where one is due."""
+        """The model's answer about an earlier window; takes a picture where one is due."""
         out: list[Any] = list(self._advance(frame.pts_ns))
         window = window_at(frame.pts_ns, self.options.every)
         if self._gathered is None:
@@ -149,24 +149,24 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
                 self._gathered.jpegs.append(self._picture(frame, past))
                 self._gathered.taken_ns.append(frame.pts_ns)
             except MissingInput:
-                if not out:  # else what was answered would be lost with it; the next frame says it, too
+                if not out:  # else the answer would be lost with it; the next frame says it, too
                     raise
         if self._last:
             out.append(Caption(text=self._last))
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """At a cut a window ends, since the pictures after it show something else; a live one also without a frame."""
+        """End a window at a cut, since the next pictures show another scene; a live one also without a frame."""
         if reason == "cut":
             return list(self._at_cut(moment.pts_ns))
         return list(self._advance(moment.pts_ns)) if self._live else []
 
     def flush(self, moment: Moment) -> Output:
-        """The last window is asked about, and every answer waited for."""
+        """Ask about the last window, and wait for every answer."""
         return [*self._ask(moment.pts_ns), *self._answered(wait=True)]
 
     def close(self) -> None:
-        """End the thread at once; an answer that is still awaited is given up, and the log says so."""
+        """End the thread at once, cancel a pending request and log that."""
         asker = getattr(self, "_asker", None)
         if asker is None:
             return
@@ -179,7 +179,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         asker.close()
 
     def state(self) -> Mapping[str, Any]:
-        """The pictures gathered so far, and those whose answer is awaited: they are asked about again."""
+        """The pictures gathered so far, and those without an answer yet, which are sent again."""
         return {
             "last": self._last,
             "gathered": None if self._gathered is None else self._gathered.state(),
@@ -198,7 +198,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         self._asked = None if asked is None else (asked, self._asker.ask(self.options.prompt, asked.jpegs))
 
     def _advance(self, now_ns: int) -> Iterator[Event]:
-        """Ask about the window that is over by now; on a live stream, what was answered meanwhile."""
+        """Ask about a window that is over; on a live stream, emit an answer that arrived meanwhile."""
         window = window_at(now_ns, self.options.every)
         if self._gathered is not None and self._gathered.window != window:
             yield from self._ask(window.start_ns)
@@ -206,7 +206,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
             yield from self._answered(wait=False)
 
     def _at_cut(self, cut_ns: int) -> Iterator[Event]:
-        """Another shot has begun: what was gathered of the one before is asked about, without pictures of this one."""
+        """Ask about the window so far at a cut, without pictures of the new shot."""
         self._cut_ns = cut_ns
         if self._gathered is None or cut_ns <= self._gathered.start_ns:
             return
@@ -223,7 +223,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
         return to_jpeg(hidden(frame.rgb, boxes), self.options.longest_side)
 
     def _ask(self, end_ns: int) -> Iterator[Event]:
-        """Send off what was gathered; before that the answer before."""
+        """Send the gathered pictures; before that, emit the last answer."""
         gathered, self._gathered = self._gathered, None
         try:
             yield from self._answered(wait=not self._live)
@@ -261,7 +261,7 @@ class VisionLanguage(StreamPlugin[VisionLanguageOptions]):
 
 
 def _boxes(what: str, found: Mapping[str, Detections | Faces]) -> list[NDArray[np.float32]]:
-    """Where they are; `MissingInput` where nobody looked for them."""
+    """Boxes of the objects to hide; `MissingInput` without a plugin that detects them."""
     if not found:
         kind = "Faces" if what == "faces" else "Detections or Tracks"
         raise MissingInput(

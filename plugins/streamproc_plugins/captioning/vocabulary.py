@@ -1,4 +1,4 @@
-"""Words and their numbers: what the encoder-decoder reads and writes."""
+"""Words and their numbers, for the encoder-decoder."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Vocabulary:
     def of(cls, sentences: Iterable[str], least: int = 1) -> Vocabulary:
         """The words that occur at least so often, most frequent first, equals by the alphabet."""
         counts = Counter(word for sentence in sentences for word in words_of(sentence))
-        kept = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
-        return cls((*_SPECIAL, *kept))
+        words = sorted((word for word, n in counts.items() if n >= least), key=lambda word: (-counts[word], word))
+        return cls((*_SPECIAL, *words))
 
     def encode(self, sentences: Sequence[str], length: int) -> NDArray[np.int64]:
-        """int64 (N, length): start, words, end, then padding; what is too long is cut before the end mark."""
+        """int64 (N, length): start, words, end, then padding; longer sentences are shortened before the end mark."""
         numbers = {word: number for number, word in enumerate(self.words)}
         rows = np.full((len(sentences), length), PAD, np.int64)
         for row, sentence in zip(rows, sentences, strict=True):

@@ -1,4 +1,4 @@
-"""Classification: what a picture shows, in labels with scores."""
+"""Classification: labels with scores for a picture."""
 
 from streamproc_plugins.classification.options import ClassificationOptions
 from streamproc_plugins.classification.plugin import ClassificationPlugin

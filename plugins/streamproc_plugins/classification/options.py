@@ -1,4 +1,4 @@
-"""What a user can set of `classification`."""
+"""Options of `classification`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ View = Literal["whole", "centre"] | Box | Polygon
 
 
 class ClassificationOptions(Options):
-    """Which net, which parts of the picture it looks at, and what of its answers is kept."""
+    """The net, the parts of the picture it looks at, and the labels to give."""
 
     model: str = Field(default="mobilenet-v2", description="name in the model list, or path of a model folder")
     fit: Literal["auto", "crop", "stretch", "letterbox"] = Field(
@@ -44,7 +44,7 @@ class ClassificationOptions(Options):
         default=("whole",),
         min_length=1,
         max_length=16,
-        description="what is looked at: whole, centre, boxes [left, top, right, bottom] or polygons [[x, y], ...] "
+        description="parts to look at: whole, centre, boxes [left, top, right, bottom] or polygons [[x, y], ...] "
         "in fractions 0-1 (of a polygon its bounding box)",
     )
     centre_part: float = Field(
@@ -52,16 +52,16 @@ class ClassificationOptions(Options):
     )
     combine: Literal["mean", "max"] = Field(default="mean", description="how the scores of several views become one")
     activation: Literal["auto", "softmax", "sigmoid", "none"] = Field(
-        default="auto", description="what turns the net's outputs into scores; auto: as the model's manifest says"
+        default="auto", description="activation from the net's outputs to scores; auto: as the model's manifest says"
     )
     labels: tuple[str, ...] = Field(
-        default=(), description="labels to keep, each whole or one of its synonyms; empty: all that the model knows"
+        default=(), description="labels to give, each whole or one of its synonyms; empty: all that the model knows"
     )
     groups: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
         default={},
         description="labels of your own, each in place of some of the model's, such as {cat: [tabby, Egyptian cat]}",
     )
-    top_k: int = Field(default=5, ge=1, le=1000, description="most labels kept per frame, best first")
+    top_k: int = Field(default=5, ge=1, le=1000, description="most labels per frame, best first")
     min_score: Score = Field(default=0.0, description="labels below are dropped")
     scores: dict[str, Score] = Field(
         default={}, description="a lowest score of its own for a label, such as {smoke: 0.3}"

@@ -14,14 +14,14 @@ from streamproc_plugins.classification.scores import (
     Groups,
     activation_for,
     combined,
-    kept,
     lowest_scores,
+    top_ids,
 )
-from streamproc_plugins.classification.views import fitted, fractions_of, look
+from streamproc_plugins.classification.views import fitted_spec, fractions_of, view_input
 
 
 class ClassificationPlugin(FramePlugin[ClassificationOptions]):
-    """Says what each frame shows, with any image classification net (MobileNet, your own): labels, best first.
+    """Classifies each frame, with any image classification net (MobileNet, your own): labels, best first.
 
     The net may look at several parts of one picture, such as the whole and the middle (Karpathy et al., CVPR 2014).
     """
@@ -33,7 +33,7 @@ class ClassificationPlugin(FramePlugin[ClassificationOptions]):
         """The model must be a classifier, and know the labels."""
 
         def fits(entry: ModelEntry) -> None:
-            picture_input(entry)
+            classifier_input(entry)
             activation_for(options.activation, entry.decode, entry.name)
 
         if wrong := model_mistakes(models, options.model, fits=fits):
@@ -54,7 +54,7 @@ class ClassificationPlugin(FramePlugin[ClassificationOptions]):
         """
         options = self.options
         entry = context.models.entry(options.model)
-        spec = picture_input(entry)
+        spec = classifier_input(entry)
         self._activation = activation_for(options.activation, entry.decode, entry.name)
         self._groups = Groups.of(options.groups, entry.label_names)
         self._exclusive = options.activation == "softmax" or (
@@ -64,20 +64,23 @@ class ClassificationPlugin(FramePlugin[ClassificationOptions]):
         self._floor = lowest_scores(self._labels, options.labels, options.min_score, options.scores)
         self._floor[self._groups.hidden()] = NEVER
         self._net = context.models.load(options.model, threads=options.threads)
-        check_net(self._net, spec)
-        self._spec = fitted(spec, options.fit)
+        check_classifier(self._net, spec)
+        self._spec = fitted_spec(spec, options.fit)
         self._boxes = tuple(fractions_of(view, options.centre_part) for view in options.views)
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Classification`; empty where no label reaches its lowest score."""
         rgb = frame.rgb
-        seen = [scores_of(self._net, self._net(look(rgb, box, self._spec))[0], self._activation) for box in self._boxes]
-        scores = self._groups.added(combined(seen, self.options.combine), self._exclusive)
-        ids = kept(scores, self._floor, self.options.top_k)
+        answers = [
+            scores_of(self._net, self._net(view_input(rgb, box, self._spec))[0], self._activation)
+            for box in self._boxes
+        ]
+        scores = self._groups.added(combined(answers, self.options.combine), self._exclusive)
+        ids = top_ids(scores, self._floor, self.options.top_k)
         return [Classification(label=tuple(self._labels[i] for i in ids), score=scores[ids], class_id=ids)]
 
 
-def picture_input(entry: ModelEntry) -> InputSpec:
+def classifier_input(entry: ModelEntry) -> InputSpec:
     """The input of a classifier of single pictures; `ModelError` where the model isn't one."""
     spec = entry.input
     if spec is None or spec.layout == "NDHWC":
@@ -91,7 +94,7 @@ def picture_input(entry: ModelEntry) -> InputSpec:
     return spec
 
 
-def check_net(net: Net, spec: InputSpec) -> None:
-    """Refuse a net whose input or output isn't what its manifest says; `ModelError` naming both shapes."""
+def check_classifier(net: Net, spec: InputSpec) -> None:
+    """Refuse a net whose input or output differs from its manifest; `ModelError` naming both shapes."""
     net.expect_picture(spec)
     net.expect("classification", {"#0": (1, len(net.labels))})

@@ -1,4 +1,4 @@
-"""From a net's outputs to the labels that are kept: functions of arrays."""
+"""Labels to give from a net's outputs: functions of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamproc_plugins.action.scores import ACTIVATIONS, Activation, best
 F32 = NDArray[np.float32]
 
 EXCLUSIVE = frozenset({"softmax", "logits"})
-"""`decode` of nets of whose classes one is right"""
+"""decodes of nets with exclusive classes, of which one is right"""
 NEVER = 2.0
 
 
@@ -39,7 +39,7 @@ def combined(views: Sequence[F32], how: Literal["mean", "max"]) -> F32:
     return np.asarray(stacked.mean(axis=0) if how == "mean" else stacked.max(axis=0), np.float32)
 
 
-def kept(scores: F32, floor: F32, count: int) -> NDArray[np.int64]:
+def top_ids(scores: F32, floor: F32, count: int) -> NDArray[np.int64]:
     """Class ids with at least the lowest score of their class, best first, at most `count`."""
     order = best(scores, len(scores))
     return order[scores[order] >= floor[order]][:count]
@@ -50,8 +50,8 @@ def found_ids(labels: Sequence[str], known: Sequence[str]) -> dict[str, list[int
     found = {label: label_ids(label, known) for label in labels}
     if unknown := [label for label, ids in found.items() if not ids]:
         words = [*known, *(word for name in known for word in name.split(", "))]
-        told = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
-        raise PluginError(f"the model has no label {told}; it knows {len(known)}, such as {', '.join(known[:6])}")
+        names = ", ".join(f"{label!r}{nearest(label, words)}" for label in unknown)
+        raise PluginError(f"the model has no label {names}; it knows {len(known)}, such as {', '.join(known[:6])}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which part of a picture a view is, and that part as a net's input: functions of arrays.
+"""Views: parts of a picture, and those parts as a net's input. Functions of arrays.
 
 Two views, the whole as context and the middle at a finer scale (fovea), after Karpathy et al., Large-scale Video
 Classification with Convolutional Neural Networks, CVPR 2014; there the middle half of each side.
@@ -54,22 +54,22 @@ def _grown(low: int, high: int, wanted: int, length: int) -> tuple[int, int]:
     return start, start + size
 
 
-def fitted(spec: InputSpec, fit: Literal["auto", "crop", "stretch", "letterbox"]) -> InputSpec:
+def fitted_spec(spec: InputSpec, fit: Literal["auto", "crop", "stretch", "letterbox"]) -> InputSpec:
     """The input with another way of resizing; `auto` leaves it."""
     return spec if fit == "auto" else spec.model_copy(update={"resize": fit})
 
 
-def look(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDArray[Any]:
+def view_input(rgb: NDArray[np.uint8], box: Fractions | None, spec: InputSpec) -> NDArray[Any]:
     """The net's input (N = 1) of a view of a picture uint8 (h, w, 3).
 
     The whole picture is fitted as `spec.resize` says. So are its parts, except that with `crop` a part is widened to
-    the input's shape first and then taken whole: who draws a box wants what is in it.
+    the input's shape first and then taken whole, as a box is drawn around what should be classified.
     """
     if box is None:
         return prepare(rgb, spec)[0]
     height, width = rgb.shape[:2]
     window = window_of(box, width, height)
     if spec.resize == "crop":
-        window, spec = widened(window, spec.hw, width, height), fitted(spec, "stretch")
+        window, spec = widened(window, spec.hw, width, height), fitted_spec(spec, "stretch")
     left, top, right, bottom = window
     return prepare(np.ascontiguousarray(rgb[top:bottom, left:right]), spec)[0]

@@ -1,4 +1,4 @@
-"""`streamproc train caption`. Light to import: whatever is heavy is loaded when it runs."""
+"""`streamproc train caption`. Light to import: heavy modules are loaded when it runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from streamproc_plugins.commands.train import (
     Validation,
     Width,
     course_of,
-    telling,
+    progress_bars,
 )
 
 
 class Encoder(StrEnum):
-    """What the sentences are told from."""
+    """Input of the encoder."""
 
     pictures = "2d"
     volume = "3d"
@@ -54,7 +54,7 @@ def caption(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: Json = False,
 ) -> None:
     """Train an encoder-decoder that describes clips or pictures in sentences."""
-    from streamproc_plugins.captioning.samples import read_told
+    from streamproc_plugins.captioning.samples import read_captioned
     from streamproc_plugins.captioning.training import CaptionSettings, train_captions
     from streamproc_plugins.training.export import model_name
 
@@ -63,8 +63,8 @@ def caption(  # noqa: PLR0913, PLR0917 - one parameter an option
         size=(size, size), width=width, longest=longest, least=least,
         course=course_of(epochs, patience, batch, rate, validation, seed, False, _variation(augment)),
     )  # fmt: skip
-    with telling() as teller:
-        outcome = train_captions(read_told(data, pictures), settings, teller)
+    with progress_bars() as progress:
+        outcome = train_captions(read_captioned(data, pictures), settings, progress)
     typer.echo(outcome.report.to_json() if as_json else outcome.table())
 
 

@@ -1,4 +1,4 @@
-"""`streamproc faces ...`: who is known, how sure to be, who is on a heap of photos. Light: the work is in `batch`."""
+"""`streamproc faces ...`: the gallery, thresholds, heaps of photos. Light: the work is in `batch`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def add(
 def list_people(
     name: Annotated[str | None, typer.Argument(help="only this person")] = None, gallery: GalleryFile = DEFAULT
 ) -> None:
-    """Who is in the gallery, with the numbers of their photos."""
+    """List the people in the gallery, with the numbers of their photos."""
     from streamproc_plugins.faces.batch import show_gallery
 
     show_gallery(gallery, name)
@@ -65,7 +65,7 @@ def remove(name: Name, gallery: GalleryFile = DEFAULT) -> None:
 
 @app.command()
 def merge(
-    name: Name, other: Annotated[str, typer.Argument(help="who is the same person")], gallery: GalleryFile = DEFAULT
+    name: Name, other: Annotated[str, typer.Argument(help="name of the same person")], gallery: GalleryFile = DEFAULT
 ) -> None:
     """Two names were one person: the second goes into the first."""
     from streamproc_plugins.faces.batch import say
@@ -94,7 +94,7 @@ def split(
 
 @app.command()
 def people(folder: Folder) -> None:
-    """Who is known in a folder of face_clusters: ids, vectors, when they were seen."""
+    """List the people in a folder of face_clusters: ids, vectors, first and last time."""
     from streamproc_plugins.faces.batch import show_people
 
     show_people(folder)
@@ -110,7 +110,7 @@ def join(folder: Folder, one: Person, other: Person) -> None:
 
 @app.command()
 def forget(folder: Folder, person: Person) -> None:
-    """Delete somebody from a folder of face_clusters; the embeddings are overwritten."""
+    """Delete a person from a folder of face_clusters; the embeddings are overwritten."""
     from streamproc_plugins.faces.batch import forget_person
 
     forget_person(folder, person)
@@ -123,7 +123,7 @@ def threshold(
     page: Annotated[Path | None, typer.Option("--html", help="write the curve as a page here")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, with the whole curve")] = False,
 ) -> None:
-    """Find the distance that tells best whether two photos show one person, over all distinct pairs."""
+    """Find the distance that best decides whether two photos show one person, over all distinct pairs."""
     from streamproc_plugins.faces.batch import find_threshold
 
     find_threshold(folder, embedding, page=page, as_json=as_json)

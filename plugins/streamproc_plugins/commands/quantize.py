@@ -18,8 +18,8 @@ _ALIKE = 0.98
 """cosine of the answers before and after, below which the table says so"""
 
 
-class Target(StrEnum):
-    """What the numbers become."""
+class QuantizeTarget(StrEnum):
+    """Number type of the result."""
 
     float16 = "float16"
     dynamic = "dynamic"
@@ -28,14 +28,14 @@ class Target(StrEnum):
 
 def quantize(
     model: Annotated[str, typer.Argument(help="name or folder of a Keras, SavedModel or ONNX model")],
-    to: Annotated[Target, typer.Option("--to", help="float16, dynamic (8-bit weights), or int8 (values too)")],
+    to: Annotated[QuantizeTarget, typer.Option("--to", help="float16, dynamic (8-bit weights), or int8 (values too)")],
     out: Annotated[Path, typer.Option("--out", help="folder that the new model goes to")],
     data: Annotated[Path | None, typer.Option("--data", help="pictures or clips like those of a run")] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="at most so many of them")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Make a smaller, faster variant of a net, and compare size, speed and answers."""
-    # before TensorFlow is loaded: its start tells of things that no user can do anything about
+    # before TensorFlow is loaded, whose start logs warnings that no user can act on
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from streamproc.evaluation.tables import to_json
     from streamproc.models import ModelStore
@@ -59,11 +59,11 @@ def _table(report: QuantizationReport, out: Path) -> str:
         ("spread of the outputs", f"{report.spread:.4g}"),
     ]
     doubt = "\nthe answers differ much from those before: score both on labelled data before you use the new one"
-    told = f"measured on {report.inputs} inputs ({report.measured_on}){doubt if report.cosine < _ALIKE else ''}"
+    summary = f"measured on {report.inputs} inputs ({report.measured_on}){doubt if report.cosine < _ALIKE else ''}"
     return "\n".join([
         columns(("model", "MB", "ms"), rows), "",
         columns(("answers", "value"), figures), "",
-        told, f"model folder: {out}",
+        summary, f"model folder: {out}",
     ])  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`streamproc search`. Light to import: whatever is heavy is loaded when it runs."""
+"""`streamproc search`. Light to import: heavy modules are loaded when it runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 def search(  # noqa: PLR0913, PLR0917 - one parameter an option
     memory: Annotated[Path, typer.Argument(help="folder that `remember` writes, or one above")],
-    image: Annotated[Path | None, typer.Option("--image", help="find what looks like this picture")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="find pictures and objects like this one")] = None,
     objects: Annotated[bool, typer.Option("--objects", help="with --image: objects instead of whole pictures")] = False,
     face: Annotated[Path | None, typer.Option("--face", help="find the person on this photo")] = None,
     text: Annotated[str, typer.Option("--text", help="find words in labels, and in --events")] = "",
@@ -26,7 +26,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="write a page with pictures here")] = None,
 ) -> None:
-    """Find when something was seen: by a picture, a face, or words."""
+    """Find stored pictures, objects and faces: by a picture, a face, or words."""
     from streamproc_plugins.search.asking import Question, ask
 
     question = Question(

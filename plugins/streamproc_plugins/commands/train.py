@@ -1,4 +1,4 @@
-"""`streamproc train classification` and `train action`. Light to import: whatever is heavy is loaded when they run."""
+"""`streamproc train classification` and `train action`. Light to import: heavy modules are loaded when they run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from streamproc_plugins.training.course import CourseSettings, Outcome, Teller
+    from streamproc_plugins.training.course import CourseSettings, TrainingOutcome, TrainingProgress
 
 
 class Mode(StrEnum):
-    """What is trained."""
+    """Part of the net to train."""
 
     auto = "auto"
     bottleneck = "bottleneck"
@@ -40,8 +40,8 @@ class HeadName(StrEnum):
     svm = "svm"
 
 
-class Fit(StrEnum):
-    """How a picture gets the input's shape."""
+class PictureFit(StrEnum):
+    """Fit of a picture to the input's shape."""
 
     stretch = "stretch"
     crop = "crop"
@@ -49,7 +49,7 @@ class Fit(StrEnum):
 
 
 class Group(StrEnum):
-    """How files are told to belong together."""
+    """Grouping of files that belong together."""
 
     auto = "auto"
     file = "file"
@@ -66,7 +66,7 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="at most so often o
 Patience = Annotated[int, typer.Option("--patience", min=1, help="epochs without getting better after which it ends")]
 BatchSize = Annotated[int, typer.Option("--batch", min=1, help="samples at a time")]
 Rate = Annotated[float, typer.Option("--rate", help="learning rate at the start")]
-Validation = Annotated[float, typer.Option("--validation", help="part of the samples kept back, 0 to 0.5")]
+Validation = Annotated[float, typer.Option("--validation", help="part of the samples held out, 0 to 0.5")]
 Seed = Annotated[int, typer.Option("--seed", help="of everything random")]
 Balance = Annotated[bool, typer.Option("--balance/--no-balance", help="rare classes weigh more")]
 Augment = Annotated[bool, typer.Option("--augment/--no-augment", help="vary the pictures at random")]
@@ -79,7 +79,7 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
     data: Annotated[Path, typer.Option("--data", help="folder with a subfolder per class, or a CSV with path,label")],
     out: Out,
     name: Name = "",
-    mode: Annotated[Mode, typer.Option("--mode", help="what is trained; auto: by the amount of data")] = Mode.auto,
+    mode: Annotated[Mode, typer.Option("--mode", help="part to train; auto: by the amount of data")] = Mode.auto,
     base: Annotated[str, typer.Option("--base", help="model of the store to put a linear head on")] = "",
     head: Annotated[HeadName, typer.Option("--head", help="kind of that head")] = HeadName.logistic,
     net: Annotated[NetName, typer.Option("--net", help="net to train where there is no --base")] = NetName.small,
@@ -91,7 +91,7 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = False,
     size: Annotated[int, typer.Option("--size", min=32, help="width and height of the input in pixels")] = 128,
     width: Width = 1.0,
-    fit: Annotated[Fit, typer.Option("--fit", help="how pictures get the input's shape")] = Fit.stretch,
+    fit: Annotated[PictureFit, typer.Option("--fit", help="how pictures get the input's shape")] = PictureFit.stretch,
     group: Grouping = Group.auto,
     epochs: Epochs = 30,
     patience: Patience = 6,
@@ -113,8 +113,8 @@ def classification(  # noqa: PLR0913, PLR0917 - one parameter an option
         out=out, name=model_name(name or out.name), mode=mode.value, net=net.value, size=(size, size), width=width,
         weights=weights, base=base, head=head.value, alike=not different, resize=fit.value, course=course,
     )  # fmt: skip
-    with telling() as teller:
-        outcome = train_pictures(read_pictures(data, group.value), settings, teller)
+    with progress_bars() as progress:
+        outcome = train_pictures(read_pictures(data, group.value), settings, progress)
     _show(outcome, as_json)
 
 
@@ -147,7 +147,7 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
     flip: Flip = True,
     as_json: Json = False,
 ) -> None:
-    """Train a net over space and time on clips: gestures, sports, what happens at a till."""
+    """Train a net over space and time on clips: gestures, sports, actions at a till."""
     from streamproc_plugins.training.clips import ClipSettings, read_clips, train_clips
     from streamproc_plugins.training.export import model_name
     from streamproc_plugins.training.sequences import train_sequences
@@ -157,9 +157,9 @@ def action(  # noqa: PLR0913, PLR0917 - one parameter an option
         out=out, name=model_name(name or out.name), net=net, frames=frames, rate=clip_rate, size=(size, size),
         width=width, flow=flow, course=course,
     )  # fmt: skip
-    with telling() as teller:
+    with progress_bars() as progress:
         found = read_clips(data, lists, split, group.value)
-        outcome = train_sequences(found, settings, base, teller) if base else train_clips(found, settings, teller)
+        outcome = train_sequences(found, settings, base, progress) if base else train_clips(found, settings, progress)
     _show(outcome, as_json)
 
 
@@ -169,7 +169,7 @@ def course_of(  # noqa: PLR0913, PLR0917 - the options that both commands have
     from streamproc_plugins.training.course import CourseSettings
     from streamproc_plugins.training.fit import FitSettings
 
-    # before TensorFlow is loaded: its start tells of things that no user can do anything about
+    # before TensorFlow is loaded, whose start logs warnings that no user can act on
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return CourseSettings(
         validation=validation, batch=batch, balanced=balance, seed=seed, augmentation=variation,
@@ -184,12 +184,12 @@ def _variation(augment: bool, flip: bool) -> Any:
 
 
 @contextmanager
-def telling() -> Iterator[Teller]:
+def progress_bars() -> Iterator[TrainingProgress]:
     """Sentences on stderr, and a bar over the batches of an epoch where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from streamproc_plugins.training.course import Teller
+    from streamproc_plugins.training.course import TrainingProgress
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -199,11 +199,11 @@ def telling() -> Iterator[Teller]:
         def batch(done: int, of: int) -> None:
             bars.update(task, completed=done, total=of)
 
-        yield Teller(say=lambda text: console.print(text, markup=False, soft_wrap=True), batch=batch)
+        yield TrainingProgress(say=lambda text: console.print(text, markup=False, soft_wrap=True), batch=batch)
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
+def _show(outcome: TrainingOutcome, as_json: bool) -> None:
     typer.echo(outcome.report.to_json() if as_json else outcome.table())
 
 
-__all__ = ["action", "classification", "course_of", "telling"]
+__all__ = ["action", "classification", "course_of", "progress_bars"]

@@ -14,10 +14,10 @@ MOST = 2000
 
 
 def suppress(xyxy: NDArray[Any], score: NDArray[Any], class_id: NDArray[Any], limit: float) -> NDArray[np.int64]:
-    """Indices to keep, best score first; boxes only suppress others of their class.
+    """Indices of the remaining boxes, best score first; boxes only suppress others of their class.
 
-    xyxy: (N, 4). score, class_id: (N,). limit: IoU above which the lower-scored box goes. Equal scores keep
-    the order in which they come, so that the answer is the same every time.
+    xyxy: (N, 4). score, class_id: (N,). limit: IoU above which the lower-scored box goes. Equal scores stay in
+    their order, so that the answer is the same every time.
     """
     if len(score) < 2:
         return np.arange(len(score), dtype=np.int64)

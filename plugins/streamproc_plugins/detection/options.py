@@ -1,4 +1,4 @@
-"""What a user can set of `detection`."""
+"""Options of `detection`."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class TilesOptions(Options):
 
 
 class DetectionOptions(Options):
-    """Which net, what of its answers is kept, and how closely it looks."""
+    """The net, the detections to give, and how closely to look."""
 
     model: str = Field(default="yolox-nano", description="name in the model list, or path of a model folder")
-    labels: tuple[str, ...] = Field(default=(), description="labels to keep; empty: all that the model knows")
+    labels: tuple[str, ...] = Field(default=(), description="labels to give; empty: all that the model knows")
     min_score: Score | None = Field(
-        default=None, description="detections below are dropped; by default what suits the model (0.35 for yolox-nano)"
+        default=None, description="detections below are dropped; by default it suits the model (0.35 for yolox-nano)"
     )
     scores: dict[str, Score] = Field(
         default={}, description="a lowest score of its own for a label, such as {person: 0.4}"
@@ -52,7 +52,7 @@ class DetectionOptions(Options):
         default=False,
         description="boxes of different labels give way to each other too, as where one vehicle is a car and a truck",
     )
-    max_items: int = Field(default=100, ge=1, le=1000, description="most detections kept per frame, best first")
+    max_items: int = Field(default=100, ge=1, le=1000, description="most detections per frame, best first")
     input_size: Literal["auto"] | tuple[Side, Side] = Field(
         default="auto", description="[height, width] of the net's input; auto: chosen from the picture's shape"
     )

@@ -33,10 +33,10 @@ from streamproc.models import (
     prepare,
     prepare_frame,
 )
-from streamproc_plugins.detection.decode import DECODERS, Found, check_net
+from streamproc_plugins.detection.decode import DECODERS, FoundBoxes, checked_decoder
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.detection.options import DetectionOptions
-from streamproc_plugins.detection.tiling import cut_off, merge, windows
+from streamproc_plugins.detection.tiling import clipped_by_tile, merge_tiles, windows
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 2.7}
 """input pixels as a multiple of the model's own size"""
@@ -64,7 +64,7 @@ class Detection(FramePlugin[DetectionOptions]):
     def labels_given(
         cls, options: DetectionOptions, models: ModelStore, before: Collection[str] | None
     ) -> Collection[str] | None:
-        """Those that are wanted, or all of the model."""
+        """The wanted labels, or all of the model."""
         return options.labels or models.entry(options.model).label_names
 
     def open(self, context: PluginContext) -> None:
@@ -76,7 +76,7 @@ class Detection(FramePlugin[DetectionOptions]):
         self._store: ModelStore = context.models
         entry = self._store.entry(self.options.model)
         self._entry, self._spec = entry, detector_input(entry)
-        self._floor = lowest_scores(self.options, entry)
+        self._floor = score_floor(self.options, entry)
         self._nets: dict[tuple[int, int], Net] = {}
         for width, height in self._part_sizes(context.stream.width, context.stream.height):
             self._net(input_hw(self.options, entry, width, height))
@@ -98,62 +98,62 @@ class Detection(FramePlugin[DetectionOptions]):
         ]
 
     def close(self) -> None:
-        """Let go of the nets; the model store keeps them for others."""
+        """Release the nets; the model store holds them for other plugins."""
         self._nets = {}
 
-    def _look_once(self, frame: Frame) -> Found:
+    def _look_once(self, frame: Frame) -> FoundBoxes:
         found = self._look(frame)
         if DECODERS[self._entry.decode].suppressed and not self.options.nms_across_labels:
             return found.rows(np.argsort(-found.score, kind="stable"))
         return found.rows(suppress(found.xyxy, found.score, self._rivals(found), self.options.nms_iou))
 
-    def _rivals(self, found: Found) -> NDArray[np.int64]:
+    def _rivals(self, found: FoundBoxes) -> NDArray[np.int64]:
         """Numbers of groups within which boxes suppress each other: (N,)."""
         return np.zeros_like(found.class_id) if self.options.nms_across_labels else found.class_id
 
-    def _look_closely(self, frame: Frame) -> Found:
+    def _look_closely(self, frame: Frame) -> FoundBoxes:
         tiles = self.options.tiles
         assert tiles is not None
         rgb, (width, height) = frame.rgb, frame.size
         looks = [self._look(frame)]
-        cut = [np.zeros(len(looks[0]), dtype=np.bool_)]
+        clipped = [np.zeros(len(looks[0]), dtype=np.bool_)]
         for window in windows(width, height, tiles.columns, tiles.rows, tiles.overlap):
             left, top, right, bottom = window
             part = self._look_at_part(rgb[top:bottom, left:right])
             moved = part.xyxy + np.array([left, top, left, top], dtype=np.float32)
-            looks.append(Found(xyxy=moved, score=part.score, class_id=part.class_id))
-            cut.append(cut_off(moved, window, width, height))
-        merged = merge(looks, cut, self.options.nms_iou)
+            looks.append(FoundBoxes(xyxy=moved, score=part.score, class_id=part.class_id))
+            clipped.append(clipped_by_tile(moved, window, width, height))
+        merged = merge_tiles(looks, clipped, self.options.nms_iou)
         if self.options.nms_across_labels:
             return merged.rows(suppress(merged.xyxy, merged.score, self._rivals(merged), self.options.nms_iou))
         return merged
 
-    def _look(self, frame: Frame) -> Found:
+    def _look(self, frame: Frame) -> FoundBoxes:
         """Boxes of a whole frame, in its own pixels, not yet suppressed."""
         hw = input_hw(self.options, self._entry, *frame.size)
         blob, fit = prepare_frame(frame, self._spec, hw)
         return self._read(blob, fit, hw, frame.size)
 
-    def _look_at_part(self, rgb: NDArray[np.uint8]) -> Found:
+    def _look_at_part(self, rgb: NDArray[np.uint8]) -> FoundBoxes:
         """Boxes of a part of a picture, in its own pixels, not yet suppressed."""
         size = (rgb.shape[1], rgb.shape[0])
         hw = input_hw(self.options, self._entry, *size)
         blob, fit = prepare(rgb, self._spec, hw)
         return self._read(blob, fit, hw, size)
 
-    def _read(self, blob: NDArray[Any], fit: Fit, hw: tuple[int, int], size: tuple[int, int]) -> Found:
+    def _read(self, blob: NDArray[Any], fit: Fit, hw: tuple[int, int], size: tuple[int, int]) -> FoundBoxes:
         found = DECODERS[self._entry.decode].read(self._net(hw)(blob), hw, self._floor)
         if not len(found):
             return found
         boxes = clip_boxes(fit.boxes_back(found.xyxy), *size)
         inside = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-        return Found(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
+        return FoundBoxes(xyxy=boxes[inside], score=found.score[inside], class_id=found.class_id[inside])
 
     def _net(self, hw: tuple[int, int]) -> Net:
         if hw not in self._nets:
             size = None if hw == self._spec.hw else hw
             net = self._store.load(self.options.model, input_hw=size, threads=self.options.threads)
-            check_net(net, self._entry.decode, hw)
+            checked_decoder(net, self._entry.decode, hw)
             self._nets[hw] = net
         return self._nets[hw]
 
@@ -195,7 +195,7 @@ def operating_score(entry: ModelEntry) -> float:
     return min(max(MIN_SCORE if entry.min_score is None else entry.min_score, 0.01), 0.99)
 
 
-def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:
+def score_floor(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.float32]:
     """Lowest score by class, float32 (C,); above 1 for labels that aren't wanted.
 
     Raises `PluginError` naming each label that the model doesn't have and the nearest that it has.
@@ -203,8 +203,8 @@ def lowest_scores(options: DetectionOptions, entry: ModelEntry) -> NDArray[np.fl
     known = entry.label_names
     unknown = [label for label in dict.fromkeys((*options.labels, *options.scores)) if label not in known]
     if unknown:
-        told = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
-        raise PluginError(f"{entry.name} has no label {told}; it knows {_listed(known)}")
+        names = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
+        raise PluginError(f"{entry.name} has no label {names}; it knows {_listed(known)}")
     default = options.min_score if options.min_score is not None else entry.min_score
     floor = np.full(len(known), MIN_SCORE if default is None else default, dtype=np.float32)
     for label, score in options.scores.items():

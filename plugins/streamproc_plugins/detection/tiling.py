@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.geometry import box_area, intersection
-from streamproc_plugins.detection.decode import Found, join
+from streamproc_plugins.detection.decode import FoundBoxes, join_boxes
 from streamproc_plugins.detection.nms import suppress
 
 EDGE_PX = 2.0
@@ -33,8 +33,8 @@ def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def cut_off(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDArray[np.bool_]:
-    """Which boxes (N, 4), in source pixels, end at a border of their window that is inside the picture."""
+def clipped_by_tile(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDArray[np.bool_]:
+    """Boxes (N, 4), in source pixels, that end at a border of their window inside the picture."""
     left, top, right, bottom = window
     return np.asarray(
         ((xyxy[:, 0] < left + EDGE_PX) & (left > 0))
@@ -44,20 +44,20 @@ def cut_off(xyxy: NDArray[Any], window: Window, width: int, height: int) -> NDAr
     )
 
 
-def merge(looks: Sequence[Found], cut: Sequence[NDArray[np.bool_]], limit: float) -> Found:
+def merge_tiles(looks: Sequence[FoundBoxes], clipped: Sequence[NDArray[np.bool_]], limit: float) -> FoundBoxes:
     """One answer from several looks at overlapping parts; boxes in source pixels, best first.
 
-    Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`cut`) is only a piece: it
+    Whole boxes suppress each other by IoU above `limit`. A box that a tile's border cut (`clipped`) is only a piece: it
     goes where a whole box of its class, or a better piece, covers more than half of it.
     """
-    found, pieces = join(looks), np.concatenate(cut)
+    found, pieces = join_boxes(looks), np.concatenate(clipped)
     whole = found.rows(np.flatnonzero(~pieces))
-    kept = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
+    retained = whole.rows(suppress(whole.xyxy, whole.score, whole.class_id, limit))
     rest = found.rows(np.flatnonzero(pieces))
     for row in np.argsort(-rest.score, kind="stable"):
         piece = rest.rows(np.array([row]))
-        same = kept.class_id == piece.class_id[0]
-        common = intersection(piece.xyxy, kept.xyxy[same])
+        same = retained.class_id == piece.class_id[0]
+        common = intersection(piece.xyxy, retained.xyxy[same])
         if not (common > COVERED * box_area(piece.xyxy)[:, None]).any():
-            kept = join([kept, piece])
-    return kept.rows(np.argsort(-kept.score, kind="stable"))
+            retained = join_boxes([retained, piece])
+    return retained.rows(np.argsort(-retained.score, kind="stable"))

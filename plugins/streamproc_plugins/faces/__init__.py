@@ -1,4 +1,4 @@
-"""Faces: found, told apart, followed, named, grouped."""
+"""Faces: found, recognised, followed, named, grouped."""
 
 from streamproc_plugins.faces.attributes import FaceAttributesOptions, FaceAttributesPlugin
 from streamproc_plugins.faces.clusters import FaceClustersOptions, FaceClustersPlugin

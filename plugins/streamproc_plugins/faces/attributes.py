@@ -1,4 +1,4 @@
-"""The `face_attributes` plugin: age group, gender or whatever else a classifier of aligned faces tells."""
+"""The `face_attributes` plugin: age group, gender or any other answer of a classifier of aligned faces."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from streamproc_plugins.faces.results import FaceAttributes
 
 
 class FaceAttributesOptions(Options):
-    """Which classifiers look at the faces."""
+    """The classifiers of the faces."""
 
     heads: dict[str, str] = Field(
         min_length=1,
-        description="by what they tell, such as {age: NAME, gender: NAME}: classifiers of the model list, or paths of "
+        description="by the attribute, such as {age: NAME, gender: NAME}: classifiers of the model list, or paths of "
         "model folders, for square pictures of upright faces",
     )
     min_eyes: float = Field(15, ge=0, le=1000, description="faces with fewer pixels between the eyes aren't looked at")
@@ -46,7 +46,7 @@ class _Head:
 class FaceAttributesPlugin(FramePlugin[FaceAttributesOptions]):
     """Gives `FaceAttributes`: for each face and each classifier the best label.
 
-    No such model comes with streamproc. What a net says of age or gender is a guess with a bias of its training set.
+    No such model comes with streamproc. A net's answer for age or gender is a guess with a bias of its training set.
     """
 
     needs = (Faces,)
@@ -79,7 +79,7 @@ class FaceAttributesPlugin(FramePlugin[FaceAttributesOptions]):
         return [FaceAttributes(heads=heads, labels=tuple("\n".join(column) for column in labels), score=scores)]
 
     def close(self) -> None:
-        """Let go of the nets; the model store keeps them for others."""
+        """Release the nets; the model store holds them for other plugins."""
         self._heads = {}
 
 

@@ -1,4 +1,4 @@
-"""What `streamproc faces ...` does."""
+"""The work behind `streamproc faces ...`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamproc.folders import files_below
 from streamproc.models import ModelStore, ScoreSpread
 from streamproc_plugins.faces import pages
 from streamproc_plugins.faces.alignment import align
-from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, told_apart
+from streamproc_plugins.faces.clustering import chinese_whispers, hdbscan, kmeans, separated
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
 from streamproc_plugins.faces.gallery import Gallery
 from streamproc_plugins.faces.heap import group_heap
@@ -71,7 +71,7 @@ def show_gallery(gallery: Path, name: str | None) -> None:
         day = datetime.fromtimestamp(photo.added_s, UTC).strftime("%Y-%m-%d")
         say(f"{photo.person}\t{photo.number}\t{photo.source}\t{day}")
     if not photos:
-        say("nobody is in the gallery")
+        say("the gallery is empty; add people with `streamproc faces add`")
 
 
 def show_people(folder: Path) -> None:
@@ -93,7 +93,7 @@ def join_people(folder: Path, one: int, other: int) -> None:
 
 
 def forget_person(folder: Path, person: int) -> None:
-    """Delete somebody."""
+    """Delete a person."""
     with closing(open_folder(folder)) as people:
         _must_know(people, folder, person)
         say(f"person {person} is forgotten, with {counted(people.forget(person), 'vector')}")
@@ -183,7 +183,7 @@ def find_threshold(folder: Path, embedding: str, *, page: Path | None, as_json: 
 
 
 def _advice(vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[dict[str, float], Advised]:
-    """How alike strangers are, and thresholds for galleries of several sizes, from the tail of this set."""
+    """Likeness of strangers, and thresholds for galleries of several sizes, from the upper tail of this set."""
     owner = np.unique(np.array(people), return_inverse=True)[1].astype(np.int64)
     count = int(owner.max()) + 1
     spread, scores = spread_between(vectors, owner)
@@ -213,7 +213,7 @@ def _curve_values(curve: Curve) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupJob:
-    """What is to be grouped, and how."""
+    """Input and settings of a grouping."""
 
     folder: Path
     out: Path
@@ -230,7 +230,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     if job.method not in METHODS:
         raise PluginError(f"there is no method {job.method!r}, expected one of {', '.join(METHODS)}")
     if (job.method == "kmeans") != (job.people is not None):
-        raise PluginError("kmeans has to be told how many people there are (--people), and only kmeans can be")
+        raise PluginError("kmeans needs the number of people (--people), and only kmeans takes it")
     photos = pictures_in(job.folder)
     with writing(job.out):
         job.out.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -238,7 +238,7 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     faces = list(faces_in(job.folder, photos, photographer, main_only=job.main_only))
     if not faces:
         raise PluginError(f"no face was found on the pictures in {job.folder}")
-    label = told_people(faces, job, photographer.embed.strangers)
+    label = assign_people(faces, job, photographer.embed.strangers)
     groups = [[face for face, own in zip(faces, label, strict=True) if own == n] for n in range(int(label.max()) + 1)]
     groups.sort(key=len, reverse=True)
     listed = [
@@ -249,16 +249,16 @@ def group_photos(job: GroupJob, embedding: str) -> None:
     with writing(job.out):
         write_private(job.out / "groups.json", json.dumps({"method": job.method, "groups": listed}, indent=1).encode())
         write_private(job.out / "groups.html", sheet.encode())
-    told = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
-    say(f"{told}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
+    summary = f"{counted(len(faces), 'face')} in {counted(len(groups), 'group')}"
+    say(f"{summary}: {job.out / 'groups.json'}, {job.out / 'groups.html'}")
     folders = [str(Path(face.photo).parent) for face in faces]
     if job.main_only and "." not in folders and len(set(folders)) > 1:
         score = bcubed(label.tolist(), folders)
         say(f"against the folders: BCubed precision {score.precision:.3f}, recall {score.recall:.3f}, F {score.f1:.3f}")
 
 
-def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
-    """A group number for each face, int64 (N,); says which cosine it took, and what it had to part."""
+def assign_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpread) -> NDArray[np.int64]:
+    """A group number for each face, int64 (N,); prints the cosine used, and the number of groups it had to part."""
     vectors = np.array([face.embedding for face in faces])
     photos = [face.photo for face in faces]
     if job.method == "whispers" and job.cosine is None:
@@ -267,7 +267,7 @@ def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpr
         found = counted(len(faces), "face")
         say(f"faces of cosine {heap.cosine:.3f} or more are joined ({found}; --cosine sets another)")
     else:
-        label, parted = told_apart(grouped(vectors, job), photos, vectors)
+        label, parted = separated(face_groups(vectors, job), photos, vectors)
     if parted:
         say(
             f"{counted(parted, 'face')} looked like another one on the same photo; two faces on a photo are two "
@@ -276,7 +276,7 @@ def told_people(faces: Sequence[FaceOnPhoto], job: GroupJob, strangers: ScoreSpr
     return label
 
 
-def grouped(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
+def face_groups(vectors: NDArray[np.float32], job: GroupJob) -> NDArray[np.int64]:
     """A group number for each vector by the job's method; `PluginError` where it can't be done."""
     try:
         if job.method == "kmeans":

@@ -43,10 +43,10 @@ def chinese_whispers(vectors: NDArray[Any], least_cosine: float, *, rounds: int 
 
 
 def hdbscan(vectors: NDArray[Any], *, least: int = 2) -> Labels:
-    """A group number for each unit vector (N, D), int64 (N,); those that belong to nobody get one of their own.
+    """A group number for each unit vector (N, D), int64 (N,); each that fits no group gets one of its own.
 
     Campello, Moulavi and Sander, PAKDD 2013, as scikit-learn has it (extra `clustering`). least: faces of a group.
-    Raises `ImportError` that says so where scikit-learn isn't installed.
+    Raises `ImportError` with the extra to install where scikit-learn is missing.
     """
     try:
         from sklearn.cluster import HDBSCAN
@@ -112,7 +112,7 @@ def _lloyd(values: NDArray[np.float64], centres: NDArray[np.float64], rounds: in
     return label, float(far.sum())
 
 
-def told_apart(label: Labels, photos: Sequence[str], vectors: NDArray[Any]) -> tuple[Labels, int]:
+def separated(label: Labels, photos: Sequence[str], vectors: NDArray[Any]) -> tuple[Labels, int]:
     """The same groups, but no group with two faces of one photo, and how many faces had to leave.
 
     label: int64 (N,). photos: of each face. vectors: (N, D), unit length. The face that is most alike to the rest of
@@ -166,7 +166,7 @@ def joined(label: Labels, vectors: NDArray[Any], photos: Sequence[str], least: C
 
 
 def _share_a_photo(label: Labels, photos: Sequence[str], count: int) -> NDArray[np.bool_]:
-    """Which groups have faces of one photo, bool (count, count)."""
+    """Pairs of groups with faces of one photo, bool (count, count)."""
     found = np.zeros((count, count), np.bool_)
     groups: dict[str, list[int]] = {}
     for group, photo in zip(label.tolist(), photos, strict=True):

@@ -27,43 +27,43 @@ from streamproc import (
 from streamproc_plugins.faces.operating import UNDECLARED, spread_of, threshold_for
 from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.people import People
-from streamproc_plugins.faces.refusals import Refusals, see_refused, visit_key
+from streamproc_plugins.faces.refusals import Refusals, observe_refused, visit_key
 from streamproc_plugins.faces.results import FaceClusters, FaceTracks, NamedFaces, with_names
-from streamproc_plugins.faces.visits import Change, Visit, Visits, conflict_event, events_of
+from streamproc_plugins.faces.visits import FaceVisit, VisitChange, Visits, conflict_event, events_of
 from streamproc_plugins.storage import checked_folder, folder_of
 
 _TRACK_NS = 60_000_000_000
-"""how long a track's person is remembered after it was last seen; ids of tracks aren't used twice"""
+"""time after a track's last face for which its person is remembered; ids of tracks aren't used twice"""
 _EXPIRIES = 500
-"""how many times within `expire_after` expired vectors are looked for"""
+"""number of searches for expired vectors within `expire_after`"""
 
 
 class FaceClustersOptions(Options):
-    """How alike two faces of one person are, where that is kept and for how long."""
+    """Likeness of two faces of one person, and place and age of the stored embeddings."""
 
     folder: str | None = Field(
-        None, description="folder that ids are kept in over runs; left out: in memory. {stream} is the stream's name"
+        None, description="folder that stores the ids over runs; left out: in memory. {stream} is the stream's name"
     )
     strangers_joined: Share = Field(
-        0.01, description="share of new people who may be taken for somebody seen before; sets both thresholds"
+        0.01, description="share of new people who may be taken for a known person; sets both thresholds"
     )
     threshold: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="least cosine at which a face is that of somebody seen before; by default it follows "
+        description="least cosine at which a face belongs to a known person; by default it follows "
         "`strangers_joined` and the number of people",
     )
     merge_threshold: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="least cosine at which two people turn out to be one, once they are seen better; by default for a "
+        description="least cosine at which two ids turn out to be one person, from better faces; by default for a "
         "tenth of `strangers_joined`",
     )
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
     hold: Duration = Field(
-        seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its id so long"
+        seconds(0.5), ge=0, description="a face that is too poor for an embedding keeps its id so long"
     )
     refused_after: Duration = Field(
         seconds(1),
@@ -71,7 +71,7 @@ class FaceClustersOptions(Options):
         description="a face that stays too poor for an embedding for so long is reported, with the reason; one that "
         "goes before is reported when it has gone",
     )
-    absent_after: Duration = Field(seconds(2), ge=0, description="who is away no longer goes on in the same event")
+    absent_after: Duration = Field(seconds(2), ge=0, description="a shorter absence stays within the same event")
     expire_after: Duration = Field(
         seconds(30 * 86400),
         ge=0,
@@ -86,7 +86,7 @@ class FaceClustersOptions(Options):
 
 
 class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
-    """Gives unknown people ids that stay: `face.seen` once an appearance, `face.merged` where two were one.
+    """Gives unknown people lasting ids: `face.seen` once an appearance, `face.merged` where two were one.
 
     A face that is too poor for an embedding gives `face.seen` without an id and with the reason. `face.conflict` says
     that two faces in view are like one person.
@@ -95,24 +95,25 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     gives the same ids, if the folder held the same before.
     """
 
+    state_version = 2
     needs = (FaceTracks,)
     uses = (NamedFaces,)
     gives = (FaceClusters,)
     writes = ("folder",)
 
     def open(self, context: PluginContext) -> None:
-        """The folder is opened with the first face, whose length of embedding is that of all."""
+        """Check the options; the first face sets the length of the embeddings and opens the folder."""
         folder = self.options.folder
         self._folder = None if folder is None else folder_of(folder, context.stream.name)
         self._people: People | None = None
-        self._kept: Mapping[str, Any] | None = None
+        self._restored: Mapping[str, Any] | None = None
         self._visits = Visits(self.options.absent_after)
         self._refusals = Refusals(self.options.min_looks, self.options.refused_after, self.options.absent_after)
         self._strangers = UNDECLARED
         self._expired_ns: int | None = None
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `FaceClusters`, and who comes or goes."""
+        """One `FaceClusters`, and the events of people who appear or leave."""
         faces, named = past[FaceTracks], past.get(NamedFaces)
         names = ("",) * len(faces.xyxy) if named is None or named.cluster is None else named.cluster
         changes, events = self._lose(frame.pts_ns), []
@@ -130,25 +131,25 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
         return [with_names(FaceClusters, faces, labels), *events, *events_of(changes, boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Who wasn't seen for too long has gone."""
+        """End the visits of people without a face for too long."""
         return list(events_of(self._lose(moment.pts_ns), {}))
 
     def flush(self, moment: Moment) -> Output:
-        """Everybody has gone."""
+        """End all visits."""
         return list(events_of([*self._refusals.lose(None), *self._visits.finish()], {}))
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         people, self._people = getattr(self, "_people", None), None
         if people is not None:
             people.close()
 
-    def _lose(self, now_ns: int) -> list[Change]:
+    def _lose(self, now_ns: int) -> list[VisitChange]:
         return [*self._refusals.lose(now_ns), *self._visits.lose(now_ns)]
 
-    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[Change]:
-        """Visits of faces that are too poor to be anybody; they end where it is somebody by now."""
-        changes: list[Change] = []
+    def _refuse(self, frame: Frame, faces: FaceTracks, labels: list[str]) -> list[VisitChange]:
+        """Visits of faces that are too poor for an id; a visit ends where the face gets an id."""
+        changes: list[VisitChange] = []
         nobody = []
         for row, label in enumerate(labels):
             track_id = int(faces.track_id[row])
@@ -157,23 +158,23 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
                 changes += self._visits.end(visit_key(track_id))
             else:
                 nobody.append(row)
-        return changes + see_refused(self._visits, self._refusals.see(frame.pts_ns, frame.index, faces, nobody))
+        return changes + observe_refused(self._visits, self._refusals.observe(frame.pts_ns, frame.index, faces, nobody))
 
     def _conflicts(self, frame: Frame) -> list[Event]:
         found = {} if self._people is None else {(person, pair.other): pair for person, pair in self._people.conflicts}
         return [conflict_event(frame, {"cluster": label_of(person)}, pair) for (person, _), pair in found.items()]
 
     def _meeting(self, now_ns: int, faces: FaceTracks, rows: list[int]) -> list[int]:
-        """The rows in the order in which they are attended to: who is known, then the new ones, the most alike first.
+        """The rows in the order of assignment: known people, then new ones, the most alike first.
 
-        Two faces in one frame are two people, so whoever comes first has the id (a cannot-link constraint: Wagstaff et
+        Two faces in one frame are two people, so the first one gets the id (a cannot-link constraint: Wagstaff et
         al., Constrained K-means Clustering, ICML 2001).
         """
         if faces.templates is None or not len(faces.xyxy):
             return rows
         self._strangers = spread_of(faces.strangers)
         people = self._opened(faces.templates.shape[1])
-        # also those with a name: nobody else is who they were before
+        # also those with a name: no other face is the person they were before
         people.meet(faces.track_id.tolist(), now_ns)
         new = [row for row in rows if people.person_of(int(faces.track_id[row])) is None and self._sure(faces, row)]
         if len(new) < 2:
@@ -184,7 +185,7 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
     def _sure(self, faces: FaceTracks, row: int) -> bool:
         return int(faces.looks[row]) >= self.options.min_looks and faces.unsure_ns[row] <= self.options.hold
 
-    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[Change], list[Event]]:
+    def _attend(self, frame: Frame, faces: FaceTracks, row: int) -> tuple[str, list[VisitChange], list[Event]]:
         """The label of a face that has no name, visits that begin, merges."""
         if faces.templates is None:
             raise PluginError("the faces have no embeddings; set `embedding` of the plugin `faces`, such as sface")
@@ -193,23 +194,23 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
             return "", [], []
         people = self._opened(faces.templates.shape[1])
         merged = people.look(frame.pts_ns, self._time_of(frame), track_id, looks, faces.templates[row])
-        changes: list[Change] = []
+        changes: list[VisitChange] = []
         events: list[Event] = []
         if merged is not None:
             changes += self._visits.end(str(merged.gone))
-            data = {"cluster": label_of(merged.kept), "gone": label_of(merged.gone)}
+            data = {"cluster": label_of(merged.retained), "gone": label_of(merged.gone)}
             events.append(Event.instant(frame, "face.merged", score=float(np.clip(merged.score, 0, 1)), **data))
         person = people.person_of(track_id)
         assert person is not None
-        who, start_ns = label_of(person), frame.pts_ns - int(faces.age_ns[row])
-        visit = Visit(
-            episode=Episode(type="face.seen", key=f"{who}/{frame.index}", start_ns=start_ns, subject=who),
-            seen_ns=frame.pts_ns,
+        subject, start_ns = label_of(person), frame.pts_ns - int(faces.age_ns[row])
+        visit = FaceVisit(
+            episode=Episode(type="face.seen", key=f"{subject}/{frame.index}", start_ns=start_ns, subject=subject),
+            observed_ns=frame.pts_ns,
             best=people.score_of(track_id),
             track_id=track_id,
-            about={"cluster": who},
+            about={"cluster": subject},
         )
-        return who, [*changes, *self._visits.see(str(person), visit)], events
+        return subject, [*changes, *self._visits.observe(str(person), visit)], events
 
     def _opened(self, dim: int) -> People:
         if self._people is None:
@@ -220,9 +221,9 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
                 self._least(1) if options.threshold is None else options.threshold,
                 self._least(0.1) if options.merge_threshold is None else options.merge_threshold,
             )
-            if self._kept is not None:
-                self._people.restore(self._kept)
-                self._kept = None
+            if self._restored is not None:
+                self._people.restore(self._restored)
+                self._restored = None
         if self._people.index.dim != dim:
             raise PluginError(f"the faces have embeddings of {dim} values, those before had {self._people.index.dim}")
         return self._people
@@ -252,8 +253,8 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
                 self._people.expire(now_ns - age_ns)
 
     def state(self) -> dict[str, Any]:
-        """Who is there and who is known, as JSON values; with a folder only how far it had come."""
-        people = self._kept if self._people is None else self._people.state()
+        """Visits and people as JSON values; with a folder only the position in it."""
+        people = self._restored if self._people is None else self._people.state()
         return {
             "people": people,
             "dim": None if self._people is None else self._people.index.dim,
@@ -264,8 +265,8 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly. What the folder got after the state was kept is cut off: it will come again."""
-        self._kept = state["people"]
+        """Go on exactly. Rows that the folder got after the state are removed: their faces follow again."""
+        self._restored = state["people"]
         if state["dim"] is not None:
             self._opened(state["dim"])
         self._visits.restore(state["visits"])
@@ -275,5 +276,5 @@ class FaceClustersPlugin(StreamPlugin[FaceClustersOptions]):
 
 
 def label_of(person: int) -> str:
-    """How somebody unknown is called."""
+    """The label of an unknown person."""
     return f"person {person}"

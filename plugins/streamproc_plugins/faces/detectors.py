@@ -14,7 +14,7 @@ from streamproc.geometry import clip_boxes
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, fit_size, prepare
 from streamproc_plugins.detection.nms import suppress
 from streamproc_plugins.faces.options import FacesOptions
-from streamproc_plugins.faces.yunet import Found, decode, nothing, output_shapes
+from streamproc_plugins.faces.yunet import FoundFaces, decode_faces, nothing, output_shapes
 
 DETAIL = {"low": 0.5, "normal": 1.0, "high": 3.8}
 """input pixels as a multiple of the model's own size"""
@@ -26,7 +26,7 @@ MTCNN = "mtcnn"
 class Detector(Protocol):
     """Finds faces; may be called from several threads."""
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         """Faces of a picture uint8 (h, w, 3) in its own pixels, boxes inside it, best first."""
         ...
 
@@ -43,24 +43,24 @@ class YuNet:
         self, models: ModelStore, options: FacesOptions, size: tuple[int, int], step: int | None = None
     ) -> None:
         entry = models.entry(options.model)
-        self._models, self._options, self._entry, self._spec = models, options, entry, detector_input(entry)
+        self._models, self._options, self._entry, self._spec = models, options, entry, face_detector_input(entry)
         default = MIN_SCORE if entry.min_score is None else entry.min_score
         self._floor = default if options.min_score is None else options.min_score
         self._nets: dict[tuple[int, int], Net] = {}
         self._step = step
-        self._net(input_hw(options, entry, size, step))
+        self._net(face_input_hw(options, entry, size, step))
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         height, width = rgb.shape[:2]
-        hw = input_hw(self._options, self._entry, (width, height), self._step)
+        hw = face_input_hw(self._options, self._entry, (width, height), self._step)
         net = self._net(hw)
         blob, fit = prepare(rgb, self._spec, hw)
-        found = decode(net.run({net.inputs[0].name: blob}), hw, self._floor)
-        kept = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
-        found = found.rows(kept)
+        found = decode_faces(net.run({net.inputs[0].name: blob}), hw, self._floor)
+        retained = suppress(found.xyxy, found.score, np.zeros(len(found), np.int64), self._options.nms_iou)
+        found = found.rows(retained)
         boxes = fit.boxes_back(found.xyxy)
-        placed = Found(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
-        return inside(placed, width, height)
+        placed = FoundFaces(xyxy=boxes, score=found.score, landmarks=fit.points_back(found.landmarks))
+        return clipped_faces(placed, width, height)
 
     def _net(self, hw: tuple[int, int]) -> Net:
         if hw not in self._nets:
@@ -71,7 +71,7 @@ class YuNet:
         return self._nets[hw]
 
 
-def detector_input(entry: ModelEntry) -> InputSpec:
+def face_detector_input(entry: ModelEntry) -> InputSpec:
     """The input of YuNet; `ModelError` for any other model."""
     if entry.decode != "yunet" or entry.input is None:
         raise ModelError(
@@ -81,7 +81,7 @@ def detector_input(entry: ModelEntry) -> InputSpec:
     return entry.input
 
 
-def input_hw(
+def face_input_hw(
     options: FacesOptions, entry: ModelEntry, size: tuple[int, int], step: int | None = None
 ) -> tuple[int, int]:
     """Input (height, width) for a picture of this size (width, height), in steps of the model's own or of larger ones.
@@ -103,11 +103,11 @@ def input_hw(
     return fit_size(*size, pixels, multiple)
 
 
-def inside(found: Found, width: int, height: int) -> Found:
+def clipped_faces(found: FoundFaces, width: int, height: int) -> FoundFaces:
     """Boxes cut to the picture, those outside it left out; landmarks may lie a little outside."""
     boxes = clip_boxes(found.xyxy, width, height)
     rows = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-    return Found(xyxy=boxes[rows], score=found.score[rows], landmarks=found.landmarks[rows])
+    return FoundFaces(xyxy=boxes[rows], score=found.score[rows], landmarks=found.landmarks[rows])
 
 
 class Mtcnn:
@@ -129,26 +129,26 @@ class Mtcnn:
         self._net: Any = mtcnn.MTCNN(device="CPU:0")
         self._floor = options.min_score or 0.0
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> Found:
+    def __call__(self, rgb: NDArray[np.uint8]) -> FoundFaces:
         height, width = rgb.shape[:2]
         with self._lock:
             answers = self._net.detect_faces(
                 rgb, min_face_size=20, threshold_pnet=0.6, threshold_rnet=0.7, threshold_onet=0.7, scale_factor=0.709
             )
-        return inside(_read_mtcnn(answers or [], self._floor), width, height)
+        return clipped_faces(_read_mtcnn(answers or [], self._floor), width, height)
 
 
-def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> Found:
-    """From the package's records; its left eye is the one on the left of the picture, the person's right."""
-    kept = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
-    if not kept:
+def _read_mtcnn(answers: list[dict[str, Any]], floor: float) -> FoundFaces:
+    """Faces from the package's records; its left eye is the one on the left of the picture, the person's right."""
+    retained = sorted((a for a in answers if a["confidence"] >= floor), key=lambda a: -float(a["confidence"]))
+    if not retained:
         return nothing()
-    boxes = np.array([answer["box"] for answer in kept], np.float32)
+    boxes = np.array([answer["box"] for answer in retained], np.float32)
     boxes[:, 2:] = boxes[:, :2] + np.maximum(boxes[:, 2:], 0)
     names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-    points = [[answer["keypoints"][name] for name in names] for answer in kept]
-    scores = np.clip(np.array([answer["confidence"] for answer in kept], np.float32), 0, 1)
-    return Found(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
+    points = [[answer["keypoints"][name] for name in names] for answer in retained]
+    scores = np.clip(np.array([answer["confidence"] for answer in retained], np.float32), 0, 1)
+    return FoundFaces(xyxy=boxes, score=scores, landmarks=np.array(points, np.float32))
 
 
 def open_detector(

@@ -34,7 +34,7 @@ def embedding_input(entry: ModelEntry) -> InputSpec:
     return entry.input
 
 
-class Embedder:
+class FaceEmbedder:
     """An embedding net and its input; may be used from several threads.
 
     Raises `ModelError` where the model isn't one for aligned faces.

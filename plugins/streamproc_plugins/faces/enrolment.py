@@ -30,7 +30,7 @@ sharp photo is little like a face that is 12 pixels wide between the eyes, its o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What a photo must be to be enrolled."""
+    """Requirements for a photo to be enrolled."""
 
     min_eyes: float = 20
     """pixels between the eyes"""
@@ -77,12 +77,12 @@ class Photographer:
     def portrait(self, rgb: Image, demands: Demands, photo: str) -> Image:
         """The aligned face of a photo, uint8 (112, 112, 3).
 
-        Raises `PluginError` that says what is wrong with it: no face, several, or a face that is too small, turned away
-        or blurred, with the numbers.
+        Raises `PluginError` with the reason and the numbers: no face, several, or a face that is too small, turned away
+        or blurred.
         """
         faces = self.faces(rgb)
         if not len(faces.xyxy):
-            raise PluginError(f"{photo} shows no face; give a photo in which the face is seen from the front")
+            raise PluginError(f"{photo} shows no face; give a photo that shows the face from the front")
         if len(faces.xyxy) > 1 and demands.one_face:
             raise PluginError(f"{photo} shows {len(faces.xyxy)} faces; cut it to one, or take the largest (--largest)")
         sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]

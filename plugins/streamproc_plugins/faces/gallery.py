@@ -1,6 +1,6 @@
-"""People who are known: an SQLite file of names and embeddings, and the matching against it.
+"""Known people: an SQLite file of names and embeddings, and the matching against it.
 
-Photos are not kept, only embeddings of them (which are biometric data all the same). What is removed is overwritten
+It stores no photos, only embeddings of them (which are biometric data all the same). Removed rows are overwritten
 (`secure_delete`).
 """
 
@@ -45,7 +45,7 @@ class Known:
     """the net that the embeddings come from"""
 
     def scores(self, templates: F32) -> F32:
-        """Cosine of faces (N, D) to the most alike look of each person, float32 (N, P); -1 to nobody's."""
+        """Cosine of faces (N, D) to the most alike look of each person, float32 (N, P); -1 for people without looks."""
         out = np.full((len(templates), len(self.names)), -1, np.float32)
         if len(self.owner):
             cosine = templates.astype(np.float64) @ self.vectors.T.astype(np.float64)
@@ -77,7 +77,7 @@ class Gallery:
         self.path = path
 
     def known(self) -> Known:
-        """Everybody in it."""
+        """All people in it."""
         with self._read() as db:
             names = tuple(name for (name,) in db.execute("SELECT name FROM people ORDER BY name"))
             rows = db.execute(
@@ -130,8 +130,8 @@ class Gallery:
         if name == other:
             raise PluginError(f"{name!r} can't be merged with itself; give two names")
         with self._write() as db:
-            keep, gone = self._person(db, name), self._person(db, other)
-            db.execute("UPDATE photos SET person = ? WHERE person = ?", (keep, gone))
+            remaining, gone = self._person(db, name), self._person(db, other)
+            db.execute("UPDATE photos SET person = ? WHERE person = ?", (remaining, gone))
             db.execute("DELETE FROM people WHERE id = ?", (gone,))
 
     def split(self, name: str, new: str, numbers: Sequence[int]) -> None:
@@ -202,8 +202,8 @@ class Gallery:
         found = db.execute("SELECT id FROM people WHERE name = ?", (name,)).fetchone()
         if found is None:
             names = [other for (other,) in db.execute("SELECT name FROM people ORDER BY name")]
-            told = ", ".join(names[:10]) or "nobody"
-            raise PluginError(f"there is no {name!r} in the gallery{nearest(name, names)}; it holds {told}")
+            listed = ", ".join(names[:10]) or "nobody"
+            raise PluginError(f"there is no {name!r} in the gallery{nearest(name, names)}; it holds {listed}")
         return int(found[0])
 
 

@@ -1,4 +1,4 @@
-"""A heap of photos, grouped by people whom nobody has named, at thresholds that follow the faces themselves."""
+"""A heap of photos, grouped by unnamed people, at thresholds that follow the faces themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.models import ScoreSpread
-from streamproc_plugins.faces.clustering import Labels, chinese_whispers, joined, told_apart
+from streamproc_plugins.faces.clustering import Labels, chinese_whispers, joined, separated
 from streamproc_plugins.faces.operating import mean_threshold, people_spread, threshold_for
 
 
@@ -35,7 +35,7 @@ def group_heap(vectors: NDArray[np.float32], photos: Sequence[str], declared: Sc
     strict = chinese_whispers(vectors, threshold_for(declared, others, share))
     spread = people_spread(vectors[np.unique(strict, return_index=True)[1]], declared)
     cosine = threshold_for(spread, others, share)
-    label, parted = told_apart(chinese_whispers(vectors, cosine), photos, vectors)
+    label, parted = separated(chinese_whispers(vectors, cosine), photos, vectors)
     label = joined(
         label, vectors, photos, lambda parts, groups: mean_threshold(spread, max(groups - 1, 1), share, parts)
     )

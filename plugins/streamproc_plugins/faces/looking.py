@@ -1,4 +1,4 @@
-"""A picture to faces with embeddings: what the plugin and the commands share."""
+"""A picture to faces with embeddings, for the plugin and the commands."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from streamproc import Faces
 from streamproc.models import ModelStore
 from streamproc_plugins.faces.alignment import align
 from streamproc_plugins.faces.detectors import open_detector
-from streamproc_plugins.faces.embedding import Embedder
+from streamproc_plugins.faces.embedding import FaceEmbedder
 from streamproc_plugins.faces.options import FacesOptions
 from streamproc_plugins.faces.quality import eye_distance, frontalness, sharpness
-from streamproc_plugins.faces.yunet import Found
+from streamproc_plugins.faces.yunet import FoundFaces
 
 
 class Looker:
@@ -30,7 +30,7 @@ class Looker:
         self.options = options
         self._detect = open_detector(models, options, size, step)
         name = options.embedding
-        self.embedder = None if name is None else Embedder(models, name, options.threads)
+        self.embedder = None if name is None else FaceEmbedder(models, name, options.threads)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Faces:
         """Faces of a picture uint8 (h, w, 3), best first; embeddings are zeros for those of poor quality."""
@@ -44,8 +44,10 @@ class Looker:
         spread = self.embedder.strangers
         return replace(plain, embeddings=embeddings, refused=tuple(refused), strangers=(spread.mean, spread.sd))
 
-    def _embed(self, rgb: NDArray[np.uint8], found: Found, embedder: Embedder) -> tuple[NDArray[np.float32], list[str]]:
-        """Embeddings (N, D), zeros for poor faces, and what is wrong with those."""
+    def _embed(
+        self, rgb: NDArray[np.uint8], found: FoundFaces, embedder: FaceEmbedder
+    ) -> tuple[NDArray[np.float32], list[str]]:
+        """Embeddings (N, D), zeros for poor faces, and the reason for each of those."""
         refused = self.faults(found)
         good: dict[int, NDArray[np.uint8]] = {}
         for row in [row for row, fault in enumerate(refused) if not fault]:
@@ -58,8 +60,8 @@ class Looker:
             values[list(good)] = embedder(list(good.values()))
         return values, refused
 
-    def faults(self, found: Found) -> list[str]:
-        """What is wrong with each face before it is cut out: too small, unsure or turned away; empty where nothing."""
+    def faults(self, found: FoundFaces) -> list[str]:
+        """Reason to refuse each face before alignment: too small, unsure or turned away; empty for good ones."""
         quality = self.options.quality
         measured = (
             ("too small, pixels between the eyes", eye_distance(found.landmarks), quality.min_eyes),

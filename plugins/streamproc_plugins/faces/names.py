@@ -1,4 +1,4 @@
-"""The `face_names` plugin: face tracks to names of people who are known."""
+"""The `face_names` plugin: names of known people for face tracks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.gallery import Gallery
-from streamproc_plugins.faces.naming import Naming, NamingSettings, Seen
+from streamproc_plugins.faces.naming import FaceObservation, Naming, NamingSettings
 from streamproc_plugins.faces.operating import declared_strangers, gallery_threshold
 from streamproc_plugins.faces.options import Share
 from streamproc_plugins.faces.results import FaceTracks, NamedFaces, with_names
@@ -29,11 +29,11 @@ from streamproc_plugins.faces.visits import conflict_event, events_of
 
 
 class FaceNamesOptions(Options):
-    """Whom to look for, and how sure it must be; all times are media time."""
+    """The people to look for, and how sure a name must be; all times are media time."""
 
     gallery: str = Field("gallery.db", min_length=1, description="file that `streamproc faces add` wrote")
     strangers_named: Share = Field(
-        0.01, description="share of strangers who may get somebody's name, such as 1%; sets `threshold`"
+        0.01, description="share of strangers who may get a known person's name, such as 1%; sets `threshold`"
     )
     threshold: float | None = Field(
         None,
@@ -45,14 +45,12 @@ class FaceNamesOptions(Options):
     margin: float = Field(0.05, ge=0, lt=1, description="how much more like that person than like the next one")
     min_looks: int = Field(3, ge=1, le=1000, description="good faces of a track before it is decided on")
     hold: Duration = Field(
-        seconds(0.5), ge=0, description="a face that isn't seen well enough for an embedding keeps its name so long"
+        seconds(0.5), ge=0, description="a face that is too poor for an embedding keeps its name so long"
     )
     unknown_after: Duration = Field(
-        seconds(1), ge=0, description="a face that matches nobody for so long is reported as unknown"
+        seconds(1), ge=0, description="a face without a match for so long is reported as unknown"
     )
-    absent_after: Duration = Field(
-        seconds(2), ge=0, description="who is away no longer than this goes on in the same event"
-    )
+    absent_after: Duration = Field(seconds(2), ge=0, description="a shorter absence stays within the same event")
 
 
 class FaceNames(StreamPlugin[FaceNamesOptions]):
@@ -63,6 +61,7 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
     stream opens.
     """
 
+    state_version = 2
     needs = (FaceTracks,)
     gives = (NamedFaces,)
 
@@ -93,31 +92,31 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         )
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `NamedFaces`, and who comes or goes."""
+        """One `NamedFaces`, and the events of people who appear or leave."""
         faces = past[FaceTracks]
-        names, changes = self._naming.see(frame.pts_ns, frame.index, self._seen(faces))
+        names, changes = self._naming.observe(frame.pts_ns, frame.index, self._observations(faces))
         named = with_names(NamedFaces, faces, names)
         boxes = dict(zip(faces.track_id.tolist(), faces.xyxy.tolist(), strict=True))
         conflicts = [conflict_event(frame, {"name": name}, pair) for name, pair in self._naming.conflicts]
         return [named, *conflicts, *events_of(changes, boxes)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Who wasn't seen for too long has gone."""
+        """End the visits of people without a face for too long."""
         return list(events_of(self._naming.lose(moment.pts_ns), {}))
 
     def flush(self, moment: Moment) -> Output:
-        """Everybody has gone."""
+        """End all visits."""
         return list(events_of(self._naming.finish(), {}))
 
     def state(self) -> dict[str, Any]:
-        """Who is there, as JSON values."""
+        """Open visits as JSON values."""
         return {"naming": self._naming.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on exactly, if the gallery is the same."""
         self._naming.restore(state["naming"])
 
-    def _seen(self, faces: FaceTracks) -> list[Seen]:
+    def _observations(self, faces: FaceTracks) -> list[FaceObservation]:
         if not len(faces.xyxy):
             return []
         if faces.templates is None:
@@ -130,4 +129,6 @@ class FaceNames(StreamPlugin[FaceNamesOptions]):
         scores = self._known.scores(faces.templates)
         numbers = (faces.track_id, faces.looks, faces.age_ns, faces.unsure_ns)
         columns = zip(*(column.tolist() for column in numbers), scores, strict=True)
-        return [Seen(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns]
+        return [
+            FaceObservation(track_id=t, looks=n, age_ns=age, unsure_ns=u, scores=row) for t, n, age, u, row in columns
+        ]

@@ -1,4 +1,4 @@
-"""How alike two faces must be, from how alike strangers are and how many of them there are to be confused with.
+"""Thresholds for two faces of one person, from the likeness of strangers and the number of candidates.
 
 The cosines between faces of different people are taken for normally distributed about a mean and a standard deviation
 that the embedding's model declares (`strangers` in its manifest). Compared with N people, a stranger is taken for
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 UNDECLARED = ScoreSpread(mean=0.045, sd=0.13)
-"""of nets whose manifest says nothing: what a small net shows on press photos of mixed people"""
+"""for nets whose manifest says nothing: measured with a small net on press photos of mixed people"""
 HIGHEST = 0.95
 """no threshold is higher: photos of one person are seldom more alike"""
 
@@ -54,7 +54,7 @@ def threshold_for(strangers: ScoreSpread, people: int, share: float) -> float:
 def mean_threshold(strangers: ScoreSpread, people: int, share: float, parts: F64) -> F64:
     """As `threshold_for`, for mean cosines between all faces of two groups.
 
-    parts: the mean of 1/size of both groups. Means of many photos spread less, but for what the two people themselves
+    parts: the mean of 1/size of both groups. Means of many photos spread less, except for the part that the two people
     have in common.
     """
     spread = np.sqrt(_OF_PEOPLE + (1 - _OF_PEOPLE) * parts)
@@ -62,7 +62,7 @@ def mean_threshold(strangers: ScoreSpread, people: int, share: float, parts: F64
 
 
 def gallery_threshold(vectors: F32, owner: NDArray[np.int64], strangers: ScoreSpread, share: float) -> float:
-    """The threshold for a gallery of unit vectors (V, D), each of the person `owner` (V,) says.
+    """The threshold for a gallery of unit vectors (V, D), each of the person in `owner` (V,).
 
     The declaration and the gallery's own tail are weighted by the pairs of people that stand behind each.
     """
@@ -89,7 +89,7 @@ def cross_scores(vectors: F32, owner: NDArray[np.int64]) -> F64:
 def tail_quantile(scores: F64, independent: int, chance: float) -> float:
     """The score that is exceeded with this chance: a normal tail laid through two upper quantiles of a sample.
 
-    independent: how many of the scores say something of their own, which bounds the quantiles that can be read.
+    independent: number of independent scores, which bounds the quantiles that can be read.
     """
     high = 1 - _TOP / independent
     low = 1 - min(10 * _TOP / independent, 0.25)
@@ -110,9 +110,9 @@ def spread_between(vectors: F32, owner: NDArray[np.int64]) -> tuple[ScoreSpread,
 
 
 def people_spread(vectors: F32, declared: ScoreSpread) -> ScoreSpread:
-    """How alike people are of whom nobody knows who is who, from one unit vector each (P, D).
+    """Likeness of unidentified people, from one unit vector each (P, D).
 
-    The median and the quantiles 0.84 and 0.95 say it: a person counted twice, a few times, hardly moves them. Weighted
+    Measured by the median and the quantiles 0.84 and 0.95, which a person counted twice hardly moves. Weighted
     by pairs of people against the declaration; below `LEAST_PEOPLE` that stands alone.
     """
     if len(vectors) < LEAST_PEOPLE:
@@ -127,7 +127,7 @@ def people_spread(vectors: F32, declared: ScoreSpread) -> ScoreSpread:
 
 
 def declared_strangers(models: ModelStore, name: str) -> ScoreSpread:
-    """What the model's manifest says of strangers; `UNDECLARED` where it says nothing or isn't known here."""
+    """The manifest's figures for strangers; `UNDECLARED` where it has none or isn't known here."""
     try:
         return models.entry(name).strangers or UNDECLARED
     except StreamprocError:
@@ -140,7 +140,7 @@ def spread_of(strangers: tuple[float, float] | None) -> ScoreSpread:
 
 
 def _z(chance: float) -> float:
-    """How many standard deviations above the mean this chance lies."""
+    """Standard deviations above the mean for this chance."""
     return -_NORMAL.inv_cdf(min(max(chance, 1e-300), 1 - 1e-12))
 
 

@@ -1,4 +1,4 @@
-"""What a user can set of `faces`."""
+"""Options of `faces`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Share = Annotated[
 
 
 class QualityOptions(Options):
-    """Which faces are good enough for an embedding; the others are given all the same, without one."""
+    """Limits for a face to get an embedding; the others are given all the same, without one."""
 
     min_eyes: float = Field(default=10, ge=0, le=1000, description="least pixels between the eyes")
     min_score: Score = Field(default=0.6, description="least score of the detection")
@@ -46,22 +46,22 @@ class QualityOptions(Options):
 
 
 class FacesOptions(Options):
-    """Which nets, what of their answers is kept, and how closely they look."""
+    """The nets, the faces to pass on, and how closely to look."""
 
     model: str = Field(
         default="yunet", description="face detector: name in the model list, path of a model folder, or mtcnn"
     )
     embedding: str | None = Field(
-        default=None, description="net that tells people apart, such as sface or mobileface; left out: detection only"
+        default=None, description="net that identifies people, such as sface or mobileface; left out: detection only"
     )
     min_score: Score | None = Field(
-        default=None, description="faces below are dropped; by default what suits the model (0.6 for yunet)"
+        default=None, description="faces below are dropped; by default it suits the model (0.6 for yunet)"
     )
     nms_iou: float = Field(
         default=0.3, gt=0, le=1, description="of two faces that overlap by more than this (IoU) the better stays"
     )
     min_size: float = Field(default=0, ge=0, le=4096, description="faces whose box is narrower or lower are dropped")
-    max_items: int = Field(default=100, ge=1, le=1000, description="most faces kept per frame, best first")
+    max_items: int = Field(default=100, ge=1, le=1000, description="most faces per frame, best first")
     input_size: Literal["auto"] | tuple[Side, Side] = Field(
         default="auto", description="[height, width] of the detector's input; auto: chosen from the picture's shape"
     )

@@ -88,8 +88,8 @@ def contact_sheet(groups: Sequence[Sequence[tuple[NDArray[np.uint8], str]]]) -> 
 
 def _figure(face: NDArray[np.uint8], caption: str) -> str:
     picture = base64.b64encode(to_jpeg(face)).decode()
-    told = escape(caption, quote=True)
-    caption = f'<figcaption title="{told}">{told}</figcaption>'
+    escaped = escape(caption, quote=True)
+    caption = f'<figcaption title="{escaped}">{escaped}</figcaption>'
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="">{caption}</figure>'
 
 

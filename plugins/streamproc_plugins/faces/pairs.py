@@ -53,7 +53,7 @@ class ScoredPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairJob:
-    """What is to be scored, and how."""
+    """Input and settings of a scoring of pairs."""
 
     pairs: Path
     photos: Path | None

@@ -1,4 +1,4 @@
-"""Unknown people told apart while a stream runs: each gets an id that stays, over tracks, restarts and merges."""
+"""Ids of unknown people while a stream runs: an id lasts over tracks, restarts and merges."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NEIGHBOURS = 20
 GROWTH = 3
 """a track adds another vector when it has so many times the good looks it had at the last one"""
 MEMORY_MOST = 2000
-"""vectors kept where there is no folder: they travel in the state"""
+"""vectors stored where there is no folder: they travel in the state"""
 _GROWN = 1.25
 _MEASURED = 500
-"""people of whom it is measured how alike they are, the newest"""
+"""newest people on whom the likeness of strangers is measured"""
 _COMPANY = 1000
-"""the newest tracks whose company is remembered while they aren't anybody"""
+"""newest tracks without an id whose company is remembered"""
 FILE = "people.json"
 CAPTURED_NS = 10 * 365 * 86400 * 10**9
 """a vector's time is that of capture (UTC) from here on, ten years after 1970; less is media time: no time of capture
@@ -42,12 +42,12 @@ was known"""
 
 @dataclass(slots=True, kw_only=True)
 class Assigned:
-    """What a face track belongs to."""
+    """The person of a face track."""
 
     person: int
     looks: int
     """good looks at the last vector that was added"""
-    seen_ns: int
+    observed_ns: int
     score: float
     beside: list[int] = field(default_factory=list)
     """people that were in one frame with it: it is none of them"""
@@ -55,15 +55,15 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """Two ids turned out to be one person; the older one stays."""
+    """Merge of two ids of one person into the older one."""
 
-    kept: int
+    retained: int
     gone: int
     score: float
 
 
 class People:
-    """The index of unknown people and which track is whom. An id is given once and never again."""
+    """The index of unknown people, and the person of each track. An id is given once and never again."""
 
     def __init__(self, folder: Path | None, dim: int, threshold: Least, merge_threshold: Least) -> None:
         """Open or make the folder; raises `PluginError` where it is in use or of another net."""
@@ -100,7 +100,7 @@ class People:
         return person
 
     def meet(self, tracks: Collection[int], now_ns: int | None = None) -> None:
-        """These tracks are in one frame, so they are different people: of two with one id the less sure loses it."""
+        """Separate the tracks of one frame, which are different people: of two with one id the less sure loses it."""
         self.conflicts = []
         self._here = here = set()
         holders: dict[int, int] = {}
@@ -108,40 +108,40 @@ class People:
             track = self._tracks[track_id]
             person = self.now(track.person)
             if person in here:
-                self.conflicts.append((person, Pair(kept=holders[person], other=track_id, score=track.score)))
+                self.conflicts.append((person, Pair(retained=holders[person], other=track_id, score=track.score)))
                 del self._tracks[track_id]
             elif now_ns is not None:
-                track.seen_ns = now_ns
+                track.observed_ns = now_ns
             holders.setdefault(person, track_id)
             here.add(person)
 
     def remember_company(self, tracks: Collection[int]) -> None:
-        """Those of the frame's tracks that aren't anybody yet are none of the people in it, later neither."""
+        """Note that the frame's tracks without an id are none of the people in it, now and later."""
         for track_id in set(tracks) - self._tracks.keys():
             self._company.setdefault(track_id, set()).update(self._here)
 
     def likeness(self, template: F32, track_id: int) -> float:
-        """Cosine with the most alike of those who were in no frame with this track; -1 where there is none."""
+        """Cosine with the most alike person who was in no frame with this track; -1 where there is none."""
         return self._nearest(template, self._others(track_id))[1]
 
     def _others(self, track_id: int) -> set[int]:
-        """Who is in the frame, or was in one with a track that isn't anybody yet."""
+        """People in the frame, or in an earlier one with a track that has no id yet."""
         return self._here.union(self.now(person) for person in self._company.get(track_id, ()))
 
     def _holder(self, person: int) -> int:
         return max((t for t, track in self._tracks.items() if self.now(track.person) == person), default=0)
 
     def _least(self, least: Least) -> float:
-        """A threshold for as many people as there are now."""
+        """A threshold for the present number of people."""
         return least if isinstance(least, float) else least(self._count())
 
     def look(self, now_ns: int, time_ns: int, track_id: int, looks: int, template: F32) -> Merged | None:
-        """A face track with so many good looks and this mean embedding (D,): assign it, or add to what is known of it.
+        """Assign a face track with so many good looks and this mean embedding (D,), or update its person.
 
         now_ns: media time. time_ns: of capture, media time where that isn't known.
 
-        Gives a merge where the better look shows that two ids are one person. Nobody becomes somebody who is in the
-        frame already, or was in one with it: those are told by `meet` and by earlier calls for this frame.
+        Gives a merge where the better look shows that two ids are one person. No track becomes a person who is in the
+        frame already, or was in one with it; `meet` and earlier calls for this frame report those.
         """
         known = self._tracks.get(track_id)
         if known is None:
@@ -150,17 +150,19 @@ class People:
             twin, twin_score = self._nearest(template, ())
             if twin in barred and twin_score >= max(least, score):
                 assert twin is not None
-                self.conflicts.append((twin, Pair(kept=self._holder(twin), other=track_id, score=twin_score)))
+                self.conflicts.append((twin, Pair(retained=self._holder(twin), other=track_id, score=twin_score)))
             if person is None or score < least:
                 person, score = self._next, 1.0
                 self._next += 1
             beside = sorted(barred - {person})
-            self._tracks[track_id] = Assigned(person=person, looks=looks, seen_ns=now_ns, score=score, beside=beside)
+            self._tracks[track_id] = Assigned(
+                person=person, looks=looks, observed_ns=now_ns, score=score, beside=beside
+            )
             self._company.pop(track_id, None)
             self._here.add(person)
             self._add(person, template, time_ns)
             return None
-        known.seen_ns = now_ns
+        known.observed_ns = now_ns
         own = self.now(known.person)
         if not self._here - {own} <= set(known.beside):
             known.beside = sorted((self._here - {own}).union(known.beside))
@@ -170,14 +172,14 @@ class People:
         other, score = self._nearest(template, {own, *known.beside})
         merged = None
         if other is not None and score >= self._least(self._merge_threshold):
-            merged = Merged(kept=min(own, other), gone=max(own, other), score=score)
-            self._same[merged.gone] = own = merged.kept
+            merged = Merged(retained=min(own, other), gone=max(own, other), score=score)
+            self._same[merged.gone] = own = merged.retained
             self._here = {self.now(person) for person in self._here}
         self._add(own, template, time_ns)
         return merged
 
     def _nearest(self, template: F32, but: Collection[int]) -> tuple[int | None, float]:
-        """The person whose vector is most alike, but for these, and the cosine."""
+        """The person with the most alike vector, without the excluded ones, and the cosine."""
         others = {self.now(person) for person in but}
         ids, cosine = self.index.query(template, NEIGHBOURS * max(len(others), 1))
         for item, score in zip(ids.tolist(), cosine.tolist(), strict=True):
@@ -187,7 +189,7 @@ class People:
         return None, -1.0
 
     def spread(self, declared: ScoreSpread) -> ScoreSpread:
-        """How alike the people are that are known, measured anew when there are a quarter more than the last time."""
+        """Likeness of the known people, measured anew when there are a quarter more than the last time."""
         count = self._count()
         if count >= max(LEAST_PEOPLE, _GROWN * self._measured_at):
             firsts: dict[int, F32] = {}
@@ -198,7 +200,7 @@ class People:
         return self._measured or declared
 
     def _count(self) -> int:
-        """How many people there are, about: those whose vectors have expired count until there are fewer vectors."""
+        """Approximate number of people: expired ones count until there are fewer vectors."""
         return max(min(self._next - 1 - len(self._same), len(self.index)), 1)
 
     def _add(self, person: int, template: F32, time_ns: int) -> None:
@@ -211,51 +213,51 @@ class People:
             self.index.expire(oldest_ns + 1)
 
     def forget_tracks(self, before_ns: int) -> None:
-        """Let go of tracks that were last seen before a media time."""
-        self._tracks = {t: known for t, known in self._tracks.items() if known.seen_ns >= before_ns}
+        """Forget tracks whose last face is older than a media time."""
+        self._tracks = {t: known for t, known in self._tracks.items() if known.observed_ns >= before_ns}
         newest = max([*self._tracks, *self._company], default=0)
         self._company = {t: ids for t, ids in self._company.items() if t > newest - _COMPANY}
 
     def expire(self, before_ns: int) -> int:
-        """Forget vectors captured before a time, on disk too; how many. Those without a time of capture stay."""
+        """Delete vectors captured before a time, on disk too; gives their number. Those without a time stay."""
         return self.index.expire(before_ns, from_ns=CAPTURED_NS)
 
     def known(self) -> dict[int, tuple[int, int, int]]:
-        """By id, merges followed: how many vectors there are, times of the first and the last in nanoseconds.
+        """Number of vectors by id, merges followed, with the times of the first and the last in nanoseconds.
 
         The times are of capture; less than `CAPTURED_NS`, media time, where none is known.
         """
         found: dict[int, list[int]] = {}
         for item, _, times in self._rows():
             found.setdefault(self.now(item), []).extend(times.tolist())
-        told = {}
+        spans = {}
         for person, all_ns in sorted(found.items()):
             captured_ns = [time_ns for time_ns in all_ns if time_ns >= CAPTURED_NS] or all_ns
-            told[person] = (len(all_ns), min(captured_ns), max(captured_ns))
-        return told
+            spans[person] = (len(all_ns), min(captured_ns), max(captured_ns))
+        return spans
 
     def forget(self, person: int) -> int:
-        """Forget somebody, on disk too; how many vectors there were."""
+        """Delete a person, on disk too, and give the number of deleted vectors."""
         return self.index.remove([item for item in self.index.known_ids() if self.now(item) == self.now(person)])
 
     def join(self, one: int, other: int) -> int:
-        """Two ids are one person: the id that stays, the older one."""
-        kept, gone = sorted((self.now(one), self.now(other)))
-        if kept != gone:
-            self._same[gone] = kept
+        """Merge two ids of one person; gives the older one, which stays."""
+        retained, gone = sorted((self.now(one), self.now(other)))
+        if retained != gone:
+            self._same[gone] = retained
             if self._folder is not None:
                 self._save(self._folder / FILE)
-        return kept
+        return retained
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self.index.close()
 
     def _load(self, path: Path) -> None:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             self._next = int(stored["next"])
-            self._same = {int(gone): int(kept) for gone, kept in stored["same"]}
+            self._same = {int(gone): int(retained) for gone, retained in stored["same"]}
             self._saved = (self._next, len(self._same))
         except (ValueError, KeyError, TypeError):
             self.close()
@@ -272,30 +274,28 @@ class People:
             yield person, vectors, times
 
     def state(self) -> dict[str, Any]:
-        """JSON values for `restore`: with a folder where it stood, without one all vectors."""
-        kept = {
+        """JSON values for `restore`: with a folder the position in it, without one all vectors."""
+        retained = {
             "next": self._next,
             "same": [list(pair) for pair in self._same.items()],
             "tracks": [[track_id, asdict(known)] for track_id, known in self._tracks.items()],
             "company": [[track_id, sorted(ids)] for track_id, ids in self._company.items() if ids],
         }
         if self._measured is not None:
-            kept["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
+            retained["measured"] = [self._measured_at, self._measured.mean, self._measured.sd]
         if self._folder is not None:
             self.index.flush()
-            return {**kept, "rows": self.index.rows}
+            return {**retained, "rows": self.index.rows}
         rows = [[person, pack(vectors), times.tolist()] for person, vectors, times in self._rows()]
-        return {**kept, "vectors": rows}
+        return {**retained, "vectors": rows}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`; what a folder got after it is cut off, and will come again.
+        """Go on from `state`; rows that a folder got after it are removed, as their faces follow again.
 
-        Raises `ValueError` where the folder isn't the one that the state was of.
+        Raises `ValueError` where the folder isn't the one of the state.
         """
         if ("rows" in state) != (self._folder is not None):
-            raise ValueError(
-                "the state of face_clusters was kept with another `folder`; start without the stored state"
-            )
+            raise ValueError("the state of face_clusters belongs to another `folder`; start without the stored state")
         self._next = state["next"]
         self._same = dict(state["same"])
         self._tracks = {track_id: Assigned(**known) for track_id, known in state["tracks"]}

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 from streamproc import Faces, Frame, FramePlugin, Mistake, Output, PluginContext, Results
 from streamproc.models import ModelStore, model_mistakes
-from streamproc_plugins.faces.detectors import MTCNN, detector_input
+from streamproc_plugins.faces.detectors import MTCNN, face_detector_input
 from streamproc_plugins.faces.embedding import embedding_input
 from streamproc_plugins.faces.looking import Looker
 from streamproc_plugins.faces.options import FacesOptions
 
 
 class FacesPlugin(FramePlugin[FacesOptions]):
-    """Finds faces with five landmarks, and tells people apart by an embedding where `embedding` names a net.
+    """Finds faces with five landmarks, and identifies them by an embedding where `embedding` names a net.
 
     Gives `Faces`, best first, boxes in source pixels and inside the picture. A face that is too small, blurred or
-    turned away for a good embedding (`quality`) has zeros in its place, so that nobody is taken for somebody else.
+    turned away for a good embedding (`quality`) has zeros in its place, so that it is never mistaken for a person.
     """
 
     gives = (Faces,)
@@ -24,7 +24,7 @@ class FacesPlugin(FramePlugin[FacesOptions]):
     @classmethod
     def check_options(cls, options: FacesOptions, models: ModelStore) -> Iterable[Mistake]:
         """The models must be a face detector and an embedding net for aligned faces."""
-        found = [] if options.model == MTCNN else model_mistakes(models, options.model, fits=detector_input)
+        found = [] if options.model == MTCNN else model_mistakes(models, options.model, fits=face_detector_input)
         if options.embedding is not None:
             found += model_mistakes(models, options.embedding, option=("embedding",), fits=embedding_input)
         return found
@@ -39,5 +39,5 @@ class FacesPlugin(FramePlugin[FacesOptions]):
         return [self._look(frame.rgb)]
 
     def close(self) -> None:
-        """Let go of the nets; the model store keeps them for others."""
+        """Release the nets; the model store holds them for other plugins."""
         self._look = None

@@ -1,4 +1,4 @@
-"""How good a look at a face is: measures as functions of arrays."""
+"""Quality of a face's picture: measures as functions of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def eye_distance(landmarks: NDArray[Any]) -> F32:
 
 
 def frontalness(landmarks: NDArray[Any]) -> F32:
-    """How much faces (N, 5, 2) look at the camera, float32 (N,): 1 straight, 0 in profile.
+    """Frontalness of faces (N, 5, 2), float32 (N,): 1 straight, 0 in profile.
 
     Measured is where the nose stands between the eyes, along the line through them: the middle is 1, an eye is 0.
     """

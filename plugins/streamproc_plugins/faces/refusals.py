@@ -1,4 +1,4 @@
-"""Faces that nobody can be told by: followed all the same, with the reason why they got no embedding."""
+"""Faces too poor for an id: followed all the same, with the reason why they got no embedding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from streamproc import Episode
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.visits import Change, Visit, Visits
+from streamproc_plugins.faces.visits import FaceVisit, VisitChange, Visits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Refused:
     """A face track that was refused so far."""
 
     start_ns: int
-    seen_ns: int
+    observed_ns: int
     looks: int
     """faces of it that the quality gate refused"""
     reason: str
@@ -25,7 +25,7 @@ class Refused:
     """of the detection"""
     index: int
     """of the frame in which it was refused first"""
-    told: bool = False
+    emitted: bool = False
 
 
 class Refusals:
@@ -36,11 +36,11 @@ class Refusals:
         self._least, self._after_ns, self._absent_ns = least_looks, after_ns, absent_ns
         self._tracks: dict[int, Refused] = {}
 
-    def see(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, Visit]:
-        """Visits by track of the rows that nobody is known in, where they were refused for long enough."""
+    def observe(self, now_ns: int, index: int, faces: FaceTracks, rows: Collection[int]) -> dict[int, FaceVisit]:
+        """Visits by track of the rows without an id, once they were refused for long enough."""
         if faces.refused is None:
             return {}
-        found: dict[int, Visit] = {}
+        found: dict[int, FaceVisit] = {}
         for row in rows:
             track_id, reason = int(faces.track_id[row]), faces.refused[row]
             track = self._tracks.get(track_id)
@@ -49,29 +49,31 @@ class Refusals:
             if track is None:
                 start_ns, score = now_ns - int(faces.age_ns[row]), float(faces.score[row])
                 track = self._tracks[track_id] = Refused(
-                    start_ns=start_ns, seen_ns=now_ns, looks=0, reason=reason, score=score, index=index
+                    start_ns=start_ns, observed_ns=now_ns, looks=0, reason=reason, score=score, index=index
                 )
-            track.seen_ns = now_ns
+            track.observed_ns = now_ns
             if reason:
                 track.looks, track.reason = track.looks + 1, reason
             if track.looks >= self._least and now_ns - track.start_ns >= self._after_ns:
-                track.told = True
+                track.emitted = True
                 found[track_id] = _visit(track_id, track)
         return found
 
     def drop(self, track_id: int) -> None:
-        """The track is somebody now."""
+        """Drop a track that has an id now."""
         self._tracks.pop(track_id, None)
 
-    def lose(self, now_ns: int | None) -> list[Change]:
-        """Whole visits of tracks that went before they were told; all of them where `now_ns` is None."""
-        gone = [t for t, track in self._tracks.items() if now_ns is None or now_ns - track.seen_ns > self._absent_ns]
-        changes: list[Change] = []
+    def lose(self, now_ns: int | None) -> list[VisitChange]:
+        """Whole visits of tracks that ended before their event; all of them where `now_ns` is None."""
+        gone = [
+            t for t, track in self._tracks.items() if now_ns is None or now_ns - track.observed_ns > self._absent_ns
+        ]
+        changes: list[VisitChange] = []
         for track_id in gone:
             track = self._tracks.pop(track_id)
-            if not track.told and track.looks >= self._least:
+            if not track.emitted and track.looks >= self._least:
                 visit = _visit(track_id, track)
-                changes += [Change(phase="start", visit=visit), Change(phase="end", visit=visit)]
+                changes += [VisitChange(phase="start", visit=visit), VisitChange(phase="end", visit=visit)]
         return changes
 
     def state(self) -> list[Any]:
@@ -83,10 +85,10 @@ class Refusals:
         self._tracks = {int(track_id): Refused(**track) for track_id, track in state}
 
 
-def _visit(track_id: int, track: Refused) -> Visit:
-    return Visit(
+def _visit(track_id: int, track: Refused) -> FaceVisit:
+    return FaceVisit(
         episode=Episode(type="face.seen", key=f"refused {track_id}/{track.index}", start_ns=track.start_ns),
-        seen_ns=track.seen_ns,
+        observed_ns=track.observed_ns,
         best=track.score,
         track_id=track_id,
         about={"cluster": "", "reason": track.reason},
@@ -94,13 +96,13 @@ def _visit(track_id: int, track: Refused) -> Visit:
 
 
 def visit_key(track_id: int) -> str:
-    """What a refused track's visit is kept under in `Visits`."""
+    """Key of a refused track's visit in `Visits`."""
     return f"refused {track_id}"
 
 
-def see_refused(visits: Visits, found: Mapping[int, Visit]) -> list[Change]:
+def observe_refused(visits: Visits, found: Mapping[int, FaceVisit]) -> list[VisitChange]:
     """Begin or go on with the visits of refused tracks."""
-    return [change for track_id, visit in found.items() for change in visits.see(visit_key(track_id), visit)]
+    return [change for track_id, visit in found.items() for change in visits.observe(visit_key(track_id), visit)]
 
 
-__all__ = ["Refusals", "see_refused", "visit_key"]
+__all__ = ["Refusals", "observe_refused", "visit_key"]

@@ -1,4 +1,4 @@
-"""What the plugins behind `faces` give."""
+"""Results of the plugins behind `faces`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FaceClusters(FaceTracks):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaceAttributes(Result):
-    """What classifiers say of N faces, in the order of the `Faces` they were computed for."""
+    """Answers of classifiers for N faces, in the order of the `Faces` they were computed for."""
 
     schema: ClassVar[str] = "streamproc.face_attributes/1"
 

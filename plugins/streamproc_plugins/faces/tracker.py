@@ -1,4 +1,4 @@
-"""Faces of successive frames joined to tracks: by overlap, unless their embeddings say that it is somebody else."""
+"""Faces of successive frames joined to tracks: by overlap, unless their embeddings show another person."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TREMBLE = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerSettings:
-    """When two faces are one; times in nanoseconds of media time."""
+class FaceTrackerSettings:
+    """Limits for two faces of one track; times in nanoseconds of media time."""
 
     least_iou: float
     least_cosine: float
@@ -42,7 +42,7 @@ class FaceTrack:
 
     track_id: int
     start_ns: int
-    seen_ns: int
+    observed_ns: int
     xyxy: F32
     landmarks: F64
     """(5, 2), smoothed"""
@@ -63,13 +63,13 @@ class FaceTrack:
 class FaceTracker:
     """All face tracks of one stream."""
 
-    def __init__(self, settings: TrackerSettings) -> None:
+    def __init__(self, settings: FaceTrackerSettings) -> None:
         self._settings = settings
         self._tracks: list[FaceTrack] = []
         self._next = 1
 
     def step(self, now_ns: int, faces: Faces) -> list[FaceTrack]:
-        """The track of each face, in their order; tracks that weren't seen for too long are forgotten."""
+        """The track of each face, in their order; tracks without a face for too long are forgotten."""
         self.forget(now_ns)
         chosen = self._match(now_ns, faces)
         out = []
@@ -88,11 +88,11 @@ class FaceTracker:
         return out
 
     def forget(self, now_ns: int) -> None:
-        """Let go of tracks that weren't seen for too long."""
-        self._tracks = [track for track in self._tracks if now_ns - track.seen_ns <= self._settings.lost_ns]
+        """Forget tracks without a face for too long."""
+        self._tracks = [track for track in self._tracks if now_ns - track.observed_ns <= self._settings.lost_ns]
 
     def forget_before(self, shot_ns: int) -> None:
-        """Let go of tracks that began before this shot did: nobody is on both sides of a cut."""
+        """Forget tracks that began before this camera shot: no face spans a cut."""
         self._tracks = [track for track in self._tracks if track.start_ns >= shot_ns]
 
     def _match(self, now_ns: int, faces: Faces) -> dict[int, FaceTrack]:
@@ -111,9 +111,9 @@ class FaceTracker:
         return chosen
 
     def _reachable(self, now_ns: int, faces: Faces) -> NDArray[np.bool_]:
-        """Which face is no further from a track's than it can have come, bool (T, N): a cut makes them jump."""
+        """Pairs of track and face within the reach of its speed, bool (T, N): a cut makes faces jump."""
         boxes = np.stack([track.xyxy for track in self._tracks]).astype(np.float64)
-        passed_s = (now_ns - np.array([track.seen_ns for track in self._tracks]))[:, None] / 1e9
+        passed_s = (now_ns - np.array([track.observed_ns for track in self._tracks]))[:, None] / 1e9
         room = _TREMBLE + self._settings.most_speed * passed_s
         sizes = boxes[:, None, 2:] - boxes[:, None, :2], faces.xyxy[None, :, 2:] - faces.xyxy[None, :, :2]
         way = (boxes[:, None, :2] + boxes[:, None, 2:] - faces.xyxy[None, :, :2] - faces.xyxy[None, :, 2:]) / 2
@@ -122,14 +122,14 @@ class FaceTracker:
         return np.asarray((far <= room) & (grown <= room))
 
     def _alike(self, faces: Faces) -> NDArray[np.bool_]:
-        """Which track may be which face, bool (T, N): a cut can put another person where somebody was."""
+        """Possible pairs of track and face, bool (T, N): a cut can put another person in the same place."""
         if faces.embeddings is None:
             return np.ones((len(self._tracks), len(faces.xyxy)), np.bool_)
         templates = np.stack([_fitted(track.template, faces.embeddings.shape[1]) for track in self._tracks])
         has_none = np.logical_not(templates.any(axis=1)), np.logical_not(faces.embeddings.any(axis=1))
         unknown = np.logical_or.outer(*has_none)
         cosine = np.where(unknown, -1.0, templates @ faces.embeddings.T)
-        # two people who cross: each is more like the other's new place than like the own one
+        # two people cross: each is more like the other's new place than like the own one
         rival = np.maximum(_best_other(cosine), _best_other(cosine.T).T)
         alike = (cosine >= self._settings.least_cosine) & (rival - cosine <= _RIVAL)
         return np.asarray(unknown | alike)
@@ -139,7 +139,7 @@ class FaceTracker:
         track = FaceTrack(
             track_id=self._next,
             start_ns=now_ns,
-            seen_ns=now_ns,
+            observed_ns=now_ns,
             xyxy=faces.xyxy[row],
             landmarks=faces.landmarks[row].astype(np.float64),
             speed=np.zeros((5, 2)),
@@ -152,13 +152,13 @@ class FaceTracker:
 
     def _continue(self, track: FaceTrack, now_ns: int, faces: Faces, row: int) -> None:
         raw, smooth = faces.landmarks[row].astype(np.float64), self._settings.smooth
-        dt_s = (now_ns - track.seen_ns) / 1e9
+        dt_s = (now_ns - track.observed_ns) / 1e9
         if smooth is None or dt_s <= 0:
             track.landmarks = raw
         else:
             unit = max(float(faces.xyxy[row, 2] - faces.xyxy[row, 0]), 1.0)
             track.landmarks, track.speed = one_euro(raw, track.landmarks, track.speed, dt_s, unit, smooth)
-        track.xyxy, track.seen_ns = faces.xyxy[row], now_ns
+        track.xyxy, track.observed_ns = faces.xyxy[row], now_ns
 
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
@@ -171,7 +171,7 @@ class FaceTracker:
 
 
 _ARRAYS = ("xyxy", "landmarks", "speed", "total")
-_NUMBERS = ("track_id", "start_ns", "seen_ns", "looked_ns", "looks")
+_NUMBERS = ("track_id", "start_ns", "observed_ns", "looked_ns", "looks")
 
 
 def _written(track: FaceTrack) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _read(state: Mapping[str, Any]) -> FaceTrack:
 
 
 def _best_other(values: NDArray[Any]) -> NDArray[Any]:
-    """For each entry of (R, C) the largest of the others in its row; -1 where it is alone."""
+    """The largest other entry in the row of each entry of (R, C); -1 where it is alone."""
     if values.shape[1] < 2:
         return np.full(values.shape, -1.0)
     second, first = np.partition(values, -2, axis=1)[:, -2:].T

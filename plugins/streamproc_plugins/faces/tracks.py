@@ -22,15 +22,15 @@ from streamproc import (
     seconds,
 )
 from streamproc_plugins.faces.results import FaceTracks
-from streamproc_plugins.faces.tracker import FaceTracker, TrackerSettings
+from streamproc_plugins.faces.tracker import FaceTracker, FaceTrackerSettings
 from streamproc_plugins.one_euro import OneEuro
 
 
 class FaceTracksOptions(Options):
-    """When two faces are one, and how landmarks are smoothed; all times are media time."""
+    """Limits for two faces of one track, and smoothing of landmarks; all times are media time."""
 
     min_iou: float = Field(
-        0.2, gt=0, le=1, description="least overlap (IoU) of a face with the place where its track was last seen"
+        0.2, gt=0, le=1, description="least overlap (IoU) of a face with the last place of its track"
     )
     min_cosine: float = Field(
         0.1, ge=-1, le=1, description="faces whose embeddings are less alike are different people wherever they are"
@@ -38,7 +38,7 @@ class FaceTracksOptions(Options):
     max_speed: float = Field(
         4, gt=0, le=1000, description="faces that move faster are others, in widths of the face a second"
     )
-    lost_after: Duration = Field(seconds(0.8), ge=0, description="a track that isn't seen for longer has ended")
+    lost_after: Duration = Field(seconds(0.8), ge=0, description="a track ends after so long without its face")
     smooth: bool = Field(True, description="smooth the landmarks (one-euro filter)")
     min_cutoff: float = Field(
         1.5, gt=0, le=100, description="cut-off in Hz for a face that stands still: lower is smoother"
@@ -51,10 +51,11 @@ class FaceTracksOptions(Options):
 class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
     """Joins faces of successive frames to tracks and smooths their landmarks over media time. Gives `FaceTracks`.
 
-    A track ends when its face wasn't seen for `lost_after`, where another person's face takes its place, and at a cut
-    where `shots` stands before.
+    A track ends after `lost_after` without its face, where another person's face takes its place, and at a cut where
+    `shots` stands before.
     """
 
+    state_version = 2
     needs = (Faces,)
     gives = (FaceTracks,)
 
@@ -63,7 +64,7 @@ class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
         options = self.options
         smooth = OneEuro(min_cutoff_hz=options.min_cutoff, beta=options.beta) if options.smooth else None
         self._tracker = FaceTracker(
-            TrackerSettings(
+            FaceTrackerSettings(
                 least_iou=options.min_iou,
                 least_cosine=options.min_cosine,
                 most_speed=options.max_speed,
@@ -95,7 +96,7 @@ class FaceTracksPlugin(StreamPlugin[FaceTracksOptions]):
         )
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Tracks age while no frame comes; those that began before a cut end."""
+        """Age the tracks while no frame arrives; a cut ends those that began before it."""
         if reason == "cut":
             self._tracker.forget_before(moment.pts_ns)
         else:

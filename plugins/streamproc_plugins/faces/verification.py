@@ -18,7 +18,7 @@ THRESHOLDS.flags.writeable = False
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
-    """How well each distance separates pairs of one person from pairs of two; columns of equal length T."""
+    """Separation of pairs of one person from pairs of two by each distance; columns of equal length T."""
 
     distance: F64
     """float64 (T,): a pair no further apart than this is taken for one person"""
@@ -59,9 +59,9 @@ def pair_distances(embeddings: NDArray[Any], people: Sequence[Any]) -> tuple[F64
     if len(values) != len(people):
         raise ValueError(f"got {len(values)} embeddings and {len(people)} names, expected as many of both")
     a, b = np.triu_indices(len(values), 1)
-    who = np.unique(np.array([str(name) for name in people]), return_inverse=True)[1]
+    person_id = np.unique(np.array([str(name) for name in people]), return_inverse=True)[1]
     cosine = np.clip((values @ values.T)[a, b], -1, 1)
-    return np.sqrt(2 - 2 * cosine), who[a] == who[b]
+    return np.sqrt(2 - 2 * cosine), person_id[a] == person_id[b]
 
 
 def sweep(distances: F64, same: NDArray[np.bool_], thresholds: F64 = THRESHOLDS) -> Curve:

@@ -1,4 +1,4 @@
-"""What YuNet (Wu et al., Machine Intelligence Research 2023) answers, as faces: pure functions of arrays."""
+"""Decoding of YuNet (Wu et al., Machine Intelligence Research 2023) to faces: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST_LOG = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
+class FoundFaces:
     """Faces of one look at a picture, columns of equal length N."""
 
     xyxy: F32
@@ -32,14 +32,14 @@ class Found:
     def __len__(self) -> int:
         return len(self.score)
 
-    def rows(self, index: NDArray[Any]) -> Found:
+    def rows(self, index: NDArray[Any]) -> FoundFaces:
         """The chosen rows, in the order chosen."""
-        return Found(xyxy=self.xyxy[index], score=self.score[index], landmarks=self.landmarks[index])
+        return FoundFaces(xyxy=self.xyxy[index], score=self.score[index], landmarks=self.landmarks[index])
 
 
-def nothing() -> Found:
+def nothing() -> FoundFaces:
     """No faces."""
-    return Found(
+    return FoundFaces(
         xyxy=np.zeros((0, 4), np.float32), score=np.zeros(0, np.float32), landmarks=np.zeros((0, 5, 2), np.float32)
     )
 
@@ -60,34 +60,34 @@ def grid(height: int, width: int, stride: int) -> F32:
     return cells
 
 
-def decode(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], min_score: float) -> Found:
+def decode_faces(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], min_score: float) -> FoundFaces:
     """Faces of all three heads with at least `min_score`, in pixels of the input, not yet suppressed.
 
     Score = sqrt(class * objectness); centre = (cell + b01) * stride; size = exp(b23) * stride; landmark =
     (cell + k) * stride. Raises `ModelError` for a net that answers NaN.
     """
-    return join([_decode_head(outputs, hw, stride, min_score) for stride in STRIDES])
+    return join_faces([_decode_head(outputs, hw, stride, min_score) for stride in STRIDES])
 
 
-def join(parts: Sequence[Found]) -> Found:
+def join_faces(parts: Sequence[FoundFaces]) -> FoundFaces:
     """All rows of all parts (at least one), in order."""
-    return Found(
+    return FoundFaces(
         xyxy=np.concatenate([part.xyxy for part in parts]),
         score=np.concatenate([part.score for part in parts]),
         landmarks=np.concatenate([part.landmarks for part in parts]),
     )
 
 
-def _decode_head(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], stride: int, min_score: float) -> Found:
+def _decode_head(outputs: Mapping[str, NDArray[Any]], hw: tuple[int, int], stride: int, min_score: float) -> FoundFaces:
     likely, there = (outputs[f"{name}_{stride}"][0, :, 0] for name in ("cls", "obj"))
     score = np.sqrt(np.clip(likely, 0, 1) * np.clip(there, 0, 1))
-    rows = np.flatnonzero(~(score < min_score))  # NaN is kept here, to be refused
+    rows = np.flatnonzero(~(score < min_score))  # NaN passes here, to be refused
     cells = grid(*hw, stride)[rows]
     box = outputs[f"bbox_{stride}"][0, rows]
     points = outputs[f"kps_{stride}"][0, rows].reshape(-1, 5, 2)
     centre = (cells + box[:, :2]) * stride
     half = np.exp(np.minimum(box[:, 2:], _LARGEST_LOG)) * (stride / 2)
-    found = Found(
+    found = FoundFaces(
         xyxy=np.concatenate([centre - half, centre + half], axis=1).astype(np.float32),
         score=score[rows].astype(np.float32),
         landmarks=((cells[:, None] + points) * stride).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Labels over time: one event with start and end for what is seen in many frames."""
+"""Labels over time: one event with start and end for a label of many frames."""
 
 from streamproc_plugins.labels.options import LabelsOptions
 from streamproc_plugins.labels.plugin import Labels

@@ -1,4 +1,4 @@
-"""When a label is there and when it has gone: a state machine over smoothed scores and media time."""
+"""Episodes of labels: a state machine over smoothed scores and media time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streamproc_plugins.labels.smoothing import Method, smoothed, votes, weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How sure and steady a label must be; times in nanoseconds of media time."""
+class EpisodeSettings:
+    """Limits of a label's score and duration; times in nanoseconds of media time."""
 
     method: Method
     window_ns: int
@@ -35,7 +35,7 @@ class _Presence:
     label: str
     start_ns: int
     """first moment at which the label itself had the score to enter"""
-    seen_ns: int
+    observed_ns: int
     """last moment at which the label itself had the score to stay"""
     score: float
     """smoothed, now"""
@@ -48,14 +48,14 @@ class _Presence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class LabelChange:
     """An episode of a label that begins, goes on or ends."""
 
     phase: Literal["start", "update", "end"]
     label: str
     episode: Episode
     now_ns: int
-    seen_ns: int
+    observed_ns: int
     score: float
     """smoothed; of an end: the highest that there was"""
 
@@ -65,14 +65,16 @@ class Change:
             return self.episode.start(self.now_ns, score=score, **data)
         if self.phase == "update":
             return self.episode.update(self.now_ns, score=score, **data)
-        return self.episode.end(self.seen_ns, score=score, **data, duration_s=self.episode.lasted_s(self.seen_ns))
+        return self.episode.end(
+            self.observed_ns, score=score, **data, duration_s=self.episode.lasted_s(self.observed_ns)
+        )
 
 
 class Episodes:
     """All labels of one stream, or of one thing in it. A label without a score in a sample has the score 0 there."""
 
-    def __init__(self, settings: Settings, type_: str, *, prefix: str = "", **data: Any) -> None:
-        """type_, prefix, data: the type of the episodes, what their keys begin with, what their events say besides."""
+    def __init__(self, settings: EpisodeSettings, type_: str, *, prefix: str = "", **data: Any) -> None:
+        """type_, prefix, data: type of the episodes, prefix of their keys, additional data of their events."""
         self._settings = settings
         self._type, self._prefix, self._data = type_, prefix, data
         self._samples: deque[tuple[int, dict[str, float]]] = deque()
@@ -80,7 +82,7 @@ class Episodes:
         self._open: dict[str, _Presence] = {}
         self._ended_ns: dict[str, int] = {}
 
-    def see(self, now_ns: int, scores: Mapping[str, float], index: int) -> list[Change]:
+    def observe(self, now_ns: int, scores: Mapping[str, float], index: int) -> list[LabelChange]:
         """The scores of one moment, later than all before. index: of the frame, to name episodes by."""
         out = list(self.lose(now_ns))
         self._add(now_ns, dict(scores))
@@ -91,16 +93,16 @@ class Episodes:
             out += self._changes(now_ns, label, index)
         return out
 
-    def lose(self, now_ns: int) -> list[Change]:
-        """Time goes on without a result: after too long everything ends where it was last seen."""
+    def lose(self, now_ns: int) -> list[LabelChange]:
+        """End all labels after too long without a result, at their last observation."""
         if self._samples and now_ns - self._samples[-1][0] > self._settings.lost_ns:
             return self.finish()
         return []
 
-    def finish(self) -> list[Change]:
-        """Everything ends where it was last seen, and nothing of it counts for what comes."""
+    def finish(self) -> list[LabelChange]:
+        """End all labels at their last observation and forget the window."""
         ended = [presence for _, presence in sorted(self._open.items())]
-        out = [_change("end", one, one.episode, one.seen_ns) for one in ended if one.episode is not None]
+        out = [_change("end", one, one.episode, one.observed_ns) for one in ended if one.episode is not None]
         self._samples.clear()
         self._open, self._ended_ns, self._before_ns = {}, {}, None
         return out
@@ -130,12 +132,14 @@ class Episodes:
         if presence is None:
             if level < settings.enter:
                 return
-            presence = _Presence(label=label, start_ns=self._first(label, raw), seen_ns=now_ns, score=level, peak=level)
+            presence = _Presence(
+                label=label, start_ns=self._first(label, raw), observed_ns=now_ns, score=level, peak=level
+            )
             self._open[label] = presence
         if raw[-1] >= settings.leave:
-            presence.seen_ns = now_ns
+            presence.observed_ns = now_ns
         presence.score, presence.peak = level, max(presence.peak, level)
-        # until its episode begins it must keep the higher score, or one wrong answer at the beginning would linger
+        # until its episode begins it needs the higher score, or one wrong answer at the beginning would linger
         begun = presence.episode is not None
         presence.active = level >= (settings.leave if presence.active and begun else settings.enter)
 
@@ -148,20 +152,20 @@ class Episodes:
                 return time
         return times[-1]
 
-    def _changes(self, now_ns: int, label: str, index: int) -> Iterator[Change]:
+    def _changes(self, now_ns: int, label: str, index: int) -> Iterator[LabelChange]:
         presence, settings = self._open.get(label), self._settings
         if presence is None:
             return
         episode = presence.episode
-        if presence.active and episode is None and presence.seen_ns - presence.start_ns >= settings.least_ns:
+        if presence.active and episode is None and presence.observed_ns - presence.start_ns >= settings.least_ns:
             presence.episode = episode = self._episode(presence, index)
             yield _change("start", presence, episode, now_ns)
         elif presence.active and episode is not None and episode.due(now_ns, settings.update_ns):
             yield _change("update", presence, episode, now_ns)
-        # what isn't sure yet doesn't wait: short flickers with gaps between them are no label
-        if not presence.active and (episode is None or now_ns - presence.seen_ns > settings.merge_ns):
+        # an unsure label doesn't wait: short flickers with gaps between them are no label
+        if not presence.active and (episode is None or now_ns - presence.observed_ns > settings.merge_ns):
             del self._open[label]
-            self._ended_ns[label] = presence.seen_ns
+            self._ended_ns[label] = presence.observed_ns
             if episode is not None:
                 yield _change("end", presence, episode, now_ns)
 
@@ -190,15 +194,17 @@ class Episodes:
         self._ended_ns = dict(state["ended_ns"])
 
 
-def _change(phase: Literal["start", "update", "end"], presence: _Presence, episode: Episode, now_ns: int) -> Change:
-    return Change(
+def _change(
+    phase: Literal["start", "update", "end"], presence: _Presence, episode: Episode, now_ns: int
+) -> LabelChange:
+    return LabelChange(
         phase=phase,
         label=presence.label,
         episode=episode,
         now_ns=now_ns,
-        seen_ns=presence.seen_ns,
+        observed_ns=presence.observed_ns,
         score=presence.peak if phase == "end" else presence.score,
     )
 
 
-__all__ = ["Change", "Episodes", "Settings"]
+__all__ = ["EpisodeSettings", "Episodes", "LabelChange"]

@@ -1,4 +1,4 @@
-"""What a user can set of `labels`."""
+"""Options of `labels`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.labels.episodes import Settings
+from streamproc_plugins.labels.episodes import EpisodeSettings
 
 
 class LabelsOptions(Options):
-    """How sure and how steady a label must be; all times are media time."""
+    """Limits of a label's score and duration; all times are media time."""
 
     method: Literal["mean", "max", "vote"] = Field(
         "mean",
@@ -30,10 +30,10 @@ class LabelsOptions(Options):
     lost_after: Duration = Field(
         seconds(3),
         gt=0,
-        description="all labels end when no result came for longer; more than the time between two results",
+        description="all labels end after so long without a result; more than the time between two results",
     )
     update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
-    labels: tuple[str, ...] = Field((), description="labels to tell of; empty: all")
+    labels: tuple[str, ...] = Field((), description="labels that give events; empty: all")
     ignore: tuple[str, ...] = Field((), description="labels that give no event, such as background or 'No gesture'")
 
     @model_validator(mode="after")
@@ -44,9 +44,9 @@ class LabelsOptions(Options):
             raise ValueError(f"{both} stand under `labels` and under `ignore`; take them out of one")
         return self
 
-    def settings(self) -> Settings:
+    def settings(self) -> EpisodeSettings:
         """The same for the state machine."""
-        return Settings(
+        return EpisodeSettings(
             method=self.method,
             window_ns=self.window,
             enter=self.enter,

@@ -26,6 +26,7 @@ class Labels(StreamPlugin[LabelsOptions]):
     nothing flickers and the frame rate doesn't matter.
     """
 
+    state_version = 2
     needs = (Classification,)
 
     def open(self, context: PluginContext) -> None:
@@ -34,20 +35,20 @@ class Labels(StreamPlugin[LabelsOptions]):
         self._wanted, self._ignored = frozenset(self.options.labels), frozenset(self.options.ignore)
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """What begins, goes on or ends at this frame."""
-        changes = self._episodes.see(frame.pts_ns, self._scores(past[Classification]), frame.index)
+        """Events that begin, go on or end at this frame."""
+        changes = self._episodes.observe(frame.pts_ns, self._scores(past[Classification]), frame.index)
         return [change.event(score=change.score) for change in changes]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """Labels of which nothing came for too long end where they were last seen; they go on over cuts."""
+        """End labels without a result for too long, at their last observation; they go on over cuts."""
         return [change.event(score=change.score) for change in self._episodes.lose(moment.pts_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What is there ends with the stream, where it was last seen."""
+        """End all open labels with the stream, at their last observation."""
         return [change.event(score=change.score) for change in self._episodes.finish()]
 
     def state(self) -> dict[str, Any]:
-        """The window and what is open, as JSON values."""
+        """The window and the open labels, as JSON values."""
         return {"episodes": self._episodes.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -55,7 +56,7 @@ class Labels(StreamPlugin[LabelsOptions]):
         self._episodes.restore(state["episodes"])
 
     def _scores(self, found: Classification) -> dict[str, float]:
-        """By label, the best of those that occur twice."""
+        """The best score of each label, as a label may occur twice."""
         out: dict[str, float] = {}
         said = list(zip(found.label, found.score.tolist(), strict=True))
         if self.options.method == "vote":

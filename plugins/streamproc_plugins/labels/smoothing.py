@@ -12,7 +12,7 @@ F64 = NDArray[np.float64]
 
 
 def weights(times_ns: NDArray[np.int64], before_ns: int | None, window_ns: int) -> F64:
-    """How much each sample counts, float64 (T,), 1 in all: the part of the window that it stands for.
+    """Weight of each sample, float64 (T,), 1 in all: the part of the window that it stands for.
 
     times_ns: (T,) rising, the last one now, all inside the window. before_ns: time of the sample before the first, None
     where there is none. A sample stands for the time since the one before it, so that the frame rate doesn't matter;

@@ -1,10 +1,10 @@
-"""What the picture looks like while nothing moves, and which parts of it move. Knows grey pictures and media time only.
+"""The background of a fixed camera, and the parts of a picture that move. Knows grey pictures and media time only.
 
-Background: a running mean and deviation of each pixel (a single Gaussian, Wren et al. 1997), light changes of the whole
-picture taken out first. Something moves where the picture differs from the background *and* from itself a moment ago:
-what was put down or taken away differs from the background only, and is soon part of it.
+Background: a running mean and deviation of each pixel (a single Gaussian, Wren et al. 1997), without light changes of
+the whole picture. A part moves where the picture differs from the background *and* from itself a moment ago: an object
+put down or taken away differs from the background only, and is soon part of it.
 
-Buffers are used again, and what only matters where something differs is computed in a window around it.
+Buffers are reused, and work that only matters near differences is limited to a window around them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NS = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class BackgroundSettings:
     """Grey levels are 0..255, times seconds of media time, areas parts of the picture."""
 
     contrast: float = 14.0
@@ -40,7 +40,7 @@ class Settings:
     learn_s: float = 8.0
     """time over which the background follows slow changes"""
     still_s: float = 1.0
-    """what differs from the background but doesn't change for so long becomes part of it"""
+    """a difference that doesn't change for so long becomes part of the background"""
     global_share: float = 0.4
     """part of the picture that changes at once from which it is the light or the camera"""
     settle_s: float = 1.5
@@ -49,8 +49,8 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
-    """What moves in a frame."""
+class MotionRegions:
+    """Moving regions of a frame."""
 
     boxes: Boxes
     """float32 (N, 4) xyxy, pixels of the small picture, largest first; none overlap"""
@@ -79,7 +79,7 @@ class _Recent(NamedTuple):
 class Background:
     """looked_at: bool (h, w), False where the user doesn't want to know."""
 
-    def __init__(self, looked_at: NDArray[np.bool_], settings: Settings) -> None:
+    def __init__(self, looked_at: NDArray[np.bool_], settings: BackgroundSettings) -> None:
         import cv2
 
         self._cv2: Any = cv2
@@ -96,8 +96,8 @@ class Background:
         self._now_ns = 0
         self._quiet_until_ns = 0
 
-    def look(self, now_ns: int, gray: Gray) -> Seen:
-        """What moves in the picture at `now_ns`; learns from it."""
+    def look(self, now_ns: int, gray: Gray) -> MotionRegions:
+        """Moving regions of the picture at `now_ns`; learns from it."""
         picture = self._smooth(gray)
         before = self._before(now_ns)
         elapsed = (now_ns - self._now_ns) / _NS
@@ -124,7 +124,7 @@ class Background:
         self._learn(picture, self._mean, elapsed / self._settings.learn_s, blobs)
         if blobs is None:
             return self._nothing()
-        return Seen(boxes=blobs.boxes, strength=blobs.strength, settling=False)
+        return MotionRegions(boxes=blobs.boxes, strength=blobs.strength, settling=False)
 
     def forget(self) -> None:
         """Another scene follows: learn it afresh."""
@@ -170,12 +170,12 @@ class Background:
         self._spread[:] = _START_DEVIATION
         self._quiet_until_ns = self._now_ns + round(quiet_s * _NS)
 
-    def _nothing(self) -> Seen:
+    def _nothing(self) -> MotionRegions:
         none = np.zeros((0, 4), np.float32)
-        return Seen(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
+        return MotionRegions(boxes=none, strength=none[:, 0], settling=self._now_ns < self._quiet_until_ns)
 
     def _compare(self, picture: Gray, before: Gray, mean: Array) -> tuple[Mask, Mask]:
-        """Where the picture has moved, and where it differs from the background."""
+        """Masks of motion, and of differences from the background."""
         contrast, work = self._settings.contrast, scratch(picture.shape)
         moved = self._light.differs(picture, before, contrast * 0.8, work)
         np.multiply(self._spread, np.float32(_DEVIATIONS), out=work.limit)
@@ -205,13 +205,13 @@ class Background:
         return np.asarray(shadow[down : down + rows.stop - rows.start, right : right + columns.stop - columns.start])
 
     def _absorb(self, picture: Gray, mean: Array, blobs: Blobs) -> None:
-        """What differs but hasn't changed for a while is background now."""
+        """Make differences that haven't changed for a while part of the background."""
         window = blobs.window
         still = blobs.large & (self._now_ns - self._changed_ns[window] > self._settings.still_s * _NS)
         np.copyto(mean[window], picture[window], where=still)
 
     def _learn(self, picture: Gray, mean: Array, times: float, without: Blobs | None) -> None:
-        """Follow the picture everywhere but at blobs; times: what has passed, as a part of the time to learn over."""
+        """Follow the picture everywhere but at blobs; times: elapsed time as a part of the learning time."""
         rate, work = 1 - math.exp(-times), scratch(picture.shape)
         if without is not None:
             work.learnt[without.window] = ~without.large
@@ -223,4 +223,4 @@ class Background:
             work.learnt[without.window] = 1
 
 
-__all__ = ["Background", "Seen", "Settings"]
+__all__ = ["Background", "BackgroundSettings", "MotionRegions"]

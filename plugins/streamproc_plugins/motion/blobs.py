@@ -1,4 +1,4 @@
-"""Which pixels that differ belong together.
+"""Grouping of differing pixels.
 
 Masks are uint8 (h, w), 0 or 1. Each step works on a window around the pixels that the step before has left, wider by
 its own reach, so its answer is that of the same step over the whole picture.
@@ -59,7 +59,7 @@ class Grouping:
         window = self._around(differs, (slice(0, self._height), slice(0, self._width)), 1)
         solid = None if window is None else self._opened(differs[window])
         if window is not None and solid is not None and dismiss is not None:
-            # opening a part of what differs leaves a part of what opening all of it leaves
+            # opening a part of the differences leaves a part of the opened whole
             inner = self._around(solid, window, 1)
             if inner is None:
                 return None

@@ -50,7 +50,7 @@ class Light:
         return into
 
     def differs_from_mean(self, picture: Gray, mean: Array, limit: Array, work: Scratch) -> Gray:
-        """As `differs`, with a limit for each pixel: `work.differs`. How far each is from the mean: `work.off`."""
+        """As `differs`, with a limit for each pixel: `work.differs`. Distance of each from the mean: `work.off`."""
         cv2 = self._cv2
         np.copyto(work.picture, picture)
         cv2.absdiff(work.picture, mean, dst=work.off)
@@ -63,7 +63,7 @@ class Light:
         return work.differs
 
     def gain(self, picture: Gray, other: NDArray[Any]) -> float:
-        """How much brighter `picture` is: the median over a sample of pixels, at most 1.6 times or 1/1.6."""
+        """Gain in brightness of `picture`: the median over a sample of pixels, at most 1.6 times or 1/1.6."""
         a, b = picture.ravel().take(self._places), other.ravel().take(self._places)
         half = len(a) // 2
         if max(np.count_nonzero(a > b), np.count_nonzero(a < b)) < max(half, 1):
@@ -75,7 +75,7 @@ class Light:
 
 
 def in_light(levels: Array, gain: float, into: Array) -> Array:
-    """Grey levels in a light `gain` times as strong; what is clipped to white (black) doesn't follow it."""
+    """Grey levels in a light `gain` times as strong; clipped white (black) doesn't follow it."""
     np.multiply(levels, np.float32(gain), out=into)
     np.add(into, np.float32(_BLACK * (gain - 1)), out=into)
     np.maximum(into, np.float32(0), out=into)

@@ -1,25 +1,25 @@
-"""What a user can set of `motion`."""
+"""Options of `motion`."""
 
 from __future__ import annotations
 
 from streamproc import Duration, Field, Options, seconds
 from streamproc_plugins.drawn import Polygon
-from streamproc_plugins.motion.background import Settings
+from streamproc_plugins.motion.background import BackgroundSettings
 
 
 class MotionOptions(Options):
-    """How sure it must be that something moves, and where it looks; the defaults suit fixed cameras of all kinds."""
+    """Limits for motion, and masks; the defaults suit fixed cameras of all kinds."""
 
     masks: tuple[Polygon, ...] = Field(
         (), description="polygons [[x, y], ...] in fractions 0-1 where it doesn't look: a burned-in clock, a tree"
     )
     contrast: float = Field(14, ge=2, le=128, description="least difference in grey levels; lower is more sensitive")
     min_area: float = Field(
-        0.002, gt=0, le=1, description="what covers less of the picture (as a part of it) is ignored"
+        0.002, gt=0, le=1, description="a region that covers less of the picture (as a part of it) is ignored"
     )
     shadows: bool = Field(True, description="don't count soft shadows")
     still_after: Duration = Field(
-        seconds(1), gt=0, le=seconds(3600), description="what has stopped belongs to the background after so long"
+        seconds(1), gt=0, le=seconds(3600), description="an object that stopped belongs to the background after so long"
     )
     learn_over: Duration = Field(
         seconds(8), gt=0, le=seconds(3600), description="the background follows slow changes of light over so long"
@@ -36,9 +36,9 @@ class MotionOptions(Options):
     label: str = Field("motion", min_length=1, description="label of the boxes, for tracking and rules")
     width: int = Field(240, ge=64, le=1920, description="pixels; the picture is looked at in this width")
 
-    def settings(self) -> Settings:
+    def settings(self) -> BackgroundSettings:
         """The same for the background, in seconds."""
-        return Settings(
+        return BackgroundSettings(
             contrast=self.contrast,
             min_area=self.min_area,
             learn_s=self.learn_over / 1e9,

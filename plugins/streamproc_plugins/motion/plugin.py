@@ -1,4 +1,4 @@
-"""The `motion` plugin: pictures to boxes of what moves, and one episode while something does."""
+"""The `motion` plugin: boxes of moving regions, and one episode for each stretch of motion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from streamproc_plugins.motion.options import MotionOptions
 from streamproc_plugins.shots.following import ended_at_cut
 
 _RUN_BREAK_NS = 500_000_000
-"""motion that isn't told yet begins anew after so long without any"""
+"""motion without an event yet begins anew after so long without any"""
 _SMALL_PIXELS = 100_000
 _one_at_a_time = threading.Lock()
 """Small pictures are looked at in dozens of calls of some microseconds, each of which lets go of the interpreter: two
@@ -37,7 +37,7 @@ threads would wake each other at every call, which takes longer than the calls. 
 
 
 class Motion(StreamPlugin[MotionOptions]):
-    """Finds what moves before a fixed camera: gives `Detections`, and `motion` events from start to end."""
+    """Finds motion before a fixed camera: gives `Detections`, and `motion` events from start to end."""
 
     pixels = True
     gives = (Detections,)
@@ -65,17 +65,17 @@ class Motion(StreamPlugin[MotionOptions]):
         self._about: dict[str, Any] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Detections`, largest box first, and what there is to tell."""
+        """One `Detections`, largest box first, and the events of the frame."""
         gray = frame.pixels.small_gray(self._width, self._height)
         with self._turn:
-            seen = self._background.look(frame.pts_ns, gray)
-        boxes = clip_boxes(seen.boxes * self._scale, frame.width, frame.height)
+            regions = self._background.look(frame.pts_ns, gray)
+        boxes = clip_boxes(regions.boxes * self._scale, frame.width, frame.height)
         # surer than half in any case: it has been found on two ways, against the background and over time
-        found = Detections.of(boxes, 0.5 + 0.5 * seen.strength, [self.options.label] * len(boxes))
+        found = Detections.of(boxes, 0.5 + 0.5 * regions.strength, [self.options.label] * len(boxes))
         return [found, *(self._moves(frame, boxes) if len(boxes) else self._rests(frame.pts_ns))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What can't be seen any more doesn't move; behind a cut there is another scene to learn."""
+        """End motion while no frame arrives; behind a cut, learn another scene."""
         if reason == "cut":
             self._background.forget()
             return ended_at_cut(self._end(), moment.pts_ns)
@@ -86,7 +86,7 @@ class Motion(StreamPlugin[MotionOptions]):
         return self._end()
 
     def state(self) -> dict[str, Any]:
-        """The background and what is open, as JSON values; some 0.4 MB for a picture 240 pixels wide."""
+        """The background and the open episode, as JSON values; some 0.4 MB for a picture 240 pixels wide."""
         return {
             "background": self._background.state(),
             "since_ns": self._since_ns,

@@ -1,4 +1,4 @@
-"""Arrays of a thread for what is computed on the way: many streams use the same ones, which stay in its cache."""
+"""Scratch arrays of a thread: many streams use the same ones, which stay in its cache."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST_SHAPES = 8
 
 
 class Scratch:
-    """Arrays of one shape; what they hold is lost with the next picture of any stream."""
+    """Arrays of one shape; the next picture of any stream overwrites them."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.plain, self.moved, self.differs = np.zeros((3, *shape), np.uint8)
         self.learnt: NDArray[np.uint8] = np.ones(shape, np.uint8)
-        """whoever writes to it leaves it at 1"""
+        """a user that writes to it leaves it at 1"""
         self.picture, self.expected, self.either, self.off, self.limit = np.zeros((5, *shape), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Keypoints of people: found, smoothed over time, and what they tell."""
+"""Keypoints of people: found, smoothed over time, and turned into events."""
 
 from streamproc_plugins.pose.events import PoseEvents, PoseEventsOptions
 from streamproc_plugins.pose.options import PoseOptions

@@ -1,4 +1,4 @@
-"""What people do over time: state machines over posture and media time, one for each person."""
+"""Events of people over time: state machines over posture and media time, one for each person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST_UPRIGHT_NS = 200_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodySettings:
-    """From when on a body lies, has fallen or holds up its hands."""
+    """Limits for lying, falling and raised hands."""
 
     types: frozenset[str]
     sure: float
@@ -44,19 +44,19 @@ class BodySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class BodyObservation:
     """One person in one frame."""
 
     points: NDArray[np.float32]
     """(17, 3)"""
     score: float
     about: Mapping[str, Any]
-    """what events say of who it is"""
+    """event data about the person"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """What is remembered of a moment."""
+    """Posture at a moment."""
 
     at_ns: int
     y: float
@@ -65,8 +65,8 @@ class Posture:
     stature: float
 
 
-class Watch:
-    """Something that a person does for a while or not."""
+class PostureEpisode:
+    """An episode of one posture or gesture of a person."""
 
     def __init__(self, type_: str, timing: Timing, person: str) -> None:
         self._type, self._timing, self._person = type_, timing, person
@@ -75,18 +75,20 @@ class Watch:
         self._said: dict[str, Any] = {}
         self._score = 0.0
 
-    def see(self, now_ns: int, depth: float | None, margin: float, seen: Seen, index: int) -> Iterator[Event]:
-        """`depth` >= 0 while it does; None: it can't be told. index: of the frame, to name episodes by."""
+    def observe(
+        self, now_ns: int, depth: float | None, margin: float, observed: BodyObservation, index: int
+    ) -> Iterator[Event]:
+        """Update with `depth`, >= 0 while the posture lasts; None: unknown. index: of the frame, for episode keys."""
         if depth is None:
             yield from self.expire(now_ns)
             return
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
-        elif not self.presence.inside and now_ns - self.presence.seen_ns > self._timing.leave_ns:
-            self.presence = Presence()  # two sights with nothing known between them are no beginning
-        change = self.presence.see(now_ns, depth, margin, self._timing)
+        elif not self.presence.inside and now_ns - self.presence.observed_ns > self._timing.leave_ns:
+            self.presence = Presence()  # two poses with nothing known between them are no beginning
+        change = self.presence.observe(now_ns, depth, margin, self._timing)
         if depth >= 0:
-            self._said, self._score = dict(seen.about), seen.score
+            self._said, self._score = dict(observed.about), observed.score
         if change == "entered":
             key = f"{self._person}/{index}"
             self._episode = Episode(type=self._type, key=key, start_ns=self.presence.since_ns)
@@ -97,12 +99,12 @@ class Watch:
             yield self._episode.update(now_ns, score=self._score, **self._said)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """It ends where it was seen last, if that is too long ago."""
+        """End at the last pose, if that is too long ago."""
         if self.presence.lost(now_ns, self._timing):
             yield from self.finish()
 
     def finish(self) -> Iterator[Event]:
-        """It ends where it was seen last."""
+        """End at the last pose."""
         yield from self._ended()
         self.presence = Presence()
 
@@ -129,35 +131,35 @@ class Body:
 
     def __init__(self, person: str, settings: BodySettings) -> None:
         self._settings, self._person = settings, person
-        self._lying = Watch(LYING, settings.lying, person)
-        self._hands = Watch(RAISED_HANDS, settings.hands, person)
+        self._lying = PostureEpisode(LYING, settings.lying, person)
+        self._hands = PostureEpisode(RAISED_HANDS, settings.hands, person)
         self._down = Presence()
         self._history: list[Posture] = []
-        self.seen_ns = 0
+        self.observed_ns = 0
 
-    def see(self, now_ns: int, seen: Seen, index: int) -> Iterator[Event]:
-        """The events of its being seen again."""
+    def observe(self, now_ns: int, observed: BodyObservation, index: int) -> Iterator[Event]:
+        """Events of a new pose of this person."""
         settings = self._settings
-        self.seen_ns = now_ns
-        lean = lean_deg(seen.points, settings.sure)
+        self.observed_ns = now_ns
+        lean = lean_deg(observed.points, settings.sure)
         depth = None if lean is None else lean - settings.lying_deg
         if lean is not None and FALL in settings.types:
-            if now_ns - self._down.seen_ns > settings.down.leave_ns:
-                self._down, self._history = Presence(), []  # what happened while nothing was known isn't known
-            self._remember(now_ns, lean, seen)
-            yield from self._fallen(now_ns, lean - settings.lying_deg, seen, index)
+            if now_ns - self._down.observed_ns > settings.down.leave_ns:
+                self._down, self._history = Presence(), []  # nothing is known about the time without poses
+            self._remember(now_ns, lean, observed)
+            yield from self._fallen(now_ns, lean - settings.lying_deg, observed, index)
         if LYING in settings.types:
-            yield from self._lying.see(now_ns, depth, _MARGIN_DEG, seen, index)
+            yield from self._lying.observe(now_ns, depth, _MARGIN_DEG, observed, index)
         if RAISED_HANDS in settings.types:
-            yield from self._hands.see(now_ns, self._hands_depth(seen, lean), _MARGIN_TORSO, seen, index)
+            yield from self._hands.observe(now_ns, self._hands_depth(observed, lean), _MARGIN_TORSO, observed, index)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """What wasn't seen for too long ends."""
+        """End episodes without a pose for too long."""
         yield from self._lying.expire(now_ns)
         yield from self._hands.expire(now_ns)
 
     def finish(self) -> Iterator[Event]:
-        """Everything ends."""
+        """End all open episodes."""
         yield from self._lying.finish()
         yield from self._hands.finish()
 
@@ -168,7 +170,7 @@ class Body:
             "hands": self._hands.state(),
             "down": asdict(self._down),
             "history": [asdict(posture) for posture in self._history],
-            "seen_ns": self.seen_ns,
+            "observed_ns": self.observed_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -177,28 +179,31 @@ class Body:
         self._hands.restore(state["hands"])
         self._down = Presence(**state["down"])
         self._history = [Posture(**posture) for posture in state["history"]]
-        self.seen_ns = state["seen_ns"]
+        self.observed_ns = state["observed_ns"]
 
-    def _hands_depth(self, seen: Seen, lean: float | None) -> float | None:
-        """How far the hands are above where they count as raised; nothing is told of somebody who lies."""
+    def _hands_depth(self, observed: BodyObservation, lean: float | None) -> float | None:
+        """Height of the hands above the place where they count as raised; None for a person who lies."""
         if lean is not None and lean >= self._settings.lying_deg:
             return -1.0
-        depths = [height - self._settings.hands_above for height in hands_height(seen.points, self._settings.sure)]
+        depths = [height - self._settings.hands_above for height in hands_height(observed.points, self._settings.sure)]
         depth = (min if self._settings.both_hands else max)(depths, default=-1.0)
-        # an arm that isn't seen may be up or down: one that is seen decides only if the other can't change it
+        # a hidden arm may be up or down: a visible one decides only if the other can't change it
         decided = len(depths) == 2 or (bool(depths) and (depth < 0) == self._settings.both_hands)
         return depth if decided else None
 
-    def _remember(self, now_ns: int, lean: float, seen: Seen) -> None:
+    def _remember(self, now_ns: int, lean: float, observed: BodyObservation) -> None:
         settings = self._settings
-        shoulders, stature = middle(seen.points, SHOULDERS, settings.sure), stature_px(seen.points, settings.sure)
+        shoulders, stature = (
+            middle(observed.points, SHOULDERS, settings.sure),
+            stature_px(observed.points, settings.sure),
+        )
         oldest_ns = now_ns - settings.fall_within_ns - settings.down.enter_ns - 2 * _AROUND_NS
         self._history = [posture for posture in self._history if posture.at_ns >= oldest_ns]
         if shoulders is not None and stature is not None:
             self._history.append(Posture(at_ns=now_ns, y=shoulders[1], lean=lean, stature=stature))
 
-    def _fallen(self, now_ns: int, depth: float, seen: Seen, index: int) -> Iterator[Event]:
-        change: Change | None = self._down.see(now_ns, depth, _MARGIN_DEG, self._settings.down)
+    def _fallen(self, now_ns: int, depth: float, observed: BodyObservation, index: int) -> Iterator[Event]:
+        change: Change | None = self._down.observe(now_ns, depth, _MARGIN_DEG, self._settings.down)
         if change != "entered":
             return
         fall = fall_of(self._history, self._down.since_ns, self._settings)
@@ -208,12 +213,12 @@ class Body:
             said = {"took_s": (down_ns - upright_ns) / 1e9, "body_lengths_per_s": speed}
             yield Event(
                 type=FALL, phase="instant", episode=f"{self._person}/{index}", start_ns=down_ns, end_ns=down_ns,
-                score=seen.score, data={**seen.about, **said},
+                score=observed.score, data={**observed.about, **said},
             )  # fmt: skip
 
 
 def fall_of(history: list[Posture], down_ns: int, settings: BodySettings) -> tuple[int, float] | None:
-    """When somebody who lies since `down_ns` was last upright, and how quickly it went down, body lengths per second.
+    """Last upright moment of a person lying since `down_ns`, and its descent in body lengths per second.
 
     None where it wasn't a fall: not upright for a while before, too long ago, or too slow.
     """
@@ -230,4 +235,4 @@ def fall_of(history: list[Posture], down_ns: int, settings: BodySettings) -> tup
     return (start_ns, speed) if speed >= settings.fall_speed else None
 
 
-__all__ = ["FALL", "LYING", "RAISED_HANDS", "Body", "BodySettings", "Seen", "fall_of"]
+__all__ = ["FALL", "LYING", "RAISED_HANDS", "Body", "BodyObservation", "BodySettings", "fall_of"]

@@ -39,14 +39,14 @@ HEADS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeSettings:
-    """What is taken for a person. Lengths in input pixels."""
+    """Limits for a person. Lengths in input pixels."""
 
     min_root: float = 0.4
     """score, 0..1, from which a local maximum of a heat map may begin a person"""
     min_score: float = 0.2
     """mean keypoint score, 0..1, below which a pose is dropped"""
     nms_radius: float = 20.0
-    """one keypoint of the same kind within this distance is enough; people farther apart are told apart"""
+    """one keypoint of the same kind within this distance is enough; people farther apart are separate"""
     refine_steps: int = 2
     """how often a keypoint that was reached is corrected by the short-range offsets"""
     max_roots: int = 512
@@ -56,7 +56,7 @@ class DecodeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PoseHeads:
-    """What a net of this kind says of one picture, in real numbers on a grid of (h, w)."""
+    """Output of such a net for one picture, in real numbers on a grid of (h, w)."""
 
     scores: F32
     """float32 (h, w, 17), 0..1: a keypoint of this kind is near"""
@@ -93,7 +93,7 @@ def check_heads(net: Net, decode: str, channels: Mapping[str, int] = HEADS) -> f
 def real_maps(net: Net, outputs: Sequence[NDArray[Any]], names: Sequence[str]) -> dict[str, F32]:
     """The named outputs of one picture as real numbers, float32 (h, w, channels): dequantised, without the batch.
 
-    Raises `ModelError` where they aren't finite: nobody would be found in them, and nobody would know why.
+    Raises `ModelError` where they aren't finite, as otherwise it would find no people without a reason.
     """
     found = {tensor.name: (tensor, values) for tensor, values in zip(net.outputs, outputs, strict=True)}
     maps = {name: found[name][0].dequantise(found[name][1][0]) for name in names}
@@ -201,16 +201,16 @@ def instance_scores(people: F32, radius: float) -> F32:
 
 
 def _greedy(points: F32, part: I64, radius: float, most: int) -> list[int]:
-    """Rows to keep: those whose root isn't on the same part of one kept before."""
-    kept: list[int] = []
+    """Rows whose root isn't on the same part of an earlier one."""
+    retained: list[int] = []
     roots = points[np.arange(len(points)), part, :2]
     for row in range(len(points)):
-        away = points[kept, part[row], :2] - roots[row]
+        away = points[retained, part[row], :2] - roots[row]
         if (np.square(away).sum(axis=-1) > radius * radius).all():
-            kept.append(row)
-            if len(kept) >= most:
+            retained.append(row)
+            if len(retained) >= most:
                 break
-    return kept
+    return retained
 
 
 @lru_cache(maxsize=1)

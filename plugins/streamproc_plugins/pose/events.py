@@ -26,15 +26,15 @@ from streamproc import (
     TimeReason,
     seconds,
 )
-from streamproc_plugins.pose.bodies import Body, BodySettings, Seen
+from streamproc_plugins.pose.bodies import Body, BodyObservation, BodySettings
 from streamproc_plugins.pose.identity import Identities
-from streamproc_plugins.pose.matching import seen_boxes
+from streamproc_plugins.pose.matching import point_boxes
 from streamproc_plugins.rules.presence import Timing
 from streamproc_plugins.shots.following import ended_at_cut
 
 
 class PoseEventsOptions(Options):
-    """What is told, and how sure and steady it must be; all times are media time."""
+    """Events to emit, and how sure and steady they must be; all times are media time."""
 
     events: tuple[Literal["fall", "lying", "raised_hands"], ...] = Field(
         ("fall", "lying", "raised_hands"), min_length=1, description="which events to emit"
@@ -49,7 +49,7 @@ class PoseEventsOptions(Options):
         0.5, gt=0, le=20, description="descent from which going down is a fall, body lengths per second"
     )
     fall_within: Duration = Field(seconds(2), gt=0, description="most time from upright to lying in a fall")
-    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="how long somebody lies before a fall is reported")
+    fall_confirm: Duration = Field(seconds(0.5), ge=0, description="time lying before a fall is reported")
     hands: Literal["any", "both"] = Field("any", description="how many hands must be up")
     hands_above: float = Field(
         0, ge=-1, le=2, description="how far above the nose hands count as raised, in torso lengths"
@@ -57,7 +57,7 @@ class PoseEventsOptions(Options):
     hands_for: Duration = Field(seconds(0.15), ge=0, description="hands up for less are not reported")
     leave_after: Duration = Field(seconds(0.5), ge=0, description="it ends when it has been over for this long")
     lost_after: Duration = Field(
-        seconds(2), gt=0, description="it ends, too, when the person or the keypoints weren't seen for longer"
+        seconds(2), gt=0, description="it also ends after so long without the person or the keypoints"
     )
     update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
 
@@ -95,52 +95,53 @@ class PoseEventsOptions(Options):
 
 
 class PoseEvents(StreamPlugin[PoseEventsOptions]):
-    """Tells of falls (`pose.fall`), of people who lie (`pose.lying`) and of raised hands (`pose.raised_hands`).
+    """Emits falls (`pose.fall`), people who lie (`pose.lying`) and raised hands (`pose.raised_hands`).
 
-    People are told apart by track id, or by likeness where nobody tracks. Where `shots` stands before, all ends at a
+    People are identified by track id, or by likeness without tracks. Where `shots` stands before, all ends at a
     cut. Needs no pixels.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nobody known."""
+        """Begin with no known people."""
         self._settings = self.options.settings()
-        self._who = Identities(self.options.lost_after)
+        self._identities = Identities(self.options.lost_after)
         self._bodies: dict[str, Body] = {}
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame."""
         now_ns, poses = frame.pts_ns, past[Poses]
-        boxes = seen_boxes(poses.keypoints, self.options.min_point)
-        keys = self._who.see(now_ns, poses)
+        boxes = point_boxes(poses.keypoints, self.options.min_point)
+        keys = self._identities.observe(now_ns, poses)
         events: list[Event] = []
         for row, key in enumerate(keys):
             body = self._bodies.setdefault(key, Body(key, self._settings))
-            events.extend(body.see(now_ns, _seen(poses, row, boxes[row]), frame.index))
+            events.extend(body.observe(now_ns, _observation(poses, row, boxes[row]), frame.index))
         return [*events, *self._expired(now_ns, set(keys))]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        """End episodes without a pose for too long; a cut ends all, as no person is followed over it."""
         if reason == "cut":
             return ended_at_cut(self.flush(moment), moment.pts_ns)
         return self._expired(moment.pts_ns, set())
 
     def flush(self, moment: Moment) -> list[Event]:
-        """What goes on ends where it was last seen."""
+        """End open episodes at the last pose."""
         events = [event for body in self._bodies.values() for event in body.finish()]
         self._bodies = {}
-        self._who.forget()
+        self._identities.forget()
         return events
 
     def state(self) -> dict[str, Any]:
-        """Who was seen and what goes on, as JSON values."""
+        """People and open episodes as JSON values."""
         bodies = {key: body.state() for key, body in self._bodies.items()}
-        return {"who": self._who.state(), "bodies": bodies}
+        return {"identities": self._identities.state(), "bodies": bodies}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._who.restore(state["who"])
+        self._identities.restore(state["identities"])
         self._bodies = {key: Body(key, self._settings) for key in state["bodies"]}
         for key, body in self._bodies.items():
             body.restore(state["bodies"][key])
@@ -150,15 +151,15 @@ class PoseEvents(StreamPlugin[PoseEventsOptions]):
         for key, body in list(self._bodies.items()):
             if key not in here:
                 events.extend(body.expire(now_ns))
-                if now_ns - body.seen_ns > self.options.lost_after:
+                if now_ns - body.observed_ns > self.options.lost_after:
                     del self._bodies[key]
         return events
 
 
-def _seen(poses: Poses, row: int, box: NDArray[np.float32]) -> Seen:
+def _observation(poses: Poses, row: int, box: NDArray[np.float32]) -> BodyObservation:
     track_id = 0 if poses.track_id is None else int(poses.track_id[row])
     about = {"label": "person", **({"track_id": track_id} if track_id > 0 else {}), "box": box.tolist()}
-    return Seen(points=poses.keypoints[row], score=float(poses.score[row]), about=about)
+    return BodyObservation(points=poses.keypoints[row], score=float(poses.score[row]), about=about)
 
 
 __all__ = ["PoseEvents", "PoseEventsOptions"]

@@ -1,4 +1,4 @@
-"""Who is who from one frame to the next: the track where there is one, else the most alike pose of just before."""
+"""Identity of poses over frames: the track where there is one, else the most alike pose shortly before."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MOST_GROWTH = 3.0
 
 
 class Identities:
-    """Keys of people: their track id (`7`), or a number of its own with a letter (`p7`) where nobody tracks.
+    """Keys of people: their track id (`7`), or a number of its own with a letter (`p7`) without tracks.
 
-    Without tracks a pose belongs to the person of at most `lost_ns` before whose last pose is most alike by OKS, whose
-    tolerance grows with the time that went by, as people move.
+    Without tracks a pose belongs to the person of the last `lost_ns` whose last pose is most alike by OKS. The
+    tolerance grows with the time in between, as people move.
     """
 
     def __init__(self, lost_ns: int) -> None:
@@ -30,7 +30,7 @@ class Identities:
         self._last: dict[str, tuple[int, F32]] = {}
         self._count = 0
 
-    def see(self, now_ns: int, poses: Poses) -> list[str]:
+    def observe(self, now_ns: int, poses: Poses) -> list[str]:
         """A key for each pose, none twice; now_ns is later than all before."""
         self._last = {key: last for key, last in self._last.items() if now_ns - last[0] <= self._lost_ns}
         ids = [0] * len(poses.score) if poses.track_id is None else poses.track_id.tolist()
@@ -46,7 +46,7 @@ class Identities:
         return keys
 
     def forget(self) -> None:
-        """Nobody can be followed over a cut."""
+        """Forget all people, as none can be followed over a cut."""
         self._last.clear()
 
     def state(self) -> dict[str, Any]:

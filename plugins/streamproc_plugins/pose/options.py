@@ -1,4 +1,4 @@
-"""What a user can set of `pose`."""
+"""Options of `pose`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODELS = {"top-down": "movenet-lightning", "bottom-up": "bodypix"}
 
 
 class PoseOptions(Options):
-    """How people are looked for, and which are kept."""
+    """Limits to find people, and the people to give."""
 
     mode: Literal["top-down", "bottom-up"] = Field(
         "top-down",
@@ -35,7 +35,7 @@ class PoseOptions(Options):
     min_height: float = Field(32, ge=0, description="top-down: boxes less high are not looked at, source pixels")
     margin: float = Field(1.1, ge=1, le=3, description="top-down: side of the crop in longer sides of the box")
     min_score: float = Field(0.2, ge=0, le=1, description="people whose mean keypoint score is lower are dropped")
-    max_items: int = Field(32, ge=1, le=200, description="most people kept per frame, best first")
+    max_items: int = Field(32, ge=1, le=200, description="most people per frame, best first")
     nms_radius: float = Field(
         20, gt=0, description="bottom-up: of two equal keypoints nearer than this the better stays, pixels of the input"
     )

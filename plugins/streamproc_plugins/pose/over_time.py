@@ -35,7 +35,7 @@ F32 = NDArray[np.float32]
 
 
 class PoseSmoothingOptions(Options):
-    """How steady and how quick the filter is."""
+    """Strength and speed of the filter."""
 
     min_cutoff: float = Field(
         1.0, gt=0, le=100, description="cutoff of a point at rest in Hz: lower trembles less and lags more"
@@ -45,34 +45,35 @@ class PoseSmoothingOptions(Options):
     )
     min_point: float = Field(0.2, ge=0, le=1, description="keypoints less sure pass as they are")
     lost_after: Duration = Field(
-        seconds(1), gt=0, description="a person or keypoint that wasn't seen for longer starts afresh"
+        seconds(1), gt=0, description="a person or keypoint starts afresh after so long without a detection"
     )
 
 
 class PosePoolingOptions(Options):
-    """Which earlier frames have a say."""
+    """Earlier frames that count."""
 
     window: Duration = Field(
-        seconds(0.5), gt=0, le=seconds(10), description="media time whose frames have a say, the older the less"
+        seconds(0.5), gt=0, le=seconds(10), description="media time whose frames count, older ones less"
     )
     min_point: float = Field(0.2, ge=0, le=1, description="keypoints less sure have no say in where a point is")
 
 
 class _OverTime(StreamPlugin[OptionsT]):
-    """Knows people again from frame to frame and keeps a memory of each; nothing is remembered over a cut."""
+    """Identifies people from frame to frame and has a memory of each; the memory ends at a cut."""
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Poses,)
     gives: ClassVar[tuple[type[Result], ...]] = (Poses,)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nobody known."""
-        self._who = Identities(self._lost_ns())
+        """Begin with no known people."""
+        self._identities = Identities(self._lost_ns())
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Poses`, row by row those that came."""
+        """One `Poses`, with the rows of the input."""
         poses = past[Poses]
-        keys = self._who.see(frame.pts_ns, poses)
+        keys = self._identities.observe(frame.pts_ns, poses)
         points = self._together(frame, past.get(Flow), poses.keypoints, keys)
         ids = poses.track_id
         if ids is None:
@@ -80,19 +81,19 @@ class _OverTime(StreamPlugin[OptionsT]):
         return [Poses(keypoints=points, score=poses.score, track_id=ids)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Nobody is followed over a cut."""
+        """Forget all people at a cut."""
         if reason == "cut":
-            self._who.forget()
+            self._identities.forget()
             self._forget()
         return None
 
     def state(self) -> dict[str, Any]:
-        """Who was seen, and the memory of each, as JSON values."""
-        return {"who": self._who.state(), "people": self._remembered()}
+        """People and the memory of each, as JSON values."""
+        return {"identities": self._identities.state(), "people": self._remembered()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self._who.restore(state["who"])
+        self._identities.restore(state["identities"])
         self._remember(state["people"])
 
     @abstractmethod
@@ -103,7 +104,7 @@ class _OverTime(StreamPlugin[OptionsT]):
 
     @abstractmethod
     def _together(self, frame: Frame, flow: Flow | None, points: F32, keys: list[str]) -> F32:
-        """What the memory and this frame's points (N, 17, 3) make together."""
+        """The memory and this frame's points (N, 17, 3) combined."""
 
     @abstractmethod
     def _remembered(self) -> Any: ...
@@ -168,38 +169,40 @@ class PosePooling(_OverTime[PosePoolingOptions]):
         self._carry_all(now_ns, flow)
         out = points.copy()
         for row, key in enumerate(keys):
-            told = self._people.setdefault(key, [])
-            told.append((now_ns, points[row]))
-            ages = np.array([now_ns - at_ns for at_ns, _ in told])
-            neighbours = np.stack([shape for _, shape in told])
+            history = self._people.setdefault(key, [])
+            history.append((now_ns, points[row]))
+            ages = np.array([now_ns - at_ns for at_ns, _ in history])
+            neighbours = np.stack([shape for _, shape in history])
             out[row] = pool_points(neighbours, 1 - ages / self.options.window, self.options.min_point)
         self._before_ns = now_ns
         return out
 
     def _carry_all(self, now_ns: int, flow: Flow | None) -> None:
-        """Bring what the frames before told to this one; without flow nothing can be brought."""
+        """Carry the memory of earlier frames to this one; without flow it can't be carried."""
         if flow is None or self._before_ns is None:
             self._people = {}
             return
         oldest_ns = now_ns - self.options.window
-        kept = [(key, at_ns, p) for key, told in self._people.items() for at_ns, p in told if at_ns > oldest_ns]
+        retained = [
+            (key, at_ns, p) for key, history in self._people.items() for at_ns, p in history if at_ns > oldest_ns
+        ]
         self._people = {}
-        if not kept:
+        if not retained:
             return
         times = (now_ns - self._before_ns) / flow.dt_ns
-        carried = carry(np.stack([points for _, _, points in kept]), flow.uv, flow.scale, times)
-        for (key, at_ns, _), points in zip(kept, carried, strict=True):
+        carried = carry(np.stack([points for _, _, points in retained]), flow.uv, flow.scale, times)
+        for (key, at_ns, _), points in zip(retained, carried, strict=True):
             self._people.setdefault(key, []).append((at_ns, points))
 
     def _remembered(self) -> Any:
-        told = {key: [[at_ns, points.tolist()] for at_ns, points in rows] for key, rows in self._people.items()}
-        return {"before_ns": self._before_ns, "told": told}
+        history = {key: [[at_ns, points.tolist()] for at_ns, points in rows] for key, rows in self._people.items()}
+        return {"before_ns": self._before_ns, "history": history}
 
     def _remember(self, people: Any) -> None:
         self._before_ns = people["before_ns"]
         self._people = {
             key: [(at_ns, np.array(points, np.float32)) for at_ns, points in rows]
-            for key, rows in people["told"].items()
+            for key, rows in people["history"].items()
         }
 
 

@@ -25,23 +25,23 @@ from streamproc import (
 )
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, prepare
 from streamproc_plugins.pose.bottom_up import HEADS, check_finite, check_heads, decode_poses, pose_heads, real_maps
-from streamproc_plugins.pose.matching import owners
+from streamproc_plugins.pose.matching import pose_owners
 from streamproc_plugins.pose.options import MODELS, PoseOptions
-from streamproc_plugins.pose.top_down import keypoints_back, square, within, worth_a_look
+from streamproc_plugins.pose.top_down import inside_picture, keypoints_back, square, worth_a_look
 
 F32 = NDArray[np.float32]
 
 DECODERS = {"top-down": ("movenet",), "bottom-up": ("posenet", "bodypix")}
-"""what a model's `decode` must say, by mode"""
+"""decode of a model, by mode"""
 NOBODY = 0
 """track id of a pose that no track has"""
 
 
 class Pose(FramePlugin[PoseOptions]):
-    """Finds the 17 COCO keypoints of people: of each box that was found before (top-down), or of all in one look
+    """Finds the 17 COCO keypoints of people: of each detected box (top-down), or of all in one look
     (bottom-up).
 
-    Gives `Poses` in source pixels, with `track_id` where `Tracks` came before. The same picture gives the same poses.
+    Gives `Poses` in source pixels, with `track_id` where `Tracks` stand before. The same picture gives the same poses.
     """
 
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Detections, Tracks)
@@ -67,7 +67,7 @@ class Pose(FramePlugin[PoseOptions]):
         entry = context.models.entry(options.model_name)
         self._spec = pose_input(entry, options.mode)
         self._net: Net = context.models.load(options.model_name, threads=options.threads)
-        self._stride = check_net(self._net, self._spec, entry.decode)
+        self._stride = check_pose_net(self._net, self._spec, entry.decode)
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Poses`, best first; nothing where boxes are looked for at another rate and weren't in this frame."""
@@ -75,7 +75,7 @@ class Pose(FramePlugin[PoseOptions]):
         found = tracks if tracks is not None else past.get(Detections)
         if self.options.mode == "bottom-up":
             points, score = self._all(frame)
-            ids = None if tracks is None else owners(points, tracks, self.options.labels)
+            ids = None if tracks is None else pose_owners(points, tracks, self.options.labels)
         elif found is None:
             if past.has_giver(Detections) or past.has_giver(Tracks):
                 return []
@@ -102,17 +102,17 @@ class Pose(FramePlugin[PoseOptions]):
             answer = self._net.outputs[0].dequantise(self._net(tensor)[0])
             check_finite(self._net, answer)
             people[row] = keypoints_back(answer, self._spec.hw, fit, corner)
-        return within(people, frame.width, frame.height)
+        return inside_picture(people, frame.width, frame.height)
 
     def _all(self, frame: Frame) -> tuple[F32, F32]:
         tensor, fit = prepare(frame.rgb, self._spec)
         maps = real_maps(self._net, self._net(tensor), tuple(HEADS))
         people, score = decode_poses(pose_heads(maps, self._stride), self.options.settings())
         points = np.concatenate([fit.points_back(people[..., :2]), people[..., 2:]], axis=-1)
-        return within(points, frame.width, frame.height), score
+        return inside_picture(points, frame.width, frame.height), score
 
 
-def picture_input(entry: ModelEntry, decodes: Sequence[str], purpose: str, usual: str) -> InputSpec:
+def decoded_input(entry: ModelEntry, decodes: Sequence[str], purpose: str, usual: str) -> InputSpec:
     """The input of a model whose decode is one of these; `ModelError` that names a usual one for the purpose."""
     if entry.decode not in decodes or entry.input is None:
         raise ModelError(
@@ -124,10 +124,10 @@ def picture_input(entry: ModelEntry, decodes: Sequence[str], purpose: str, usual
 
 def pose_input(entry: ModelEntry, mode: Literal["top-down", "bottom-up"]) -> InputSpec:
     """The input of a pose net for the mode; `ModelError` where it is for something else."""
-    return picture_input(entry, DECODERS[mode], f"{mode} pose", MODELS[mode])
+    return decoded_input(entry, DECODERS[mode], f"{mode} pose", MODELS[mode])
 
 
-def check_net(net: Net, spec: InputSpec, decode: str) -> float:
+def check_pose_net(net: Net, spec: InputSpec, decode: str) -> float:
     """The stride of the maps, 0 for a net of one person; `ModelError` naming both shapes where the net doesn't fit."""
     net.expect_picture(spec)
     if decode == "movenet":
@@ -136,4 +136,4 @@ def check_net(net: Net, spec: InputSpec, decode: str) -> float:
     return check_heads(net, decode)
 
 
-__all__ = ["DECODERS", "NOBODY", "Pose", "check_net", "picture_input"]
+__all__ = ["DECODERS", "NOBODY", "Pose", "check_pose_net", "decoded_input"]

@@ -62,9 +62,9 @@ def pool_points(neighbours: F32, weights: NDArray[Any], sure: float) -> F32:
     total = votes.sum(axis=0)
     mean = (neighbours[..., :2] * votes[..., None]).sum(axis=0) / np.maximum(total, 1e-12)[:, None]
     out = neighbours[-1].copy()
-    told = total > 0
-    out[told, :2] = mean[told]
-    out[told, 2] = ((weight * score).sum(axis=0) / weight.sum())[told]
+    known = total > 0
+    out[known, :2] = mean[known]
+    out[known, 2] = ((weight * score).sum(axis=0) / weight.sum())[known]
     return np.asarray(out, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What a body does, from its keypoints: functions of one pose (17, 3) x, y, score that tell None where they can't say.
+"""Posture from keypoints: functions of one pose (17, 3) x, y, score; None where it can't be measured.
 
 y points down. Only keypoints with a score of at least `sure` count.
 """
@@ -27,11 +27,11 @@ _HEAD_ABOVE = 0.45
 
 
 def middle(points: F32, joints: Sequence[int], sure: float) -> Point | None:
-    """Mean place of those of the joints that are seen."""
-    seen = [joint for joint in joints if points[joint, 2] >= sure]
-    if not seen:
+    """Mean place of the visible ones of these joints."""
+    scored = [joint for joint in joints if points[joint, 2] >= sure]
+    if not scored:
         return None
-    x, y = points[seen, :2].mean(axis=0).tolist()
+    x, y = points[scored, :2].mean(axis=0).tolist()
     return (x, y)
 
 
@@ -48,10 +48,10 @@ def stature_px(points: F32, sure: float) -> float | None:
 
 
 def lean_deg(points: F32, sure: float) -> float | None:
-    """How far the body is from upright, in the picture: 0 upright (or upside down) to 90 lying.
+    """Angle of the body from upright, in the picture: 0 upright (or upside down) to 90 lying.
 
-    The smaller of the torso's angle and that from the feet (knees, where the feet aren't seen) to the shoulders, so
-    that somebody who bends down or sits isn't lying.
+    The smaller of the torso's angle and that from the feet (knees, where the feet are hidden) to the shoulders, so
+    that a person who bends down or sits isn't lying.
     """
     shoulders, hips = middle(points, SHOULDERS, sure), middle(points, HIPS, sure)
     feet = middle(points, ANKLES, sure) or middle(points, KNEES, sure)
@@ -62,10 +62,10 @@ def lean_deg(points: F32, sure: float) -> float | None:
 
 
 def hands_height(points: F32, sure: float) -> tuple[float, ...]:
-    """Of each arm whose wrist and shoulder are seen: how far the wrist is above the nose, in torso lengths.
+    """Height, for each arm with a visible wrist and shoulder, of the wrist above the nose, in torso lengths.
 
-    Below 0 under it. Where no part of the head is seen, it is taken to be 0.45 torso lengths above the shoulder; where
-    the hips aren't, a torso is 1.2 shoulder widths long.
+    Below 0 under it. Without a visible part of the head, the nose is taken to be 0.45 torso lengths above the shoulder;
+    without the hips, a torso is 1.2 shoulder widths long.
     """
     torso = torso_px(points, sure) or _torso_of_shoulders(points, sure)
     if not torso:

@@ -20,7 +20,7 @@ USUAL_BOX_SCORE = 0.3
 def worth_a_look(
     found: Detections, labels: Sequence[str], min_score: float | None, min_height: float, most: int
 ) -> NDArray[np.int64]:
-    """Rows of the boxes to look at, best first: of these labels (empty: any), sure, large, and seen in this frame.
+    """Rows of the boxes to look at, best first: of these labels (empty: any), sure, large, and detected in this frame.
 
     min_score: None for 0.3, or the score at which the detector is used where that is lower.
     """
@@ -64,12 +64,12 @@ def keypoints_back(answer: NDArray[Any], hw: tuple[int, int], fit: Fit, corner: 
     return np.asarray(points, np.float32)
 
 
-def within(points: F32, width: int, height: int) -> F32:
-    """The same keypoints (..., 3) with scores in 0..1, and 0 for those outside the picture: nobody saw them."""
+def inside_picture(points: F32, width: int, height: int) -> F32:
+    """The same keypoints (..., 3) with scores in 0..1, and 0 for those outside the picture."""
     outside = (points[..., :2] < 0).any(axis=-1) | (points[..., 0] > width) | (points[..., 1] > height)
     out = points.copy()
     out[..., 2] = np.where(outside, 0, np.clip(points[..., 2], 0, 1))
     return out
 
 
-__all__ = ["keypoints_back", "square", "within", "worth_a_look"]
+__all__ = ["inside_picture", "keypoints_back", "square", "worth_a_look"]

@@ -1,4 +1,4 @@
-"""Rules: what tracks do in zones and at lines, as events."""
+"""Rules: events for tracks in zones, at lines and elsewhere."""
 
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.plugin import Rules

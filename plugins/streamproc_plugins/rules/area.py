@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.geometry import in_polygon
-from streamproc_plugins.rules.sights import Sight
+from streamproc_plugins.rules.observations import Observation
 
 Array = NDArray[np.float64]
 
 _FAR = 1e9
 _EDGE = 1e-3
-"""fractions; a side of the polygon that lies on the picture's border is no border: nobody can step over it"""
+"""fractions; a polygon side on the picture's border is no border: nothing can cross it"""
 
 
 class Area:
@@ -36,11 +36,11 @@ class Area:
         inside = in_polygon(points, self.polygon)
         return np.where(inside, 1.0, -1.0) * self._distance(points)
 
-    def depths(self, seen: list[Sight]) -> list[tuple[float, float]]:
+    def depths(self, observed: list[Observation]) -> list[tuple[float, float]]:
         """Depth of each anchor, and of the places where the tracks began."""
-        if not seen:
+        if not observed:
             return []
-        points = np.array([[sight.point, sight.born] for sight in seen], np.float64)
+        points = np.array([[observation.point, observation.born] for observation in observed], np.float64)
         found = self.depth(points.reshape(-1, 2)).reshape(-1, 2)
         return [(float(now), float(born)) for now, born in found]
 

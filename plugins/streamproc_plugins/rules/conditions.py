@@ -1,4 +1,4 @@
-"""What a track does for a while, wherever it is: stands still, was left, goes the wrong way, is too fast."""
+"""Conditions that a track meets for a while, anywhere: standing still, left behind, wrong way, too fast."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from typing import Any
 from streamproc import Episode, Event
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.cooldown import Cooldown
+from streamproc_plugins.rules.observations import (
+    Box,
+    Observation,
+    Paths,
+    Point,
+    about,
+    box_gap,
+    by_int,
+    part_of,
+    wanted,
+)
 from streamproc_plugins.rules.options import (
     LeftObjectOptions,
     RuleOptions,
@@ -19,17 +30,16 @@ from streamproc_plugins.rules.options import (
     WrongWayOptions,
 )
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Box, Paths, Point, Sight, about, box_gap, by_int, part_of, wanted
 
 _SLOW = 0.1
-"""box sizes per second: what is slower than this stands, if less of it is seen than before"""
+"""box sizes per second: below this speed a track stands still while less of it is visible than before"""
 _PUT_DOWN_NS = 2_000_000_000
-"""who is near in the first moments of a thing has put it down"""
+"""time after an object appears within which a person near it counts as its owner"""
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
-    """What is known of a track under a condition."""
+class HeldTrack:
+    """State of a track under a condition."""
 
     presence: Presence
     score: float
@@ -44,9 +54,9 @@ class Held:
     near: dict[str, list[int]] = field(default_factory=dict)
     """owners near it, by track: since when, and when last"""
     owned: list[int] = field(default_factory=list)
-    """tracks of those who were there when it was put down, or stayed with it"""
+    """tracks near it when it was put down, or that stayed with it"""
     began_ns: int = 0
-    """when it was first seen where it stands"""
+    """first moment at which it stood there"""
     now_ns: int = 0
     value: float = 0.0
     most: float = 0.0
@@ -54,7 +64,7 @@ class Held:
 
 
 class Condition(ABC):
-    """Something that a track does or not; told while it goes on."""
+    """A condition that a track meets or not, with an event while it lasts."""
 
     type: str
 
@@ -64,43 +74,49 @@ class Condition(ABC):
         self._area = area
         self._timing = timing
         self._cooldown = Cooldown(options.cooldown)
-        self._held: dict[int, Held] = {}
-        self._told = 0
+        self._held: dict[int, HeldTrack] = {}
+        self._emitted = 0
 
     @abstractmethod
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
-        """>= 0 while it does, None where that can't be seen; may keep a figure in `held.value`."""
+    def depth(
+        self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
+    ) -> float | None:
+        """>= 0 while the condition holds, None where it can't be measured; may store a figure in `held.value`."""
 
-    def settle(self, sight: Sight, held: Held) -> None:  # noqa: B027 - most have nothing to note
-        """Note what follows, once it is decided whether it goes on."""
+    def settle(self, observation: Observation, held: HeldTrack) -> None:  # noqa: B027 - most have nothing to note
+        """Update state that depends on whether the condition goes on."""
 
-    def said(self, held: Held) -> dict[str, Any]:
-        """What events say besides who and how long."""
+    def said(self, held: HeldTrack) -> dict[str, Any]:
+        """Event data besides the track and the duration."""
         return {}
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean."""
-        mine = wanted(seen, self._labels)
+    def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
+        """Events of the observations of the frame at `now_ns`."""
+        mine = wanted(observed, self._labels)
         inside = [now >= 0 for now, _ in self._area.depths(mine)] if self._area else [True] * len(mine)
-        for sight, here in zip(mine, inside, strict=True):
-            held = self._held.get(sight.track_id)
+        for observation, here in zip(mine, inside, strict=True):
+            held = self._held.get(observation.track_id)
             if held is None:
-                held = Held(
-                    presence=Presence(seen_ns=now_ns), score=sight.score, about={}, origin=sight.point, box=sight.box
+                held = HeldTrack(
+                    presence=Presence(observed_ns=now_ns),
+                    score=observation.score,
+                    about={},
+                    origin=observation.point,
+                    box=observation.box,
                 )
-                self._held[sight.track_id] = held
-            held.about, held.score = about(sight), sight.score
+                self._held[observation.track_id] = held
+            held.about, held.score = about(observation), observation.score
             held.now_ns = now_ns
-            depth = self.depth(sight, held, paths, seen) if here else -1.0
+            depth = self.depth(observation, held, paths, observed) if here else -1.0
             if depth is None:
                 continue
-            change = held.presence.see(now_ns, depth, 0.0, self._timing)
+            change = held.presence.observe(now_ns, depth, 0.0, self._timing)
             yield from self._changed(held, change, now_ns)
-            self.settle(sight, held)
+            self.settle(observation, held)
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """End what goes on with those not seen for too long."""
+        """End the episodes of tracks without a detection for too long."""
         for track_id, held in list(self._held.items()):
             if held.presence.lost(now_ns, self._timing):
                 yield from self._end(held)
@@ -115,15 +131,15 @@ class Condition(ABC):
     def state(self) -> dict[str, Any]:
         """JSON values for `restore`."""
         held = {str(track_id): asdict(found) for track_id, found in self._held.items()}
-        return {"held": held, "told": self._told, "cooldown": self._cooldown.state()}
+        return {"held": held, "emitted": self._emitted, "cooldown": self._cooldown.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self._held = {track_id: _read(found) for track_id, found in by_int(state["held"]).items()}
-        self._told = state["told"]
+        self._emitted = state["emitted"]
         self._cooldown.restore(state["cooldown"])
 
-    def _changed(self, held: Held, change: str | None, now_ns: int) -> Iterator[Event]:
+    def _changed(self, held: HeldTrack, change: str | None, now_ns: int) -> Iterator[Event]:
         since_ns = held.presence.since_ns
         if held.presence.inside and change is None:
             held.most = max(held.most, held.value)
@@ -131,8 +147,8 @@ class Condition(ABC):
             held.most = held.value
             extra = self._cooldown.begin(self.type, held.about["label"], now_ns)
             if extra is not None:
-                self._told += 1
-                key = f"{self.name}/{held.about['track_id']}/{self._told}"
+                self._emitted += 1
+                key = f"{self.name}/{held.about['track_id']}/{self._emitted}"
                 held.episode = Episode(type=self.type, key=key, start_ns=since_ns, data=extra)
                 yield held.episode.start(now_ns, score=held.score, **self._about(held))
         elif change == "left":
@@ -140,12 +156,12 @@ class Condition(ABC):
         elif held.episode is not None and held.episode.due(now_ns, self._timing.update_ns):
             yield held.episode.update(now_ns, score=held.score, **self._about(held))
 
-    def _end(self, held: Held) -> Iterator[Event]:
+    def _end(self, held: HeldTrack) -> Iterator[Event]:
         if held.episode is not None:
             yield held.episode.end(held.presence.last_ns, score=held.score, **self._about(held))
         held.episode = None
 
-    def _about(self, held: Held) -> dict[str, Any]:
+    def _about(self, held: HeldTrack) -> dict[str, Any]:
         lasted = (held.presence.last_ns - held.presence.since_ns) / 1e9
         return {"rule": self.name, **held.about, "duration_s": lasted, **self.said(held)}
 
@@ -159,35 +175,37 @@ class Stationary(Condition):
         super().__init__(name, options, area, timing)
         self._radius = options.radius
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
-        radius = self._radius * sight.size
-        depth = radius - math.dist(sight.point, held.origin)
+    def depth(
+        self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
+    ) -> float | None:
+        radius = self._radius * observation.size
+        depth = radius - math.dist(observation.point, held.origin)
         if depth >= 0:
             held.next_origin = None
-            if _girth(sight.box) >= _girth(held.box):
-                held.box = sight.box
+            if _girth(observation.box) >= _girth(held.box):
+                held.box = observation.box
             return depth
-        if part_of(sight.box, held.box):
-            velocity = paths.velocity(sight.track_id)
-            slow = velocity is not None and math.hypot(*velocity) < _SLOW * sight.size
+        if part_of(observation.box, held.box):
+            velocity = paths.velocity(observation.track_id)
+            slow = velocity is not None and math.hypot(*velocity) < _SLOW * observation.size
             return radius if slow else None
-        if held.next_origin is None or math.dist(sight.point, held.next_origin) > radius:
-            held.next_origin, held.next_ns = sight.point, held.now_ns
+        if held.next_origin is None or math.dist(observation.point, held.next_origin) > radius:
+            held.next_origin, held.next_ns = observation.point, held.now_ns
         return depth
 
-    def settle(self, sight: Sight, held: Held) -> None:
+    def settle(self, observation: Observation, held: HeldTrack) -> None:
         presence = held.presence
         if presence.inside or presence.run_ns is not None or held.next_origin is None:
             return
         # it has moved: it may have stood at its new place for a while
-        held.origin, held.box, held.next_origin = held.next_origin, sight.box, None
+        held.origin, held.box, held.next_origin = held.next_origin, observation.box, None
         presence.run_ns = presence.since_ns = held.next_ns
         presence.last_ns = held.now_ns
         held.near, held.owned, held.began_ns = {}, [], held.next_ns
 
 
 class LeftObject(Stationary):
-    """It stays where it is and nobody who may own it is near; who only passes by doesn't."""
+    """Holds while the object stands still without an owner near it; an owner that only passes by doesn't count."""
 
     type = "object.left"
 
@@ -197,16 +215,18 @@ class LeftObject(Stationary):
         self._near = options.near
         self._passing_ns = options.passing
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
-        attended = self._attended(sight, held, wanted(seen, self._owners))
-        depth = super().depth(sight, held, paths, seen)
+    def depth(
+        self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
+    ) -> float | None:
+        attended = self._attended(observation, held, wanted(observed, self._owners))
+        depth = super().depth(observation, held, paths, observed)
         return -1.0 if attended else depth
 
-    def _attended(self, sight: Sight, held: Held, owners: list[Sight]) -> bool:
+    def _attended(self, observation: Observation, held: HeldTrack, owners: list[Observation]) -> bool:
         now_ns, near, attended = held.now_ns, held.near, False
         held.began_ns = held.began_ns or now_ns
         for owner in owners:
-            if box_gap(owner.box, sight.box) > self._near * (owner.box[3] - owner.box[1]):
+            if box_gap(owner.box, observation.box) > self._near * (owner.box[3] - owner.box[1]):
                 continue
             since_ns, _ = near.get(str(owner.track_id), (now_ns, now_ns))
             near[str(owner.track_id)] = [since_ns, now_ns]
@@ -220,7 +240,7 @@ class LeftObject(Stationary):
 
 
 class WrongWay(Condition):
-    """It moves against the right way."""
+    """Movement against the right way."""
 
     type = "direction.wrong"
 
@@ -235,19 +255,21 @@ class WrongWay(Condition):
         self._cosine = math.cos(math.radians(options.tolerance))
         self._least = options.min_speed
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
-        velocity = paths.velocity(sight.track_id)
+    def depth(
+        self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
+    ) -> float | None:
+        velocity = paths.velocity(observation.track_id)
         if velocity is None:
             return None
         speed = math.hypot(*velocity)
-        if speed <= self._least * sight.size or speed == 0:
+        if speed <= self._least * observation.size or speed == 0:
             return -1.0
         against = -(velocity[0] * self._way[0] + velocity[1] * self._way[1]) / speed
         return against - self._cosine
 
 
 class Speeding(Condition):
-    """It is faster than allowed."""
+    """Speed above the limit."""
 
     type = "speed.exceeded"
 
@@ -258,14 +280,16 @@ class Speeding(Condition):
         self._unit = options.unit
         self._limit = options.above
 
-    def depth(self, sight: Sight, held: Held, paths: Paths, seen: list[Sight]) -> float | None:
-        velocity = paths.velocity(sight.track_id)
+    def depth(
+        self, observation: Observation, held: HeldTrack, paths: Paths, observed: list[Observation]
+    ) -> float | None:
+        velocity = paths.velocity(observation.track_id)
         if velocity is None:
             return None
         held.value = math.hypot(*velocity) * self._scale
         return held.value - self._limit if held.value != self._limit else -1.0
 
-    def said(self, held: Held) -> dict[str, Any]:
+    def said(self, held: HeldTrack) -> dict[str, Any]:
         return {"speed": held.value, "top_speed": held.most, "limit": self._limit, "unit": self._unit}
 
 
@@ -273,10 +297,10 @@ def _girth(box: Box) -> float:
     return box[2] - box[0] + box[3] - box[1]
 
 
-def _read(found: dict[str, Any]) -> Held:
+def _read(found: dict[str, Any]) -> HeldTrack:
     parts = {"presence": Presence(**found["presence"]), "episode": Episode.restored(found["episode"])}
     places = {key: found[key] and tuple(found[key]) for key in ("origin", "box", "next_origin")}
-    return Held(**{**found, **parts, **places})
+    return HeldTrack(**{**found, **parts, **places})
 
 
-__all__ = ["Condition", "Held", "LeftObject", "Speeding", "Stationary", "WrongWay"]
+__all__ = ["Condition", "HeldTrack", "LeftObject", "Speeding", "Stationary", "WrongWay"]

@@ -1,4 +1,4 @@
-"""How often an event of one kind may come."""
+"""Cooldown: the least time between two events of a kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cooldown:
         self._held: dict[str, int] = {}
 
     def begin(self, type_: str, label: str, now_ns: int) -> dict[str, Any] | None:
-        """None: not now. Else what the event says of those held back since the last one."""
+        """Data about the events held back since the last one; None: hold this one back, too."""
         if not self._length_ns:
             return {}
         key = f"{type_} {label}"

@@ -1,4 +1,4 @@
-"""How many were in a place at once, though some of them are out of sight now and then."""
+"""Number of objects in a place at once, though some of them are hidden now and then."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from streamproc_plugins.rules.presence import Change, Timing
 
 Stay = tuple[int, int]
-"""first and last moment at which one was seen inside: between them it was inside, seen or not"""
+"""first and last moment of a track inside: it was inside all the time between them, hidden or not"""
 
 
 @dataclass(slots=True, kw_only=True)
 class Crowd:
     """Whether at least `count` are inside, for long enough, and until when they were.
 
-    Who isn't seen may have gone or be hidden; that is known when the track is found again. So the crowd is followed up
-    to the last moment at which so many are known to have been there, and breaks when none such came for `leave_ns`
-    though everybody was seen who is still counted, or when it has been too long.
+    A track without a detection may have left or be hidden; only its next detection decides. The crowd is therefore
+    followed up to the last moment at which `count` tracks are known to have been inside. It ends when no such moment
+    followed for `leave_ns` although every counted track was detected, or when the wait gets too long.
     """
 
     count: int
     inside: bool = False
     since_ns: int = 0
-    """first moment of the crowd, or of what may become one"""
+    """first moment of the crowd, or of a possible one"""
     last_ns: int = 0
     """last moment at which so many are known to have been inside"""
     begun: bool = False
     """whether those two mean anything"""
 
-    def see(self, now_ns: int, stays: Sequence[Stay], timing: Timing) -> Change | None:
-        """stays: of those who are inside, or may be, at `now_ns`; those who left aren't among them."""
+    def observe(self, now_ns: int, stays: Sequence[Stay], timing: Timing) -> Change | None:
+        """stays: of the tracks that are inside, or may be, at `now_ns`, without those that left."""
         together = self._together(stays)
         if together is not None and (not self.begun or together > self.last_ns):
             if not self._goes_on(together, stays, timing):
@@ -61,7 +61,7 @@ class Crowd:
         return None
 
     def _gathered(self, stays: Sequence[Stay], together_ns: int) -> int:
-        """When the last of those came who were inside then."""
+        """Moment at which the last of the tracks inside at that time entered."""
         return sorted(first for first, last in stays if last >= together_ns)[self.count - 1]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from streamproc_plugins.rules.observations import Observation
 from streamproc_plugins.rules.options import RuleOptions, RulesOptions
-from streamproc_plugins.rules.sights import Sight
 
 
-class LabelsSeen:
-    """Notes which labels came, beside those that the rules name."""
+class LabelCheck:
+    """Collects the labels of all tracks, to compare them with the labels that the rules name."""
 
     def __init__(self, options: RulesOptions) -> None:
         named: dict[str, Mapping[str, RuleOptions]] = {
@@ -21,19 +21,19 @@ class LabelsSeen:
             "speed": options.speed,
         }
         self._named = {f"{kind} {name}": rule.labels for kind, rules in named.items() for name, rule in rules.items()}
-        self._came: set[str] = set()
+        self._observed: set[str] = set()
 
-    def add(self, seen: list[Sight]) -> None:
+    def add(self, observed: list[Observation]) -> None:
         """Take the confirmed tracks of a frame."""
-        self._came.update(sight.label for sight in seen)
+        self._observed.update(observation.label for observation in observed)
 
     def remarks(self) -> Iterator[str]:
-        """One sentence for each set of labels that never came, with the rules that name them."""
+        """One sentence for each set of labels without a track, with the rules that name them."""
         missing: dict[str, list[str]] = {}
         for rule, labels in self._named.items():
-            if absent := [label for label in labels if label not in self._came]:
+            if absent := [label for label in labels if label not in self._observed]:
                 missing.setdefault(" or ".join(absent), []).append(rule)
-        came = ", ".join(sorted(self._came)) or "none"
+        names_observed = ", ".join(sorted(self._observed)) or "none"
         for absent_labels, rules in missing.items():
             names = f"{', '.join(rules)} {'name' if len(rules) > 1 else 'names'}"
-            yield f"no track had the label {absent_labels}, which {names}; labels that came: {came}"
+            yield f"no track had the label {absent_labels}, which {names}; labels found: {names_observed}"

@@ -1,4 +1,4 @@
-"""One line, straight or bent: who crosses it, which way, when. Knows sights and media time only."""
+"""One line, straight or bent: its crossings, their direction and time. Knows observations and media time only."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from numpy.typing import NDArray
 
 from streamproc import Event
 from streamproc_plugins.rules.cooldown import Cooldown
+from streamproc_plugins.rules.observations import Observation, Paths, Point, about, by_int, wanted
 from streamproc_plugins.rules.options import LineOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Paths, Point, Sight, about, by_int, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 Side = Literal["left", "right"]
 
 _TRAVEL = 1.5
 _HAIR_PX = 1e-3
-"""more than the rounding of places, less than anything seen"""
+"""more than the rounding of places, less than any real distance"""
 
 
 @dataclass(slots=True, kw_only=True)
 class Walker:
-    """What is known of a track at a line."""
+    """State of a track at a line."""
 
     point: Point
-    seen_ns: int
+    observed_ns: int
     side: Side | None = None
     """to which it has crossed without that being sure yet"""
     crossed_ns: int = 0
     beyond_ns: int = 0
-    """when it was first seen on that side"""
+    """first moment on that side"""
     leapt: bool = False
     """whether it got there in one step longer than its box, which no jitter does"""
     clear: bool = False
-    """whether it was far enough beyond the line when last seen"""
+    """whether it was far enough beyond the line at its last observation"""
     leaving: bool = False
-    """whether it was at the picture's border when last seen"""
+    """whether it was at the picture's border at its last observation"""
     swings: Swings = field(default_factory=Swings)
     about: dict[str, Any] = field(default_factory=dict)
-    """label, track_id and box as last seen"""
+    """label, track_id and box of the last observation"""
     score: float = 0.0
 
 
 class Line:
-    """Follows each anchor from sight to sight.
+    """Follows each anchor from observation to observation.
 
     A crossing counts once the anchor has been beyond the line for `timing.enter_ns` and is a margin away from it that
     follows its measured jitter; at once after a step longer than the box, or a box's size beyond; and when the track is
-    lost, or left the picture, at such a distance. Who steps back over the line before that hasn't crossed. The moment
-    is where the straight way between the two sights meets the line.
+    lost, or left the picture, at such a distance. A track that steps back over the line before that hasn't crossed. The
+    crossing is stamped where the straight path between the two observations meets the line.
     """
 
     def __init__(
@@ -70,30 +70,30 @@ class Line:
         self._cooldown = Cooldown(options.cooldown)
         self._walkers: dict[int, Walker] = {}
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean."""
-        for sight in wanted(seen, self._options.labels):
-            walker = self._walkers.get(sight.track_id)
+    def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
+        """Events of the observations of the frame at `now_ns`."""
+        for observation in wanted(observed, self._options.labels):
+            walker = self._walkers.get(observation.track_id)
             if walker is None:
-                walker = Walker(point=sight.set_off, seen_ns=sight.born_ns)
-                self._walkers[sight.track_id] = walker
-            self._walk(walker, sight, now_ns)
-            if self._across(walker, sight, paths, now_ns):
+                walker = Walker(point=observation.set_off, observed_ns=observation.born_ns)
+                self._walkers[observation.track_id] = walker
+            self._walk(walker, observation, now_ns)
+            if self._across(walker, observation, paths, now_ns):
                 yield from self._crossed(walker, now_ns)
         yield from self.expire(now_ns)
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """Forget those not seen for too long; who vanished clear of the line has crossed it."""
+        """Drop tracks without a detection for too long; one that vanished clear of the line has crossed it."""
         for track_id, walker in list(self._walkers.items()):
-            unseen_ns = now_ns - walker.seen_ns
-            if unseen_ns > self._timing.lost_ns:
+            unobserved_ns = now_ns - walker.observed_ns
+            if unobserved_ns > self._timing.lost_ns:
                 del self._walkers[track_id]
-            gone = walker.leaving and unseen_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
-            if walker.clear and (gone or unseen_ns > self._timing.lost_ns):
+            gone = walker.leaving and unobserved_ns > 0 and now_ns - walker.beyond_ns >= self._timing.enter_ns
+            if walker.clear and (gone or unobserved_ns > self._timing.lost_ns):
                 yield from self._crossed(walker, now_ns)
 
     def finish(self, now_ns: int) -> Iterator[Event]:
-        """Nobody is seen again: the stream ends, or shows something else."""
+        """End all tracks: the stream ends, or shows another scene."""
         walkers, self._walkers = self._walkers, {}
         for walker in walkers.values():
             if walker.clear:
@@ -117,23 +117,23 @@ class Line:
         """The user's word for a direction."""
         return getattr(self._options.directions, side)  # type: ignore[no-any-return]
 
-    def _walk(self, walker: Walker, sight: Sight, now_ns: int) -> None:
-        to = sight.point
+    def _walk(self, walker: Walker, observation: Observation, now_ns: int) -> None:
+        to = observation.point
         hits = sorted(hit for a, b in self._legs if (hit := meet(walker.point, to, a, b)) is not None)
         for share, side in hits:
             if walker.side is not None and walker.side != side:
                 walker.side = None
             else:
                 walker.side, walker.beyond_ns = side, now_ns
-                walker.crossed_ns = walker.seen_ns + round(share * (now_ns - walker.seen_ns))
-                walker.leapt = math.dist(walker.point, to) >= sight.size
-        walker.point, walker.seen_ns = to, now_ns
-        walker.about, walker.score, walker.leaving = about(sight), sight.score, sight.at_border
+                walker.crossed_ns = walker.observed_ns + round(share * (now_ns - walker.observed_ns))
+                walker.leapt = math.dist(walker.point, to) >= observation.size
+        walker.point, walker.observed_ns = to, now_ns
+        walker.about, walker.score, walker.leaving = about(observation), observation.score, observation.at_border
 
-    def _across(self, walker: Walker, sight: Sight, paths: Paths, now_ns: int) -> bool:
+    def _across(self, walker: Walker, observation: Observation, paths: Paths, now_ns: int) -> bool:
         """Whether a crossing is sure; one that turned out to be none, around an end of the line, is given up."""
-        away, (right_x, right_y) = self._away(sight.point)
-        walker.swings.see(now_ns, away >= 0, abs(away), sight.size)
+        away, (right_x, right_y) = self._away(observation.point)
+        walker.swings.observe(now_ns, away >= 0, abs(away), observation.size)
         sign = 1 if walker.side == "right" else -1
         beyond, way = sign * away, (sign * right_x, sign * right_y)
         if beyond < 0:
@@ -142,15 +142,15 @@ class Line:
             walker.clear = False
             return False
         held_ns = now_ns - walker.beyond_ns
-        strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(sight.track_id, way)
-        needed = reach(self._margin, sight.size, jitter, strayed, held_ns)
-        comes = paths.travel(sight.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
-        walker.clear = beyond >= (self._margin * sight.size if comes else needed)
-        return walker.clear and (walker.leapt or beyond >= sight.size or held_ns >= self._timing.enter_ns)
+        strayed, jitter = walker.swings.strayed_at(now_ns), paths.jitter(observation.track_id, way)
+        needed = reach(self._margin, observation.size, jitter, strayed, held_ns)
+        travels = paths.travel(observation.track_id, way) >= _TRAVEL * needed  # no swing, but a way that leads across
+        walker.clear = beyond >= (self._margin * observation.size if travels else needed)
+        return walker.clear and (walker.leapt or beyond >= observation.size or held_ns >= self._timing.enter_ns)
 
     def _away(self, point: Point) -> tuple[float, Point]:
         """Signed distance of a point from the line in pixels, positive on the right, and the nearest leg's normal."""
-        # at a corner, both legs are equally near; the one that it is further aside of tells the side
+        # at a corner, both legs are equally near; the one that it is further aside of decides the side
         _, _, nearest = min((round(_distance(point, a, b), 6), -abs(_aside(point, a, b)), n)
                             for n, (a, b) in enumerate(self._legs))  # fmt: skip
         a, b = self._legs[nearest]
@@ -160,24 +160,24 @@ class Line:
 
     def _crossed(self, walker: Walker, now_ns: int) -> Iterator[Event]:
         assert walker.side is not None
-        side, who, at_ns = walker.side, walker.about, walker.crossed_ns
+        side, subject, at_ns = walker.side, walker.about, walker.crossed_ns
         walker.side, walker.clear = None, False
         self.counts[side] += 1
-        extra = self._cooldown.begin(side, who["label"], now_ns)
+        extra = self._cooldown.begin(side, subject["label"], now_ns)
         if extra is None:
             return
         yield Event(
             type="line.crossed", phase="instant", start_ns=at_ns, end_ns=at_ns, score=walker.score,
-            episode=f"{self.name}/{who['track_id']}/{self.counts['left'] + self.counts['right']}",
+            episode=f"{self.name}/{subject['track_id']}/{self.counts['left'] + self.counts['right']}",
             data={
-                **extra, **who, "line": self.name, "direction": self.name_of(side),
+                **extra, **subject, "line": self.name, "direction": self.name_of(side),
                 "count": self.counts[side], "counts": {self.name_of(key): n for key, n in self.counts.items()},
             },
         )  # fmt: skip
 
 
 def _with_ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The line with its outer ends moved out by a hair, so that who passes exactly over an end crosses both ways."""
+    """The line with its outer ends moved out by a hair, so that a track exactly over an end crosses both ways."""
     first, last = points[0] - points[1], points[-1] - points[-2]
     ends = points.copy()
     ends[0] += first / np.hypot(*first) * _HAIR_PX
@@ -186,7 +186,7 @@ def _with_ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | None:
-    """Where the way from `start` to `end` crosses the leg a -> b: the part of the way gone, and the side it leads to.
+    """Crossing of the way `start` to `end` with the leg a -> b: the part of the way gone, and the side it leads to.
 
     A point on the line counts as right of it, a corner as belonging to one of its two legs, so that every way through
     is found once.
@@ -200,7 +200,7 @@ def meet(start: Point, end: Point, a: Point, b: Point) -> tuple[float, Side] | N
 
 
 def _side(point: Point, a: Point, b: Point) -> float:
-    """Positive on the right hand of someone walking from a to b (y down)."""
+    """Positive on the right hand of a person who walks from a to b (y down)."""
     return (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
 
 

@@ -1,4 +1,4 @@
-"""What a user can set of `rules`."""
+"""Options of `rules`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Name = Annotated[str, AfterValidator(_check_name)]
 
 
 class RuleOptions(Options):
-    """What all rules have in common. `for` is a word of Python's own, so in code it is called `lasting`."""
+    """Options of every rule. `for` is a Python keyword, so in code it is called `lasting`."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -47,7 +47,7 @@ class RuleOptions(Options):
 
 
 class CrowdOptions(Options):
-    """When a zone counts as crowded."""
+    """Limits for a crowd."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -56,7 +56,7 @@ class CrowdOptions(Options):
 
 
 class LoiteringOptions(Options):
-    """When someone loiters."""
+    """Limits for loitering."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -78,7 +78,7 @@ class ZoneOptions(RuleOptions):
 class DirectionNames(Options):
     """Own words for the two directions over a line a -> b."""
 
-    left: str = Field("left", min_length=1, description="to the left hand of someone who walks from a to b")
+    left: str = Field("left", min_length=1, description="to the left hand of a person who walks from a to b")
     right: str = Field("right", min_length=1, description="to the right hand")
 
     @model_validator(mode="after")
@@ -89,14 +89,14 @@ class DirectionNames(Options):
 
 
 class LineOptions(RuleOptions):
-    """A line whose crossings are counted."""
+    """A line that counts its crossings."""
 
     points: Path = Field(description="two or more points [x, y] in fractions 0-1 of the picture, in walking order")
     directions: DirectionNames = Field(DirectionNames(), description="own names: {left: out, right: in}")
 
 
 class StationaryOptions(RuleOptions):
-    """When something counts as standing still."""
+    """Limits for standing still."""
 
     lasting: Duration = Field(seconds(30), gt=0, alias="for", description="time for which it must stand still")
     radius: float = Field(
@@ -106,14 +106,14 @@ class StationaryOptions(RuleOptions):
 
 
 class LeftObjectOptions(StationaryOptions):
-    """When something counts as left behind: it stands still and nobody is near."""
+    """Limits for an object left behind: it stands still with no owner near it."""
 
-    owners: tuple[str, ...] = Field(("person",), min_length=1, description="labels of those who may have left it")
+    owners: tuple[str, ...] = Field(("person",), min_length=1, description="labels of possible owners")
     near: float = Field(
         1.0, ge=0, le=20, description="an owner is near within this many of their own box heights, from box to box"
     )
     passing: Duration = Field(
-        seconds(5), ge=0, description="an owner who comes near later, and stays for less, only passes by"
+        seconds(5), ge=0, description="an owner that is near later, and for less time, only passes by"
     )
 
     @model_validator(mode="after")
@@ -141,7 +141,7 @@ class SpeedOptions(RuleOptions):
     above: float = Field(gt=0, description="the limit, in `unit`")
     unit: Literal["px/s", "m/s", "km/h"] = Field("px/s", description="pixels of the source, or of the ground")
     metres: float | None = Field(
-        None, gt=0, description="what the picture's whole width measures on the ground there; for m/s and km/h"
+        None, gt=0, description="width of the whole picture, measured on the ground there; for m/s and km/h"
     )
     lasting: Duration = Field(seconds(0.5), ge=0, alias="for", description="time for which it must be faster")
     polygon: Polygon | None = Field(None, description="only inside this polygon")
@@ -154,7 +154,7 @@ class SpeedOptions(RuleOptions):
 
 
 class RulesOptions(Options):
-    """Zones, lines and other rules, by name, and how steady something must be before it is told."""
+    """Zones, lines and other rules by name, and how steady a change must be before its event."""
 
     zones: dict[Name, ZoneOptions] = Field({}, description="zone.entered, zone.left, zone.dwell, zone.crowded, ...")
     lines: dict[Name, LineOptions] = Field({}, description="line.crossed")
@@ -163,10 +163,12 @@ class RulesOptions(Options):
     wrong_way: dict[Name, WrongWayOptions] = Field({}, description="direction.wrong")
     speed: dict[Name, SpeedOptions] = Field({}, description="speed.exceeded")
     anchor: Anchor = Field("bottom", description="the point of a box that is inside or outside: bottom centre, ...")
-    enter_after: Duration = Field(seconds(0.3), ge=0, description="who is inside for so long has entered")
-    leave_after: Duration = Field(seconds(0.5), ge=0, description="who is outside for so long has left")
+    enter_after: Duration = Field(seconds(0.3), ge=0, description="time inside after which an object has entered")
+    leave_after: Duration = Field(seconds(0.5), ge=0, description="time outside after which an object has left")
     lost_after: Duration = Field(
-        seconds(3), gt=0, description="a track unseen for longer has left; found again before, its visit goes on"
+        seconds(3),
+        gt=0,
+        description="a track without a detection for longer has left; found earlier, its visit goes on",
     )
     margin: float = Field(
         0.05, ge=0, le=1, description="how far beyond a border or line one must get, as part of the box's size"

@@ -22,12 +22,12 @@ from streamproc import (
 )
 from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.conditions import Condition, LeftObject, Speeding, Stationary, WrongWay
-from streamproc_plugins.rules.labels import LabelsSeen
+from streamproc_plugins.rules.labels import LabelCheck
 from streamproc_plugins.rules.lines import Line
 from streamproc_plugins.rules.looks import Looks
+from streamproc_plugins.rules.observations import FrameView, Paths, observe_tracks
 from streamproc_plugins.rules.options import RulesOptions
 from streamproc_plugins.rules.presence import Timing
-from streamproc_plugins.rules.sights import Look, Paths, sights
 from streamproc_plugins.rules.view import RuleView, joined
 from streamproc_plugins.rules.votes import Votes
 from streamproc_plugins.rules.zones import Zone
@@ -36,8 +36,9 @@ from streamproc_plugins.tracking.results import Embeddings
 
 
 class Rules(StreamPlugin[RulesOptions]):
-    """Tells what confirmed tracks do in zones, at lines and elsewhere, as episodes with their true start and end."""
+    """Emits episodes, with their true start and end, for confirmed tracks in zones, at lines and elsewhere."""
 
+    state_version = 2
     needs = (Tracks,)
     uses = (Embeddings,)
     gives = (RuleView,)
@@ -53,7 +54,7 @@ class Rules(StreamPlugin[RulesOptions]):
 
     @classmethod
     def doubts(cls, options: RulesOptions, givers: Mapping[type, Options]) -> Iterable[Mistake]:
-        """Absences that nothing bridges: who is back after them has another id, and no look that tells."""
+        """Report absences that nothing bridges: the track returns under another id, without a look to recognise."""
         if Embeddings in givers:
             return
         lost_for = getattr(givers.get(Tracks), "lost_for", None)
@@ -63,7 +64,7 @@ class Rules(StreamPlugin[RulesOptions]):
                 want, most = f"{absence / 1e9:g}s", f"{lost_for / 1e9:g}s"
                 yield Mistake(
                     ("zones", name, "loitering", "absence"),
-                    f"absences up to {want} don't count, but the tracker ends a track after {most} out of sight: after "
+                    f"absences up to {want} don't count, but the tracker ends a track after {most} undetected: after "
                     "that, loitering goes on only if a new track begins where the old one vanished; put `appearance` "
                     "before the tracker, by which the rule knows people again anywhere in the zone, set the tracker's "
                     f"`lost_for` to {want}, or `absence` to {most}",
@@ -91,25 +92,25 @@ class Rules(StreamPlugin[RulesOptions]):
         self._paths = Paths()
         self._votes = Votes()
         self._before_ns: int | None = None
-        self._labels = LabelsSeen(options)
+        self._labels = LabelCheck(options)
         self._shapes = (*joined([zone.area.polygon for zone in self._zones]), *joined([x.points for x in self._lines]))
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The events of this frame, and one `RuleView`."""
         now_ns = frame.pts_ns
-        look = Look(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
-        seen = self._votes.settle(now_ns, sights(past[Tracks], look, self._paths))
-        self._labels.add(seen)
+        look = FrameView(now_ns=now_ns, size=frame.size, anchor=self.options.anchor, before_ns=self._before_ns)
+        observed = self._votes.settle(now_ns, observe_tracks(past[Tracks], look, self._paths))
+        self._labels.add(observed)
         self._before_ns = now_ns
-        self._paths.add(now_ns, seen)
+        self._paths.add(now_ns, observed)
         if self._loitering:
             looks = past.get(Embeddings)
-            self._looks.add(now_ns, seen, None if looks is None else looks.strangers)
-        events = [event for place in self._all for event in place.step(now_ns, seen, self._paths)]
+            self._looks.add(now_ns, observed, None if looks is None else looks.strangers)
+        events = [event for place in self._all for event in place.step(now_ns, observed, self._paths)]
         return [*events, self._view()]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends; at a cut all ends, as nobody can be followed over it."""
+        """End episodes without a detection for too long; a camera cut ends all, as no track spans it."""
         if reason != "cut":
             return [event for place in self._all for event in place.expire(moment.pts_ns)]
         self._paths, self._before_ns = Paths(), None
@@ -117,15 +118,15 @@ class Rules(StreamPlugin[RulesOptions]):
         return ended_at_cut(self.flush(moment), moment.pts_ns)
 
     def flush(self, moment: Moment) -> list[Event]:
-        """What is open ends where it was last seen."""
+        """End open episodes at the last observation."""
         return [event for place in self._all for event in place.finish(moment.pts_ns)]
 
     def remarks(self) -> Iterable[str]:
-        """Which rules never saw a label that they name."""
+        """Remarks on labels that a rule names and no track had."""
         return self._labels.remarks()
 
     def state(self) -> dict[str, Any]:
-        """Who is where, what is open and what was counted, as JSON values."""
+        """Tracks, open episodes and counts as JSON values."""
         return {
             "places": {key: place.state() for key, place in self._named().items()},
             "paths": self._paths.state(),

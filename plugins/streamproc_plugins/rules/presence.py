@@ -10,15 +10,15 @@ Change = Literal["entered", "left"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How steady something must be, in nanoseconds of media time."""
+    """Durations for a change of presence, in nanoseconds of media time."""
 
     enter_ns: int
     leave_ns: int
     lost_ns: int
     update_ns: int = 0
-    """between two updates of what goes on; 0: none"""
+    """between two updates of an episode; 0: none"""
     pause_ns: int = 0
-    """interruptions up to this long don't break what has yet to last for `enter_ns`"""
+    """interruptions up to this long don't restart the `enter_ns` of a new visit"""
 
     def beginning(self, enter_ns: int) -> Timing:
         """The same for something that must last for `enter_ns`: it may pause as it may once it goes on.
@@ -30,33 +30,33 @@ class Timing:
 
 @dataclass(slots=True, kw_only=True)
 class Presence:
-    """Of one thing in one place. Depth is the signed distance from the border, positive inside.
+    """Presence of one object in one place. Depth is the signed distance from the border, positive inside.
 
-    It has entered when depth was >= 0 for `enter_ns`, with no break longer than `pause_ns` and for most of that time,
-    and reached the margin meanwhile, from the first of those moments on. It has left when depth was < 0 for `leave_ns`
-    and went beyond the margin, or when it was not seen for longer than `lost_ns`: since the last moment at which it was
-    seen at depth >= 0.
+    The object enters after `enter_ns` at depth >= 0, with no break longer than `pause_ns` and most of that time inside,
+    once it has reached the margin; the visit starts at the first of those moments. It leaves after `leave_ns` at depth
+    < 0 once it is beyond the margin, or after `lost_ns` without a detection; the visit ends at the last moment at depth
+    >= 0.
     """
 
     inside: bool = False
     since_ns: int = 0
-    """first moment of the visit, or of what may become one"""
+    """first moment of the visit, or of a possible one"""
     last_ns: int = 0
-    """last moment seen inside"""
-    seen_ns: int = 0
-    """last moment seen at all"""
+    """last moment inside"""
+    observed_ns: int = 0
+    """last detection, inside or outside"""
     run_ns: int | None = None
     """since when it has been on the other side than `inside` says"""
     deep: bool = False
     """whether it reached the margin in that time"""
     paused_ns: int = 0
-    """how long what may become a visit was interrupted, in all"""
+    """total length of the interruptions of a possible visit"""
 
-    def see(
+    def observe(
         self, now_ns: int, depth: float, margin: float, timing: Timing, since_ns: int | None = None
     ) -> Change | None:
-        """It is seen at this depth. since_ns: it was there before, unseen, since then."""
-        before_ns, self.seen_ns = self.seen_ns, now_ns
+        """Update with a depth. since_ns: it was there since then, without a detection."""
+        before_ns, self.observed_ns = self.observed_ns, now_ns
         here = depth >= 0
         if here == self.inside:
             self._stays(here, now_ns, before_ns, timing)
@@ -74,7 +74,7 @@ class Presence:
         return "entered" if here else "left"
 
     def _stays(self, here: bool, now_ns: int, before_ns: int, timing: Timing) -> None:
-        """It is where it was."""
+        """Update without a change."""
         if here:
             self.last_ns = now_ns
         elif self.run_ns is not None and now_ns - self.last_ns <= timing.pause_ns:
@@ -87,5 +87,5 @@ class Presence:
         self.run_ns, self.deep, self.paused_ns = None, False, 0
 
     def lost(self, now_ns: int, timing: Timing) -> bool:
-        """Whether it has not been seen for too long."""
-        return now_ns - self.seen_ns > timing.lost_ns
+        """Whether its last detection is too long ago."""
+        return now_ns - self.observed_ns > timing.lost_ns

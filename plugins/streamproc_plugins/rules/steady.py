@@ -1,4 +1,4 @@
-"""How far beyond a border a point must get before it counts as across, in pixels."""
+"""Distance beyond a border at which a point counts as across, in pixels."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _HALF_LIFE_NS = 10_000_000_000
 _MOST = 0.5
 """of the box's size: no detector's jitter needs more"""
 SETTLED_NS = 5_000_000_000
-"""who stays on one side for so long without a break is there, whatever the jitter"""
+"""time on one side, without a break, after which the side is sure, whatever the jitter"""
 
 
 @dataclass(slots=True, kw_only=True)
 class Swings:
-    """How far a track has swung over a border and back while it lingers there: a memory that halves in ten seconds."""
+    """Swings of a track over a border and back while it lingers there: a memory that halves in ten seconds."""
 
     side: bool | None = None
     since_ns: int | None = None
-    """when it came to this side, None: it wasn't seen to come"""
+    """when it moved to this side, None: it began there"""
     peak: float = 0.0
     """furthest from the border since, pixels"""
     strayed: float = 0.0
     strayed_ns: int = 0
 
-    def see(self, now_ns: int, side: bool, distance: float, size: float) -> None:
-        """It is on this side, so far from the border, in pixels; a swing is over when it changes sides."""
+    def observe(self, now_ns: int, side: bool, distance: float, size: float) -> None:
+        """Update with the side and the distance from the border in pixels; a change of sides ends a swing."""
         if side is not self.side:
             if self.since_ns is not None:
-                # who has been away further doesn't linger
+                # a track that has been further away doesn't linger
                 small = self.peak < _MOST * size
                 self.strayed = max(self.strayed_at(now_ns), self.peak) if small else 0.0
                 self.strayed_ns = now_ns

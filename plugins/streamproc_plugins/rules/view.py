@@ -1,4 +1,4 @@
-"""What `rules` tells plugins after it, such as `annotate`, of every frame."""
+"""The result of `rules` for each frame, for later plugins such as `annotate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamproc import Result, Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RuleView(Result):
-    """Zones and lines, and what they count. Points of all zones (lines) follow each other; `*_start` says where."""
+    """Zones and lines with their counts. Points of all zones (lines) are concatenated; `*_start` holds the offsets."""
 
     schema: ClassVar[str] = "streamproc.rules/1"
 

@@ -1,15 +1,15 @@
-"""What a track is, when the detector calls it one thing and then another."""
+"""The label of a track while the detector's label for it changes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from streamproc_plugins.rules.sights import Sight
+from streamproc_plugins.rules.observations import Observation
 
 _HALF_LIFE_NS = 10_000_000_000
 _LONGEST_NS = 1_000_000_000
-"""time that one sight may speak for"""
+"""time that one observation counts for"""
 _FIRST_NS = 1_000_000
 _FORGOTTEN_NS = 60_000_000_000
 
@@ -23,23 +23,23 @@ class Votes:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, str, dict[str, float]]] = {}
-        """by track: when it was seen last, its label, and the time for each of its labels"""
+        """by track: time of its last observation, its label, and the time for each of its labels"""
 
-    def settle(self, now_ns: int, seen: list[Sight]) -> list[Sight]:
-        """The sights with the labels that have lasted."""
-        settled = [self._settle(now_ns, sight) for sight in seen]
+    def settle(self, now_ns: int, observed: list[Observation]) -> list[Observation]:
+        """The observations with the labels that lasted."""
+        settled = [self._settle(now_ns, observation) for observation in observed]
         self._known = {i: known for i, known in self._known.items() if now_ns - known[0] <= _FORGOTTEN_NS}
         return settled
 
-    def _settle(self, now_ns: int, sight: Sight) -> Sight:
-        last_ns, label, times = self._known.get(sight.track_id, (now_ns - _FIRST_NS, sight.label, {}))
+    def _settle(self, now_ns: int, observation: Observation) -> Observation:
+        last_ns, label, times = self._known.get(observation.track_id, (now_ns - _FIRST_NS, observation.label, {}))
         fades = 0.5 ** ((now_ns - last_ns) / _HALF_LIFE_NS)
         times = {name: time * fades for name, time in times.items()}
-        times[sight.label] = times.get(sight.label, 0.0) + min(now_ns - last_ns, _LONGEST_NS)
-        if times[sight.label] > times.get(label, 0.0):
-            label = sight.label
-        self._known[sight.track_id] = (now_ns, label, times)
-        return sight if label == sight.label else replace(sight, label=label)
+        times[observation.label] = times.get(observation.label, 0.0) + min(now_ns - last_ns, _LONGEST_NS)
+        if times[observation.label] > times.get(label, 0.0):
+            label = observation.label
+        self._known[observation.track_id] = (now_ns, label, times)
+        return observation if label == observation.label else replace(observation, label=label)
 
     def state(self) -> list[Any]:
         """JSON values for `restore`."""

@@ -1,4 +1,4 @@
-"""One zone: who is inside, since when, and how many. Knows sights and media time only."""
+"""One zone: the tracks inside, since when, and their number. Knows observations and media time only."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from streamproc_plugins.rules.area import Area
 from streamproc_plugins.rules.cooldown import Cooldown
 from streamproc_plugins.rules.crowd import Crowd
 from streamproc_plugins.rules.looks import Looks
+from streamproc_plugins.rules.observations import Observation, Paths, about, by_int, same_place, wanted
 from streamproc_plugins.rules.options import LoiteringOptions, ZoneOptions
 from streamproc_plugins.rules.presence import Presence, Timing
-from streamproc_plugins.rules.sights import Paths, Sight, about, by_int, same_place, wanted
 from streamproc_plugins.rules.steady import Swings, reach
 
 
 @dataclass(slots=True, kw_only=True)
 class Visitor:
-    """What is known of a track in a zone."""
+    """State of a track in a zone."""
 
     presence: Presence
     score: float
     about: dict[str, Any]
-    """label, track_id and box as last seen"""
+    """label, track_id and box of the last observation"""
     visit: Episode | None = None
-    """the visit, once it is told"""
+    """the visit, once its event is emitted"""
     dwell: Episode | None = None
     dwell_tried: bool = False
     stay_ns: int = 0
-    """when it first came, short absences not counted"""
+    """first moment of the stay; short absences don't end it"""
     stayed_ns: int | None = None
     """when it was last inside; None: never"""
     stay: Episode | None = None
@@ -40,15 +40,15 @@ class Visitor:
 
 @dataclass(slots=True, kw_only=True)
 class Edge:
-    """A track as last seen, inside or outside."""
+    """The last observation of a track, inside or outside."""
 
-    seen_ns: int
+    observed_ns: int
     depth: float
     swings: Swings = field(default_factory=Swings)
 
 
 class Zone:
-    """Turns sights into events; `state` and `restore` carry it over a restart."""
+    """Turns observations into events; `state` and `restore` carry it over a restart."""
 
     def __init__(
         self, name: str, options: ZoneOptions, area: Area, timing: Timing, margin: float, looks: Looks
@@ -70,50 +70,52 @@ class Zone:
 
     @property
     def occupancy(self) -> int:
-        """How many are inside now; who is out of sight counts until the visit ends."""
+        """Number of tracks inside now; one without a detection counts until its visit ends."""
         return sum(visitor.presence.inside for visitor in self._visitors.values())
 
-    def step(self, now_ns: int, seen: list[Sight], paths: Paths) -> Iterator[Event]:
-        """What the sights of the frame at `now_ns` mean; the looks know them already."""
-        mine = wanted(seen, self._options.labels)
-        self._in_view = [sight.track_id for sight in mine]
-        for sight, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
-            stepped_ns, swings = self._stepped_in(sight, now_ns, depth)
-            visitor = self._visitors.get(sight.track_id)
+    def step(self, now_ns: int, observed: list[Observation], paths: Paths) -> Iterator[Event]:
+        """Events of the observations of the frame at `now_ns`, after the looks were updated with them."""
+        mine = wanted(observed, self._options.labels)
+        self._in_view = [observation.track_id for observation in mine]
+        for observation, (depth, born) in zip(mine, self.area.depths(mine), strict=True):
+            stepped_ns, swings = self._stepped_in(observation, now_ns, depth)
+            visitor = self._visitors.get(observation.track_id)
             if visitor is None:
                 if depth < 0:
                     continue
-                visitor = Visitor(presence=Presence(), score=sight.score, about={})
-                self._visitors[sight.track_id] = visitor
-                since_ns = min(stepped_ns, sight.born_ns) if born >= 0 else stepped_ns
+                visitor = Visitor(presence=Presence(), score=observation.score, about={})
+                self._visitors[observation.track_id] = visitor
+                since_ns = min(stepped_ns, observation.born_ns) if born >= 0 else stepped_ns
             else:
                 since_ns = stepped_ns
-            visitor.about, visitor.score = about(sight), sight.score
-            margin = self._reach(visitor.presence, depth, sight, swings.strayed_at(now_ns), paths)
-            change = visitor.presence.see(now_ns, depth, margin, self._timing, since_ns)
+            visitor.about, visitor.score = about(observation), observation.score
+            margin = self._reach(visitor.presence, depth, observation, swings.strayed_at(now_ns), paths)
+            change = visitor.presence.observe(now_ns, depth, margin, self._timing, since_ns)
             yield from self._changed(visitor, change, now_ns)
         yield from self.expire(now_ns)
         yield from self._count(now_ns)
 
-    def _reach(self, presence: Presence, depth: float, sight: Sight, strayed: float, paths: Paths) -> float:
-        """How deep it must get on the other side of the border; only that side needs measuring."""
+    def _reach(self, presence: Presence, depth: float, observation: Observation, strayed: float, paths: Paths) -> float:
+        """Depth to reach on the other side of the border; only that side needs measuring."""
         if (depth >= 0) == presence.inside:
             return 0.0
-        held_ns = 0 if presence.run_ns is None else presence.seen_ns - presence.run_ns
-        return self.area.margin(reach(self._margin, sight.size, paths.jitter(sight.track_id), strayed, held_ns))
+        held_ns = 0 if presence.run_ns is None else presence.observed_ns - presence.run_ns
+        return self.area.margin(
+            reach(self._margin, observation.size, paths.jitter(observation.track_id), strayed, held_ns)
+        )
 
-    def _stepped_in(self, sight: Sight, now_ns: int, depth: float) -> tuple[int, Swings]:
-        """When a track seen inside came over the border, by its depths before and after; and how it swings there."""
-        edge = self._edges.setdefault(sight.track_id, Edge(seen_ns=now_ns, depth=depth))
-        before_ns, before = edge.seen_ns, edge.depth
-        edge.seen_ns, edge.depth = now_ns, depth
-        edge.swings.see(now_ns, depth >= 0, abs(depth), sight.size)
+    def _stepped_in(self, observation: Observation, now_ns: int, depth: float) -> tuple[int, Swings]:
+        """Moment at which a track stepped over the border, by its depths before and after, and its swings there."""
+        edge = self._edges.setdefault(observation.track_id, Edge(observed_ns=now_ns, depth=depth))
+        before_ns, before = edge.observed_ns, edge.depth
+        edge.observed_ns, edge.depth = now_ns, depth
+        edge.swings.observe(now_ns, depth >= 0, abs(depth), observation.size)
         if before >= 0 or depth < 0:
             return now_ns, edge.swings
         return now_ns - round((now_ns - before_ns) * depth / (depth - before)), edge.swings
 
     def expire(self, now_ns: int) -> Iterator[Event]:
-        """End the visits of those not seen for too long."""
+        """End the visits of tracks without a detection for too long."""
         for track_id, visitor in list(self._visitors.items()):
             presence = visitor.presence
             if presence.inside and presence.lost(now_ns, self._timing):
@@ -124,11 +126,13 @@ class Zone:
             if outside and visitor.stayed_ns is None:
                 del self._visitors[track_id]
         self._edges = {
-            track_id: edge for track_id, edge in self._edges.items() if now_ns - edge.seen_ns <= self._timing.lost_ns
+            track_id: edge
+            for track_id, edge in self._edges.items()
+            if now_ns - edge.observed_ns <= self._timing.lost_ns
         }
 
     def finish(self, now_ns: int) -> Iterator[Event]:
-        """End all that is open: the stream ends, or shows something else."""
+        """End all open events: the stream ends, or shows another scene."""
         for visitor in self._visitors.values():
             if visitor.presence.inside:
                 visitor.presence.inside = False
@@ -231,9 +235,9 @@ class Zone:
                 yield visitor.stay.start(now_ns, **self._of(visitor), stay_s=spent)
 
     def _rejoin(self, visitor: Visitor, absence_ns: int, *, entered: bool = False) -> None:
-        """Go on with the stay of one whose track the tracker has given up, found again under another one.
+        """Continue the stay of a person whose track ended, found again under another one.
 
-        By looks anywhere and as soon as they are known; by place only when it has just entered.
+        By looks anywhere, as soon as they are known; by place only when the track has just entered.
         """
         stays = [
             other for other in self._visitors.values()
@@ -250,27 +254,27 @@ class Zone:
             found.stay, found.stayed_ns = None, None
 
     def _alike(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
-        """The stay of one who looks like the visitor."""
+        """The stay of a track that looks like the visitor."""
         by_track = {stay.about["track_id"]: stay for stay in stays}
         free = [i for i in self._in_view if not (i in self._visitors and self._visitors[i].rejoined)]
         found = self._looks.same(by_track, visitor.about["track_id"], free)
         return None if found is None else by_track[found]
 
     def _vanished_here(self, visitor: Visitor, stays: list[Visitor]) -> Visitor | None:
-        """The latest stay of one who vanished where the visitor is, and doesn't look otherwise."""
+        """The latest stay of a track that vanished at the visitor's place and doesn't look different."""
         here = [
             stay for stay in stays
-            if stay.stayed_ns == stay.presence.seen_ns and same_place(stay.about["box"], visitor.about["box"])
+            if stay.stayed_ns == stay.presence.observed_ns and same_place(stay.about["box"], visitor.about["box"])
             and not self._looks.others(stay.about["track_id"], visitor.about["track_id"])
         ]  # fmt: skip
         return max(here, key=lambda stay: stay.stayed_ns or 0, default=None)
 
     def _stay_ends(self, visitor: Visitor, now_ns: int | None) -> Iterator[Event]:
-        """The absence has been too long (None: nothing more comes)."""
+        """End a stay after too long an absence (None: the stream ends)."""
         loitering, last_ns = self._options.loitering, visitor.stayed_ns
         if loitering is None or last_ns is None:
             return
-        # one who is back, by another track, is known a moment later
+        # a person back under another track is recognised a moment later
         wait_ns = self._absence(loitering) + self._timing.enter_ns + self._timing.leave_ns
         if now_ns is None or not (visitor.presence.inside or now_ns - last_ns <= wait_ns):
             yield from self._stay_over(visitor)
@@ -286,14 +290,14 @@ class Zone:
         visitor.stay, visitor.stayed_ns, visitor.rejoined = None, None, False
 
     def _count(self, now_ns: int) -> Iterator[Event]:
-        """Occupancy against the limit; it must be exceeded, or not, for a while."""
+        """Events of the occupancy, once it was above or below the limit for a while."""
         crowd = self._options.crowd
         if crowd is None:
             return
         inside = [visitor.presence for visitor in self._visitors.values() if visitor.presence.inside]
         stays = [(presence.since_ns, presence.last_ns) for presence in inside]
         timing = Timing(enter_ns=crowd.lasting, leave_ns=self._timing.leave_ns, lost_ns=self._timing.lost_ns)
-        change = self._crowd.see(now_ns, stays, timing)
+        change = self._crowd.observe(now_ns, stays, timing)
         lately_ns = self._crowd.last_ns if self._crowd.begun else now_ns - self._timing.leave_ns
         count = sum(first <= lately_ns <= last for first, last in stays)
         risen = count > self._peak

@@ -1,4 +1,4 @@
-"""Search: embeddings of pictures, objects and faces, kept while a stream runs and found again by a picture or words."""
+"""Search: embeddings of pictures, objects and faces, stored while a stream runs, found by a picture or words."""
 
 from streamproc_plugins.search.embed import Embed, EmbedOptions
 from streamproc_plugins.search.remember import Remember, RememberOptions

@@ -20,7 +20,7 @@ from streamproc_plugins.storage import write_private
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the command line asked."""
+    """The command line's question."""
 
     memory: Path
     image: Path | None
@@ -47,7 +47,7 @@ class Question:
 
 
 def ask(question: Question, *, as_json: bool, html: Path | None) -> None:
-    """Answer on stdout, and as a page where one is wanted. Raises `PluginError` for what can't be asked."""
+    """Answer on stdout, and as a page where one is wanted. Raises `PluginError` for an invalid question."""
     given = [name for name in ("image", "face", "text") if getattr(question, name)]
     if len(given) != 1:
         raise PluginError(
@@ -99,7 +99,7 @@ def _plain(hit: Hit) -> dict[str, object]:
         "stream": item.stream, "kind": item.kind, "start_s": round(hit.start_ns / 1e9, 6),
         "end_s": round(hit.end_ns / 1e9, 6), "best_s": round(item.pts_ns / 1e9, 6), "frame": item.frame,
         "captured": None if item.captured_ns is None else utc_text(item.captured_ns),
-        "score": None if hit.score is None else round(hit.score, 4), "seen": hit.seen, "label": item.label,
+        "score": None if hit.score is None else round(hit.score, 4), "seen": hit.occurrences, "label": item.label,
         "track_id": item.track_id, "box": item.box,
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from streamproc import Field, Frame, FramePlugin, Mistake, Options, Output, PluginContext, Results
 from streamproc.models import ModelStore, model_mistakes
-from streamproc_plugins.search.features import Embedder, embedder_input
+from streamproc_plugins.search.features import PictureEmbedder, embedder_input
 from streamproc_plugins.search.results import Embedding
 
 
@@ -22,10 +22,10 @@ class EmbedOptions(Options):
 
 
 class Embed(FramePlugin[EmbedOptions]):
-    """Gives `Embedding`, what the whole picture looks like as a unit vector, for `remember` and for plugins of yours.
+    """Gives `Embedding`, the whole picture as a unit vector, for `remember` and for plugins of yours.
 
     The features of a classifier before its last layer (Babenko et al., Neural Codes for Image Retrieval, ECCV 2014), or
-    what an embedding net answers.
+    or the answer of an embedding net.
     """
 
     gives = (Embedding,)
@@ -37,7 +37,7 @@ class Embed(FramePlugin[EmbedOptions]):
 
     def open(self, context: PluginContext) -> None:
         """Load the net; `ModelError` where it is none for pictures."""
-        self._embedder = Embedder(context.models, self.options.model, self.options.threads)
+        self._embedder = PictureEmbedder(context.models, self.options.model, self.options.threads)
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Embedding`."""

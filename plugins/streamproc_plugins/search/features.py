@@ -1,6 +1,6 @@
 """Any net of the store as a maker of vectors: embedding nets as they are, classifiers without their last layer.
 
-The features before the last layer of a classifier tell pictures apart far beyond its own classes (Babenko et al.,
+The features before the last layer of a classifier separate pictures far beyond its own classes (Babenko et al.,
 Neural Codes for Image Retrieval, ECCV 2014).
 """
 
@@ -20,7 +20,7 @@ F32 = NDArray[np.float32]
 _CLASSIFIERS = frozenset({"softmax", "sigmoid", "logits", "multilabel-logits"})
 
 
-class Embedder:
+class PictureEmbedder:
     """A picture to a unit vector; may be called from several threads."""
 
     def __init__(self, models: ModelStore, name: str, threads: int = 1) -> None:
@@ -56,20 +56,20 @@ def embedder_input(entry: ModelEntry) -> InputSpec:
 
 
 def _without_last_layer(models: ModelStore, name: str, entry: ModelEntry, threads: int) -> Net:
-    """The net cut once and kept in the cache."""
+    """The net without its last layer, stored in the cache."""
     from streamproc_plugins.training.export import save_entry
-    from streamproc_plugins.training.surgery import cut
+    from streamproc_plugins.training.surgery import without_head
 
     path = models.files(name)[entry.files[0].name]
     content = path.read_bytes()
     folder = models.cache / "features" / f"{entry.name}-{hashlib.sha256(content).hexdigest()[:12]}"
     if not (folder / "model.json").is_file():
         file = f"net{Path(entry.files[0].name).suffix}"
-        bare = cut(content, entry.runtime, classifier=True)
+        bare = without_head(content, entry.runtime, classifier=True)
         folder.mkdir(parents=True, exist_ok=True)
         changed = {"name": f"{entry.name}-features", "decode": "embedding", "labels": (), "edits": ()}
         save_entry(folder, entry.model_copy(update=changed), file, bare)
     return models.load(str(folder), threads=threads)
 
 
-__all__ = ["Embedder", "embedder_input"]
+__all__ = ["PictureEmbedder", "embedder_input"]

@@ -1,4 +1,4 @@
-"""What was seen, on disk: a vector index for frames, objects and faces each, and a database row for every item."""
+"""Stored items, on disk: a vector index for frames, objects and faces each, and a database row for every item."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS items (
     label TEXT NOT NULL,
     track_id INTEGER,
     box TEXT,                    -- JSON: left, top, right, bottom in source pixels
-    stored_ns INTEGER NOT NULL,  -- UTC at which it was kept
+    stored_ns INTEGER NOT NULL,  -- UTC at which it was stored
     thumbnail BLOB,
     PRIMARY KEY (kind, row)
 );
@@ -52,7 +52,7 @@ CREATE INDEX IF NOT EXISTS items_by_label ON items (label);
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One thing that was seen."""
+    """One stored picture, object or face."""
 
     kind: Kind
     stream: str
@@ -86,39 +86,39 @@ class Memory:
             raise
 
     def index(self, kind: Kind) -> VectorIndex | None:
-        """The index of a kind; None where nothing of it was kept. A reader raises `PluginError` where it is damaged."""
+        """The index of a kind; None without items of it. A reader raises `PluginError` where it is damaged."""
         if kind not in self._indices:
             place = self.folder / kind
             dim = self.models.get(kind, {}).get("dim")
             if dim is None:
                 return None
-            known = self._known(kind) if self.readonly else 0  # before the vectors, which a writer keeps first
+            known = self._known(kind) if self.readonly else 0  # before the vectors, which a writer stores first
             if self.readonly and not known and not place.is_dir():
                 return None
             index = VectorIndex(place, int(dim), readonly=self.readonly)
             if index.rows < known:
                 index.close()
                 raise PluginError(
-                    f"{place} is damaged: its files hold {index.rows} of {known} vectors that were kept; put a copy of "
-                    "it in place, or run `remember` into it again, which goes on with what is whole"
+                    f"{place} is damaged: its files hold {index.rows} of {known} stored vectors; put a copy of "
+                    "it in place, or run `remember` into it again, which goes on with the intact rows"
                 )
             self._indices[kind] = index
         return self._indices[kind]
 
     def begin(self, kind: Kind, model: str, dim: int) -> None:
-        """Say which net the vectors of a kind come from; `PluginError` where others are kept here already."""
+        """Set the net of the vectors of a kind; `PluginError` where vectors of another are stored already."""
         known = self.models.get(kind)
         if known is None:
             self.models = {**self.models, kind: {"model": model, "dim": dim}}
             self._write_manifest()
         elif (known["model"], known["dim"]) != (model, dim):
             raise PluginError(
-                f"{self.folder} keeps {kind} by {known['model']} ({known['dim']} values), now they come from {model} "
+                f"{self.folder} holds {kind} by {known['model']} ({known['dim']} values), now they come from {model} "
                 f"({dim}); name another folder, or remove this one"
             )
 
-    def keep(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
-        """Keep items of one kind with their vectors (N, D)."""
+    def store(self, items: Sequence[Item], vectors: F32, stored_ns: int) -> None:
+        """Store items of one kind with their vectors (N, D)."""
         kind = items[0].kind
         index = self.index(kind)
         assert index is not None, "begin comes first"
@@ -129,11 +129,11 @@ class Memory:
             db.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def rows(self) -> dict[Kind, int]:
-        """How many rows each index has."""
+        """Number of rows of each index."""
         return {kind: index.rows for kind in KINDS if (index := self.index(kind)) is not None}
 
     def back_to(self, rows: Mapping[Any, int], identity: str) -> None:
-        """Forget what was kept since there were so many rows."""
+        """Delete items stored since there were so many rows."""
         for kind in self.models:
             index = self.index(kind)
             if index is not None:
@@ -143,7 +143,7 @@ class Memory:
         self._write_manifest()
 
     def expire(self, before_ns: int) -> int:
-        """Forget, also on disk, what was kept before this UTC; how many items."""
+        """Delete, also on disk, the items stored before this UTC; gives their number."""
         for kind in self.models:
             index = self.index(kind)
             if index is not None:
@@ -191,7 +191,7 @@ class Memory:
         self._db.close()
 
     def _settle(self, kind: Kind) -> None:
-        """After a kill one of the two may know more than the other: both go back to what both know."""
+        """Bring index and database back to the rows that both have, as a kill may leave one of them ahead."""
         index = self.index(kind)
         assert index is not None
         with _translated(self.folder):
@@ -202,7 +202,7 @@ class Memory:
                 db.execute("DELETE FROM items WHERE kind = ? AND row >= ?", (kind, index.rows))
 
     def _known(self, kind: Kind) -> int:
-        """How many rows of a kind the database speaks of."""
+        """Number of rows of a kind in the database."""
         with _translated(self.folder):
             last = self._db.read("SELECT max(row) FROM items WHERE kind = ?", (kind,))[0][0]
         return 0 if last is None else int(last) + 1

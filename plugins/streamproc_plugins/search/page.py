@@ -1,4 +1,4 @@
-"""What was found, as a page of one file."""
+"""Search hits as a page of one file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def page(title: str, hits: Sequence[Hit], asked: bytes | None = None) -> str:
 
 
 def span(hit: Hit) -> str:
-    """When it was seen, as media time.
+    """Media time of a hit.
 
     >>> clock(3_725_250_000_000)
     '1:02:05.2'
@@ -66,7 +66,7 @@ def _card(hit: Hit) -> str:
     if label:
         lines.append(f"<small>{escape(label)}</small>")
     score = "" if hit.score is None else f"cosine {hit.score:.2f}"
-    more = f"{hit.seen} times" if hit.seen > 1 else ""
+    more = f"{hit.occurrences} times" if hit.occurrences > 1 else ""
     if score or more:
         lines.append(f"<small>{', '.join(part for part in (score, more) if part)}</small>")
     return f"<li>{_picture(item.thumbnail)}<div>{''.join(lines)}</div></li>"
@@ -74,7 +74,7 @@ def _card(hit: Hit) -> str:
 
 def _picture(data: bytes | None) -> str:
     if data is None:
-        return '<figure><span class="none">no picture kept</span></figure>'
+        return '<figure><span class="none">no picture stored</span></figure>'
     return f'<figure><img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}"></figure>'
 
 

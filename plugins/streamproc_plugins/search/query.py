@@ -1,4 +1,4 @@
-"""What was kept, found again: by the vector of a picture, a person or a face, or by words."""
+"""Search for stored items: by the vector of a picture, a person or a face, or by words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamproc.events import utc_text
 from streamproc.eventstore import Query, search
 from streamproc.models import ModelStore
 from streamproc_plugins.faces.enrolment import NO_DEMANDS, Demands, Photographer, read_photo
-from streamproc_plugins.search.features import Embedder
+from streamproc_plugins.search.features import PictureEmbedder
 from streamproc_plugins.search.memory import Filters, Item, Kind, Memory
 from streamproc_plugins.vectors import VectorIndex
 
@@ -34,7 +34,7 @@ _MOST = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which hits count."""
+    """Limits for hits."""
 
     limit: int = 20
     stream: str = ""
@@ -42,12 +42,12 @@ class Wanted:
     """media seconds, at the earliest"""
     to_s: float | None = None
     since_ns: int | None = None
-    """UTC, at the earliest; leaves out what has none"""
+    """UTC, at the earliest; leaves out items without one"""
     until_ns: int | None = None
     least: float = -1.0
     """lowest cosine"""
     together_s: float = 3.0
-    """hits of a stream that lie no further apart are one, told by the best of them"""
+    """hits of a stream that lie no further apart are one, shown by the best of them"""
 
     @property
     def filters(self) -> Filters:
@@ -68,7 +68,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One thing that was found; a stretch of time where it was seen several times in a row."""
+    """One hit; a stretch of time if the item was found several times in a row."""
 
     item: Item
     """the best of them"""
@@ -76,7 +76,7 @@ class Hit:
     """cosine; None for words"""
     start_ns: int
     end_ns: int
-    seen: int = 1
+    occurrences: int = 1
     """how many items it stands for"""
 
 
@@ -85,9 +85,9 @@ def by_picture(memories: Sequence[Memory], photo: Path, kind: Kind, wanted: Want
     rgb = read_photo(photo)
     found: list[tuple[Item, float]] = []
     for model, group in _by_model(memories, kind).items():
-        vector = Embedder(models, model)(rgb)
+        vector = PictureEmbedder(models, model)(rgb)
         found += _nearest(group, kind, vector, wanted)
-    return grouped(found, wanted)
+    return grouped_hits(found, wanted)
 
 
 def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: ModelStore) -> list[Hit]:
@@ -104,11 +104,11 @@ def by_face(memories: Sequence[Memory], photo: Path, wanted: Wanted, models: Mod
                 if key not in best or best[key][1] < score:
                     best[key] = (item, score)
         found += best.values()
-    return grouped(found, wanted)
+    return grouped_hits(found, wanted)
 
 
 def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted: Wanted) -> list[Hit]:
-    """Items whose label holds the words, and events and captions that do."""
+    """Items whose label holds the words, and events and captions with them."""
     words = text.split()
     if not words:
         raise PluginError("--text is empty; give a word or more")
@@ -119,8 +119,8 @@ def by_words(memories: Sequence[Memory], events: Path | None, text: str, wanted:
     return hits[: wanted.limit]
 
 
-def grouped(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
-    """Hits, best first: what lies close together in time in a stream is one."""
+def grouped_hits(found: Iterable[tuple[Item, float]], wanted: Wanted) -> list[Hit]:
+    """Hits, best first: those close together in time in a stream are one."""
     hits = [Hit(item=item, score=score, start_ns=item.pts_ns, end_ns=item.pts_ns) for item, score in found]
     joined = _joined(hits, wanted.together_s)
     joined.sort(key=lambda hit: (-(hit.score or 0.0), hit.item.stream, hit.start_ns))
@@ -136,7 +136,9 @@ def _joined(hits: Sequence[Hit], together_s: float) -> list[Hit]:
             out.append(hit)
             continue
         better = (hit.score or 0) > (last.score or 0)
-        out[-1] = replace(hit if better else last, start_ns=last.start_ns, end_ns=hit.end_ns, seen=last.seen + 1)
+        out[-1] = replace(
+            hit if better else last, start_ns=last.start_ns, end_ns=hit.end_ns, occurrences=last.occurrences + 1
+        )
     return out
 
 
@@ -150,9 +152,9 @@ def _by_model(memories: Sequence[Memory], kind: Kind) -> dict[str, list[Memory]]
         if kind in memory.models:
             groups.setdefault(str(memory.models[kind]["model"]), []).append(memory)
     if not groups:
-        there = sorted({kept for memory in memories for kept in memory.models})
+        there = sorted({stored for memory in memories for stored in memory.models})
         raise PluginError(
-            f"no {kind} are kept there (only {', '.join(there) or 'nothing'}); let `remember` keep them, behind the "
+            f"no {kind} are stored there (only {', '.join(there) or 'nothing'}); let `remember` store them, behind the "
             "plugin that makes their embeddings"
         )
     return groups
@@ -166,7 +168,7 @@ def _nearest(memories: Sequence[Memory], kind: Kind, vector: F32, wanted: Wanted
             continue
         if index.dim != len(vector):
             raise PluginError(
-                f"{memory.folder} keeps {kind} with {index.dim} values, the question has {len(vector)}; is the net "
+                f"{memory.folder} holds {kind} with {index.dim} values, the question has {len(vector)}; is the net "
                 "named under `remember` the one that made them?"
             )
         found += nearest_items(memory, index, vector, kind, wanted)
@@ -188,7 +190,7 @@ def nearest_items(
         items = memory.items(kind, rows[good].tolist()[:_MOST])
         scores = dict(zip(rows.tolist(), cosine.tolist(), strict=True))
         found = [(item, scores[row]) for row, item in items.items()]
-        if count >= most or cosine[-1] < wanted.least or len(grouped(found, wanted)) >= wanted.limit:
+        if count >= most or cosine[-1] < wanted.least or len(grouped_hits(found, wanted)) >= wanted.limit:
             return found
         count *= _GROWTH
 
@@ -237,4 +239,4 @@ def _utc(time_ns: int | None) -> str:
     return "" if time_ns is None else utc_text(time_ns)
 
 
-__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped", "nearest_items", "utc_ns"]
+__all__ = ["Hit", "Wanted", "by_face", "by_picture", "by_words", "grouped_hits", "nearest_items", "utc_ns"]

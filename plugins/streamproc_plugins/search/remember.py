@@ -1,4 +1,4 @@
-"""`remember`: what a stream shows is kept, to be searched later by a picture, a face or words."""
+"""`remember`: stores a stream's content, to be searched later by a picture, a face or words."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SAME = 0.5
 """IoU from which a track is the detection's"""
 _EXPIRE_EVERY_S = 600.0
 _MOST_LAST = 1000
-"""tracks and faces of which what was kept last is remembered"""
+"""tracks and faces whose last stored item is remembered"""
 
 
 class RememberOptions(Options):
@@ -52,13 +52,13 @@ class RememberOptions(Options):
     path: str = Field("out/memory/{stream}", min_length=1, description="folder; {stream} is the stream's name")
     every: Duration = Field(seconds(1), ge=0, description="media time between two pictures, and two looks at a track")
     alike: float = Field(
-        0.97, gt=0, le=1, description="cosine from which something is taken for what was kept last, and not kept again"
+        0.97, gt=0, le=1, description="cosine from which an item equals the last stored one, and isn't stored again"
     )
-    objects: bool = Field(True, description="keep objects, where `appearance` gives their embeddings")
-    faces: bool = Field(False, description="keep faces with embeddings: biometric data, so only where asked for")
+    objects: bool = Field(True, description="store objects, where `appearance` gives their embeddings")
+    faces: bool = Field(False, description="store faces with embeddings: biometric data, so only where asked for")
     object_model: str = Field("reid-0267", description="the net of `appearance`, by which questions are embedded")
     face_model: str = Field("sface", description="the embedding net of `faces`, by which questions are embedded")
-    thumbnails: bool = Field(True, description="keep a small picture of each item")
+    thumbnails: bool = Field(True, description="store a small picture of each item")
     thumbnail_side: int = Field(160, ge=32, le=640, description="its longer side in pixels")
     keep: Duration | None = Field(
         None, gt=0, description="real time after which an item is forgotten, also on disk; left out: never"
@@ -71,7 +71,7 @@ class RememberOptions(Options):
 
 
 class Remember(StreamPlugin[RememberOptions]):
-    """Keeps embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
+    """Stores embeddings of pictures, objects and faces in a folder that `streamproc search` searches.
 
     Uses `Embedding` (from `embed`), `Embeddings` with `Detections` (from `appearance`), `Faces`. Gives nothing.
     """
@@ -91,28 +91,28 @@ class Remember(StreamPlugin[RememberOptions]):
         self._stream = context.stream
         self._memory = Memory(folder_of(self.options.path, context.stream.name))
         self._fresh = True
-        self._kept: dict[str, tuple[int, F32]] = {}
+        self._last_stored: dict[str, tuple[int, F32]] = {}
         self._next_expiry_s = 0.0
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """Keep what is due and new."""
+        """Store items that are due and new."""
         if self._fresh:
             self._begin()
         self._expire()
         picture = past.get(Embedding)
         if picture is not None:
-            self._keep_picture(frame, picture)
+            self._store_picture(frame, picture)
         if self.options.objects and (looks := past.get(Embeddings)) is not None:
-            self._keep_objects(frame, past[Detections], looks.values, past.all(Tracks))
+            self._store_objects(frame, past[Detections], looks.values, past.all(Tracks))
         faces = past.get(Faces) if self.options.faces else None
         if faces is not None and faces.embeddings is not None:
-            self._keep_faces(frame, faces, faces.embeddings)
+            self._store_faces(frame, faces, faces.embeddings)
         return ()
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
         """At a cut everything is new."""
         if reason == "cut":
-            self._kept.clear()
+            self._last_stored.clear()
         return ()
 
     def close(self) -> None:
@@ -122,18 +122,18 @@ class Remember(StreamPlugin[RememberOptions]):
             memory.close()
 
     def state(self) -> dict[str, Any]:
-        """How much is kept, and what was kept last, as JSON values."""
-        last = {key: [at, pack(values)] for key, (at, values) in self._kept.items()}
+        """Number of stored items, and the last ones, as JSON values."""
+        last = {key: [at, pack(values)] for key, (at, values) in self._last_stored.items()}
         return {"rows": self._memory.rows(), "last": last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """What was kept since is forgotten: it will be seen again."""
+        """Go on from `state`; later items are deleted, as their frames follow again."""
         self._memory.back_to(state["rows"], self._stream.identity)
-        self._kept = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
+        self._last_stored = {key: (at, unpack(values)) for key, (at, values) in state["last"].items()}
         self._fresh = False
 
     def _begin(self) -> None:
-        """A recording that is run again is kept once: what an earlier run kept of it goes."""
+        """Delete an earlier run's items of the same recording, so that it is stored once."""
         same = self._memory.identity == self._stream.identity and not self._stream.live
         self._memory.back_to({} if same else self._memory.rows(), self._stream.identity)
         self._fresh = False
@@ -143,12 +143,12 @@ class Remember(StreamPlugin[RememberOptions]):
             self._next_expiry_s = time.monotonic() + _EXPIRE_EVERY_S
             self._memory.expire(time.time_ns() - self.options.keep)
 
-    def _keep_picture(self, frame: Frame, found: Embedding) -> None:
+    def _store_picture(self, frame: Frame, found: Embedding) -> None:
         if self._due("picture", frame.pts_ns, found.values):
             whole = self._item("frames", frame, (0.0, 0.0, float(frame.width), float(frame.height)))
-            self._keep([whole], found.values[None], found.model)
+            self._store([whole], found.values[None], found.model)
 
-    def _keep_objects(self, frame: Frame, found: Detections, values: F32, tracks: Mapping[str, Tracks]) -> None:
+    def _store_objects(self, frame: Frame, found: Detections, values: F32, tracks: Mapping[str, Tracks]) -> None:
         if len(values) != len(found):
             raise PluginError(
                 f"{len(values)} embeddings for {len(found)} detections; under `inputs` name the same detections for "
@@ -159,31 +159,31 @@ class Remember(StreamPlugin[RememberOptions]):
         key = [f"object {ids[n]}" if ids[n] is not None else f"object {found.label[n]} {n}" for n in range(len(found))]
         due = [n for n in rows if self._due(key[n], frame.pts_ns, values[n])]
         items = [self._item("objects", frame, tuple(found.xyxy[n].tolist()), found.label[n], ids[n]) for n in due]
-        self._keep(items, values[due], self.options.object_model)
+        self._store(items, values[due], self.options.object_model)
 
-    def _keep_faces(self, frame: Frame, found: Faces, values: F32) -> None:
+    def _store_faces(self, frame: Frame, found: Faces, values: F32) -> None:
         names = found.cluster or ("",) * len(values)
         rows = np.flatnonzero(values.any(axis=1)).tolist()
         due = [n for n in rows if self._due(f"face {names[n] or n}", frame.pts_ns, values[n])]
         items = [self._item("faces", frame, tuple(found.xyxy[n].tolist()), names[n]) for n in due]
-        self._keep(items, values[due], self.options.face_model)
+        self._store(items, values[due], self.options.face_model)
 
     def _due(self, key: str, now_ns: int, values: F32) -> bool:
-        """Whether it is time again, and it looks unlike what was kept last; then it counts as kept."""
-        last = self._kept.get(key)
+        """Whether the item is due and unlike the last stored one; then it counts as stored."""
+        last = self._last_stored.get(key)
         if last is not None and now_ns - last[0] < self.options.every:
             return False
         if last is not None and len(last[1]) == len(values) and float(last[1] @ values) >= self.options.alike:
-            self._keep_last(key, now_ns, last[1])
+            self._note_stored(key, now_ns, last[1])
             return False
-        self._keep_last(key, now_ns, values)
+        self._note_stored(key, now_ns, values)
         return True
 
-    def _keep_last(self, key: str, now_ns: int, values: F32) -> None:
-        self._kept.pop(key, None)
-        self._kept[key] = (now_ns, values)  # the last one now: the first ones are tracks that are long gone
-        while len(self._kept) > _MOST_LAST:
-            del self._kept[next(iter(self._kept))]
+    def _note_stored(self, key: str, now_ns: int, values: F32) -> None:
+        self._last_stored.pop(key, None)
+        self._last_stored[key] = (now_ns, values)  # the last one now: the first ones are tracks that are long gone
+        while len(self._last_stored) > _MOST_LAST:
+            del self._last_stored[next(iter(self._last_stored))]
 
     def _item(
         self, kind: Kind, frame: Frame, box: tuple[float, ...], label: str = "", track_id: int | None = None
@@ -195,10 +195,10 @@ class Remember(StreamPlugin[RememberOptions]):
             label=label, track_id=track_id, box=box, thumbnail=picture,
         )  # fmt: skip
 
-    def _keep(self, items: Sequence[Item], vectors: F32, model: str) -> None:
+    def _store(self, items: Sequence[Item], vectors: F32, model: str) -> None:
         if items:
             self._memory.begin(items[0].kind, model, int(vectors.shape[1]))
-            self._memory.keep(items, vectors, time.time_ns())
+            self._memory.store(items, vectors, time.time_ns())
 
 
 def _track_ids(found: Detections, tracks: Tracks | None) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""What `embed` gives."""
+"""The result of `embed`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from streamproc.errors import check_array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Embedding(Result):
-    """What the whole picture looks like, as a vector: like pictures have a large cosine."""
+    """The whole picture as a vector: like pictures have a large cosine."""
 
     schema: ClassVar[str] = "streamproc.embedding/1"
 
     values: Annotated[NDArray[np.float32], Shape("D")]
     """float32 (D,), unit length"""
     model: str
-    """the net that it comes from; vectors of another net can't be compared with it"""
+    """the net that computed it; vectors of another net can't be compared with it"""
 
     def __post_init__(self) -> None:
         check_array("Embedding.values", self.values, np.float32, (None,))

@@ -1,4 +1,4 @@
-"""Small pictures of what was seen."""
+"""Small pictures of stored items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUALITY = 80
 
 
 def thumbnail(rgb: NDArray[np.uint8], box: Sequence[float], longer_side: int) -> bytes:
-    """JPEG of what is in a box xyxy of a picture (h, w, 3) and a little around it, its longer side at most so large."""
+    """JPEG of a box xyxy in a picture (h, w, 3) with a little around it, its longer side at most so large."""
     height, width = rgb.shape[:2]
     left, top, right, bottom = box
     room = (_MARGIN * (right - left), _MARGIN * (bottom - top))

@@ -1,4 +1,4 @@
-"""Segmentation: what every pixel shows, people told apart, steadied over time, and how much of the picture it is."""
+"""Segmentation: the class of every pixel, masks of people, steadied over time, and areas of the picture."""
 
 from streamproc_plugins.segmentation.areas import ClassAreasPlugin
 from streamproc_plugins.segmentation.instances import Instances

@@ -23,7 +23,7 @@ from streamproc import (
     TimeReason,
 )
 from streamproc.errors import nearest
-from streamproc_plugins.labels.episodes import Change, Episodes
+from streamproc_plugins.labels.episodes import Episodes, LabelChange
 from streamproc_plugins.segmentation.options import AreasOptions
 from streamproc_plugins.segmentation.people import boxes_of
 from streamproc_plugins.segmentation.results import ClassAreas, Foreground
@@ -33,17 +33,18 @@ AREA = "segment.area"
 
 
 class ClassAreasPlugin(StreamPlugin[AreasOptions]):
-    """Measures how much of the picture each label covers, and tells with start and end where it is more than a limit.
+    """Measures the part of the picture that each label covers, and emits an event while it is above a limit.
 
     Gives `ClassAreas`, and `Foreground` where the option asks for it; emits `segment.area`. Areas are smoothed over
     media time and have two limits (hysteresis), as in `labels`.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation,)
     gives: ClassVar[tuple[type[Result], ...]] = (ClassAreas, Foreground)
 
     def open(self, context: PluginContext) -> None:
-        """Begin with nothing told."""
+        """Begin without open events."""
         options = self.options
         # a state machine for each label, as each has limits of its own
         self._episodes = {
@@ -53,7 +54,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         self._known: tuple[str, ...] = ()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `ClassAreas`, the foreground, and what begins, goes on or ends.
+        """One `ClassAreas`, the foreground, and the events of the frame.
 
         Raises `PluginError` for a label of the options that the segmentation doesn't have.
         """
@@ -64,20 +65,20 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         if self.options.foreground is not None:
             out.append(foreground_of(found, self.options.foreground))
         for label, episodes in self._episodes.items():
-            for change in episodes.see(frame.pts_ns, {label: areas.of(label)}, frame.index):
+            for change in episodes.observe(frame.pts_ns, {label: areas.of(label)}, frame.index):
                 out.append(_event(change, {} if change.phase == "end" else self._shown(frame, found, label)))
         return out
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output:
-        """What wasn't seen for too long ends where it was last seen; it goes on over cuts."""
+        """End events without a result for too long, at their last observation; they go on over cuts."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.lose(moment.pts_ns)]
 
     def flush(self, moment: Moment) -> Output:
-        """What goes on ends with the stream, where it was last seen."""
+        """End all open events with the stream, at their last observation."""
         return [_event(change, {}) for one in self._episodes.values() for change in one.finish()]
 
     def state(self) -> dict[str, Any]:
-        """What is open, as JSON values."""
+        """The open events, as JSON values."""
         return {label: episodes.state() for label, episodes in self._episodes.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -97,7 +98,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         self._known = known
 
     def _shown(self, frame: Frame, found: Segmentation, label: str) -> dict[str, Any]:
-        """Where the label is in this frame."""
+        """Box and mask of the label in this frame."""
         mask = found.class_map == found.labels.index(label)
         if not mask.any():
             return {}
@@ -109,7 +110,7 @@ class ClassAreasPlugin(StreamPlugin[AreasOptions]):
         return said
 
 
-def _event(change: Change, shown: Mapping[str, Any]) -> Event:
+def _event(change: LabelChange, shown: Mapping[str, Any]) -> Event:
     if change.phase == "end":
         return change.event(most_area=change.score)
     return change.event(area=change.score, **shown)
@@ -123,9 +124,9 @@ def areas_of(found: Segmentation) -> NDArray[np.float32]:
 
 def foreground_of(found: Segmentation, labels: tuple[str, ...]) -> Foreground:
     """The pixels of these labels, or of all but the first, the background, where none is named."""
-    kept = labels or found.labels[1:]
-    table = np.array([label in kept for label in found.labels], np.bool_)
-    return Foreground(mask=table[found.class_map], label=tuple(kept))
+    chosen = labels or found.labels[1:]
+    table = np.array([label in chosen for label in found.labels], np.bool_)
+    return Foreground(mask=table[found.class_map], label=tuple(chosen))
 
 
 __all__ = ["AREA", "ClassAreasPlugin", "areas_of", "foreground_of"]

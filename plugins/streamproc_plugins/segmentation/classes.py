@@ -1,4 +1,4 @@
-"""From a net's answer to a class for every pixel: functions of arrays.
+"""Conversion of a net's answer to a class for every pixel: functions of arrays.
 
 DeepLab (Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, arXiv 1706.05587, 2017; Encoder-
 Decoder with Atrous Separable Convolution, ECCV 2018) and nets like it say a class, or a score for each, of every cell
@@ -22,18 +22,18 @@ U8 = NDArray[np.uint8]
 
 BACKGROUND = "background"
 Form = Literal["ids", "scores", "probability"]
-"""what the net gives of each pixel: a class id, a score of each class, the probability of the one label"""
+"""the net's output for each pixel: a class id, a score of each class, the probability of the one label"""
 
 ONE_LABEL = ("probability",)
 """`decode` of nets of one label, which get a background"""
 _MANY_LABELS = ("argmax", "pphumanseg")
 DECODES = (*_MANY_LABELS, *ONE_LABEL)
-"""what a model's `decode` may say"""
+"""decodes of a model"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How a net's first output becomes class ids."""
+class OutputForm:
+    """Layout of a net's first output, to get class ids from."""
 
     form: Form
     axis: int
@@ -50,37 +50,37 @@ class Classes:
 
     @classmethod
     def of(cls, known: Sequence[str], wanted: Sequence[str]) -> Classes:
-        """known: the net's labels by class id. wanted: those to keep; empty: all.
+        """known: the net's labels by class id. wanted: those to give; empty: all.
 
-        What isn't wanted is background. A net that has no background of its own gets one, which then only holds what
-        isn't wanted. Raises `PluginError` naming labels that the net doesn't have and the nearest that it has.
+        Unwanted labels become background. A net that has no background of its own gets one, which then only holds
+        unwanted labels. Raises `PluginError` naming labels that the net doesn't have and the nearest that it has.
         """
         if unknown := [label for label in wanted if label not in known]:
-            told = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
-            raise PluginError(f"the model has no label {told}; it knows {', '.join(known)}")
-        kept = [label for label in known if label != BACKGROUND and (not wanted or label in wanted)]
-        labels = (BACKGROUND, *dict.fromkeys(kept))
+            names = ", ".join(f"{label!r}{nearest(label, known)}" for label in unknown)
+            raise PluginError(f"the model has no label {names}; it knows {', '.join(known)}")
+        given = [label for label in known if label != BACKGROUND and (not wanted or label in wanted)]
+        labels = (BACKGROUND, *dict.fromkeys(given))
         if len(labels) > 256:
             raise PluginError(f"there are {len(labels)} labels, expected at most 256; choose some with `labels`")
         place = {label: index for index, label in enumerate(labels)}
         return cls(labels=labels, table=np.array([place.get(label, 0) for label in known], np.uint8))
 
 
-def reading_of(net: Net, labels: Sequence[str]) -> Reading:
-    """How the net's first output is read, after a look at whether it fits; `ModelError` naming both shapes.
+def reading_of(net: Net, labels: Sequence[str]) -> OutputForm:
+    """The layout of the net's first output; `ModelError` naming both shapes where it doesn't fit.
 
     labels: by class id, for `probability` the one label without a background.
     """
     decode, found = net.entry.decode, net.outputs[0]
     if decode in ONE_LABEL:
         net.expect(decode, {"#0": _grid(found, 1)})
-        return Reading(form="probability", axis=_axis(found, 1))
+        return OutputForm(form="probability", axis=_axis(found, 1))
     if found.dtype.startswith(("int", "uint")) and not found.scale:
         ids = (1, None, None) if len(found.shape) == 3 else _grid(found, 1)
         net.expect(decode, {"#0": ids})
-        return Reading(form="ids", axis=-1 if len(found.shape) == 3 else _axis(found, 1))
+        return OutputForm(form="ids", axis=-1 if len(found.shape) == 3 else _axis(found, 1))
     net.expect(decode, {"#0": _grid(found, len(labels))})
-    return Reading(form="scores", axis=_axis(found, len(labels)))
+    return OutputForm(form="scores", axis=_axis(found, len(labels)))
 
 
 def check_labels(net: Net, labels: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ def check_labels(net: Net, labels: Sequence[str]) -> None:
         )
 
 
-def class_ids(net: Net, answer: NDArray[Any], reading: Reading, threshold: float) -> NDArray[Any]:
+def class_ids(net: Net, answer: NDArray[Any], reading: OutputForm, threshold: float) -> NDArray[Any]:
     """Class ids (h, w) of a net's first output; for a probability True where it reaches the threshold.
 
     Raises `ModelError` where the answer holds NaN.
@@ -105,7 +105,7 @@ def class_ids(net: Net, answer: NDArray[Any], reading: Reading, threshold: float
     return picture if picture.ndim == 2 else picture.squeeze(axis=reading.axis)
 
 
-def probability(net: Net, answer: NDArray[Any], reading: Reading) -> NDArray[np.float32]:
+def probability(net: Net, answer: NDArray[Any], reading: OutputForm) -> NDArray[np.float32]:
     """Probability float32 (h, w) of the one label; `ModelError` where the answer holds NaN."""
     picture = _finite(net, net.outputs[0].dequantise(answer[0]))
     return np.asarray(picture.squeeze(axis=reading.axis), np.float32)
@@ -171,7 +171,7 @@ __all__ = [
     "DECODES",
     "ONE_LABEL",
     "Classes",
-    "Reading",
+    "OutputForm",
     "check_labels",
     "class_ids",
     "class_map",

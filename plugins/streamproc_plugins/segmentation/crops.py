@@ -1,4 +1,4 @@
-"""One person per crop: what a mask net says of each box, put together on one grid. Functions of arrays."""
+"""One person per crop: the answers of a mask net for each box, put together on one grid. Functions of arrays."""
 
 from __future__ import annotations
 

@@ -23,15 +23,15 @@ from streamproc import (
 )
 from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, model_mistakes, prepare
 from streamproc_plugins.pose.bottom_up import check_heads, decode_poses, real_maps
-from streamproc_plugins.pose.plugin import picture_input
+from streamproc_plugins.pose.plugin import decoded_input
 from streamproc_plugins.pose.top_down import worth_a_look
 from streamproc_plugins.segmentation.classes import check_labels, inner, probability, reading_of
 from streamproc_plugins.segmentation.crops import Grid, crop_masks, window
 from streamproc_plugins.segmentation.options import MODELS, InstancesOptions
-from streamproc_plugins.segmentation.people import SEGMENT_HEADS, Target, boxes_of, people_masks, segment_heads
+from streamproc_plugins.segmentation.people import SEGMENT_HEADS, MaskGrid, boxes_of, people_masks, segment_heads
 
 DECODERS = {"people": ("bodypix",), "crops": ("probability",)}
-"""what a model's `decode` must say, by mode"""
+"""decode of a model, by mode"""
 PERSON = "person"
 
 Found = tuple[NDArray[np.bool_], NDArray[np.float32], tuple[str, ...]]
@@ -100,7 +100,7 @@ class Instances(FramePlugin[InstancesOptions]):
         tensor, fit = prepare(frame.rgb, self._spec)
         heads = segment_heads(real_maps(self._net, self._net(tensor), tuple(SEGMENT_HEADS)), self._stride)
         people, score = decode_poses(heads.poses, self.options.settings())
-        target = Target(
+        target = MaskGrid(
             width=width,
             height=height,
             scale_x=fit.scale_x * frame.width / width / self._stride,
@@ -135,7 +135,7 @@ class Instances(FramePlugin[InstancesOptions]):
 
 def instances_input(entry: ModelEntry, mode: Literal["people", "crops"]) -> InputSpec:
     """The input of a model for the mode; `ModelError` where it is for something else."""
-    return picture_input(entry, DECODERS[mode], f"instances in the mode {mode}", MODELS[mode])
+    return decoded_input(entry, DECODERS[mode], f"instances in the mode {mode}", MODELS[mode])
 
 
 __all__ = ["DECODERS", "Instances"]

@@ -1,4 +1,4 @@
-"""What a user can set of the segmentation plugins."""
+"""Options of the segmentation plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.labels.episodes import Settings
+from streamproc_plugins.labels.episodes import EpisodeSettings
 from streamproc_plugins.pose.bottom_up import DecodeSettings
 
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -17,11 +17,11 @@ MODELS = {"people": "bodypix", "crops": "selfie"}
 
 
 class SegmentationOptions(Options):
-    """Which net, and what of its answer is kept."""
+    """The net, and the labels to give."""
 
     model: str = Field("deeplab-voc", description="name in the model list, or path of a model folder")
     labels: tuple[str, ...] = Field(
-        (), description="labels to keep, everything else becomes background; empty: all that the model knows"
+        (), description="labels to give, everything else becomes background; empty: all that the model knows"
     )
     min_area: float = Field(
         0,
@@ -36,7 +36,7 @@ class SegmentationOptions(Options):
 
 
 class InstancesOptions(Options):
-    """How people are told apart, and which are kept."""
+    """Limits to separate people, and the people to give."""
 
     mode: Literal["people", "crops"] = Field(
         "people",
@@ -62,7 +62,7 @@ class InstancesOptions(Options):
         0.25,
         gt=0,
         le=5,
-        description="people: pixels whose offsets miss a person's keypoints by more belong to nobody, in sizes of the "
+        description="people: pixels whose offsets miss a person's keypoints by more have no owner, in sizes of the "
         "person (the root of its keypoints' box)",
     )
     labels: tuple[str, ...] = Field(("person",), description="crops: labels of boxes to look at; empty: all")
@@ -78,7 +78,7 @@ class InstancesOptions(Options):
     min_area: float = Field(
         0.0002, ge=0, lt=1, description="people whose mask is a smaller part of the picture are dropped"
     )
-    max_items: int = Field(16, ge=1, le=200, description="most people kept per frame, best first")
+    max_items: int = Field(16, ge=1, le=200, description="most people per frame, best first")
     mask_side: int = Field(
         0,
         ge=0,
@@ -100,7 +100,7 @@ class InstancesOptions(Options):
 
 
 class SmoothingOptions(Options):
-    """How much earlier results count."""
+    """Weight of earlier results."""
 
     time_constant: Duration = Field(
         seconds(0.3), gt=0, le=seconds(2), description="time after which new results have 63 % of the say"
@@ -120,7 +120,7 @@ class SmoothingOptions(Options):
 
 
 class AreasOptions(Options):
-    """What is measured, and when it is told."""
+    """Areas to measure, and limits for their events."""
 
     limits: dict[str, Part] = Field(
         {}, description="part of the picture from which a label gives an event, such as {person: 0.1}; empty: none"
@@ -131,14 +131,14 @@ class AreasOptions(Options):
     window: Duration = Field(
         seconds(1), ge=0, le=seconds(60), description="time whose mean area counts; 0s: each result for itself"
     )
-    min_duration: Duration = Field(seconds(0.5), ge=0, description="what lasts for less gives no event")
+    min_duration: Duration = Field(seconds(0.5), ge=0, description="a shorter time above the limit gives no event")
     merge_gap: Duration = Field(
         seconds(1), ge=0, description="an area that is below its limit no longer than this goes on in the same event"
     )
     lost_after: Duration = Field(
         seconds(3),
         gt=0,
-        description="everything ends when no segmentation came for longer; more than the time between two",
+        description="all events end after so long without a segmentation; more than the time between two",
     )
     update_every: Duration = Field(seconds(10), ge=0, description="time between two updates; 0s: none")
     mask: Literal["none", "rle", "counts"] = Field(
@@ -153,12 +153,14 @@ class AreasOptions(Options):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.lost_after <= self.merge_gap:
-            raise ValueError("`lost_after` isn't above `merge_gap`; what is lost ends, so give the longer time to it")
+            raise ValueError(
+                "`lost_after` isn't above `merge_gap`, so it would end what `merge_gap` joins; raise `lost_after`"
+            )
         return self
 
-    def settings(self, limit: float) -> Settings:
+    def settings(self, limit: float) -> EpisodeSettings:
         """The same for the state machine of a label with this limit."""
-        return Settings(
+        return EpisodeSettings(
             method="mean",
             window_ns=self.window,
             enter=limit,

@@ -1,4 +1,4 @@
-"""Whose pixel is it? People told apart by where their pixels say that their keypoints are: functions of arrays.
+"""Masks of people: each pixel goes to the person whose keypoints it points at. Functions of arrays.
 
 Papandreou et al., PersonLab: Person Pose Estimation and Instance Segmentation with a Bottom-Up, Part-Based, Geometric
 Embedding Model, ECCV 2018, section 3.3. Every place of the person segment has long-range offsets to its own person's 17
@@ -23,16 +23,16 @@ SEGMENT_HEADS = {**HEADS, "float_segments": 1, "float_long_offsets": 2 * PARTS}
 """channels of the outputs that people and their masks are made of, by name; each (1, h, w, channels)"""
 
 _SURE = 0.05
-"""keypoints less sure don't help to tell people apart"""
+"""keypoints less sure don't help to separate people"""
 WORK_SIDE = 512
-"""longer side of the grid on which people are told apart, pixels"""
+"""longer side of the grid on which people are separated, pixels"""
 _EDGE = 0.02
 """least weight of a cell, so that none has none"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SegmentHeads:
-    """What a net of this kind says of one picture, in real numbers on a corner-aligned grid of (h, w)."""
+    """Output of such a net for one picture, in real numbers on a corner-aligned grid of (h, w)."""
 
     poses: PoseHeads
     person: F32
@@ -60,10 +60,10 @@ def segment_heads(maps: Mapping[str, F32], stride: float) -> SegmentHeads:
 
 
 def embedding(heads: SegmentHeads, cells: NDArray[np.bool_], long_steps: int = 2, short_steps: int = 2) -> F32:
-    """Where cells say that their person's keypoints are, float32 (P, 17, 2): x, y in input pixels.
+    """Keypoints that cells point at, float32 (P, 17, 2): x, y in input pixels.
 
-    cells: bool (h, w), the P that are asked. Long-range offsets fall short of far keypoints, so those at the place
-    reached lead on, `long_steps` times (as BodyPix does); then short-range offsets correct what is left (as PersonLab
+    cells: bool (h, w), the P cells to follow. Long-range offsets fall short of far keypoints, so those at the place
+    reached lead on, `long_steps` times (as BodyPix does); then short-range offsets correct the rest (as PersonLab
     does).
     """
     stride = heads.poses.stride
@@ -78,15 +78,15 @@ def embedding(heads: SegmentHeads, cells: NDArray[np.bool_], long_steps: int = 2
 
 def sizes(people: F32, sure: float = _SURE) -> F32:
     """The root of the area of the box round each person's keypoints, float32 (N,), at least 1; people (N, 17, 3)."""
-    seen = (people[..., 2] >= sure)[..., None]
-    low = np.where(seen, people[..., :2], np.inf).min(axis=1)
-    high = np.where(seen, people[..., :2], -np.inf).max(axis=1)
+    scored = (people[..., 2] >= sure)[..., None]
+    low = np.where(scored, people[..., :2], np.inf).min(axis=1)
+    high = np.where(scored, people[..., :2], -np.inf).max(axis=1)
     sides = np.maximum(np.where(np.isfinite(high - low), high - low, 0), 1)
     return np.asarray(np.sqrt(sides.prod(axis=-1)), np.float32)
 
 
 def distances(places: F32, people: F32) -> F32:
-    """How far the keypoints that places tell are from those of each person, in the person's size: float32 (P, N).
+    """Distance of the keypoints of places from those of each person, in the person's size: float32 (P, N).
 
     places: (P, 17, 2) as `embedding` gives them. people: (N, 17, 3). The mean over keypoints, weighed by how sure the
     person's are (PersonLab, equation 6); infinite for a person without any.
@@ -101,7 +101,7 @@ def distances(places: F32, people: F32) -> F32:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class MaskGrid:
     """A grid that covers the whole picture, which lies in the net's input as `scale` says."""
 
     width: int
@@ -110,17 +110,17 @@ class Target:
     """cells of the net's grid per pixel of this one"""
     scale_y: float
 
-    def at_most(self, side: int) -> Target:
+    def at_most(self, side: int) -> MaskGrid:
         """The same, its longer side at most `side`."""
         shrink = side / max(self.width, self.height)
         if shrink >= 1:
             return self
         width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
         scale_x, scale_y = self.scale_x * self.width / width, self.scale_y * self.height / height
-        return Target(width=width, height=height, scale_x=scale_x, scale_y=scale_y)
+        return MaskGrid(width=width, height=height, scale_x=scale_x, scale_y=scale_y)
 
 
-def enlarged(maps: F32, target: Target) -> F32:
+def enlarged(maps: F32, target: MaskGrid) -> F32:
     """`maps` (h, w) or (h, w, c) of the net's corner-aligned grid on the masks' grid, bilinear: (H, W) or (H, W, c)."""
     import cv2
 
@@ -133,11 +133,11 @@ def enlarged(maps: F32, target: Target) -> F32:
     return np.asarray(cv2.warpAffine(maps, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def owners(heads: SegmentHeads, people: F32, target: Target, limit: float) -> NDArray[np.int16]:
-    """Whose each pixel would be if it were a person's: row of `people` int16 (H, W), or -1 where nobody is near.
+def pixel_owners(heads: SegmentHeads, people: F32, target: MaskGrid, limit: float) -> NDArray[np.int16]:
+    """Owner of each pixel if it were a person's: row of `people` int16 (H, W), or -1 where no person is near.
 
-    Distances are made on the net's grid and enlarged, each cell weighed by how sure it is a person's: what cells of the
-    background say doesn't count.
+    Distances are made on the net's grid and enlarged, each cell weighed by how sure it is a person's: cells of the
+    background don't count.
     """
     weight = np.maximum(np.square(heads.person), _EDGE)
     asked = weight > _EDGE
@@ -153,11 +153,13 @@ def owners(heads: SegmentHeads, people: F32, target: Target, limit: float) -> ND
     return owner
 
 
-def people_masks(heads: SegmentHeads, people: F32, target: Target, threshold: float, limit: float) -> NDArray[np.bool_]:
+def people_masks(
+    heads: SegmentHeads, people: F32, target: MaskGrid, threshold: float, limit: float
+) -> NDArray[np.bool_]:
     """bool (N, H, W): the pixels of each person, no pixel with two.
 
     people: (N, 17, 3) x, y, score in input pixels. threshold: of the person segment. limit: pixels farther from every
-    person (`distances`) belong to nobody. Borders between people are as fine as `WORK_SIDE` allows, those to the
+    person (`distances`) have no owner. Borders between people are as fine as `WORK_SIDE` allows, those to the
     background as fine as the target.
     """
     import cv2
@@ -166,7 +168,7 @@ def people_masks(heads: SegmentHeads, people: F32, target: Target, threshold: fl
     here = enlarged(heads.person, target) >= threshold
     if not len(people) or not here.any():
         return masks
-    owner = owners(heads, people, target.at_most(WORK_SIDE), limit)
+    owner = pixel_owners(heads, people, target.at_most(WORK_SIDE), limit)
     size = (target.width, target.height)
     enlarged_owner = cv2.resize(owner, size, interpolation=cv2.INTER_NEAREST)
     enlarged_owner[~here] = -1
@@ -189,14 +191,14 @@ def boxes_of(masks: NDArray[np.bool_]) -> F32:
 __all__ = [
     "SEGMENT_HEADS",
     "WORK_SIDE",
+    "MaskGrid",
     "SegmentHeads",
-    "Target",
     "boxes_of",
     "distances",
     "embedding",
     "enlarged",
-    "owners",
     "people_masks",
+    "pixel_owners",
     "segment_heads",
     "sizes",
 ]

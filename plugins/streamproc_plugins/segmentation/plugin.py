@@ -26,10 +26,10 @@ from streamproc_plugins.segmentation.options import SegmentationOptions
 
 
 class SegmentationPlugin(FramePlugin[SegmentationOptions]):
-    """Says of every pixel what it shows, with any semantic segmentation net (DeepLab, a person mask, your own).
+    """Classifies every pixel, with any semantic segmentation net (DeepLab, a person mask, your own).
 
     Gives `Segmentation` on the net's own grid over the whole picture; its first label is always the background, which
-    also takes what isn't wanted.
+    also takes unwanted labels.
     """
 
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)

@@ -1,4 +1,4 @@
-"""What the segmentation plugins give besides `Segmentation` and `Detections`."""
+"""Results of the segmentation plugins besides `Segmentation` and `Detections`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamproc.errors import check_array
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassAreas(Result):
-    """How much of the picture each label of a segmentation covers."""
+    """Part of the picture that each label of a segmentation covers."""
 
     schema: ClassVar[str] = "streamproc.class-areas/1"
 
@@ -43,7 +43,7 @@ class Foreground(Result):
     mask: Annotated[NDArray[np.bool_], Shape("h", "w")]
     """bool (h, w)"""
     label: tuple[str, ...]
-    """what counts as foreground"""
+    """labels of the foreground"""
 
     def __post_init__(self) -> None:
         check_array("Foreground.mask", self.mask, np.bool_, (None, None))

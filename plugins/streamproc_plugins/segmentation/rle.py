@@ -49,7 +49,7 @@ def decode(rle: Rle) -> Mask:
 
 
 def run_lengths(mask: NDArray[Any]) -> list[int]:
-    """Lengths of the runs of a mask (h, w) in columns, the first of what is off."""
+    """Lengths of the runs of a mask (h, w) in columns, starting with a run of zeros."""
     flat = np.asarray(mask, np.bool_).ravel(order="F")
     if not flat.size:
         return []

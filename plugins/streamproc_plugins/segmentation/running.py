@@ -1,8 +1,8 @@
 """Segmentation over time: the last result carried along optical flow and blended with the new one. Functions of arrays.
 
 After Gadde, Jampani and Gehler, Semantic Video CNNs through Representation Warping, ICCV 2017. There a net's inner
-features of the frame before are warped to the present one and combined with its own by learned weights; here it is what
-the nets say in the end, a score for each class, and the weights follow from media time.
+features of the frame before are warped to the present one and combined with its own by learned weights; here it is
+the nets' final output, a score for each class, and the weights follow from media time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Running:
-    """What is remembered, on a small grid (h, w) over the whole picture. Bytes, so that it stays small when stored."""
+    """The remembered state on a small grid (h, w) over the whole picture. Bytes, so that it is small when stored."""
 
     classes: tuple[int, ...]
     """C class ids, rising: those that are anywhere"""
@@ -56,7 +56,7 @@ def begun(class_map: U8, hw: tuple[int, int]) -> Running:
 
 
 def shares(class_map: U8, classes: tuple[int, ...], hw: tuple[int, int]) -> U8:
-    """How much of each cell of the grid `hw` each class fills, uint8 (h, w, C), 255: all of it."""
+    """Part of each cell of the grid `hw` that each class fills, uint8 (h, w, C), 255: all of it."""
     import cv2
 
     planes = [
@@ -86,7 +86,7 @@ def carried(before: Running, uv: F32, valid: NDArray[np.bool_] | None) -> tuple[
 
 
 def weight_of(elapsed_ns: int, time_constant_ns: int) -> float:
-    """How much a new result counts after a time, 0..1: `1 - exp(-elapsed / time constant)`."""
+    """Weight of a new result after a time, 0..1: `1 - exp(-elapsed / time constant)`."""
     return 1 - math.exp(-elapsed_ns / time_constant_ns)
 
 
@@ -135,12 +135,12 @@ def _tidied(running: Running) -> Running:
     alive[np.unique(running.chosen)] = True
     if alive.all():
         return running
-    kept = np.flatnonzero(alive)
+    retained = np.flatnonzero(alive)
     place = np.zeros(len(alive), np.uint8)
-    place[kept] = np.arange(len(kept))
+    place[retained] = np.arange(len(retained))
     return Running(
-        classes=tuple(running.classes[index] for index in kept.tolist()),
-        scores=np.ascontiguousarray(running.scores[..., kept]),
+        classes=tuple(running.classes[index] for index in retained.tolist()),
+        scores=np.ascontiguousarray(running.scores[..., retained]),
         chosen=place[running.chosen],
     )
 

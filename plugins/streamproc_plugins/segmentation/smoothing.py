@@ -29,14 +29,15 @@ from streamproc_plugins.segmentation.running import Running, begun, blended, car
 class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     """Steadies a segmentation: the last one is carried along optical flow to this frame and blended with the new one.
 
-    After Gadde et al., ICCV 2017. Gives `Segmentation` with the labels and the size that came; also at frames between,
-    where an earlier plugin gave none because it has a lower rate: then the last one, carried on.
+    After Gadde et al., ICCV 2017. Gives `Segmentation` with the labels and the size of the input; also at frames
+    without one, as its plugin has a lower rate: then the last one, carried on.
 
-    `Flow` leads from the source frame before to this one. Where more time has gone by since the last call, even motion
-    over that time is assumed. Without flow nothing is carried, and the new result stands for itself. Where
+    `Flow` leads from the source frame before to this one. If more time has passed since the last call, it assumes even
+    motion over that time. Without flow nothing is carried, and the new result stands for itself. Where
     `shots` stands before, it begins anew at a cut.
     """
 
+    state_version = 2
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (Segmentation, Flow)
     gives: ClassVar[tuple[type[Result], ...]] = (Segmentation,)
 
@@ -45,8 +46,8 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     _labels: tuple[str, ...]
     _before_ns: int
     """media time of the call before"""
-    _told_ns: int
-    """media time of the last result that came"""
+    _measured_ns: int
+    """media time of the last input"""
 
     def open(self, context: PluginContext) -> None:
         """Begin with nothing remembered."""
@@ -54,14 +55,14 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         self._forget()
 
     def process(self, frame: Frame, past: Results) -> Output:
-        """One `Segmentation`; nothing where none came for too long.
+        """One `Segmentation`; nothing after too long without an input.
 
-        Raises `MissingInput` as long as none ever came.
+        Raises `MissingInput` before the first input.
         """
         found = past.get(Segmentation)
         if found is None and not self._ever:
             raise MissingInput(
-                "segmentation_smoothing steadies what an earlier plugin gives, but none gave Segmentation so far; put "
+                "segmentation_smoothing needs the result of an earlier plugin, but none gave Segmentation so far; put "
                 "`segmentation` in front"
             )
         self._ever = True
@@ -69,7 +70,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         moved = self._carried(now_ns, past.get(Flow))
         if found is not None:
             self._take(now_ns, found, moved)
-        elif moved is not None and now_ns - self._told_ns <= self.options.lost_after:
+        elif moved is not None and now_ns - self._measured_ns <= self.options.lost_after:
             self._running = moved[0]
         else:
             self._running = None
@@ -80,7 +81,7 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         return [Segmentation(class_map=class_map, labels=self._labels)]
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Output | None:
-        """Nothing is carried over a cut."""
+        """Forget the last result at a cut."""
         if reason == "cut":
             self._forget()
         return None
@@ -88,36 +89,36 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
     def state(self) -> dict[str, Any]:
         """The memory as JSON values."""
         running = self._running
-        kept = None if running is None else {
+        stored = None if running is None else {
             "classes": list(running.classes), "scores": pack(running.scores), "chosen": pack(running.chosen),
         }  # fmt: skip
         return {
-            "running": kept,
+            "running": stored,
             "hw": list(self._hw),
             "labels": list(self._labels),
             "before_ns": self._before_ns,
-            "told_ns": self._told_ns,
+            "measured_ns": self._measured_ns,
             "ever": self._ever,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        kept = state["running"]
+        stored = state["running"]
         self._hw, self._labels = (state["hw"][0], state["hw"][1]), tuple(state["labels"])
-        self._before_ns, self._told_ns, self._ever = state["before_ns"], state["told_ns"], state["ever"]
+        self._before_ns, self._measured_ns, self._ever = state["before_ns"], state["measured_ns"], state["ever"]
         self._running = None
-        if kept is not None:
+        if stored is not None:
             self._running = Running(
-                classes=tuple(kept["classes"]),
-                scores=unpack(kept["scores"]),
-                chosen=unpack(kept["chosen"]),
+                classes=tuple(stored["classes"]),
+                scores=unpack(stored["scores"]),
+                chosen=unpack(stored["chosen"]),
             )
 
     def _forget(self) -> None:
         self._running = None
         self._hw = (0, 0)
         self._labels = ()
-        self._before_ns = self._told_ns = 0
+        self._before_ns = self._measured_ns = 0
 
     def _carried(self, now_ns: int, flow: Flow | None) -> tuple[Running, NDArray[np.bool_]] | None:
         """The memory brought to this frame; None where there is none or it can't be brought."""
@@ -127,17 +128,17 @@ class SegmentationSmoothing(StreamPlugin[SmoothingOptions]):
         return carried(self._running, np.asarray(flow.uv * np.float32(times), np.float32), flow.valid)
 
     def _take(self, now_ns: int, found: Segmentation, moved: tuple[Running, NDArray[np.bool_]] | None) -> None:
-        """A new result came."""
+        """Blend in a new result."""
         options = self.options
         hw = (found.class_map.shape[0], found.class_map.shape[1])
         fits = moved is not None and hw == self._hw and found.labels == self._labels
-        elapsed_ns = now_ns - self._told_ns
+        elapsed_ns = now_ns - self._measured_ns
         if moved is None or not fits or elapsed_ns > options.lost_after:
             self._running = begun(found.class_map, small_grid(hw, options.grid))
         else:
             weight = weight_of(elapsed_ns, options.time_constant)
             self._running = blended(moved[0], found.class_map, weight, moved[1], options.hysteresis)
-        self._hw, self._labels, self._told_ns = hw, found.labels, now_ns
+        self._hw, self._labels, self._measured_ns = hw, found.labels, now_ns
 
 
 __all__ = ["SegmentationSmoothing"]

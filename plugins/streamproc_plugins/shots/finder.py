@@ -1,7 +1,7 @@
-"""Where one shot ends and the next begins, picture by picture. Knows small pictures and media time only.
+"""Boundaries between shots, picture by picture. Knows small pictures and media time only.
 
-A cut is a change between neighbours that is large in itself and against its surroundings (as PySceneDetect's adaptive
-detector has it), after which another view is seen: a moment later the picture is compared with that before it, so that
+A cut is a change between neighbours that is large in itself and against its surroundings (as in PySceneDetect's
+adaptive detector), and leads to another view: a moment later the picture is compared with that before it, so that
 a flash, a hand before the lens or switched light isn't one.
 """
 
@@ -22,12 +22,12 @@ from streamproc_plugins.shots.measures import (
     SMALL,
     WIDTH,
     Gray,
-    Look,
+    PictureForms,
     Rgb,
     change,
     dissolve,
     likeness,
-    look,
+    picture_forms,
     shrunk,
 )
 
@@ -37,9 +37,9 @@ _AROUND_NS = 1_000_000_000
 """how far back a change is compared with others"""
 _LEAST_AROUND = 3
 _BEAT_NS = 95_000_000
-"""time between pictures kept for dissolves"""
+"""time between pictures stored for dissolves"""
 _EASIER = 0.6
-"""part of the ratio that will do where another view is seen without doubt"""
+"""part of the ratio that is enough where another view is certain"""
 _FADE_NS = 1_000_000_000
 """how far from a change pictures may belong to a fade"""
 _DIP = 0.4
@@ -51,7 +51,7 @@ _LEAVE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ShotSettings:
     """Times in nanoseconds of media time, levels of 255."""
 
     min_change: float = 5.5
@@ -70,11 +70,11 @@ class Begun:
 
     kind: Kind
     at_ns: int
-    """media time of the first picture in which it is seen"""
+    """media time of its first visible picture"""
     index: int
     """that frame's index"""
     blank: bool
-    """nothing is seen in it: black or white"""
+    """that picture is black or white"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,41 +94,41 @@ class _Pending:
 class Finder:
     """Give it every picture of a stream in order."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ShotSettings) -> None:
         self._set = settings
         self._shot: Begun | None = None
-        self._last: Look | None = None
+        self._last: PictureForms | None = None
         self._blank = False
         self._changes: deque[tuple[int, float]] = deque()
         self._levels: deque[tuple[int, int, float]] = deque()
         self._pending: _Pending | None = None
-        self._kept: deque[tuple[int, int, Gray]] = deque()
+        self._recent: deque[tuple[int, int, Gray]] = deque()
 
     @property
     def shot(self) -> Begun | None:
         """The one that goes on."""
         return self._shot
 
-    def look(self, now_ns: int, index: int, rgb: Rgb) -> Begun | None:
+    def find(self, now_ns: int, index: int, rgb: Rgb) -> Begun | None:
         """The shot that is now known to have begun, at this picture or a little before; None: none."""
-        seen = look(rgb)
-        last, self._last = self._last, seen
-        was_blank, self._blank = self._blank, self._is_blank(seen.level)
+        current = picture_forms(rgb)
+        last, self._last = self._last, current
+        was_blank, self._blank = self._blank, self._is_blank(current.level)
         if last is None:
             return self._begin(Begun(kind="start", at_ns=now_ns, index=index, blank=self._blank))
-        self._levels.append((now_ns, index, seen.level))
+        self._levels.append((now_ns, index, current.level))
         while now_ns - self._levels[0][0] > _FADE_NS + self._set.confirm_ns:
             self._levels.popleft()
         self._note(now_ns, index, last, was_blank)
-        kept = self._keep(now_ns, index, seen)
-        begun = self._decided(now_ns, seen) if self._pending else self._dissolved() if kept else None
+        retained = self._retain(now_ns, index, current)
+        begun = self._decided(now_ns, current) if self._pending else self._dissolved() if retained else None
         return self._begin(begun) if begun is not None else None
 
     def _is_blank(self, level: float) -> bool:
         limit = self._set.black + (_LEAVE if self._blank else 0)
         return level < limit or level > 255 - limit
 
-    def _note(self, now_ns: int, index: int, last: Look, was_blank: bool) -> None:
+    def _note(self, now_ns: int, index: int, last: PictureForms, was_blank: bool) -> None:
         """Open a question where the picture changes, or move it to where it changes most."""
         assert self._shot is not None
         assert self._last is not None
@@ -167,8 +167,8 @@ class Finder:
         others = [amount for time_ns, amount in self._changes if time_ns != at_ns]
         return sum(others) / len(others) if others else 0.0
 
-    def _decided(self, now_ns: int, seen: Look) -> Begun | None:
-        """Answer the open question once enough was seen after it."""
+    def _decided(self, now_ns: int, current: PictureForms) -> Begun | None:
+        """Answer the open question once enough pictures followed it."""
         assert self._pending is not None
         assert self._shot is not None
         pending, went_blank = self._pending, self._blank and not self._shot.blank
@@ -177,34 +177,34 @@ class Finder:
         self._pending = None
         if pending.at_ns - self._shot.at_ns < self._set.min_length_ns:
             return None
-        dip = self._dip(pending, seen)
+        dip = self._dip(pending, current)
         through = pending.through or dip is not None
-        alike = max(likeness(pending.before, seen.gray), -1.0 if through else pending.jump)
+        alike = max(likeness(pending.before, current.gray), -1.0 if through else pending.jump)
         sharp = self._stands_out(pending.peak, pending.at_ns, alike)
         other_view = alike < self._set.same_view and not self._blank
         changed = self._blank != self._shot.blank
         if not (changed or (other_view and (sharp or through))):
             return None
-        kind: Kind = "cut" if sharp and not ((through or changed) and self._gradual(pending, seen)) else "fade"
+        kind: Kind = "cut" if sharp and not ((through or changed) and self._gradual(pending, current)) else "fade"
         at_ns, index = (pending.at_ns, pending.index) if dip is None or pending.through or changed else dip
         return Begun(kind=kind, at_ns=at_ns, index=index, blank=self._blank)
 
-    def _dip(self, pending: _Pending, seen: Look) -> tuple[int, int] | None:
+    def _dip(self, pending: _Pending, current: PictureForms) -> tuple[int, int] | None:
         """Time and index of the first picture behind the darkest, if all but black lay between two views.
 
         At a low rate no picture of a short fade may be black.
         """
         lately = [level for level in self._levels if level[0] >= pending.at_ns - _FADE_NS]
         darkest = min(range(len(lately)), key=lambda n: lately[n][2])
-        before, after = float(pending.before.mean()), seen.level
+        before, after = float(pending.before.mean()), current.level
         if darkest + 1 == len(lately) or lately[darkest][2] >= _DIP * min(before, after):
             return None
         return lately[darkest + 1][:2]
 
-    def _gradual(self, pending: _Pending, seen: Look) -> bool:
-        """Whether the light went or came by steps."""
+    def _gradual(self, pending: _Pending, current: PictureForms) -> bool:
+        """Whether the light changed by steps."""
         levels = [level for at_ns, _, level in self._levels if at_ns >= pending.at_ns - _FADE_NS]
-        ends = (float(pending.before.mean()), seen.level)
+        ends = (float(pending.before.mean()), current.level)
         darkest, lightest = min(*levels, *ends), max(*levels, *ends)
         blank = darkest if darkest < max(self._set.black + _LEAVE, _DIP * min(ends)) else lightest
         return any(
@@ -212,29 +212,29 @@ class Finder:
             for level in levels for end in ends if abs(end - blank) > _LEAVE
         )  # fmt: skip
 
-    def _keep(self, now_ns: int, index: int, seen: Look) -> bool:
+    def _retain(self, now_ns: int, index: int, current: PictureForms) -> bool:
         """Whether this picture was put to those in which dissolves are looked for."""
-        if self._blank or (self._kept and now_ns - self._kept[-1][0] < _BEAT_NS):
+        if self._blank or (self._recent and now_ns - self._recent[-1][0] < _BEAT_NS):
             return False
-        self._kept.append((now_ns, index, shrunk(seen.gray)))
-        while now_ns - self._kept[0][0] > self._set.dissolve_ns:
-            self._kept.popleft()
+        self._recent.append((now_ns, index, shrunk(current.gray)))
+        while now_ns - self._recent[0][0] > self._set.dissolve_ns:
+            self._recent.popleft()
         return True
 
     def _dissolved(self) -> Begun | None:
         """A dissolve that is over now."""
         assert self._shot is not None
-        pictures = [picture for _, _, picture in self._kept]
+        pictures = [picture for _, _, picture in self._recent]
         if likeness(pictures[0], pictures[-1]) >= self._set.same_view:
             return None
         first = dissolve(np.stack(pictures))
-        if first is None or self._kept[first][0] - self._shot.at_ns < self._set.min_length_ns:
+        if first is None or self._recent[first][0] - self._shot.at_ns < self._set.min_length_ns:
             return None
-        return Begun(kind="dissolve", at_ns=self._kept[first][0], index=self._kept[first][1], blank=False)
+        return Begun(kind="dissolve", at_ns=self._recent[first][0], index=self._recent[first][1], blank=False)
 
     def _begin(self, begun: Begun) -> Begun:
         self._shot = begun
-        self._kept.clear()
+        self._recent.clear()
         return begun
 
     def state(self) -> dict[str, Any]:
@@ -249,13 +249,13 @@ class Finder:
             "pending": None
             if pending is None
             else [pending.at_ns, pending.index, pending.peak, packed(pending.before), pending.jump, pending.through],
-            "kept": [[at_ns, index, packed(picture)] for at_ns, index, picture in self._kept],
+            "retained": [[at_ns, index, packed(picture)] for at_ns, index, picture in self._recent],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self._shot = _begun(state["shot"]) if state["shot"] else None
-        self._last = look(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
+        self._last = picture_forms(unpacked(state["last"], (HEIGHT, WIDTH, 3))) if state["last"] else None
         self._blank = bool(state["blank"])
         self._changes = deque((int(at_ns), float(amount)) for at_ns, amount in state["changes"])
         self._levels = deque((int(at_ns), int(index), float(level)) for at_ns, index, level in state["levels"])
@@ -265,7 +265,7 @@ class Finder:
             before = unpacked(text, (HEIGHT, WIDTH))
             self._pending = _Pending(at_ns=at_ns, index=index, peak=peak, before=before, jump=jump, through=through)
         small = SMALL[::-1]
-        self._kept = deque((at_ns, index, unpacked(text, small)) for at_ns, index, text in state["kept"])
+        self._recent = deque((at_ns, index, unpacked(text, small)) for at_ns, index, text in state["retained"])
 
 
 def _begun(plain: Mapping[str, Any]) -> Begun:
@@ -283,4 +283,4 @@ def unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape).copy()
 
 
-__all__ = ["Begun", "Finder", "Kind", "Settings", "packed", "unpacked"]
+__all__ = ["Begun", "Finder", "Kind", "ShotSettings", "packed", "unpacked"]

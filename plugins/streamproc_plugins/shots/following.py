@@ -1,4 +1,4 @@
-"""What plugins do with what lies in two shots: leave it out, or end it at the cut."""
+"""Treatment of clips and episodes that span a camera cut: leave them out, or end them at the cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def spans_cut(past: Results, first_ns: int) -> bool:
 
 
 def ended_at_cut(events: Iterable[Event], cut_ns: int) -> list[Event]:
-    """The events of what a cut ends: episodes that seemed to go on behind it end at it, `duration_s` with them."""
+    """Events of episodes that a cut ends: those that seemed to go on behind it end at it, `duration_s` with them."""
     return [_ended(event, cut_ns) for event in events]
 
 

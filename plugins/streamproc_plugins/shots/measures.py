@@ -1,4 +1,4 @@
-"""How different two pictures are, and whether pictures are mixtures of a first and a last one. Functions of arrays.
+"""Differences of two pictures, and mixtures of a first and a last one. Functions of arrays.
 
 The change between neighbours is the content score of PySceneDetect's detectors (Castellano): mean differences of hue,
 saturation, value and edges. Hue and saturation count as much as the pixel is bright: those of dark pixels are noise.
@@ -17,9 +17,9 @@ Gray = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 WIDTH, HEIGHT = 64, 36
-"""of the pictures that are compared: motion of a few pixels in the full picture is hardly seen, another view is"""
+"""of the compared pictures: it hides motion of a few pixels in the full picture, and shows another view"""
 SMALL = (32, 18)
-"""width, height of those kept for dissolves"""
+"""width, height of the pictures stored for dissolves"""
 _EDGES = 4.0
 """weight of a grey level's difference in edge strength: edges are few"""
 _FLAT = 0.3
@@ -28,7 +28,7 @@ _STILL = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class PictureForms:
     """A small picture in the forms that are compared, float32 (HEIGHT, WIDTH) or with three channels."""
 
     rgb: Rgb
@@ -43,18 +43,18 @@ class Look:
         return float(self.gray.mean())
 
 
-def look(rgb: Rgb) -> Look:
+def picture_forms(rgb: Rgb) -> PictureForms:
     """The forms of a small picture, uint8 (HEIGHT, WIDTH, 3)."""
     import cv2
 
     gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).astype(np.float32)
     across, down = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return Look(rgb=rgb, hsv=hsv, gray=gray, edges=np.hypot(across, down))
+    return PictureForms(rgb=rgb, hsv=hsv, gray=gray, edges=np.hypot(across, down))
 
 
-def change(a: Look, b: Look) -> float:
-    """How much two pictures differ, >= 0: mean over hue, saturation, value and edges, in levels of 255."""
+def change(a: PictureForms, b: PictureForms) -> float:
+    """Difference of two pictures, >= 0: mean over hue, saturation, value and edges, in levels of 255."""
     bright = np.minimum(a.hsv[..., 2], b.hsv[..., 2]) / 255
     coloured = np.minimum(a.hsv[..., 1], b.hsv[..., 1]) / 255
     off = np.abs(a.hsv - b.hsv)
@@ -64,7 +64,7 @@ def change(a: Look, b: Look) -> float:
 
 
 def detail(gray: NDArray[np.uint8] | Array) -> Array:
-    """A picture without its light: what is left when its blurred self is taken away, float32."""
+    """A picture without its light: the picture minus its blurred self, float32."""
     import cv2
 
     plain = gray.astype(np.float32)
@@ -72,10 +72,10 @@ def detail(gray: NDArray[np.uint8] | Array) -> Array:
 
 
 def likeness(a: Gray, b: Gray) -> float:
-    """How much of one grey picture is seen in another, -1..1: the median over its blocks of their correlations.
+    """Part of one grey picture found in another, -1..1: the median over its blocks of their correlations.
 
     Before, the one is shifted to where it fits best, by up to an eighth of its size. Near 1 for the same view in other
-    light, after a jerk of the camera or with somebody in front of less than half of it; low for another view.
+    light, after a jerk of the camera or with a person in front of less than half of it; low for another view.
     """
     import cv2
 
@@ -98,12 +98,12 @@ def likeness(a: Gray, b: Gray) -> float:
 def _blocks(picture: Array) -> Array:
     """Float32 (16, K): the pixels of each of 4 x 4 blocks; rows and columns left over at the end go."""
     height, width = picture.shape[0] // 4, picture.shape[1] // 4
-    cut = picture[: 4 * height, : 4 * width].reshape(4, height, 4, width)
-    return cut.transpose(0, 2, 1, 3).reshape(16, height * width)
+    blocks = picture[: 4 * height, : 4 * width].reshape(4, height, 4, width)
+    return blocks.transpose(0, 2, 1, 3).reshape(16, height * width)
 
 
 def shrunk(gray: Gray) -> Gray:
-    """A grey picture at the size kept for dissolves."""
+    """A grey picture at the size stored for dissolves."""
     import cv2
 
     return np.asarray(cv2.resize(gray, SMALL, interpolation=cv2.INTER_AREA), np.uint8)
@@ -112,8 +112,8 @@ def shrunk(gray: Gray) -> Gray:
 def mixture(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float]:
     """Shares of the last picture in each of (N, h, w), and how well mixing the first and the last explains them.
 
-    Each picture is fitted by first + share * (last - first). The second number is the least R^2 of them over what
-    lies between the first and the last, 1: nothing else is in them, 0 or less: they show something of their own.
+    Each picture is fitted by first + share * (last - first). The second number is the least R^2 of the pictures
+    between the first and the last, 1: nothing else is in them, 0 or less: they show content of their own.
     """
     plain = pictures.reshape(len(pictures), -1).astype(np.float64)
     way = plain[-1] - plain[0]
@@ -140,4 +140,16 @@ def dissolve(pictures: NDArray[np.uint8], fit: float = 0.9) -> int | None:
     return int(np.argmax(shares > 0.06))
 
 
-__all__ = ["HEIGHT", "WIDTH", "Gray", "Look", "Rgb", "change", "detail", "dissolve", "likeness", "look", "shrunk"]
+__all__ = [
+    "HEIGHT",
+    "WIDTH",
+    "Gray",
+    "PictureForms",
+    "Rgb",
+    "change",
+    "detail",
+    "dissolve",
+    "likeness",
+    "picture_forms",
+    "shrunk",
+]

@@ -1,20 +1,20 @@
-"""What a user can set of `shots`."""
+"""Options of `shots`."""
 
 from __future__ import annotations
 
 from streamproc import Duration, Field, Options, seconds
-from streamproc_plugins.shots.finder import Settings
+from streamproc_plugins.shots.finder import ShotSettings
 
 
 class ShotsOptions(Options):
-    """What counts as another shot; the defaults suit films, sport and cameras that are switched."""
+    """Limits for another shot; the defaults suit films, sport and cameras that are switched."""
 
     min_change: float = Field(
         5.5, ge=0.5, le=128, description="least change of a cut in levels of 255: mean of hue, saturation, value, edges"
     )
     ratio: float = Field(3, ge=1, le=50, description="a cut changes so many times more than the pictures around it")
     same_view: float = Field(
-        0.8, ge=0, le=1, description="pictures whose details correlate by more show the same view, so there was no cut"
+        0.8, ge=0, le=1, description="pictures whose details correlate by more show the same view, so there is no cut"
     )
     confirm: Duration = Field(
         seconds(0.25), gt=0, le=seconds(10), description="the view must be another one for so long: flashes aren't cuts"
@@ -28,9 +28,9 @@ class ShotsOptions(Options):
         seconds(2), ge=0, le=seconds(3), description="dissolves with still edges up to so long are found; 0s: none"
     )
 
-    def settings(self) -> Settings:
+    def settings(self) -> ShotSettings:
         """The same for the finder."""
-        return Settings(
+        return ShotSettings(
             min_change=self.min_change,
             ratio=self.ratio,
             same_view=self.same_view,

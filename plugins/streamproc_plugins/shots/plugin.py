@@ -15,6 +15,7 @@ from streamproc_plugins.shots.options import ShotsOptions
 class Shots(StreamPlugin[ShotsOptions]):
     """Finds cuts, fades and dissolves: gives the `Shot` of each frame, and `shot` events from start to end."""
 
+    state_version = 2
     pixels = True
     gives = (Shot,)
 
@@ -26,7 +27,7 @@ class Shots(StreamPlugin[ShotsOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """One `Shot`; when another one is known to have begun, the end of the last and its start."""
-        begun = self._finder.look(frame.pts_ns, frame.index, frame.resized(WIDTH, HEIGHT))
+        begun = self._finder.find(frame.pts_ns, frame.index, frame.resized(WIDTH, HEIGHT))
         events: list[Event] = []
         if begun is not None:
             events += self._end(begun.at_ns)

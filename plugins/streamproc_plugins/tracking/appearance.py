@@ -1,4 +1,4 @@
-"""`appearance`: what each detected person looks like, from a re-identification net."""
+"""`appearance`: an embedding of each detected person, from a re-identification net."""
 
 from __future__ import annotations
 

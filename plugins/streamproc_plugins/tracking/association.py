@@ -1,4 +1,4 @@
-"""Which detection belongs to which track: overlaps that allow for doubt, and the best assignment."""
+"""Likeness of detections and tracks, by overlaps that allow for doubt, and the best assignment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pairwise_overlap(a: Array, b: Array) -> Array:
 def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
     """Overlap of predicted with detected boxes, both grown by the margin of the track's row (n, 2).
 
-    Boxes of things that move far between two frames, or were not seen for a while, need not touch to be alike
+    Boxes of objects that move far between two frames, or had no detection for a while, need not touch to be alike
     (C-BIoU, Yang et al. 2023); here the margin is the filter's own doubt, so it is near zero at a high frame rate.
     """
     a = grow(tracks, margin)[:, None, :]
@@ -48,21 +48,21 @@ def buffered_overlap(tracks: Array, detections: Array, margin: Array) -> Array:
 
 
 def side_agreement(a: Array, b: Array) -> Array:
-    """How well widths and heights `a` (n, 2) and `b` (m, 2) agree: shorter over longer, float64 (n, m, 2) in 0..1."""
+    """Agreement of widths and heights `a` (n, 2) and `b` (m, 2): shorter over longer, float64 (n, m, 2) in 0..1."""
     small, large = np.minimum(a[:, None], b[None]), np.maximum(a[:, None], b[None])
     return np.asarray(small / np.maximum(large, 1e-9))
 
 
-_CUT_EDGE = 0.12
+_CLIPPED_EDGE = 0.12
 """how far the edge that still fits may be off, in heights of the taller box"""
-_CUT_HEIGHT = 0.3
+_CLIPPED_HEIGHT = 0.3
 """least height of the lower box, in heights of the taller one"""
-_CUT_WIDTH = 0.6
+_CLIPPED_WIDTH = 0.6
 """least overlap of the horizontal extents, intersection over union"""
 
 
-def cut_likeness(a: Array, b: Array) -> Array:
-    """How well boxes `a` (n, 4) and `b` (m, 4) fit if one shows only the upper or lower part of what the other shows.
+def clipped_likeness(a: Array, b: Array) -> Array:
+    """Likeness of boxes `a` (n, 4) and `b` (m, 4) if one shows only the upper or lower part of the other's object.
 
     Horizontal overlap (intersection over union), weighted by how closely the top or the bottom edges agree: float64
     (n, m) in 0..1; 0 where the extents differ, no such edge fits or the lower box is too low.
@@ -74,7 +74,9 @@ def cut_likeness(a: Array, b: Array) -> Array:
     height_a, height_b = span_a[..., 3] - span_a[..., 1], span_b[..., 3] - span_b[..., 1]
     taller = np.maximum(np.maximum(height_a, height_b), 1e-9)
     off = np.minimum(np.abs(span_a[..., 1] - span_b[..., 1]), np.abs(span_a[..., 3] - span_b[..., 3])) / taller
-    fits = (wide >= _CUT_WIDTH) & (off <= _CUT_EDGE) & (np.minimum(height_a, height_b) >= _CUT_HEIGHT * taller)
+    fits = (
+        (wide >= _CLIPPED_WIDTH) & (off <= _CLIPPED_EDGE) & (np.minimum(height_a, height_b) >= _CLIPPED_HEIGHT * taller)
+    )
     return np.asarray(np.where(fits, wide * (1 - off), 0.0))
 
 
@@ -99,8 +101,8 @@ def assign(likeness: Array, least: float) -> tuple[Indices, Indices]:
     order = np.arange(likeness.shape[0])[:, None] * np.arange(likeness.shape[1])[None, :]
     value = np.where(fits, likeness + _TIE * order / max(order.size, 1), 0.0)
     rows, columns = linear_sum_assignment(value, maximize=True)
-    kept = fits[rows, columns]
-    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+    retained = fits[rows, columns]
+    return rows[retained].astype(np.int64), columns[retained].astype(np.int64)
 
 
 def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indices:
@@ -112,13 +114,13 @@ def distinct(boxes: Array, scores: Array, groups: Indices, limit: float) -> Indi
     if not clash.any():
         return np.arange(len(boxes), dtype=np.int64)
     order = np.argsort(-scores, kind="stable")
-    keep: list[int] = []
+    chosen: list[int] = []
     gone = np.zeros(len(boxes), bool)
     for index in order.tolist():
         if not gone[index]:
-            keep.append(index)
+            chosen.append(index)
             gone |= clash[index]
-    return np.array(sorted(keep), np.int64)
+    return np.array(sorted(chosen), np.int64)
 
 
 def _area(boxes: Array) -> Array:

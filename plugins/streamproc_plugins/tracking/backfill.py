@@ -1,4 +1,4 @@
-"""Tracks completed after the fact, for recorded input: what could not be known online is known at the end."""
+"""Tracks completed at the end of recorded input, with what online tracking couldn't know in time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking.association import pairwise_overlap
-from streamproc_plugins.tracking.table import Step, TrackState
+from streamproc_plugins.tracking.table import TrackerStep, TrackState
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
+class TrackRows:
     """Boxes of all tracks over all frames, in the order of frames, then ids."""
 
     frame: Indices
@@ -27,14 +27,16 @@ class Rows:
     score: Array
 
 
-def back_fill(steps: Sequence[Step], times_ns: Sequence[int], longest_gap_s: float, least_hits: int = 3) -> Rows:
+def back_fill(
+    steps: Sequence[TrackerStep], times_ns: Sequence[int], longest_gap_s: float, least_hits: int = 3
+) -> TrackRows:
     """All boxes of the tracks that were ever confirmed, from their first detection on, with short gaps bridged.
 
-    steps, times_ns: what the tracker gave, and the media time of each. A gap of at most `longest_gap_s` between two
+    steps, times_ns: the tracker's answers, and the media time of each. A gap of at most `longest_gap_s` between two
     detections is filled along the straight line between them, at the times of the frames in between; elsewhere the
     predicted boxes stay that were shown. A track with fewer than `least_hits` detections is left out.
-    The gap is as much shorter as the tracks themselves ask for: where what was seen in the middle of such a time is not
-    on the straight line, as with a moving camera, what was not seen isn't put there either.
+    The tracks themselves may shorten that gap: where the detections in the middle of such a time are off the straight
+    line, as with a moving camera, missing ones aren't put on it either.
     """
     if not steps:
         raise ValueError("no steps were given, expected at least one; run the tracker first")
@@ -42,13 +44,13 @@ def back_fill(steps: Sequence[Step], times_ns: Sequence[int], longest_gap_s: flo
     predicted = _rows(steps, [step.shown & (step.source < 0) for step in steps])
     ids, count = np.unique(measured.track_id, return_counts=True)
     confirmed = np.unique(np.concatenate([s.track_id[s.state != TrackState.TENTATIVE] for s in steps]))
-    kept = np.isin(measured.track_id, np.intersect1d(ids[count >= least_hits], confirmed))
-    rows = _take(measured, kept)
+    retained = np.isin(measured.track_id, np.intersect1d(ids[count >= least_hits], confirmed))
+    rows = _take(measured, retained)
     times = np.asarray(times_ns, np.int64)
     filled = _between(rows, times, trusted_gap_s(rows, times, longest_gap_s))
     open_end = np.isin(predicted.track_id, rows.track_id) & ~np.isin(_key(predicted), _key(filled))
     parts = (rows, filled, _take(predicted, open_end))
-    whole = Rows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES})
+    whole = TrackRows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES})
     return _take(whole, np.lexsort((whole.track_id, whole.frame)))
 
 
@@ -58,9 +60,9 @@ _TRUST = 0.85
 _NAMES = ("frame", "track_id", "xyxy", "score")
 
 
-def _rows(steps: Sequence[Step], chosen: Sequence[NDArray[np.bool_]]) -> Rows:
+def _rows(steps: Sequence[TrackerStep], chosen: Sequence[NDArray[np.bool_]]) -> TrackRows:
     pairs = list(zip(steps, chosen, strict=True))
-    return Rows(
+    return TrackRows(
         frame=np.repeat(np.arange(len(steps), dtype=np.int64), [int(rows.sum()) for rows in chosen]),
         track_id=np.concatenate([step.track_id[rows] for step, rows in pairs]),
         xyxy=np.concatenate([step.xyxy[rows] for step, rows in pairs]),
@@ -68,16 +70,16 @@ def _rows(steps: Sequence[Step], chosen: Sequence[NDArray[np.bool_]]) -> Rows:
     )
 
 
-def _key(rows: Rows) -> Indices:
+def _key(rows: TrackRows) -> Indices:
     """One number for a frame and a track."""
     return rows.frame * (1 << 40) + rows.track_id
 
 
-def trusted_gap_s(rows: Rows, times_ns: Indices, longest_s: float) -> float:
+def trusted_gap_s(rows: TrackRows, times_ns: Indices, longest_s: float) -> float:
     """The longest time, at most `longest_s` seconds, over which a straight line between two boxes can be trusted.
 
-    Tried on what was seen: of the boxes in the middle of two others so far apart, `_TRUST` must overlap the line by
-    half. Where no track is seen for so long, nothing speaks against it.
+    Measured on the detections: of the boxes in the middle of two others so far apart, `_TRUST` must overlap the line by
+    half. Without a track that long there is no evidence against it.
     """
     order = np.lexsort((rows.frame, rows.track_id))
     ids, boxes, times = rows.track_id[order], rows.xyxy[order], times_ns[rows.frame[order]] / 1e9
@@ -105,7 +107,7 @@ def trusted_gap_s(rows: Rows, times_ns: Indices, longest_s: float) -> float:
     return trusted
 
 
-def _between(rows: Rows, times_ns: Indices, longest_gap_s: float) -> Rows:
+def _between(rows: TrackRows, times_ns: Indices, longest_gap_s: float) -> TrackRows:
     """The rows that are missing between two of a track."""
     order = np.lexsort((rows.frame, rows.track_id))
     here, there = order[:-1], order[1:]
@@ -119,7 +121,7 @@ def _between(rows: Rows, times_ns: Indices, longest_gap_s: float) -> Rows:
     frame = frames[start] + 1 + np.arange(len(start), dtype=np.int64) - first
     since, whole = times_ns[frame] - times_ns[frames[start]], times_ns[frames[end]] - times_ns[frames[start]]
     share = since / np.maximum(whole, 1)
-    return Rows(
+    return TrackRows(
         frame=frame,
         track_id=ids[start],
         xyxy=rows.xyxy[start] + share[:, None] * (rows.xyxy[end] - rows.xyxy[start]),
@@ -127,5 +129,5 @@ def _between(rows: Rows, times_ns: Indices, longest_gap_s: float) -> Rows:
     )
 
 
-def _take(rows: Rows, chosen: NDArray[np.bool_] | Indices) -> Rows:
-    return Rows(**{name: getattr(rows, name)[chosen] for name in _NAMES})
+def _take(rows: TrackRows, chosen: NDArray[np.bool_] | Indices) -> TrackRows:
+    return TrackRows(**{name: getattr(rows, name)[chosen] for name in _NAMES})

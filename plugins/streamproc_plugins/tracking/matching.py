@@ -1,9 +1,9 @@
-"""Which track takes which detection of a frame: rounds of overlap first, then what only place and size can decide.
+"""Assignment of a frame's detections to tracks: rounds of overlap first, then place and size alone.
 
-Sure detections are matched first, doubtful ones to what is left (ByteTrack, Zhang et al. 2022); tracks seen just now
+Sure detections are matched first, doubtful ones to the rest (ByteTrack, Zhang et al. 2022); tracks detected just now
 choose before lost ones (Deep SORT, Wojke et al. 2017); boxes grow by the filter's own doubt before they are compared
-(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024). What is left may be half hidden,
-which leaves one edge of its box where it was, or may have moved further than its own size, which is believed where
+(after C-BIoU, Yang et al. 2023); heights must agree (Hybrid-SORT, Yang et al. 2024). The rest may be half hidden,
+which leaves one edge of the box where it was, or may have moved further than its own size, which is accepted if
 nothing else is within reach.
 """
 
@@ -18,11 +18,11 @@ from streamproc_plugins.tracking import kalman
 from streamproc_plugins.tracking.association import (
     assign,
     buffered_overlap,
-    cut_likeness,
+    clipped_likeness,
     side_agreement,
 )
-from streamproc_plugins.tracking.settings import Settings
-from streamproc_plugins.tracking.table import NONE, Seen, Table
+from streamproc_plugins.tracking.settings import TrackerSettings
+from streamproc_plugins.tracking.table import NONE, Measurements, Table
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -35,11 +35,11 @@ _REACH = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Match:
-    """Which track takes each detection, and how."""
+    """The track of each detection, and the kind of match."""
 
     owner: Indices
     """int64 (n,), row of the table, -1 for none"""
-    cut: Mask | None = None
+    clipped: Mask | None = None
     """bool (n,): only one horizontal edge of the box is where the track's is; the height says nothing; None: nowhere"""
     alone: Mask | None = None
     """bool (n,): matched because nothing else was within reach; None: nowhere"""
@@ -48,7 +48,7 @@ class Match:
         """The same for the detections named by indices."""
         return Match(
             owner=self.owner[rows],
-            cut=None if self.cut is None else self.cut[rows],
+            clipped=None if self.clipped is None else self.clipped[rows],
             alone=None if self.alone is None else self.alone[rows],
         )
 
@@ -62,39 +62,39 @@ class Times:
     """of the step before"""
 
     def since(self, seconds: float) -> int:
-        """The earlier of `seconds` ago and the step before: at a low rate that step is the last that could see."""
+        """The earlier of `seconds` ago and the step before, as at a low rate no detection lies in between."""
         return min(self.before_ns, self.now_ns - round(seconds * _NS))
 
 
-def match(table: Table, seen: Seen, times: Times, settings: Settings) -> Match:
+def match(table: Table, measured: Measurements, times: Times, settings: TrackerSettings) -> Match:
     """Match the detections of a frame with the tracks, whose places are predicted for it."""
-    return _Matching(table, seen, times, settings).run()
+    return _Matching(table, measured, times, settings).run()
 
 
 class _Matching:
     """One call of `match`."""
 
-    def __init__(self, table: Table, seen: Seen, times: Times, settings: Settings) -> None:
-        self._table, self._seen, self._times, self._settings = table, seen, times, settings
-        self._owner = np.full(len(seen), NONE, np.int64)
-        self._cut: Mask | None = None
+    def __init__(self, table: Table, measured: Measurements, times: Times, settings: TrackerSettings) -> None:
+        self._table, self._measured, self._times, self._settings = table, measured, times, settings
+        self._owner = np.full(len(measured), NONE, np.int64)
+        self._clipped: Mask | None = None
         self._alone: Mask | None = None
         self._boxes = table.xyxy()
 
     def run(self) -> Match:
         settings, times, table, owner = self._settings, self._times, self._table, self._owner
-        sure = self._seen.score >= settings.high_score
+        sure = self._measured.score >= settings.high_score
         known = table.confirmed
-        just_now = table.seen_ns >= times.since(settings.lost_after_s)
+        just_now = table.observed_ns >= times.since(settings.lost_after_s)
         self._round(sure, known & just_now, settings.least_likeness)
         if NONE in owner:
-            recent = known & (table.seen_ns >= times.since(settings.rescue_s))
+            recent = known & (table.observed_ns >= times.since(settings.rescue_s))
             self._round(sure, known, settings.lost_likeness)
             self._round(~sure, recent, settings.rescue_likeness)
             self._round(sure, ~known, settings.least_likeness)
-            self._fit_cut(sure, recent | (~known & just_now))
+            self._fit_clipped(sure, recent | (~known & just_now))
             self._find_alone(sure)
-        return Match(owner=owner, cut=self._cut, alone=self._alone)
+        return Match(owner=owner, clipped=self._clipped, alone=self._alone)
 
     def _left(self, tracks: Mask) -> Indices:
         """Rows of `tracks` that have no detection yet."""
@@ -109,23 +109,23 @@ class _Matching:
             return
         left = self._left(tracks)
         if len(left):
-            a, b = assign(self._likeness(left, self._seen.take(right)), least)
+            a, b = assign(self._likeness(left, self._measured.take(right)), least)
             self._owner[right[b]] = left[a]
 
-    def _fit_cut(self, wanted: Mask, tracks: Mask) -> None:
-        """Match what is hidden at its lower or upper end, or comes out from there."""
+    def _fit_clipped(self, wanted: Mask, tracks: Mask) -> None:
+        """Match objects that become hidden at their lower or upper end, or reappear from there."""
         right = (wanted & (self._owner == NONE)).nonzero()[0]
         left = self._left(tracks) if len(right) else right
         if not len(left):
             return
-        fits = cut_likeness(self._boxes[left], self._seen.xyxy[right])
-        same = self._table.group[left][:, None] == self._seen.group[right][None, :]
+        fits = clipped_likeness(self._boxes[left], self._measured.xyxy[right])
+        same = self._table.group[left][:, None] == self._measured.group[right][None, :]
         fits = np.where(self._looks_other(left, right), 0.0, fits)
-        a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.cut_likeness)
+        a, b = assign(np.where(same, fits, fits * self._settings.other_label), self._settings.clipped_likeness)
         if len(a):
             self._owner[right[b]] = left[a]
-            self._cut = np.zeros(len(self._owner), np.bool_)
-            self._cut[right[b]] = True
+            self._clipped = np.zeros(len(self._owner), np.bool_)
+            self._clipped[right[b]] = True
 
     def _find_alone(self, wanted: Mask) -> None:
         """Match a track and a detection that are each the only one within the other's reach."""
@@ -133,19 +133,19 @@ class _Matching:
         if not right.any():
             return
         settings, table = self._settings, self._table
-        within = (table.seen_ns >= self._times.since(settings.lone_s)) & (
-            table.confirmed | (table.seen_ns >= self._times.since(settings.tentative_s))
+        within = (table.observed_ns >= self._times.since(settings.lone_s)) & (
+            table.confirmed | (table.observed_ns >= self._times.since(settings.tentative_s))
         )
         left = np.zeros(len(table), np.bool_)
         left[self._left(within)] = True
         if not left.any():
             return
-        boxes = kalman.to_cxcywh(self._seen.xyxy)
+        boxes = kalman.to_cxcywh(self._measured.xyxy)
         near, free = self._near(boxes), left[:, None] & right[None, :]
-        # of a track seen at the step before, what has a detection or a track of its own is no rival
-        just = (table.seen_ns >= self._times.before_ns)[:, None]
+        # of a track detected at the step before, anything with a detection or a track of its own is no rival
+        just = (table.observed_ns >= self._times.before_ns)[:, None]
         only = free & (_mutual(near) | (_mutual(near & free) & just))
-        only &= table.group[:, None] == self._seen.group[None, :]
+        only &= table.group[:, None] == self._measured.group[None, :]
         if not only.any():
             return
         only &= side_agreement(table.mean[:, 2:], boxes[:, 2:])[:, :, 1] >= settings.lone_agreement
@@ -155,46 +155,46 @@ class _Matching:
         self._alone = only.any(axis=0)
 
     def _looks_other(self, rows: Indices | slice, columns: Indices | slice) -> Mask:
-        """Of which tracks and detections the embeddings, where both have one, speak against each other: bool (n, m)."""
-        if self._seen.embedding is None:
+        """Pairs of track and detection whose embeddings contradict each other, where both have one: bool (n, m)."""
+        if self._measured.embedding is None:
             return np.zeros((1, 1), np.bool_)
-        known, new = self._table.embedding[rows], self._seen.embedding[columns]
-        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
-        return np.asarray(told & (known @ new.T <= self._settings.appearance_least))
+        known, new = self._table.embedding[rows], self._measured.embedding[columns]
+        both_known = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
+        return np.asarray(both_known & (known @ new.T <= self._settings.appearance_least))
 
     def _near(self, boxes: Array) -> Mask:
-        """Which detections each track could have become: bool (n, m).
+        """Detections that each track may have become: bool (n, m).
 
-        A track seen at the step before reaches `lone_step` of its longer side beyond its path from where it was to
+        A track detected at the step before reaches `lone_step` of its longer side beyond its path from where it was to
         where it is predicted, however long the step was; another reaches as far as the filter doubts its place.
         """
         settings, table = self._settings, self._table
-        unseen = (self._times.now_ns - table.seen_ns) / _NS
-        path = table.velocity[:, :2] * kalman.travelled(unseen, settings.motion)[:, None]
+        unobserved = (self._times.now_ns - table.observed_ns) / _NS
+        path = table.velocity[:, :2] * kalman.travelled(unobserved, settings.motion)[:, None]
         doubt = np.sqrt(table.covariance[:, :2, 0]) * settings.lone_reach
         longer = table.mean[:, 2:].max(axis=1, keepdims=True)
         doubt = np.minimum(doubt, longer)
         step = longer * settings.lone_step
-        just = (table.seen_ns >= self._times.before_ns)[:, None]
+        just = (table.observed_ns >= self._times.before_ns)[:, None]
         reach = np.where(just, np.maximum(step, doubt), doubt)
         low = np.minimum(table.mean[:, :2], table.mean[:, :2] - path * just) - reach
         high = np.maximum(table.mean[:, :2], table.mean[:, :2] - path * just) + reach
         places = boxes[None, :, :2]
         return np.asarray(((places >= low[:, None]) & (places <= high[:, None])).all(axis=2))
 
-    def _likeness(self, rows: Indices, seen: Seen) -> Array:
-        """How well each track fits each detection, float64 (n, m) in 0..1."""
+    def _likeness(self, rows: Indices, measured: Measurements) -> Array:
+        """Likeness of each track and each detection, float64 (n, m) in 0..1."""
         settings, tracks = self._settings, self._table.take(rows)
         doubt = np.sqrt(tracks.covariance[:, :2, 0])
         size = kalman.box_size(tracks.mean)[:, None]
         boxes = self._boxes if tracks is self._table else self._boxes[rows]
         margin = np.minimum(doubt * settings.margin, size)
-        agree = side_agreement(tracks.mean[:, 2:], seen.xyxy[:, 2:] - seen.xyxy[:, :2])
-        like = buffered_overlap(boxes, seen.xyxy, margin) * agree[:, :, 1]
-        if seen.embedding is not None:
-            near = buffered_overlap(boxes, seen.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
-            like = self._with_appearance(like, near, tracks.embedding, seen.embedding)
-        same = tracks.group[:, None] == seen.group[None, :]
+        agree = side_agreement(tracks.mean[:, 2:], measured.xyxy[:, 2:] - measured.xyxy[:, :2])
+        like = buffered_overlap(boxes, measured.xyxy, margin) * agree[:, :, 1]
+        if measured.embedding is not None:
+            near = buffered_overlap(boxes, measured.xyxy, np.minimum(doubt * _REACH, 2 * size)) > 0
+            like = self._with_appearance(like, near, tracks.embedding, measured.embedding)
+        same = tracks.group[:, None] == measured.group[None, :]
         return np.where(same, like, like * settings.other_label)
 
     def _with_appearance(self, like: Array, near: Mask, known: NDArray[np.float32], new: NDArray[np.float32]) -> Array:
@@ -203,10 +203,10 @@ class _Matching:
         cosine = known.astype(np.float64) @ new.astype(np.float64).T
         says = np.clip((cosine - least) / max(full - least, 1e-6), 0, 1)
         mixed = (1 - settings.appearance_weight) * like + settings.appearance_weight * says * near
-        told = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
-        return np.where(told, mixed, like)
+        both_known = np.any(known, axis=1, keepdims=True) & np.any(new, axis=1, keepdims=True).T
+        return np.where(both_known, mixed, like)
 
 
 def _mutual(near: Mask) -> Mask:
-    """The pairs of which each is the only one near the other."""
+    """Pairs that are each the only one near the other."""
     return np.asarray(near & (near.sum(axis=1) == 1)[:, None] & (near.sum(axis=0) == 1)[None, :])

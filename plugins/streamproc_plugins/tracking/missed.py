@@ -11,7 +11,7 @@ _LEAST = 3
 
 
 class Missed:
-    """Counts by label what came in, and notes whether any track was shown."""
+    """Counts detections by label, and notes whether any track was shown."""
 
     def __init__(self) -> None:
         self._count: dict[str, int] = {}
@@ -21,7 +21,7 @@ class Missed:
     def add(self, found: Detections, shown: bool) -> None:
         """Take the detections of a frame, and whether a track was shown at it."""
         self._shown = self._shown or shown
-        # what a detector itself holds for mostly wrong isn't missed
+        # a detection that the detector itself rates as mostly wrong isn't missed
         least = found.operating_score or 0.0
         for label, score in zip(found.label, found.score.tolist(), strict=True):
             if score >= least:
@@ -34,8 +34,8 @@ class Missed:
         labels: those that are followed, empty for all. new_score: the score that begins a track.
         """
         if absent := [label for label in labels if label not in self._count]:
-            came = ", ".join(sorted(self._count)) or "none"
-            yield f"no detection has the label {' or '.join(absent)}, which `labels` names; labels that came: {came}"
+            names = ", ".join(sorted(self._count)) or "none"
+            yield f"no detection has the label {' or '.join(absent)}, which `labels` names; labels found: {names}"
         followed = [label for label in self._count if not labels or label in labels]
         many = [label for label in followed if self._count[label] >= _LEAST]
         low = [label for label in many if self._best[label] < new_score]
@@ -43,11 +43,11 @@ class Missed:
             yield (
                 f"{self._count[label]} detections of {label} began no track: their best score is "
                 f"{self._best[label]:.2f}, and a track begins at {new_score:.2f}; set `new_score` and `high_score` to "
-                "what suits the detector"
+                "values that suit the detector"
             )
         if many and not self._shown and len(low) < len(many):
             yield (
-                f"{sum(self._count[label] for label in many)} detections came, but no track was confirmed: too few "
-                "were seen again near where they were; process more frames a second, or lower `confirm_hits`, "
+                f"{sum(self._count[label] for label in many)} detections confirmed no track: too few "
+                "were found again near where they were; process more frames a second, or lower `confirm_hits`, "
                 "`confirm_for` or `new_score`"
             )

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from streamproc import Duration, Field, Options, seconds
 from streamproc_plugins.tracking.scale import Scale
-from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.settings import TrackerSettings
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,16 +31,19 @@ class TrackingOptions(Options):
     confirm_hits: int = Field(2, ge=1, le=1000, description="detections after which a track is confirmed and shown")
     confirm_for: Duration = Field(0, ge=0, description="age that a track must have reached to be confirmed")
     lost_for: Duration = Field(
-        seconds(2.5), gt=0, le=seconds(60), description="a track not seen for longer is over; its id isn't used again"
+        seconds(2.5),
+        gt=0,
+        le=seconds(60),
+        description="a track ends after this long undetected; its id isn't used again",
     )
     coast: Duration = Field(
-        seconds(0.2), ge=0, le=seconds(10), description="an unseen track is shown, as lost, at its predicted place"
+        seconds(0.2), ge=0, le=seconds(10), description="an undetected track is shown, as lost, at its predicted place"
     )
     coast_hidden: Duration = Field(
         seconds(0.7), ge=0, le=seconds(10), description="the same while something nearer hides it"
     )
     least_likeness: float = Field(
-        0.3, gt=0, le=1, description="least overlap times agreement of heights for a track seen just now"
+        0.3, gt=0, le=1, description="least overlap times agreement of heights for a track detected just now"
     )
     lost_likeness: float = Field(0.4, gt=0, le=1, description="the same for a track lost for a moment")
     rescue_likeness: float = Field(0.5, gt=0, le=1, description="the same for detections below `high_score`")
@@ -51,13 +54,13 @@ class TrackingOptions(Options):
         0.7, ge=0, le=1, description="likeness is multiplied by this when the labels differ; 0: labels never mix"
     )
     label_hold: Duration = Field(
-        seconds(1), ge=0, description="a track takes another label when it was seen with no other for so long"
+        seconds(1), ge=0, description="a track takes another label after so long with no other one"
     )
     appearance_weight: float = Field(
-        0.5, ge=0, lt=1, description="share of appearance in the likeness, where `appearance` came before"
+        0.5, ge=0, lt=1, description="share of appearance in the likeness, where `appearance` stands before"
     )
     camera_from_boxes: bool = Field(
-        True, description="take what all boxes moved in common for the camera's motion (from four boxes on)"
+        True, description="take the common motion of all boxes (at least four) for the camera's motion"
     )
     show_tentative: bool = Field(False, description="give unconfirmed tracks too, with that state")
 
@@ -70,10 +73,10 @@ class TrackingOptions(Options):
             raise ValueError(f"{scores}: none may be below the one before; lower the first or raise the last")
         return self
 
-    def settings(self, scale: Scale | None = None) -> Settings:
+    def settings(self, scale: Scale | None = None) -> TrackerSettings:
         """The same for the tracker, in seconds and on the common scale of scores."""
         least, high, new = self._thresholds(scale or Scale())
-        return Settings(
+        return TrackerSettings(
             min_score=least,
             high_score=high,
             new_score=new,
@@ -93,8 +96,8 @@ class TrackingOptions(Options):
         )
 
     def _thresholds(self, scale: Scale) -> tuple[float, float, float]:
-        """Lowest, sure and first score on the common scale, rising; what is given moves what is not."""
-        usual = Settings()
+        """Lowest, sure and first score on the common scale, rising; given values move the others."""
+        usual = TrackerSettings()
         least = usual.min_score if self.min_score is None else scale.threshold(self.min_score)
         high = usual.high_score if self.high_score is None else scale.threshold(self.high_score)
         new = usual.new_score if self.new_score is None else scale.threshold(self.new_score)

@@ -15,7 +15,7 @@ from streamproc_plugins.tracking.missed import Missed
 from streamproc_plugins.tracking.options import TrackingOptions
 from streamproc_plugins.tracking.results import CameraMotion, Embeddings
 from streamproc_plugins.tracking.scale import Scale
-from streamproc_plugins.tracking.table import Seen, Step, TrackState
+from streamproc_plugins.tracking.table import Measurements, TrackerStep, TrackState
 from streamproc_plugins.tracking.tracker import Tracker
 
 _NO_TRACKS = Tracks.empty()
@@ -23,12 +23,13 @@ _STATE_NAMES = tuple(state.name.lower() for state in TrackState)
 
 
 class Tracking(StreamPlugin[TrackingOptions]):
-    """Gives `Tracks` for every processed frame: the confirmed tracks seen in it, and some as `lost` where they must be.
+    """Gives `Tracks` for every processed frame: confirmed tracks with a detection, and some without as `lost`.
 
     Ids are positive and never used twice within a stream, also over a restart. Every age is counted in media time. All
-    tracks end at a cut where `shots` stands before.
+    tracks end at a camera cut where `shots` stands before.
     """
 
+    state_version = 2
     needs: ClassVar[tuple[type[Result | Flow], ...]] = (Detections,)
     uses: ClassVar[tuple[type[Result | Flow], ...]] = (CameraMotion, Embeddings)
     gives: ClassVar[tuple[type[Result], ...]] = (Tracks,)
@@ -37,7 +38,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
     def labels_given(
         cls, options: TrackingOptions, models: ModelStore, before: Collection[str] | None
     ) -> Collection[str] | None:
-        """Those of the detections that it follows."""
+        """The detections to follow."""
         return options.labels or before
 
     @classmethod
@@ -55,8 +56,8 @@ class Tracking(StreamPlugin[TrackingOptions]):
 
     def process(self, frame: Frame, past: Results) -> Output:
         """The tracks as they stand at this frame."""
-        seen = self._seen(past[Detections], past.get(Embeddings))
-        step = self._tracker.step(frame.pts_ns, seen, self._camera(frame, past.get(CameraMotion)), frame.size)
+        measured = self._measurements(past[Detections], past.get(Embeddings))
+        step = self._tracker.step(frame.pts_ns, measured, self._camera(frame, past.get(CameraMotion)), frame.size)
         self._last_ns = frame.pts_ns
         self._missed.add(past[Detections], bool(step.shown.any()))
         return [self._tracks(step, frame.pts_ns)]
@@ -86,7 +87,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         }
         self._last_ns = state["last_ns"]
 
-    def _seen(self, found: Detections, looks: Embeddings | None) -> Seen:
+    def _measurements(self, found: Detections, looks: Embeddings | None) -> Measurements:
         values = found.embeddings if looks is None else looks.values
         if values is not None and len(values) != len(found):
             raise ValueError(
@@ -94,11 +95,11 @@ class Tracking(StreamPlugin[TrackingOptions]):
                 "for appearance and tracking"
             )
         wanted = self.options.labels
-        # a detection that isn't wanted keeps its row, so that rows and embeddings go on fitting, but can't be used
+        # an unwanted detection keeps its row, so that rows and embeddings go on fitting, but can't be used
         score = self._scaled(found)
         if wanted:
             score = np.where([label in wanted for label in found.label], score, -1.0)
-        return Seen(
+        return Measurements(
             xyxy=found.xyxy.astype(np.float64),
             score=score,
             group=self._numbers(found),
@@ -106,7 +107,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
         )
 
     def _scaled(self, found: Detections) -> NDArray[np.float64]:
-        """Scores on the tracker's scale, which its thresholds follow when another detector comes."""
+        """Scores on the tracker's scale, which its thresholds follow when another detector is used."""
         operating = found.operating_score
         if operating is not None and operating != self._scale.operating:
             self._scale = Scale(operating)
@@ -123,7 +124,7 @@ class Tracking(StreamPlugin[TrackingOptions]):
             return None
         return motion.over(frame.pts_ns - self._last_ns)
 
-    def _tracks(self, step: Step, now_ns: int) -> Tracks:
+    def _tracks(self, step: TrackerStep, now_ns: int) -> Tracks:
         shown = step.shown | (self.options.show_tentative & (step.source >= 0))
         rows = shown.nonzero()[0]
         if not len(rows):

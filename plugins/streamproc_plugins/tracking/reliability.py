@@ -1,9 +1,9 @@
-"""How far ahead predicted places can be trusted, measured on the tracks that are seen.
+"""Time over which predicted places can be trusted, measured on the detected tracks.
 
-Every quarter of a second the tracks are noted; what they would have become without any further detection is compared
-with where they are seen now. Whatever spoils predictions spoils these too: a camera that turns, walks or drives,
-boxes that shake, people who change their pace. What a stream's predictions are worth together limits how long a track
-coasts; what its own were worth decides whether it coasts at all.
+Every quarter of a second, the tracks are noted; later their prediction without any further detection is compared
+with their detected place. Anything that spoils predictions spoils these too: a camera that turns, walks or drives,
+boxes that shake, people who change their pace. The quality of all of a stream's predictions limits how long a track
+coasts; the quality of its own decides whether it coasts at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import kalman
 from streamproc_plugins.tracking.association import pairwise_overlap
-from streamproc_plugins.tracking.kalman import Motion
+from streamproc_plugins.tracking.kalman import MotionModel
 from streamproc_plugins.tracking.table import Table
 
 Array = NDArray[np.float64]
@@ -25,12 +25,12 @@ Array = NDArray[np.float64]
 _NS = 1e9
 _EVERY_S = 0.25
 _HORIZONS_S = np.array([0.3, 0.55, 0.8])
-"""ages up to which predictions are counted together; what is older counts as the last"""
+"""ages up to which predictions are counted together; older ones count as the last"""
 _RIGHT = 0.5
 """overlap from which a predicted box counts as right"""
 _MEMORY_S = 20.0
 """time after which a sample counts little"""
-_KEPT = float(np.exp(-_EVERY_S / _MEMORY_S))
+_RETAINED = float(np.exp(-_EVERY_S / _MEMORY_S))
 _OLDEST_NS = round(_HORIZONS_S[-1] * _NS)
 _PRIOR = 2.0
 """right predictions assumed before any was compared"""
@@ -42,7 +42,7 @@ _OWN_LEAST = 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Notes:
-    """Confirmed tracks as they were seen, one row each; their places follow the camera."""
+    """Confirmed tracks as they were detected, one row each; their places follow the camera."""
 
     at_ns: NDArray[np.int64]
     track_id: NDArray[np.int64]
@@ -64,14 +64,14 @@ _NONE = _Notes(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Record:
-    """How well each track's own predictions went, one row a track in the order of their ids."""
+    """Quality of each track's own predictions, one row a track in the order of their ids."""
 
     track_id: NDArray[np.int64]
     at_ns: NDArray[np.int64]
     overlap: Array
 
     def find(self, track_id: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which of `track_id` (n,) have a row, and where it is."""
+        """Mask of the `track_id` (n,) with a row, and the rows."""
         if not len(self.track_id):
             return np.zeros(len(track_id), np.bool_), np.zeros(len(track_id), np.int64)
         row = np.minimum(np.searchsorted(self.track_id, track_id), len(self.track_id) - 1)
@@ -121,30 +121,30 @@ class Reliability:
         return float("inf") if good.all() else (0.0, *_HORIZONS_S.tolist())[int(np.argmin(good))]
 
     def forget(self) -> None:
-        """Compare nothing with what was before, as after a cut."""
+        """Forget all notes, as after a camera cut."""
         self._notes, self._noted_ns, self._own = _NONE, None, _NO_RECORD
 
     def steady(self, track_id: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Of which of the tracks `track_id` (n,) the own predictions were tested and near what was seen: bool (n,)."""
+        """Tracks of `track_id` (n,) whose own predictions were tested and near the detections: bool (n,)."""
         known, row = self._own.find(track_id)
         if not known.any():
             return known
         return np.asarray(known & (self._own.overlap[row] >= _OWN_LEAST))
 
     def follow(self, affine: Array) -> None:
-        """Move what was noted with the camera: float64 (2, 3), as for `kalman.warp`."""
-        moved = kalman.warp(_belief(self._notes), affine)
+        """Move the notes with the camera: float64 (2, 3), as for `kalman.warp_belief`."""
+        moved = kalman.warp_belief(_belief(self._notes), affine)
         self._notes = replace(self._notes, mean=moved.mean, velocity=moved.velocity)
 
     def shift(self, by: Array) -> None:
-        """Move what was noted by `by` (2,) pixels."""
+        """Move the notes by `by` (2,) pixels."""
         self._notes.mean[:, :2] += by
 
-    def look(self, table: Table, now_ns: int, motion: Motion) -> None:
-        """Compare and note the tracks seen now, if it is time to."""
+    def look(self, table: Table, now_ns: int, motion: MotionModel) -> None:
+        """Compare and note the tracks detected now, if it is time to."""
         if self._noted_ns is not None and 0 <= now_ns - self._noted_ns < _EVERY_S * _NS:
             return
-        rows = (table.confirmed & (table.seen_ns == now_ns)).nonzero()[0]
+        rows = (table.confirmed & (table.observed_ns == now_ns)).nonzero()[0]
         if not len(rows):
             return
         self._noted_ns = now_ns
@@ -158,7 +158,7 @@ class Reliability:
             self._compare(known, now, now_ns, motion)
         self._notes = known.joined(now)
 
-    def _compare(self, known: _Notes, now: _Notes, now_ns: int, motion: Motion) -> None:
+    def _compare(self, known: _Notes, now: _Notes, now_ns: int, motion: MotionModel) -> None:
         place = np.minimum(np.searchsorted(now.track_id, known.track_id), len(now.track_id) - 1)
         found = now.track_id[place] == known.track_id
         age_s = (now_ns - known.at_ns) / _NS
@@ -168,8 +168,8 @@ class Reliability:
         right = near >= _RIGHT
         horizon = np.minimum(np.searchsorted(_HORIZONS_S, age_s), len(_HORIZONS_S) - 1)
         count = len(_HORIZONS_S)
-        self._right = _KEPT * self._right + np.bincount(horizon[found & right], minlength=count)
-        self._all = _KEPT * self._all + np.bincount(horizon[found], minlength=count)
+        self._right = _RETAINED * self._right + np.bincount(horizon[found & right], minlength=count)
+        self._all = _RETAINED * self._all + np.bincount(horizon[found], minlength=count)
         self.horizon_s = self._trusted_s()
         # notes are in the order of time: from behind, the first of a track is its last
         ids, last = np.unique(known.track_id[found][::-1], return_index=True)
@@ -185,7 +185,7 @@ class Reliability:
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from a `state`."""
         self._right, self._all = np.array(state["right"], np.float64), np.array(state["all"], np.float64)
         self.horizon_s = self._trusted_s()
         self._noted_ns, notes = state["noted_ns"], state["notes"]

@@ -1,4 +1,4 @@
-"""What camera_motion and appearance give to the tracker."""
+"""Results of camera_motion and appearance for the tracker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamproc import Result, Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CameraMotion(Result):
-    """How the whole picture moved since the source frame before."""
+    """Motion of the whole picture since the source frame before."""
 
     schema: ClassVar[str] = "streamproc.camera_motion/1"
 
@@ -45,7 +45,7 @@ class CameraMotion(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Embeddings(Result):
-    """What each detection of the frame looks like, in the order of the `Detections` they were computed for."""
+    """Embeddings of a frame's detections, in the order of the `Detections` they were computed for."""
 
     schema: ClassVar[str] = "streamproc.embeddings/1"
 

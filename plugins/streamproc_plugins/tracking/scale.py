@@ -18,7 +18,7 @@ class Scale:
     """above 0 and below 1"""
 
     def common(self, score: Array) -> Array:
-        """Scores of the detector, (n,) in 0..1, on the common scale; what is below 0 stays below 0."""
+        """Scores of the detector, (n,) in 0..1, on the common scale; values below 0 stay below 0."""
         if self.operating == 0.5:
             return score
         low, high = score * (0.5 / self.operating), 1 - (1 - score) * (0.5 / (1 - self.operating))

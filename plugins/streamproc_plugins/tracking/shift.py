@@ -1,4 +1,4 @@
-"""The camera's own shift, told from the boxes alone."""
+"""The camera's own shift, estimated from the boxes alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SURE = 2.5
 
 
 def common_shift(predicted: Array, detected: Array, least_pairs: int) -> Array:
-    """What all boxes moved beyond their prediction, float64 (2,) pixels right and down; zero where that isn't sure.
+    """Common motion of all boxes beyond their prediction, float64 (2,) pixels right and down; zero where unsure.
 
     predicted: float64 (n, 4) `cx, cy, w, h`; detected: (m, 4) xyxy. A camera that shakes or turns moves all boxes
-    alike, people don't; the median over tentative pairs tells the two apart, its error by the median deviation.
+    alike, people don't; the median over tentative pairs separates the two, its error by the median deviation.
     """
     none = np.zeros(2)
     if min(len(predicted), len(detected)) < max(least_pairs, 1):

@@ -1,4 +1,4 @@
-"""The tracker's memory, one row a track, and what goes into and comes out of a step."""
+"""The tracker's memory, one row a track, and the input and output of a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking.kalman import Belief, begin, to_cxcywh, to_xyxy
-from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.settings import TrackerSettings
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -21,7 +21,7 @@ NONE = -1
 
 
 class TrackState(IntEnum):
-    """How sure a track is; the names in lower case are those of `streamproc.Tracks`."""
+    """State of a track; the names in lower case are those of `streamproc.Tracks`."""
 
     TENTATIVE = 0
     CONFIRMED = 1
@@ -29,7 +29,7 @@ class TrackState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class Measurements:
     """Detections of one frame."""
 
     xyxy: Array
@@ -44,11 +44,11 @@ class Seen:
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, rows: NDArray[Any]) -> Seen:
+    def take(self, rows: NDArray[Any]) -> Measurements:
         """The detections named by a mask or by indices."""
         if _are_all(rows, len(self)):
             return self
-        return Seen(
+        return Measurements(
             xyxy=self.xyxy[rows],
             score=self.score[rows],
             group=self.group[rows],
@@ -57,7 +57,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Step:
+class TrackerStep:
     """The tracks as they stand after a frame: every living one, tentative and lost ones too."""
 
     track_id: Indices
@@ -66,9 +66,9 @@ class Step:
     velocity: Array
     """float64 (n, 2) of the centre, pixels a second"""
     state: Indices
-    """`TrackState`; LOST: not seen in this frame"""
+    """`TrackState`; LOST: not detected in this frame"""
     shown: NDArray[np.bool_]
-    """seen now and confirmed, or still shown though unseen"""
+    """detected now and confirmed, or still shown without a detection"""
     score: Array
     group: Indices
     start_ns: Indices
@@ -76,7 +76,7 @@ class Step:
     source: Indices
     """index of the detection, -1 where there was none"""
     embedding: NDArray[np.float32]
-    """float32 (n, d) of unit length, zeros where unknown; d is 0 where no detection came with one"""
+    """float32 (n, d) of unit length, zeros where unknown; d is 0 where no detection has one"""
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -93,33 +93,34 @@ class Table:
     confirmed: NDArray[np.bool_]
     hits: Indices
     start_ns: Indices
-    seen_ns: Indices
+    observed_ns: Indices
     score: Array
     group: Indices
     rival: Indices
-    """another label that it was last seen with, -1 for none"""
+    """another label of its last detections, -1 for none"""
     rival_ns: Indices
-    """since when it is seen with that label only"""
+    """since when only that label was detected"""
     embedding: NDArray[np.float32]
     """float32 (n, d), zeros where unknown"""
 
     @staticmethod
     def empty() -> Table:
         """No tracks."""
-        none = Seen(xyxy=np.zeros((0, 4)), score=np.zeros(0), group=np.zeros(0, np.int64))
-        return Table.born(np.zeros(0, np.int64), none, 0, Settings())
+        none = Measurements(xyxy=np.zeros((0, 4)), score=np.zeros(0), group=np.zeros(0, np.int64))
+        return Table.born(np.zeros(0, np.int64), none, 0, TrackerSettings())
 
     @staticmethod
-    def born(ids: Indices, seen: Seen, now_ns: int, settings: Settings) -> Table:
+    def born(ids: Indices, observed: Measurements, now_ns: int, settings: TrackerSettings) -> Table:
         """Tracks that begin with these detections."""
         count = len(ids)
-        belief = begin(to_cxcywh(seen.xyxy), seen.score, settings.motion)
+        belief = begin(to_cxcywh(observed.xyxy), observed.score, settings.motion)
         now = np.full(count, now_ns, np.int64)
         return Table(
             track_id=ids, mean=belief.mean, velocity=belief.velocity, covariance=belief.covariance,
-            confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, seen_ns=now,
-            score=seen.score.copy(), group=seen.group.copy(), rival=np.full(count, NONE, np.int64), rival_ns=now,
-            embedding=np.zeros((count, 0), np.float32) if seen.embedding is None else seen.embedding.copy(),
+            confirmed=np.zeros(count, np.bool_), hits=np.ones(count, np.int64), start_ns=now, observed_ns=now,
+            score=observed.score.copy(), group=observed.group.copy(), rival=np.full(count, NONE, np.int64),
+            rival_ns=now,
+            embedding=np.zeros((count, 0), np.float32) if observed.embedding is None else observed.embedding.copy(),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -186,7 +187,7 @@ class Table:
         """The table that `to_plain` wrote.
 
         Raises:
-            ValueError: a column is missing or doesn't fit; tells which.
+            ValueError: a column is missing or doesn't fit; the message names it.
         """
         blank, columns = Table.empty(), {}
         try:
@@ -200,7 +201,7 @@ class Table:
             columns["embedding"] = values.reshape(count, packed["width"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the tracks can't be read ({error!r}), expected what `state` gave; start without the stored state"
+                f"the tracks can't be read ({error!r}), expected the output of `state`; start without the stored state"
             ) from None
         return Table(**columns)
 
@@ -214,7 +215,7 @@ def _are_all(rows: NDArray[Any], count: int) -> bool:
 
 _COLUMNS = tuple(item.name for item in fields(Table))
 
-NOTHING = Step(
+NOTHING = TrackerStep(
     track_id=np.zeros(0, np.int64), xyxy=np.zeros((0, 4)), velocity=np.zeros((0, 2)), state=np.zeros(0, np.int64),
     shown=np.zeros(0, np.bool_), score=np.zeros(0), group=np.zeros(0, np.int64), start_ns=np.zeros(0, np.int64),
     source=np.zeros(0, np.int64), embedding=np.zeros((0, 0), np.float32),

@@ -1,6 +1,6 @@
 """The tracker itself: detections of one frame after the other in, tracks out. Knows arrays and media time only.
 
-Who takes which detection is in `matching`; a low score means a less certain box (NSA Kalman, Du et al. 2021).
+`matching` assigns the detections; a low score means a less certain box (NSA Kalman, Du et al. 2021).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.tracking import kalman
-from streamproc_plugins.tracking.association import cut_likeness, distinct, inside, overlap
+from streamproc_plugins.tracking.association import clipped_likeness, distinct, inside, overlap
 from streamproc_plugins.tracking.matching import Match, Times, match
 from streamproc_plugins.tracking.reliability import Reliability
-from streamproc_plugins.tracking.settings import Settings
+from streamproc_plugins.tracking.settings import TrackerSettings
 from streamproc_plugins.tracking.shift import common_shift
-from streamproc_plugins.tracking.table import NONE, NOTHING, Seen, Step, Table, TrackState
+from streamproc_plugins.tracking.table import NONE, NOTHING, Measurements, Table, TrackerStep, TrackState
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -30,9 +30,9 @@ _TENTATIVE, _CONFIRMED, _LOST = (np.int64(state.value) for state in TrackState)
 
 
 class Tracker:
-    """Follows the things of one stream: the same calls give the same answers; `state` and `restore` carry it over."""
+    """Follows the objects of one stream: the same calls give the same answers; `state` and `restore` carry it over."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
         self._table = Table.empty()
         self._next_id = 1
@@ -40,22 +40,24 @@ class Tracker:
         self._reliability = Reliability(settings.coast_trust)
         self._sides: tuple[float, float] | None = None
 
-    def step(self, now_ns: int, seen: Seen, camera: Array | None = None, size: tuple[int, int] | None = None) -> Step:
+    def step(
+        self, now_ns: int, observed: Measurements, camera: Array | None = None, size: tuple[int, int] | None = None
+    ) -> TrackerStep:
         """Take the detections of the frame at `now_ns` and give the tracks as they stand then.
 
         camera: float64 (2, 3), affine from the picture of the step before to this one.
-        size: width and height of the picture; what leaves it is not shown or followed further.
+        size: width and height of the picture; tracks that leave it are not shown or followed further.
         """
         self.expire(now_ns)
-        if not len(self._table) and not bool((seen.score >= self.settings.min_score).any()):
+        if not len(self._table) and not bool((observed.score >= self.settings.min_score).any()):
             self._now_ns = now_ns
             return NOTHING
-        if seen.embedding is not None:
-            self._table = self._table.looking(seen.embedding.shape[1])
+        if observed.embedding is not None:
+            self._table = self._table.looking(observed.embedding.shape[1])
         before_ns = now_ns if self._now_ns is None else self._now_ns
         self._advance(now_ns, camera)
-        rows = self._usable(seen)
-        usable = seen.take(rows)
+        rows = self._usable(observed)
+        usable = observed.take(rows)
         self._note_sides(usable.xyxy, size)
         found = self._match(usable, Times(now_ns=now_ns, before_ns=before_ns))
         owner = found.owner
@@ -69,9 +71,9 @@ class Tracker:
         return self._finish(np.concatenate([source, rows[born]]), now_ns, size)
 
     def expire(self, now_ns: int) -> None:
-        """End the tracks that were not seen for too long."""
+        """End the tracks without a detection for too long."""
         if len(self._table):
-            self._keep(self._table.seen_ns >= now_ns - round(self.settings.lost_s * _NS))
+            self._retain(self._table.observed_ns >= now_ns - round(self.settings.lost_s * _NS))
 
     def forget(self) -> None:
         """End all tracks, as after a cut; their ids are not used again."""
@@ -89,7 +91,7 @@ class Tracker:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave; `ValueError` where it can't be read."""
+        """Go on from a `state`; `ValueError` where it can't be read."""
         table = Table.from_plain(state["tracks"])
         self._table, self._next_id, self._now_ns = table, int(state["next_id"]), state["now_ns"]
         self._reliability.restore(state["reliability"])
@@ -101,16 +103,16 @@ class Tracker:
         self._now_ns = now_ns
         belief = self._table.belief
         if camera is not None:
-            belief = kalman.warp(belief, camera)
+            belief = kalman.warp_belief(belief, camera)
             self._reliability.follow(camera)
         self._table = self._table.believing(kalman.predict(belief, elapsed, self.settings.motion))
 
-    def _usable(self, seen: Seen) -> Indices:
-        rows = (seen.score >= self.settings.min_score).nonzero()[0]
-        return rows[distinct(seen.xyxy[rows], seen.score[rows], seen.group[rows], self.settings.repeated)]
+    def _usable(self, observed: Measurements) -> Indices:
+        rows = (observed.score >= self.settings.min_score).nonzero()[0]
+        return rows[distinct(observed.xyxy[rows], observed.score[rows], observed.group[rows], self.settings.repeated)]
 
     def _note_sides(self, boxes: Array, size: tuple[int, int] | None) -> None:
-        """Take where the picture ends left and right; of a size that isn't given, what the boxes so far show of it."""
+        """Update the left and right ends of the picture; of an unknown size, by the boxes so far."""
         if size is not None:
             self._sides = (0.0, float(size[0]))
         elif len(boxes):
@@ -118,12 +120,12 @@ class Tracker:
             before = (left, right) if self._sides is None else self._sides
             self._sides = min(left, before[0]), max(right, before[1])
 
-    def _match(self, seen: Seen, times: Times) -> Match:
+    def _match(self, observed: Measurements, times: Times) -> Match:
         settings = self.settings
-        if 0 < settings.shift_pairs <= min(len(self._table), len(seen)):
-            just_now = self._table.seen_ns >= times.since(settings.lost_after_s)
-            self._follow_camera(seen.xyxy[seen.score >= settings.high_score], just_now)
-        return match(self._table, seen, times, settings)
+        if 0 < settings.shift_pairs <= min(len(self._table), len(observed)):
+            just_now = self._table.observed_ns >= times.since(settings.lost_after_s)
+            self._follow_camera(observed.xyxy[observed.score >= settings.high_score], just_now)
+        return match(self._table, observed, times, settings)
 
     def _follow_camera(self, detected: Array, tracks: Mask) -> None:
         shift = common_shift(self._table.mean[tracks], detected, self.settings.shift_pairs)
@@ -133,65 +135,67 @@ class Tracker:
             self._table = self._table.changed(mean=mean)
             self._reliability.shift(shift)
 
-    def _updated(self, rows: Indices, seen: Seen, found: Match, now_ns: int) -> Table:
-        """The table after `rows` were seen, one detection each."""
+    def _updated(self, rows: Indices, observed: Measurements, found: Match, now_ns: int) -> Table:
+        """The table after `rows` were detected, one detection each."""
         settings = self.settings
         part = self._table.take(rows)
-        since = (now_ns - part.seen_ns) / _NS
-        measured = kalman.to_cxcywh(seen.xyxy)
-        if found.cut is not None:
-            measured = self._completed(measured, part, found.cut, since)
-        belief = kalman.correct(part.belief, measured, seen.score, settings.motion)
-        if found.cut is not None:
-            # what comes out from behind something or into the picture is as large as it is seen now
-            grown = found.cut & (measured[:, 3] > part.mean[:, 3])
-            fresh = replace(kalman.begin(measured, seen.score, settings.motion), velocity=part.velocity)
+        since = (now_ns - part.observed_ns) / _NS
+        measured = kalman.to_cxcywh(observed.xyxy)
+        if found.clipped is not None:
+            measured = self._completed(measured, part, found.clipped, since)
+        belief = kalman.correct(part.belief, measured, observed.score, settings.motion)
+        if found.clipped is not None:
+            # an object that reappears from behind another or enters the picture is as large as detected now
+            grown = found.clipped & (measured[:, 3] > part.mean[:, 3])
+            fresh = replace(kalman.begin(measured, observed.score, settings.motion), velocity=part.velocity)
             belief = belief.where(grown, fresh)
         hits = part.hits + 1
         if found.alone is not None:
             # a third detection must bear out the second
-            hits -= found.alone & ~part.confirmed & (part.seen_ns == part.start_ns)
-            jumped = found.alone & kalman.unexpected(part.belief, measured, seen.score, settings.motion)
+            hits -= found.alone & ~part.confirmed & (part.observed_ns == part.start_ns)
+            jumped = found.alone & kalman.unexpected(part.belief, measured, observed.score, settings.motion)
             if jumped.any():
-                belief = belief.where(jumped, kalman.restart(part.belief, measured, seen.score, since, settings.motion))
+                belief = belief.where(
+                    jumped, kalman.restart(part.belief, measured, observed.score, since, settings.motion)
+                )
         blend = 1 - np.exp(-since / settings.score_memory_s)
-        score = part.score + blend * (seen.score - part.score)
+        score = part.score + blend * (observed.score - part.score)
         confirmed = part.confirmed
         if not confirmed.all():
             confirmed = confirmed | self._ripe(part, hits, score, now_ns)
         part = part.changed(
-            **self._relabelled(part, seen.group, now_ns),
+            **self._relabelled(part, observed.group, now_ns),
             mean=belief.mean,
             velocity=belief.velocity,
             covariance=belief.covariance,
             hits=hits,
             confirmed=confirmed,
-            seen_ns=np.full(len(rows), now_ns, np.int64),
+            observed_ns=np.full(len(rows), now_ns, np.int64),
             score=score,
-            embedding=self._blended(part.embedding, seen, since),
+            embedding=self._blended(part.embedding, observed, since),
         )
         return self._table.with_rows(rows, part)
 
     def _ripe(self, part: Table, hits: Indices, score: Array, now_ns: int) -> Mask:
-        """Which tracks have been seen often, surely and long enough to be confirmed."""
+        """Tracks that were detected often, surely and long enough to be confirmed: bool mask."""
         settings = self.settings
         often = (hits >= settings.confirm_hits) & (hits * score >= settings.confirm_score * settings.confirm_hits)
         return np.asarray(often & (now_ns - part.start_ns >= settings.confirm_s * _NS))
 
-    def _completed(self, measured: Array, part: Table, cut: Mask, since: Array) -> Array:
-        """What was measured of half-hidden things, with the end that can't be seen put where the track has it.
+    def _completed(self, measured: Array, part: Table, clipped: Mask, since: Array) -> Array:
+        """Measured boxes of half-hidden objects, with the hidden end put where the track has it.
 
-        The height goes over to a lower one in time, for those that stay behind something or were taken too tall.
+        The height adapts to a lower one in time, for objects that stay hidden or were measured too tall.
         """
         mean = part.mean
-        blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.cut_memory_s))
+        blend = np.where(measured[:, 3] > mean[:, 3], 1, 1 - np.exp(-since / self.settings.clipped_memory_s))
         height = mean[:, 3] + blend * (measured[:, 3] - mean[:, 3])
         top, bottom = measured[:, 1] - measured[:, 3] / 2, measured[:, 1] + measured[:, 3] / 2
         off_top = np.abs(top - (mean[:, 1] - mean[:, 3] / 2))
         off_bottom = np.abs(bottom - (mean[:, 1] + mean[:, 3] / 2))
         middle = np.where(off_top <= off_bottom, top + height / 2, bottom - height / 2)
         whole = np.column_stack([measured[:, 0], middle, measured[:, 2], height])
-        return np.where(cut[:, None], whole, measured)
+        return np.where(clipped[:, None], whole, measured)
 
     def _relabelled(self, part: Table, group: Indices, now_ns: int) -> dict[str, Indices]:
         """A track's label flickers less than a detection's: it changes only when the new one has stayed for a while.
@@ -207,51 +211,51 @@ class Tracker:
         rival = np.where(own | change, NONE, group)
         return {"group": np.where(change, group, part.group), "rival": rival, "rival_ns": since}
 
-    def _blended(self, known: NDArray[np.float32], seen: Seen, since: Array) -> NDArray[np.float32]:
-        """Running mean of unit embeddings, from sure detections only: others show mostly what is in front."""
-        if seen.embedding is None:
+    def _blended(self, known: NDArray[np.float32], observed: Measurements, since: Array) -> NDArray[np.float32]:
+        """Running mean of unit embeddings, from sure detections only: others show mostly the object in front."""
+        if observed.embedding is None:
             return known
         weight = 1 - np.exp(-since / self.settings.appearance_memory_s)
         weight = np.where(known.any(axis=1), weight, 1.0)[:, None]
-        mixed = (1 - weight) * known + weight * seen.embedding
+        mixed = (1 - weight) * known + weight * observed.embedding
         mixed /= np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)
-        good = (seen.score >= self.settings.high_score) & seen.embedding.any(axis=1)
+        good = (observed.score >= self.settings.high_score) & observed.embedding.any(axis=1)
         return np.where(good[:, None], mixed, known).astype(np.float32)
 
-    def _begin(self, seen: Seen, owner: Indices, now_ns: int) -> Indices:
-        """Begin tracks with what nobody took; gives the indices of those detections."""
-        fresh: Indices = ((owner == NONE) & (seen.score >= self.settings.new_score)).nonzero()[0]
+    def _begin(self, observed: Measurements, owner: Indices, now_ns: int) -> Indices:
+        """Begin tracks with the unassigned detections; gives their indices."""
+        fresh: Indices = ((owner == NONE) & (observed.score >= self.settings.new_score)).nonzero()[0]
         if not len(fresh):
             return fresh
-        fresh = fresh[self._shows_something_new(seen, fresh, (owner != NONE).nonzero()[0])]
+        fresh = fresh[self._shows_something_new(observed, fresh, (owner != NONE).nonzero()[0])]
         ids = np.arange(self._next_id, self._next_id + len(fresh), dtype=np.int64)
         self._next_id += len(fresh)
-        born = Table.born(ids, seen.take(fresh), now_ns, self.settings)
+        born = Table.born(ids, observed.take(fresh), now_ns, self.settings)
         if self.settings.confirm_hits <= 1 and self.settings.confirm_s <= 0:
             born = born.changed(confirmed=np.ones(len(born), np.bool_))
         self._table = self._table.joined(born)
         return fresh
 
-    def _shows_something_new(self, seen: Seen, fresh: Indices, taken: Indices) -> Mask:
-        """Which of `fresh` show nothing that a taken detection, or a surer one of `fresh`, shows too: bool (n,)."""
-        order = np.argsort(-seen.score[fresh], kind="stable")
+    def _shows_something_new(self, observed: Measurements, fresh: Indices, taken: Indices) -> Mask:
+        """Detections of `fresh` whose object no taken one, and no surer one of `fresh`, shows too: bool (n,)."""
+        order = np.argsort(-observed.score[fresh], kind="stable")
         rivals = np.concatenate([taken, fresh[order]])
         if len(rivals) < 2:
             return np.ones(len(fresh), np.bool_)
-        boxes, others = seen.xyxy[fresh], seen.xyxy[rivals]
-        same = seen.group[fresh][:, None] == seen.group[rivals][None, :]
+        boxes, others = observed.xyxy[fresh], observed.xyxy[rivals]
+        same = observed.group[fresh][:, None] == observed.group[rivals][None, :]
         settings, tracked = self.settings, np.arange(len(rivals)) < len(taken)
         limit = np.where(same & tracked, settings.new_overlap, settings.new_overlap_other)
-        clash = (overlap(boxes, others) > limit) | (same & (cut_likeness(boxes, others) >= settings.new_cut))
+        clash = (overlap(boxes, others) > limit) | (same & (clipped_likeness(boxes, others) >= settings.new_clipped))
         new = np.ones(len(fresh), np.bool_)
         for place, row in enumerate(order.tolist()):
             before = np.concatenate([np.ones(len(taken), np.bool_), new[order[:place]]])
             new[row] = not (clash[row, : len(before)] & before).any()
         return new
 
-    def _finish(self, source: Indices, now_ns: int, size: tuple[int, int] | None) -> Step:
+    def _finish(self, source: Indices, now_ns: int, size: tuple[int, int] | None) -> TrackerStep:
         table = self._table
-        now = table.seen_ns == now_ns
+        now = table.observed_ns == now_ns
         boxes = table.xyxy()
         if now.all():
             alive, shown = now, table.confirmed
@@ -261,38 +265,38 @@ class Tracker:
         if not alive.all():
             self._table = table = table.take(alive)
             boxes, now, shown, source = boxes[alive], now[alive], shown[alive], source[alive]
-        return Step(
+        return TrackerStep(
             track_id=table.track_id, xyxy=boxes, velocity=table.velocity[:, :2],
             state=np.where(table.confirmed, np.where(now, _CONFIRMED, _LOST), _TENTATIVE), shown=shown,
             score=table.score, group=table.group, start_ns=table.start_ns, source=source, embedding=table.embedding,
         )  # fmt: skip
 
     def _alive(self, table: Table, boxes: Array, now_ns: int, size: tuple[int, int] | None) -> Mask:
-        """Which tracks go on: those seen now, and those unseen for a short while and not out of the picture."""
-        now = table.seen_ns == now_ns
-        unseen = (now_ns - table.seen_ns) / _NS
-        alive = now | table.confirmed | (unseen <= self.settings.tentative_s)
+        """Tracks that go on: detected now, or without a detection for a short while and inside the picture."""
+        now = table.observed_ns == now_ns
+        unobserved = (now_ns - table.observed_ns) / _NS
+        alive = now | table.confirmed | (unobserved <= self.settings.tentative_s)
         if size is not None:
             picture = np.array([[0.0, 0.0, size[0], size[1]]])
             alive &= now | (inside(boxes, picture)[:, 0] >= 0.5)
         return np.asarray(alive, np.bool_)
 
     def _coasting(self, table: Table, boxes: Array, now_ns: int) -> Mask:
-        """Which tracks are shown at their predicted place if they weren't seen now."""
-        settings, seen_now = self.settings, table.confirmed & (table.seen_ns == now_ns)
+        """Tracks that are shown at their predicted place although they weren't detected now."""
+        settings, observed_now = self.settings, table.confirmed & (table.observed_ns == now_ns)
         limit = np.full(len(table), settings.coast_s)
-        if seen_now.any():
-            hidden = inside(boxes, boxes[seen_now]).max(axis=1) >= settings.hidden_share
+        if observed_now.any():
+            hidden = inside(boxes, boxes[observed_now]).max(axis=1) >= settings.hidden_share
             limit[hidden] = max(settings.hidden_s, settings.coast_s)
-        limit = np.minimum(limit, settings.coast_share * (table.seen_ns - table.start_ns) / _NS)
+        limit = np.minimum(limit, settings.coast_share * (table.observed_ns - table.start_ns) / _NS)
         limit = np.minimum(limit, self._reliability.horizon_s)
-        unseen = (now_ns - table.seen_ns) / _NS
-        showing = (unseen <= limit) & ((unseen <= settings.brief_s) | self._reliability.steady(table.track_id))
-        # who is cut by the side of the picture has mostly left it
+        unobserved = (now_ns - table.observed_ns) / _NS
+        showing = (unobserved <= limit) & ((unobserved <= settings.brief_s) | self._reliability.steady(table.track_id))
+        # an object clipped by the side of the picture has mostly left it
         if self._sides is not None:
             showing &= (boxes[:, 0] >= self._sides[0] + _EDGE_PX) & (boxes[:, 2] <= self._sides[1] - _EDGE_PX)
         return np.asarray(showing, np.bool_)
 
-    def _keep(self, alive: Mask) -> None:
+    def _retain(self, alive: Mask) -> None:
         if not alive.all():
             self._table = self._table.take(alive)

@@ -1,4 +1,4 @@
-"""Training on data of one's own: what is read, split, varied and fitted, and the model folders that come out.
+"""Training on your own data: reading, splits, variation, fitting, and the model folders that result.
 
 Commands `streamproc train ...` and `streamproc models quantize`. Nothing here is loaded by a running stream.
 """

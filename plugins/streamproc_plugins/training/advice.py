@@ -1,4 +1,4 @@
-"""What to train, by how much data there is and how like the data of the net that one starts from they are.
+"""Advice on the training mode, by the amount of data and its likeness to the data of the net to start from.
 
 The usual table of transfer learning: little and alike, the last layer only; little and different, a few deeper layers
 too; much and alike, the whole net from its weights; much and different, from nothing.
@@ -19,7 +19,7 @@ MUCH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What to do, and why in a sentence."""
+    """A mode, and the reason in a sentence."""
 
     mode: Mode
     frozen: float
@@ -59,10 +59,10 @@ def warn_of_little(samples: int, classes: int) -> str:
 
 
 def diagnose(accuracy: float, val_accuracy: float) -> str:
-    """What the gap between training and validation says."""
+    """A remark on the gap between training and validation."""
     if accuracy - val_accuracy > 0.1:
         return (
-            f"overfitting: {accuracy:.0%} in training, {val_accuracy:.0%} on what was kept back; more data, more "
+            f"overfitting: {accuracy:.0%} in training, {val_accuracy:.0%} on the held-out samples; more data, more "
             "variation, or a smaller net"
         )
     if accuracy < 0.8:

@@ -1,4 +1,4 @@
-"""Pictures and clips varied at random: the same change for a whole clip, so that what moves in it stays true."""
+"""Pictures and clips varied at random: the same change for a whole clip, so that its motion stays true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ U8 = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How far it may go; all zero and no flip changes nothing."""
+    """Limits of the variation; all zero and no flip changes nothing."""
 
     flip: bool = True
     """left and right exchanged every other time; not where direction matters (gestures, text)"""
@@ -29,14 +29,14 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Augmentation:
-        """Nothing is changed."""
+        """Limits that change nothing."""
         return cls(flip=False, zoom=0, shift=0, shear=0, rotate=0, brightness=0)
 
 
 def transform(rng: np.random.Generator, settings: Augmentation, width: int, height: int) -> NDArray[np.float64]:
     """A random affine map (2, 3) of pixel coordinates about the picture's middle, as `cv2.warpAffine` takes it.
 
-    The shear of 0.3 and zoom of 0.3 are what Chollet's well-known example of training on little data uses.
+    The shear of 0.3 and zoom of 0.3 are those of Chollet's well-known example of training on little data.
     """
     scale = 1 + rng.uniform(-settings.zoom, settings.zoom)
     angle, lean = np.deg2rad(rng.uniform(-settings.rotate, settings.rotate)), rng.uniform(-1, 1) * settings.shear
@@ -49,7 +49,7 @@ def transform(rng: np.random.Generator, settings: Augmentation, width: int, heig
 
 
 def vary(pictures: U8, rng: np.random.Generator, settings: Augmentation) -> U8:
-    """A random variant of a clip uint8 (T, h, w, 3), all its pictures in the same way; what is not seen is mirrored."""
+    """A random variant of a clip uint8 (T, h, w, 3), all its pictures in the same way; hidden parts are mirrored."""
     import cv2
 
     height, width = pictures.shape[1:3]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc_plugins.training.augment import Augmentation, vary
-from streamproc_plugins.training.data import Sample
+from streamproc_plugins.training.data import TrainingSample
 from streamproc_plugins.training.loading import Load
 
 F32 = NDArray[np.float32]
@@ -39,8 +39,8 @@ class Feed:
     """
 
     load: Load
-    training: Sequence[Sample]
-    validation: Sequence[Sample]
+    training: Sequence[TrainingSample]
+    validation: Sequence[TrainingSample]
     training_ids: NDArray[np.int64]
     validation_ids: NDArray[np.int64]
     weights: F32
@@ -74,21 +74,21 @@ class Feed:
         rows = [places[i : i + self.size] for i in range(0, len(places), self.size)]
 
         def make(row: NDArray[np.int64]) -> Batch:
-            pictures = [self._cut(self.load(self.validation[i]), None) for i in row]
+            pictures = [self._window(self.load(self.validation[i]), None) for i in row]
             ids = self.validation_ids[row]
             return Batch(self._stacked(pictures), ids, np.ones(len(ids), np.float32))
 
         yield from _ahead(make, rows)
 
-    def as_is(self, sample: Sample) -> Any:
-        """The net's input of one sample (N = 1) as validation sees it."""
-        return self._stacked([self._cut(self.load(sample), None)])
+    def as_is(self, sample: TrainingSample) -> Any:
+        """The net's input of one sample (N = 1) as in validation."""
+        return self._stacked([self._window(self.load(sample), None)])
 
     def _varied(self, index: int, epoch: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([self.seed, epoch, index])
-        return vary(self._cut(self.load(self.training[index]), rng), rng, self.augmentation)
+        return vary(self._window(self.load(self.training[index]), rng), rng, self.augmentation)
 
-    def _cut(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
+    def _window(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> NDArray[np.uint8]:
         """`frames` pictures in a row: anywhere, or from the middle without a generator.
 
         With flow there is one more, the picture before the first, or that one itself where the segment begins with it.
@@ -101,7 +101,7 @@ class Feed:
         return pictures[[max(0, start - 1), *places] if self.flow else places]
 
     def _stacked(self, clips: Sequence[NDArray[np.uint8]]) -> Any:
-        """The net's input from N of what `_cut` gives."""
+        """The net's input from N results of `_window`."""
         if self.frames is None:
             return np.concatenate(clips).astype(np.float32)
         if not self.flow:

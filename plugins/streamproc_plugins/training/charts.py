@@ -18,18 +18,18 @@ _WIDE, _HIGH, _EDGE = 420, 280, 48
 
 
 def curves(history: History) -> U8:
-    """Loss and accuracy by epoch, in training and on what was kept back: BGR uint8 (h, w, 3)."""
+    """Loss and accuracy by epoch, in training and on the held-out samples: BGR uint8 (h, w, 3)."""
     rows = history.epochs
     losses = _panel("loss", [row.loss for row in rows], [row.val_loss for row in rows], history.best, None)
     right = _panel("accuracy", [row.accuracy for row in rows], [row.val_accuracy for row in rows], history.best, 1.0)
     return np.hstack([losses, right])
 
 
-def _panel(title: str, ours: Sequence[float], kept: Sequence[float], best: int, top: float | None) -> U8:
+def _panel(title: str, ours: Sequence[float], held_out: Sequence[float], best: int, top: float | None) -> U8:
     import cv2
 
     board = np.full((_HIGH, _WIDE, 3), 255, np.uint8)
-    values = [value for value in (*ours, *kept) if np.isfinite(value)]
+    values = [value for value in (*ours, *held_out) if np.isfinite(value)]
     highest = top or max(max(values, default=1.0), 1e-6) * 1.05
     left, right, low, high = _EDGE, _WIDE - 12, _HIGH - 36, 30
 
@@ -43,14 +43,14 @@ def _panel(title: str, ours: Sequence[float], kept: Sequence[float], best: int, 
         _write(board, f"{highest * part / 4:.2f}", (6, y + 4))
     x = place(best - 1, 0)[0]
     cv2.line(board, (x, low), (x, high), _GRID, 2)
-    for line, colour in ((ours, _BLUE), (kept, _ORANGE)):
+    for line, colour in ((ours, _BLUE), (held_out, _ORANGE)):
         points = np.array([place(i, value) for i, value in enumerate(line) if np.isfinite(value)], np.int32)
         if len(points):
             cv2.polylines(board, [points.reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)
             cv2.circle(board, (int(points[-1][0]), int(points[-1][1])), 3, colour, -1, cv2.LINE_AA)
     _write(board, title, (left, 20), 0.5)
     _write(board, "training", (right - 180, 20), 0.42, _BLUE)
-    _write(board, "kept back", (right - 80, 20), 0.42, _ORANGE)
+    _write(board, "held out", (right - 80, 20), 0.42, _ORANGE)
     _write(board, f"epoch 1 to {len(ours)}, best {best}", (left, _HIGH - 12))
     return board
 

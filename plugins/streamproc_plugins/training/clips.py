@@ -11,8 +11,8 @@ from typing import Any
 from streamproc.models import InputSpec
 from streamproc_plugins.training.course import (
     CourseSettings,
-    Outcome,
-    Teller,
+    TrainingOutcome,
+    TrainingProgress,
     check_width,
     make_feed,
     prepare_split,
@@ -27,7 +27,7 @@ from streamproc_plugins.training.data import (
     read_folder,
     read_segments,
 )
-from streamproc_plugins.training.export import Target, prepare_folder
+from streamproc_plugins.training.export import ExportTarget, prepare_folder
 from streamproc_plugins.training.lists import read_lists
 from streamproc_plugins.training.loading import clip_loader
 
@@ -40,7 +40,7 @@ _WINDOWS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSettings:
-    """What is particular to clips."""
+    """Settings particular to clips."""
 
     out: Path
     name: str
@@ -60,7 +60,7 @@ class ClipSettings:
     course: CourseSettings = field(default_factory=CourseSettings)
 
     def check(self) -> None:
-        """`TrainingError` for what can't be."""
+        """Raise `TrainingError` for invalid settings."""
         if self.frames < 1 or not self.rate > 0 or min(self.size) < 8:
             raise TrainingError("--frames and --rate must be positive, --size at least 8")
         check_width(self.width)
@@ -73,7 +73,9 @@ def read_clips(path: Path, lists: Path | None = None, number: int = 1, grouping:
     return read_segments(path) if path.suffix.lower() == ".csv" else read_folder(path, CLIP_SUFFIXES, grouping)
 
 
-def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Build | None = None) -> Outcome:
+def train_clips(
+    data: Dataset, settings: ClipSettings, progress: TrainingProgress, build: Build | None = None
+) -> TrainingOutcome:
     """Train and write the model folder.
 
     build: `build(kind, *, frames, size, classes, width, flow, **options)` gives a Keras model from float32 (N, T, h, w,
@@ -82,7 +84,7 @@ def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Bu
     """
     settings.check()
     prepare_folder(settings.out)
-    made = prepare_split(data, settings.course, teller)
+    made = prepare_split(data, settings.course, progress)
     start_random(settings.course)
     model = (build or action_net)(
         settings.net, frames=settings.frames, size=settings.size, classes=len(data.labels), width=settings.width,
@@ -92,7 +94,7 @@ def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Bu
     spec = InputSpec(
         width=settings.size[0], height=settings.size[1], layout="NDHWC", colour="rgb", frames=settings.frames
     )
-    target = Target(
+    target = ExportTarget(
         folder=settings.out,
         name=settings.name,
         task="action",
@@ -103,7 +105,7 @@ def train_clips(data: Dataset, settings: ClipSettings, teller: Teller, build: Bu
     )
     load = clip_loader(settings.size, settings.rate, _WINDOWS * settings.frames)
     feed = replace(make_feed(data, made, load, settings.course), frames=settings.frames, flow=len(model.inputs) == 2)
-    return train(model, feed, target, settings.course, teller)
+    return train(model, feed, target, settings.course, progress)
 
 
 def action_net(kind: str, **options: Any) -> Any:

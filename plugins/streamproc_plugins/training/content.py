@@ -1,6 +1,6 @@
-"""Samples that show the same: copies of a file, and pictures that are the same but for their encoding or size.
+"""Samples of equal content: copies of a file, and pictures that differ only in encoding or size.
 
-A copy on the other side of a split makes the scores too good, so that whatever is alike becomes one group; and one
+A copy on the other side of a split makes the scores too good, so like samples become one group; and one
 picture under two labels can't be learned.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from streamproc.errors import counted
 from streamproc.media.stills import PICTURE_SUFFIXES, read_picture
-from streamproc_plugins.training.data import Dataset, Sample, TrainingError
+from streamproc_plugins.training.data import Dataset, TrainingError, TrainingSample
 
 U8 = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ _CELLS = 16
 _MOST_MEAN = 2.5
 """grey levels by which cells of nearly the same picture differ on average: another encoding or size"""
 _MOST_CELL = 12
-"""and at most: a small thing that came or went changes a cell by more"""
+"""and at most: a small object that appeared or left changes a cell by more"""
 
 Pair = tuple[int, int]
 
@@ -42,7 +42,7 @@ class Likeness:
 
 
 def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """The same samples, those that show the same in one group; and what there is to say of it, a sentence each.
+    """The same samples, those of equal content in one group; and remarks on them, a sentence each.
 
     Raises `TrainingError` where one picture (or part of a recording) stands under two labels, or on both sides of a
     split that the data give.
@@ -60,11 +60,11 @@ def grouped_by_content(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     return replace(data, samples=samples), notes
 
 
-def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+def regrouped(samples: Sequence[TrainingSample], found: Likeness) -> tuple[tuple[TrainingSample, ...], tuple[str, ...]]:
     """The same samples, those that are alike in one group, and notes on it.
 
-    Raises `TrainingError` for copies on both sides of a split that the samples give; what is nearly the same there is
-    only noted.
+    Raises `TrainingError` for copies on both sides of a split that the samples give; near copies there are
+    only remarked.
     """
     apart = [(a, b) for a, b in found.near if _sides(samples, (a, b))]
     if both := [pair for pair in found.copies if _sides(samples, pair)]:
@@ -87,19 +87,19 @@ def regrouped(samples: Sequence[Sample], found: Likeness) -> tuple[tuple[Sample,
     return tuple(replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)), tuple(notes)
 
 
-def _sides(samples: Sequence[Sample], pair: Pair) -> bool:
+def _sides(samples: Sequence[TrainingSample], pair: Pair) -> bool:
     """Whether the samples themselves stand on two sides."""
     one, other = (samples[index].side or "training" for index in pair)
     return one != other
 
 
-def _refuse_labels(samples: Sequence[Sample], copies: Sequence[Pair]) -> None:
+def _refuse_labels(samples: Sequence[TrainingSample], copies: Sequence[Pair]) -> None:
     pairs = [(samples[a], samples[b]) for a, b in copies]
     if torn := [(a, b) for a, b in pairs if a.label != b.label]:
         one, other = torn[0]
         raise TrainingError(
             f"{one.path} ({one.label}) and {other.path} ({other.label}) are the same under two "
-            f"labels{_and_others(torn)}; keep each under one label"
+            f"labels{_and_others(torn)}; leave each under one label"
         )
 
 
@@ -108,8 +108,8 @@ def _and_others(pairs: Sequence[object]) -> str:
     return f", as {'is' if more == 1 else 'are'} {counted(more, 'more pair')}" if more else ""
 
 
-def find_alike(samples: Sequence[Sample]) -> Likeness:
-    """Which samples show the same. Files that can't be read are left out; reading them for training says why."""
+def find_alike(samples: Sequence[TrainingSample]) -> Likeness:
+    """Groups of samples of equal content. Unreadable files are left out; training reports them later."""
     pictures = [i for i, sample in enumerate(samples) if sample.path.suffix.lower() in PICTURE_SUFFIXES]
     known = set(pictures)
     copies, near = _alike_parts(samples, [i for i in range(len(samples)) if i not in known])
@@ -128,7 +128,7 @@ def find_alike(samples: Sequence[Sample]) -> Likeness:
     return Likeness(copies=tuple(copies), near=tuple(near))
 
 
-def _alike_parts(samples: Sequence[Sample], indices: Sequence[int]) -> tuple[list[Pair], list[Pair]]:
+def _alike_parts(samples: Sequence[TrainingSample], indices: Sequence[int]) -> tuple[list[Pair], list[Pair]]:
     """Clips of files with the same content: the same part, and parts that overlap."""
     by_file = defaultdict(list)
     for index, key in zip(indices, _file_keys([samples[index].path for index in indices]), strict=True):
@@ -147,7 +147,7 @@ def _alike_parts(samples: Sequence[Sample], indices: Sequence[int]) -> tuple[lis
 
 
 def _file_keys(paths: Sequence[Path]) -> list[object]:
-    """What files with the same content have in common; only files of one size are read."""
+    """A digest of each file's content, equal for equal files; only files of one size are read."""
     real = [path.resolve() for path in paths]
     by_size = defaultdict(set)
     for path in real:
@@ -187,7 +187,7 @@ def _near(looks: NDArray[np.float32]) -> list[Pair]:
     return found
 
 
-def _joined(samples: Sequence[Sample], pairs: Iterable[Pair]) -> list[str]:
+def _joined(samples: Sequence[TrainingSample], pairs: Iterable[Pair]) -> list[str]:
     """The group of each sample, groups that a pair connects being one, called by the first of their names."""
     parent = {sample.group: sample.group for sample in samples}
 

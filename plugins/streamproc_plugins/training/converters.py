@@ -22,7 +22,7 @@ _PER_CHANNEL = 13
 _LEAST_WEIGHTS = 64
 """smaller kernels save nothing"""
 _ROWS_OPS = ("MatMul", "Gemm", "Attention", "LSTM", "Gather", "EmbedLayerNormalization")
-"""what ONNX Runtime quantises dynamically, but for convolutions"""
+"""operators that ONNX Runtime quantises dynamically, without convolutions"""
 _ONNX_OPS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool",
     "Mul", "Relu", "Resize", "Sigmoid",
@@ -67,7 +67,7 @@ def _signature(tf: Any, path: Path, entry: ModelEntry, shape: tuple[int, ...]) -
         (name,) = call.structured_input_signature[1]
 
         def forward(images: Any) -> Any:
-            _keep = loaded  # the signature holds its variables weakly
+            _reference = loaded  # the signature holds its variables weakly
             return call(**{name: images})
 
     spec = tf.TensorSpec(shape, tf.float32, name="images")
@@ -148,7 +148,7 @@ def _raised(path: Path, folder: Path) -> Path:
         return path
     try:
         raised = version_converter.convert_version(onnx.load(str(path)), _PER_CHANNEL)
-    except Exception:  # noqa: BLE001 - the converter has no class of its own for what it doesn't know
+    except Exception:  # noqa: BLE001 - the converter has no class of its own for unknown operators
         return path
     onnx.save(raised, str(folder / "raised.onnx"))
     return folder / "raised.onnx"

@@ -20,16 +20,16 @@ from streamproc_plugins.training.batches import Feed, class_weights
 from streamproc_plugins.training.charts import confusion_picture, curves, save_png
 from streamproc_plugins.training.content import grouped_by_content
 from streamproc_plugins.training.data import Dataset, TrainingError
-from streamproc_plugins.training.export import CURVES, Target, save_keras, save_report
-from streamproc_plugins.training.fit import Epoch, FitSettings, History, Watch, compile_net, cross_entropy, fit
+from streamproc_plugins.training.export import CURVES, ExportTarget, save_keras, save_report
+from streamproc_plugins.training.fit import Epoch, FitCallbacks, FitSettings, History, compile_net, cross_entropy, fit
 from streamproc_plugins.training.loading import Cache, Load
-from streamproc_plugins.training.logs import EventLog
+from streamproc_plugins.training.logs import ScalarLog
 from streamproc_plugins.training.splits import Split, split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teller:
-    """Whom a training tells how it goes."""
+class TrainingProgress:
+    """Callbacks for the progress of a training."""
 
     say: Callable[[str], None] = lambda _: None
     batch: Callable[[int, int], None] = lambda _done, _of: None
@@ -37,10 +37,10 @@ class Teller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseSettings:
-    """What is the same for every net."""
+    """Settings common to all nets."""
 
     validation: float = 0.2
-    """part of the samples that is kept back"""
+    """part of the samples that is held out"""
     batch: int = 32
     balanced: bool = True
     """rare classes weigh more in the loss"""
@@ -49,7 +49,7 @@ class CourseSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def check(self) -> None:
-        """`TrainingError` for what can't be."""
+        """Raise `TrainingError` for invalid settings."""
         if not 0 < self.validation <= 0.5:
             raise TrainingError(f"--validation is {self.validation}, expected more than 0 and at most 0.5")
         if self.batch < 1 or self.fit.epochs < 1 or self.fit.patience < 1 or not self.fit.rate > 0:
@@ -63,36 +63,36 @@ def check_width(width: float) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came out."""
+class TrainingOutcome:
+    """Result of a training."""
 
     folder: Path
     report: ClassificationReport
-    """on what was kept back"""
+    """on the held-out samples"""
     history: History | None
     """None where the optimum was computed at once"""
     notes: tuple[str, ...]
 
     def table(self) -> str:
-        """For people."""
+        """A table for the terminal."""
         return "\n".join([self.report.table(), "", *self.notes, "", f"model folder: {self.folder}"])
 
 
-def prepare_split(data: Dataset, settings: CourseSettings, teller: Teller) -> Split:
-    """Split so that nothing that shows the same is on both sides, and tell how."""
+def prepare_split(data: Dataset, settings: CourseSettings, progress: TrainingProgress) -> Split:
+    """Split so that samples of equal content are on one side, and report the split."""
     settings.check()
     data, notes = grouped_by_content(data)
     for note in notes:
-        teller.say(note)
+        progress.say(note)
     made = split(data, settings.validation, settings.seed)
     groups = len({sample.group for sample in data.samples})
-    teller.say(
+    progress.say(
         f"{counted(len(data.samples), 'sample')} of {len(data.labels)} classes in {counted(groups, 'group')}: "
-        f"{len(made.training)} for training, {len(made.validation)} kept back"
+        f"{len(made.training)} for training, {len(made.validation)} held out"
     )
     if made.alone:
-        teller.say(
-            f"nothing could be kept back of {', '.join(made.alone)}: one group only; their scores aren't measured"
+        progress.say(
+            f"nothing could be held out of {', '.join(made.alone)}: one group only; their scores aren't measured"
         )
     return made
 
@@ -123,18 +123,18 @@ def make_feed(data: Dataset, made: Split, load: Load, settings: CourseSettings) 
 
 
 def answers(model: Any, feed: Any) -> NDArray[np.float32]:
-    """Logits (N, C) of the samples kept back."""
+    """Logits (N, C) of the held-out samples."""
     return np.concatenate([np.asarray(model.predict_on_batch(batch.x), np.float32) for batch in feed.held_back()])
 
 
 def train(
     model: Any,
     feed: Any,
-    target: Target,
+    target: ExportTarget,
     settings: CourseSettings,
-    teller: Teller,
+    progress: TrainingProgress,
     export: Callable[[Any], Any] = lambda model: model,
-) -> Outcome:
+) -> TrainingOutcome:
     """Fit the net and write it: the best so far after each epoch, figures and pictures at the end.
 
     feed: as `Feed`. export: makes of the net that is trained the one that is written.
@@ -147,14 +147,14 @@ def train(
         right = logits.argmax(axis=1) == feed.validation_ids
         return cross_entropy(logits, feed.validation_ids), float(right.mean())
 
-    with EventLog(target.folder / CURVES) as log:
+    with ScalarLog(target.folder / CURVES) as log:
 
         def note(epoch: Epoch) -> None:
-            teller.say(_line(epoch, settings.fit.epochs))
+            progress.say(_line(epoch, settings.fit.epochs))
             values = asdict(epoch)
             log.scalars(values.pop("number"), values)
 
-        watch = Watch(batch=teller.batch, epoch=note, best=lambda net, _: save_keras(target, export(net)))
+        watch = FitCallbacks(batch=progress.batch, epoch=note, best=lambda net, _: save_keras(target, export(net)))
         history = fit(model, feed, score, settings.fit, watch)
     save_keras(target, export(model))  # once more: an interruption may have come between the best epoch and its file
     report = report_of(answers(model, feed), feed.validation_ids, target.labels)
@@ -166,7 +166,7 @@ def train(
     )
     save_png(target.folder / "curves.png", curves(history))
     finish(target.folder, report, history, settings, notes)
-    return Outcome(folder=target.folder, report=report, history=history, notes=notes)
+    return TrainingOutcome(folder=target.folder, report=report, history=history, notes=notes)
 
 
 def finish(
@@ -183,7 +183,7 @@ def finish(
     save_report(
         folder,
         {
-            "kept_back": json.loads(report.to_json()),
+            "held_out": json.loads(report.to_json()),
             "history": history.to_json() if history else None,
             "settings": asdict(settings),
             "notes": notes,
@@ -200,14 +200,14 @@ def report_of(scores: NDArray[np.float32], ids: NDArray[np.int64], labels: tuple
 def _line(epoch: Epoch, of: int) -> str:
     return (
         f"epoch {epoch.number}/{of}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.3f}; "
-        f"kept back: loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f}; rate {epoch.rate:g}"
+        f"held out: loss {epoch.val_loss:.3f}, accuracy {epoch.val_accuracy:.3f}; rate {epoch.rate:g}"
     )
 
 
 __all__ = [
     "CourseSettings",
-    "Outcome",
-    "Teller",
+    "TrainingOutcome",
+    "TrainingProgress",
     "answers",
     "check_width",
     "finish",

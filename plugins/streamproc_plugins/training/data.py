@@ -1,4 +1,4 @@
-"""Labelled pictures and clips: what a sample is, folders with a subfolder per class, and CSV files of segments."""
+"""Labelled pictures and clips: samples, folders with a subfolder per class, and CSV files of segments."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class TrainingError(StreamprocError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A picture, or a segment of a recording, and what it shows."""
+class TrainingSample:
+    """A picture, or a segment of a recording, and its label."""
 
     path: Path
     label: str
     group: str
-    """what was taken together, such as frames of one recording: all of it goes to one side of a split"""
+    """samples taken together, such as frames of one recording: all of them go to one side of a split"""
     start_s: float = 0.0
     """media time; for clips"""
     end_s: float | None = None
@@ -85,7 +85,7 @@ class Sample:
 class Dataset:
     """Samples, and the labels by class id."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Dataset:
         """Samples by class, int64 (C,)."""
         return np.bincount(self.class_ids, minlength=len(self.labels))
 
-    def take(self, indices: Iterable[int]) -> tuple[Sample, ...]:
+    def take(self, indices: Iterable[int]) -> tuple[TrainingSample, ...]:
         """These samples."""
         return tuple(self.samples[i] for i in indices)
 
@@ -116,7 +116,7 @@ def read_folder(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES, group
     """A folder with a subfolder per class; or `train` and `val` (or `test`) with a subfolder per class each.
 
     Subfolders of a class's folder are groups (frames of one recording, say). Hidden files are passed over. Raises
-    `TrainingError` where that isn't what is found.
+    `TrainingError` for any other content.
     """
     if not folder.is_dir():
         raise TrainingError(
@@ -125,7 +125,7 @@ def read_folder(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES, group
     parts = {_SIDES.get(child.name.lower(), ""): child for child in _folders(folder)}
     sided = "training" in parts and "" not in parts
     roots: Mapping[Side, Path] = parts if sided else {"": folder}
-    found: list[Sample] = []
+    found: list[TrainingSample] = []
     empty: list[Path] = []
     for side, root in roots.items():
         for own in _folders(root):
@@ -148,13 +148,13 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[Sample]:
+def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping: Grouping) -> list[TrainingSample]:
     label = clean_label(folder.name)
     files = [p for p in files_below(folder) if p.suffix.lower() in suffixes and p.name[0] != "."]
     files.sort(key=natural)
     groups = groups_of([path.relative_to(folder) for path in files], grouping)
     return [
-        Sample(path=path, label=label, group=f"{folder.name}/{group}", side=side)
+        TrainingSample(path=path, label=label, group=f"{folder.name}/{group}", side=side)
         for path, group in zip(files, groups, strict=True)
     ]
 
@@ -162,7 +162,7 @@ def _class_samples(folder: Path, side: Side, suffixes: frozenset[str], grouping:
 def groups_of(files: Sequence[Path], grouping: Grouping = "auto") -> list[str]:
     """The group of each file of one class, from its relative path.
 
-    `auto` takes the first of these that tells the files apart: the group in UCF101's names (`v_Dive_g03_c01.avi`: g03),
+    `auto` takes the first of these that separates the files: the group in UCF101's names (`v_Dive_g03_c01.avi`: g03),
     subfolders, the name without its last number (`lobby_0012.jpg`: lobby) where there are at least five such names,
     else each file is a group of its own.
     """
@@ -191,7 +191,7 @@ def read_segments(path: Path) -> Dataset:
     return Dataset(samples=tuple(samples), labels=tuple(sorted({sample.label for sample in samples})))
 
 
-def read_rows(path: Path, column: str = "label") -> list[Sample]:
+def read_rows(path: Path, column: str = "label") -> list[TrainingSample]:
     """The rows of such a CSV; the label stands in another `column` where it is named."""
     samples, wrong = [], []
     with _opened(path) as source:
@@ -222,7 +222,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise TrainingError(f"{path} is no CSV in UTF-8: {error}; save it as such") from None
 
 
-def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
+def _segment(row: Mapping[str, str], folder: Path, column: str) -> TrainingSample:
     name, label, side = row.get("path", ""), clean_label(row.get(column, "")), row.get("side", "")
     if not name or not label:
         raise ValueError(f"no path or no {column}")
@@ -233,7 +233,7 @@ def _segment(row: Mapping[str, str], folder: Path, column: str) -> Sample:
     start, end = _seconds(row.get("start_s", "0")), _seconds(row["end_s"]) if "end_s" in row else None
     if end is not None and end <= start:
         raise ValueError(f"it ends at {end} s, not behind its start at {start} s")
-    return Sample(
+    return TrainingSample(
         path=folder / name,
         label=label,
         group=row.get("group", name),
@@ -257,9 +257,9 @@ __all__ = [
     "CLIP_SUFFIXES",
     "Dataset",
     "Grouping",
-    "Sample",
     "Side",
     "TrainingError",
+    "TrainingSample",
     "clean_label",
     "groups_of",
     "read_folder",

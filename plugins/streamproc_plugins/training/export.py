@@ -1,4 +1,4 @@
-"""Model folders as `streamproc models add` takes them, with what is known of the training beside the net."""
+"""Model folders as `streamproc models add` takes them, with the training's figures beside the net."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from streamproc_plugins.training.data import TrainingError
 MANIFEST = "model.json"
 REPORT = "training.json"
 CURVES = "tensorboard"
-"""folder of what TensorBoard reads"""
+"""folder of TensorBoard files"""
 _DRAFT = ".writing-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The folder that a model goes to, and what stands in its manifest."""
+class ExportTarget:
+    """The folder of a model, and the content of its manifest."""
 
     folder: Path
     name: str
@@ -61,12 +61,12 @@ def prepare_folder(folder: Path) -> None:
 
 
 def _unfinished(folder: Path) -> bool:
-    """Whether nothing lies there but what a training left that failed before its first epoch was done."""
+    """Whether it only holds the rest of a training that failed before its first epoch was done."""
     return all(path.name == CURVES or path.name.startswith(_DRAFT) for path in folder.iterdir())
 
 
-def save_keras(target: Target, model: Any) -> None:
-    """Write the net as `net.keras`, then the manifest; what was there stays whole until the new one is."""
+def save_keras(target: ExportTarget, model: Any) -> None:
+    """Write the net as `net.keras`, then the manifest; the old files stay whole until the new ones are."""
     import keras
 
     bare = keras.Model(model.inputs, model.outputs, name=model.name)  # without the optimizer's state, twice the weights
@@ -74,7 +74,7 @@ def save_keras(target: Target, model: Any) -> None:
     _manifest(target.folder, target.entry("keras", "net.keras"))
 
 
-def save_bytes(target: Target, runtime: Any, file: str, content: bytes) -> None:
+def save_bytes(target: ExportTarget, runtime: Any, file: str, content: bytes) -> None:
     """Write the net of another runtime from its bytes, then the manifest."""
     save_entry(target.folder, target.entry(runtime, file), file, content)
 
@@ -93,7 +93,7 @@ def save_parts(folder: Path, entry: ModelEntry, parts: Mapping[str, Callable[[Pa
 
 
 def save_report(folder: Path, values: Any, name: str = REPORT) -> None:
-    """Write what is known of the net as JSON."""
+    """Write the figures of the net as JSON."""
     text = to_json(values)
     _replace(folder / name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
@@ -113,7 +113,7 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
 
 __all__ = [
     "CURVES",
-    "Target",
+    "ExportTarget",
     "model_name",
     "prepare_folder",
     "save_bytes",

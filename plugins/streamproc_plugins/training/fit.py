@@ -1,4 +1,4 @@
-"""The loop that fits a net: early stop, the best weights kept, a fault or Ctrl-C loses no more than an epoch.
+"""The loop that fits a net: early stop, restore of the best weights; an error or Ctrl-C loses at most one epoch.
 
 Written for any net and any batches (x, y, weight), so that labels and captions share it.
 """
@@ -14,7 +14,7 @@ from streamproc_plugins.training.data import TrainingError
 
 
 class Batches(Protocol):
-    """What the loop asks of a feed."""
+    """Interface of a feed for the loop."""
 
     @property
     def steps(self) -> int:
@@ -28,7 +28,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """How long and how fast."""
+    """Length and rate of the fit."""
 
     epochs: int = 30
     patience: int = 6
@@ -57,7 +57,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What happened."""
+    """Figures of all epochs."""
 
     epochs: tuple[Epoch, ...]
     best: int
@@ -71,8 +71,8 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
-    """Who is told what."""
+class FitCallbacks:
+    """Callbacks for batches and epochs."""
 
     batch: Callable[[int, int], None] = lambda _done, _of: None
     """after each batch of an epoch"""
@@ -83,7 +83,7 @@ class Watch:
 
 @dataclass(slots=True)
 class _Course:
-    """Where the loop is."""
+    """State of the loop."""
 
     rate: float
     epochs: list[Epoch] = field(default_factory=list)
@@ -114,14 +114,14 @@ def fit(
     feed: Batches,
     score: Callable[[Any], tuple[float, float]],
     settings: FitSettings,
-    watch: Watch | None = None,
+    watch: FitCallbacks | None = None,
 ) -> History:
     """Fit a compiled net; it ends with the weights of its best epoch.
 
-    score: loss and accuracy on what was kept back. Ctrl-C ends it like an early stop, once an epoch is done; before
+    score: loss and accuracy on the held-out samples. Ctrl-C ends it like an early stop, once an epoch is done; before
     that `KeyboardInterrupt` goes on. Raises `TrainingError` where the loss is no number any more.
     """
-    watch = watch or Watch()
+    watch = watch or FitCallbacks()
     course, ended = _Course(rate=settings.rate), "all epochs"
     try:
         for number in range(1, settings.epochs + 1):
@@ -145,21 +145,21 @@ def fit(
     return History(epochs=tuple(course.epochs), best=course.best.number, ended=ended)
 
 
-def _train(model: Any, feed: Batches, number: int, watch: Watch) -> tuple[float, float]:
+def _train(model: Any, feed: Batches, number: int, watch: FitCallbacks) -> tuple[float, float]:
     """Mean loss and accuracy over one epoch."""
-    loss = accuracy = seen = 0.0
+    loss = accuracy = count = 0.0
     for done, batch in enumerate(feed.epoch(number - 1), start=1):
         found = model.train_on_batch(batch.x, batch.y, sample_weight=batch.weight, return_dict=True)
         _check(float(found["loss"]), number, "loss")
         loss += float(found["loss"]) * len(batch.y)
         accuracy += float(found.get("accuracy", math.nan)) * len(batch.y)
-        seen += len(batch.y)
+        count += len(batch.y)
         watch.batch(done, feed.steps)
-    return loss / seen, accuracy / seen
+    return loss / count, accuracy / count
 
 
-def _note(course: _Course, epoch: Epoch, model: Any, settings: FitSettings, watch: Watch) -> None:
-    """Keep the epoch; keep the weights where it is the best, else wait and slow down."""
+def _note(course: _Course, epoch: Epoch, model: Any, settings: FitSettings, watch: FitCallbacks) -> None:
+    """Record the epoch; save the weights if it is the best, else wait and slow down."""
     course.epochs.append(epoch)
     if course.best is None or epoch.val_loss < course.best.val_loss:
         course.best, course.weights, course.waited = epoch, model.get_weights(), 0
@@ -192,9 +192,9 @@ def cross_entropy(logits: Any, ids: Any) -> float:
 __all__ = [
     "Batches",
     "Epoch",
+    "FitCallbacks",
     "FitSettings",
     "History",
-    "Watch",
     "compile_net",
     "cross_entropy",
     "fit",

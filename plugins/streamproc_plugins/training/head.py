@@ -2,7 +2,7 @@
 
 `logistic`: multinomial logistic regression. `svm`: linear support vector machines, one class against the others, with
 the squared hinge loss (Cortes and Vapnik 1995; Fan et al., LIBLINEAR, JMLR 2008). Both with a quadratic penalty, by
-L-BFGS. The scale of the scores is then set on what was kept back (temperature scaling: Guo et al., On Calibration of
+L-BFGS. The scale of the scores is then set on the held-out samples (temperature scaling: Guo et al., On Calibration of
 Modern Neural Networks, ICML 2017), so that a probability of 0.9 means about that.
 """
 
@@ -24,23 +24,23 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def fit_head(
-    features: F64, ids: Ids, weight: F64, kept: tuple[F64, Ids], kind: HeadKind = "logistic"
+    features: F64, ids: Ids, weight: F64, held_out: tuple[F64, Ids], kind: HeadKind = "logistic"
 ) -> tuple[Head, float]:
-    """The head with the best cross-entropy on what was kept back, over several penalties; and its penalty.
+    """The head with the best cross-entropy on the held-out samples, over several penalties; and its penalty.
 
-    features: (N, D). ids: class ids (N,). weight: of each sample, (N,). kept: the same of the samples kept back. The
+    features: (N, D). ids: class ids (N,). weight: of each sample, (N,). held_out: features and ids held out. The
     features are standardised for fitting; the head takes them as they are.
     """
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-6 * (spread.max() or 1), spread, 1.0)
-    classes = int(max(ids.max(), kept[1].max())) + 1
-    inputs, tests = (features - mean) / spread, (kept[0] - mean) / spread
+    classes = int(max(ids.max(), held_out[1].max())) + 1
+    inputs, tests = (features - mean) / spread, (held_out[0] - mean) / spread
     tries = []
     for penalty in PENALTIES:
         raw = _minimise(inputs, ids, weight, classes, penalty, kind)
         logits = tests @ raw[:-1] + raw[-1]
-        scale = temperature(logits, kept[1])
-        tries.append((cross_entropy(logits * scale, kept[1]), -penalty, raw * scale))
+        scale = temperature(logits, held_out[1])
+        tries.append((cross_entropy(logits * scale, held_out[1]), -penalty, raw * scale))
     _, penalty, best = min(tries, key=lambda row: row[:2])
     weights = best[:-1] / spread[:, None]
     bias = best[-1] - mean @ weights

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamproc_plugins.training.data import Dataset, Sample, Side, TrainingError, clean_label, groups_of
+from streamproc_plugins.training.data import Dataset, Side, TrainingError, TrainingSample, clean_label, groups_of
 
 _HMDB_NAME = re.compile(r"(?P<label>.+)_test_split(?P<number>\d)\.txt$")
 _HMDB_SIDES: dict[str, Side] = {"1": "training", "2": "validation"}
@@ -33,7 +33,7 @@ def read_lists(videos: Path, lists: Path, number: int) -> Dataset:
     )
 
 
-def _ucf(videos: Path, lists: Path, number: int) -> list[Sample]:
+def _ucf(videos: Path, lists: Path, number: int) -> list[TrainingSample]:
     found = []
     for name, side in (("trainlist", "training"), ("testlist", "validation")):
         path = lists / f"{name}{number:02d}.txt"
@@ -51,7 +51,7 @@ def _ucf(videos: Path, lists: Path, number: int) -> list[Sample]:
     return found
 
 
-def _hmdb(videos: Path, lists: Path, number: int) -> list[Sample]:
+def _hmdb(videos: Path, lists: Path, number: int) -> list[TrainingSample]:
     found = []
     for path in sorted(lists.glob("*.txt")):
         match = _HMDB_NAME.match(path.name)
@@ -68,11 +68,11 @@ def _hmdb(videos: Path, lists: Path, number: int) -> list[Sample]:
     return found
 
 
-def _sample(path: Path, label: str, group: str, side: Any) -> Sample:
-    return Sample(path=path, label=clean_label(label), group=group, side=side)
+def _sample(path: Path, label: str, group: str, side: Any) -> TrainingSample:
+    return TrainingSample(path=path, label=clean_label(label), group=group, side=side)
 
 
-def _checked(samples: list[Sample], videos: Path) -> Dataset:
+def _checked(samples: list[TrainingSample], videos: Path) -> Dataset:
     if missing := [sample.path for sample in samples if not sample.path.is_file()]:
         raise TrainingError(
             f"{len(missing)} of {len(samples)} files of the lists are not in {videos}, such as {missing[0]}"

@@ -1,4 +1,4 @@
-"""From samples to arrays: pictures fitted as the plugin will fit them, clips sampled by media time."""
+"""Loading of samples to arrays: pictures fitted as the plugin fits them, clips sampled by media time."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from streamproc.frames import SECOND_NS, resize
 from streamproc.media import Demuxer
 from streamproc.media.stills import read_picture
 from streamproc.models import InputSpec, centre_crop, letterbox, stretch
-from streamproc_plugins.training.data import Sample, TrainingError
+from streamproc_plugins.training.data import TrainingError, TrainingSample
 
 U8 = NDArray[np.uint8]
-Load = Callable[[Sample], U8]
+Load = Callable[[TrainingSample], U8]
 
 CACHE_BYTES = 1 << 30
 ADVICE = "; mend it or take it out of the data"
 ADVICE_ALL = "; mend them or take them out of the data"
-_TOLD = 10
+_MOST_NAMED = 10
 """files that are named where many can't be used"""
 
 
 def picture_loader(spec: InputSpec) -> Load:
     """Loads a picture as uint8 (1, h, w, 3) RGB at the size of `spec`, fitted as `prepare` fits it in a run."""
 
-    def load(sample: Sample) -> U8:
+    def load(sample: TrainingSample) -> U8:
         rgb = read_picture(sample.path)
         if rgb is None:
             raise TrainingError(f"{sample.path} can't be read as a picture{ADVICE}")
-        return fitted(rgb, spec)[None]
+        return fitted_picture(rgb, spec)[None]
 
     return load
 
 
-def fitted(rgb: U8, spec: InputSpec) -> U8:
+def fitted_picture(rgb: U8, spec: InputSpec) -> U8:
     """The picture (h, w, 3) at the size of `spec`, in its way."""
     if spec.resize == "letterbox":
         return letterbox(rgb, spec.hw, spec.pad)[0]
@@ -53,8 +53,8 @@ def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
     size: (width, height). most: T at most; of a longer segment its middle.
     """
 
-    def load(sample: Sample) -> U8:
-        found = list(sampled(sample.path, size, rate, (sample.start_s, sample.end_s)))
+    def load(sample: TrainingSample) -> U8:
+        found = list(sampled_pictures(sample.path, size, rate, (sample.start_s, sample.end_s)))
         if not found:
             raise TrainingError(
                 f"{sample.path} has no picture between {sample.start_s} s and "
@@ -66,7 +66,7 @@ def clip_loader(size: tuple[int, int], rate: float, most: int) -> Load:
     return load
 
 
-def sampled(
+def sampled_pictures(
     path: Path, size: tuple[int, int] | None, rate: float, span_s: tuple[float, float | None] = (0.0, None)
 ) -> Iterator[U8]:
     """Pictures uint8 (h, w, 3) of a recording nearest to a regular beat of media time, as clips are cut in a run.
@@ -109,36 +109,36 @@ def _pictures(demuxer: Demuxer) -> Iterator[tuple[int, Any]]:
 
 
 class Cache:
-    """Remembers what was loaded first, up to a number of bytes; may be asked from several threads.
+    """Caches the first samples, up to a number of bytes; several threads may use it.
 
-    samples: all there are. Where one can't be loaded, the others are tried too, so that all that is wrong with the data
-    is told at once and not after another run.
+    samples: all there are. Where one can't be loaded, the others are tried too, so that all errors in the data
+    are reported at once and not after another run.
     """
 
-    def __init__(self, load: Load, limit: int = CACHE_BYTES, samples: Sequence[Sample] = ()) -> None:
+    def __init__(self, load: Load, limit: int = CACHE_BYTES, samples: Sequence[TrainingSample] = ()) -> None:
         self._load = load
         self._limit = limit
         self._samples = samples
         self._refusal: TrainingError | None = None
         self._refusing = threading.Lock()
-        self._kept: dict[Sample, U8] = {}
+        self._cached: dict[TrainingSample, U8] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def __call__(self, sample: Sample) -> U8:
+    def __call__(self, sample: TrainingSample) -> U8:
         """The array of this sample, read-only."""
         with self._lock:
-            if sample in self._kept:
-                return self._kept[sample]
+            if sample in self._cached:
+                return self._cached[sample]
         try:
             array = self._load(sample)
         except TrainingError as error:
             raise self._whole_refusal(error) from None
         array.flags.writeable = False
         with self._lock:
-            # a data set larger than the cache: what came first stays, since an epoch comes by all of it in turn
-            if self._bytes + array.nbytes <= self._limit and sample not in self._kept:
-                self._kept[sample] = array
+            # a data set larger than the cache: the first samples stay, since an epoch reads all of them in turn
+            if self._bytes + array.nbytes <= self._limit and sample not in self._cached:
+                self._cached[sample] = array
                 self._bytes += array.nbytes
         return array
 
@@ -146,11 +146,11 @@ class Cache:
         with self._refusing:  # one thread looks; another one that failed meanwhile gets the same answer
             if self._refusal is None:
                 wrong = list(dict.fromkeys(filter(None, map(self._fault, self._samples))))
-                self._refusal = first if len(wrong) < 2 else _told_together(wrong)
+                self._refusal = first if len(wrong) < 2 else _reported_together(wrong)
         return self._refusal
 
-    def _fault(self, sample: Sample) -> str:
-        if sample not in self._kept:
+    def _fault(self, sample: TrainingSample) -> str:
+        if sample not in self._cached:
             try:
                 self._load(sample)
             except TrainingError as error:
@@ -158,10 +158,10 @@ class Cache:
         return ""
 
 
-def _told_together(wrong: Sequence[str]) -> TrainingError:
-    more = f"\n  ... and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
-    lines = [f"  {line.removesuffix(ADVICE)}" for line in wrong[:_TOLD]]
+def _reported_together(wrong: Sequence[str]) -> TrainingError:
+    more = f"\n  ... and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
+    lines = [f"  {line.removesuffix(ADVICE)}" for line in wrong[:_MOST_NAMED]]
     return TrainingError("\n".join([f"{len(wrong)} files can't be used{ADVICE_ALL}:", *lines]) + more)
 
 
-__all__ = ["Cache", "Load", "clip_loader", "fitted", "picture_loader", "sampled"]
+__all__ = ["Cache", "Load", "clip_loader", "fitted_picture", "picture_loader", "sampled_pictures"]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 
-class EventLog:
+class ScalarLog:
     """Writes scalars into one `events.out.tfevents...` file of a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,4 +44,4 @@ class EventLog:
         self._writer.flush()
 
 
-__all__ = ["EventLog"]
+__all__ = ["ScalarLog"]

@@ -18,7 +18,9 @@ _LEAST = 32
 """pixels: the nets halve the picture five times"""
 
 
-def build(kind: Kind, *, size: tuple[int, int], classes: int, width: float = 1.0, weights: Path | None = None) -> Any:
+def build_classifier(
+    kind: Kind, *, size: tuple[int, int], classes: int, width: float = 1.0, weights: Path | None = None
+) -> Any:
     """A Keras model whose part before the last layer is called `trunk`.
 
     size: (width, height) in pixels. width: factor of the number of channels. weights: a file of weights for the trunk,
@@ -92,9 +94,9 @@ def _body(trunk: Any) -> Any:
 
 
 def freeze(model: Any, part: float) -> int:
-    """Keep the first `part` (0..1) of the trunk's layers as they are; the number of layers that are trained.
+    """Freeze the first `part` (0..1) of the trunk's layers; gives the number of layers that are trained.
 
-    Frozen batch normalisation keeps its statistics too.
+    Frozen batch normalisation freezes its statistics too.
     """
     layers = _body(model.get_layer("trunk")).layers
     held = round(part * len(layers))
@@ -103,4 +105,4 @@ def freeze(model: Any, part: float) -> int:
     return len(layers) - held
 
 
-__all__ = ["KINDS", "Kind", "build", "freeze"]
+__all__ = ["KINDS", "Kind", "build_classifier", "freeze"]

@@ -16,8 +16,8 @@ from streamproc_plugins.training.augment import vary
 from streamproc_plugins.training.batches import Feed
 from streamproc_plugins.training.course import (
     CourseSettings,
-    Outcome,
-    Teller,
+    TrainingOutcome,
+    TrainingProgress,
     check_width,
     finish,
     make_feed,
@@ -27,11 +27,11 @@ from streamproc_plugins.training.course import (
     train,
 )
 from streamproc_plugins.training.data import Dataset, Grouping, TrainingError, read_folder, read_segments
-from streamproc_plugins.training.export import Target, prepare_folder, save_bytes
+from streamproc_plugins.training.export import ExportTarget, prepare_folder, save_bytes
 from streamproc_plugins.training.head import HeadKind, fit_head
 from streamproc_plugins.training.loading import picture_loader
-from streamproc_plugins.training.nets import Kind, build, freeze
-from streamproc_plugins.training.surgery import cut, with_head
+from streamproc_plugins.training.nets import Kind, build_classifier, freeze
+from streamproc_plugins.training.surgery import with_head, without_head
 
 _COPIES = 2
 """variants of each picture that a head is fitted to, the picture itself among them"""
@@ -39,7 +39,7 @@ _COPIES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureSettings:
-    """What is particular to pictures."""
+    """Settings particular to pictures."""
 
     out: Path
     name: str
@@ -64,34 +64,36 @@ def read_pictures(path: Path, grouping: Grouping = "auto") -> Dataset:
 
 
 def train_pictures(
-    data: Dataset, settings: PictureSettings, teller: Teller, store: ModelStore | None = None
-) -> Outcome:
-    """Train and write the model folder; `TrainingError` or `ModelError` says what is in the way."""
+    data: Dataset, settings: PictureSettings, progress: TrainingProgress, store: ModelStore | None = None
+) -> TrainingOutcome:
+    """Train and write the model folder; `TrainingError` or `ModelError` gives the reason for a refusal."""
     check_width(settings.width)
     prepare_folder(settings.out)
     advice = choose(data, settings)
-    teller.say(advice.reason)
+    progress.say(advice.reason)
     if advice.mode == "bottleneck" and settings.base:
-        return _train_head(data, settings, teller, store or ModelStore())
-    made = prepare_split(data, settings.course, teller)
+        return _train_head(data, settings, progress, store or ModelStore())
+    made = prepare_split(data, settings.course, progress)
     if settings.weights is None and (warning := warn_of_little(len(made.training), len(data.labels))):
-        teller.say(warning)
+        progress.say(warning)
     weights = None if advice.mode == "scratch" else settings.weights
     start_random(settings.course)
-    model = build(settings.net, size=settings.size, classes=len(data.labels), width=settings.width, weights=weights)
+    model = build_classifier(
+        settings.net, size=settings.size, classes=len(data.labels), width=settings.width, weights=weights
+    )
     course = settings.course
     if weights is not None:
-        teller.say(f"{freeze(model, advice.frozen)} layers below the last one are trained")
+        progress.say(f"{freeze(model, advice.frozen)} layers below the last one are trained")
         course = replace(course, fit=_gently(course, advice))
     spec = InputSpec(
         width=settings.size[0], height=settings.size[1], layout="NHWC", colour="rgb", resize=settings.resize
     )
     target = _target(settings, data, spec, "logits", f"{settings.net}, {advice.mode}")
-    return train(model, make_feed(data, made, picture_loader(spec), course), target, course, teller)
+    return train(model, make_feed(data, made, picture_loader(spec), course), target, course, progress)
 
 
 def choose(data: Dataset, settings: PictureSettings) -> Advice:
-    """The mode, with the reason; `TrainingError` where what it needs isn't given."""
+    """The mode, with the reason; `TrainingError` where its input is missing."""
     started = bool(settings.base) or settings.weights is not None
     if settings.mode == "auto":
         if not started:
@@ -118,15 +120,17 @@ def _gently(course: CourseSettings, advice: Advice) -> Any:
     return replace(course.fit, optimizer="sgd", rate=min(course.fit.rate, 1e-3))
 
 
-def _target(settings: PictureSettings, data: Dataset, spec: InputSpec, decode: str, note: str) -> Target:
-    return Target(
+def _target(settings: PictureSettings, data: Dataset, spec: InputSpec, decode: str, note: str) -> ExportTarget:
+    return ExportTarget(
         folder=settings.out, name=settings.name, task="classification", labels=data.labels, input=spec, decode=decode,
         note=note,
     )  # fmt: skip
 
 
-def _train_head(data: Dataset, settings: PictureSettings, teller: Teller, store: ModelStore) -> Outcome:
-    """A linear head over the features of a net of the store; one file with both comes out."""
+def _train_head(
+    data: Dataset, settings: PictureSettings, progress: TrainingProgress, store: ModelStore
+) -> TrainingOutcome:
+    """A linear head over the features of a net of the store, as one file with both."""
     entry = store.entry(settings.base)
     spec = entry.input
     if spec is None or spec.layout == "NDHWC":
@@ -134,36 +138,36 @@ def _train_head(data: Dataset, settings: PictureSettings, teller: Teller, store:
     content = store.files(settings.base)[entry.files[0].name].read_bytes()
     classifier = entry.task == "classification"
     spec = spec.model_copy(update={"resize": settings.resize})
-    made = prepare_split(data, settings.course, teller)
+    made = prepare_split(data, settings.course, progress)
     feed = make_feed(data, made, picture_loader(spec), settings.course)
     with tempfile.TemporaryDirectory() as folder:
-        bare = _bare_net(Path(folder), entry, cut(content, entry.runtime, classifier=classifier), spec)
-        ids, values = _training_features(bare, feed, spec, teller)
-        kept = features(bare, spec, (feed.load(sample) for sample in feed.validation))
+        bare = _bare_net(Path(folder), entry, without_head(content, entry.runtime, classifier=classifier), spec)
+        ids, values = _training_features(bare, feed, spec, progress)
+        held_out = features(bare, spec, (feed.load(sample) for sample in feed.validation))
     weight = feed.weights[ids].astype(np.float64)
-    head, penalty = fit_head(values, ids, weight, (kept, feed.validation_ids), settings.head)
+    head, penalty = fit_head(values, ids, weight, (held_out, feed.validation_ids), settings.head)
     target = _target(settings, data, spec, "softmax", f"{settings.head} head over {entry.name}")
     target = replace(target, licence=f"head: your own; net: {entry.licence}")
     file = f"net{Path(entry.files[0].name).suffix}"
     save_bytes(target, entry.runtime, file, with_head(content, entry.runtime, head, classifier=classifier))
-    report = report_of((kept @ head.weights + head.bias).astype(np.float32), feed.validation_ids, data.labels)
+    report = report_of((held_out @ head.weights + head.bias).astype(np.float32), feed.validation_ids, data.labels)
     notes = (
         f"{settings.head} over {values.shape[1]} features of {entry.name}, penalty {penalty:g} (the best of several on "
-        "what was kept back, so the figures are a little too good)",
+        "the held-out samples, so the figures are a little too good)",
     )
     finish(target.folder, report, None, settings.course, notes)
-    return Outcome(folder=target.folder, report=report, history=None, notes=notes)
+    return TrainingOutcome(folder=target.folder, report=report, history=None, notes=notes)
 
 
 def _bare_net(folder: Path, entry: Any, content: bytes, spec: InputSpec) -> Net:
     """The net that gives features, loaded like any other."""
-    target = Target(folder=folder, name=entry.name, task="features", labels=(), input=spec, decode="embedding")
+    target = ExportTarget(folder=folder, name=entry.name, task="features", labels=(), input=spec, decode="embedding")
     save_bytes(target, entry.runtime, f"net{Path(entry.files[0].name).suffix}", content)
     return ModelStore().load(str(folder))
 
 
 def _training_features(
-    net: Net, feed: Feed, spec: InputSpec, teller: Teller
+    net: Net, feed: Feed, spec: InputSpec, progress: TrainingProgress
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Class ids and features of the training pictures and of variants of them."""
     rows = []
@@ -172,7 +176,7 @@ def _training_features(
         rng = np.random.default_rng([feed.seed, number])
         pictures = feed.load(sample)
         rows += [pictures, *(vary(pictures, rng, feed.augmentation) for _ in range(copies - 1))]
-        teller.batch(number + 1, len(feed.training))
+        progress.batch(number + 1, len(feed.training))
     return np.repeat(feed.training_ids, copies), features(net, spec, iter(rows))
 
 

@@ -1,4 +1,4 @@
-"""Smaller numbers in a net: float16, 8-bit weights, or 8 bits throughout; and what that changed, measured.
+"""Smaller numbers in a net: float16, 8-bit weights, or 8 bits throughout; and the measured effect.
 
 Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018.
 Nets of Keras and TensorFlow become LiteRT files, ONNX files stay ONNX.
@@ -22,7 +22,7 @@ from streamproc.models import InputSpec, ModelEntry, ModelStore, Net, to_input
 from streamproc.models.entries import Edit
 from streamproc_plugins.training.data import CLIP_SUFFIXES, TrainingError
 from streamproc_plugins.training.export import model_name, prepare_folder, save_entry, save_report
-from streamproc_plugins.training.loading import fitted, sampled
+from streamproc_plugins.training.loading import fitted_picture, sampled_pictures
 
 To = Literal["float16", "dynamic", "int8"]
 Inputs = Sequence[NDArray[Any]]
@@ -60,7 +60,7 @@ class QuantizationReport:
     """mean absolute difference of the outputs, all of them"""
     most_difference: float
     spread: float
-    """standard deviation of the outputs before: what the differences compare with"""
+    """standard deviation of the outputs before: the scale of the differences"""
 
     @property
     def size_ratio(self) -> float:
@@ -92,7 +92,7 @@ def quantize(
         raise TrainingError(
             "int8 needs pictures like those of a run, to find the ranges of values: --data FOLDER or CLIP"
         )
-    _keep_apart(store.find(model).folder, out)
+    _check_separate(store.find(model).folder, out)
     inputs = read_inputs(data, spec, samples) if data is not None else noise(spec, min(samples, 8))
     prepare_folder(out)
     files = store.files(model)
@@ -109,7 +109,7 @@ def quantize(
     return report
 
 
-def _keep_apart(source: Path | None, out: Path) -> None:
+def _check_separate(source: Path | None, out: Path) -> None:
     """`TrainingError` where the new model would take the old one's place."""
     if source is not None and out.exists() and out.samefile(source):
         raise TrainingError(
@@ -202,7 +202,7 @@ def _answers(net: Net, inputs: Inputs) -> NDArray[np.float32]:
 
 
 def _times(nets: tuple[Net, Net], value: NDArray[Any]) -> tuple[float, float]:
-    """Median milliseconds of a call of each, called in turn so that both see the same machine."""
+    """Median milliseconds of a call of each, called in turn so that both run under the same load."""
     rows: tuple[list[float], list[float]] = ([], [])
     for _ in range(_REPEATS):
         for net, row in zip(nets, rows, strict=True):
@@ -231,7 +231,7 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
     clips = [path for path in files if path.suffix.lower() in CLIP_SUFFIXES]
     if stills and spec.layout != "NDHWC":
         try:
-            return [as_input(fitted(require_picture(path), spec)[None], spec) for path in evenly(stills, count)]
+            return [as_input(fitted_picture(require_picture(path), spec)[None], spec) for path in evenly(stills, count)]
         except ValueError as error:
             raise TrainingError(str(error)) from None
     made = [value for path in clips for value in _of_clip(path, spec)]
@@ -243,9 +243,9 @@ def read_inputs(data: Path, spec: InputSpec, count: int) -> Inputs:
 def _of_clip(path: Path, spec: InputSpec) -> list[NDArray[np.uint8]]:
     """Inputs from one recording: pictures once a second, or clips one behind the other at 8 pictures a second."""
     if spec.layout != "NDHWC":
-        return [fitted(rgb, spec)[None] for rgb in sampled(path, None, 1.0)]
+        return [fitted_picture(rgb, spec)[None] for rgb in sampled_pictures(path, None, 1.0)]
     frames = spec.frames or 1
-    found = list(sampled(path, (spec.width, spec.height), 8.0))
+    found = list(sampled_pictures(path, (spec.width, spec.height), 8.0))
     return [np.stack(found[i : i + frames]) for i in range(0, len(found) - frames + 1, frames)]
 
 

@@ -1,4 +1,4 @@
-"""Which samples are kept back for validation: whole groups, the same ones every time."""
+"""Samples held out for validation: whole groups, the same ones every time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Split:
 
 
 def split(data: Dataset, share: float, seed: int = 0) -> Split:
-    """Keep back about `share` of the samples of each class, in whole groups.
+    """Hold out about `share` of the samples of each class, in whole groups.
 
-    Which groups, is decided by a hash of seed and name, so that other files don't change it: what was kept back once
-    stays so as the data grow. A class keeps at least one group for training. Where the samples say themselves on which
-    side they are, that is taken.
+    A hash of seed and name chooses the groups, so that other files don't change it: a held-out group stays held out
+    as the data grow. At least one group of a class remains for training. Samples with a given side stay
+    on it.
 
-    Raises `TrainingError` where a group is on both sides of a given split, or nothing could be kept back.
+    Raises `TrainingError` where a group is on both sides of a given split, or nothing could be held out.
     """
     if any(sample.side for sample in data.samples):
         return _given(data)
@@ -44,14 +44,14 @@ def _held_back(data: Dataset, groups: dict[str, list[int]], share: float, seed: 
     ids = data.class_ids
     parts = {name: np.bincount(ids[rows], minlength=len(data.labels)) for name, rows in groups.items()}
     left = np.sum([part > 0 for part in parts.values()], axis=0)
-    wanted, kept = data.counts * share, np.zeros(len(data.labels))
+    wanted, held_out = data.counts * share, np.zeros(len(data.labels))
     order = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
     held: set[str] = set()
 
     def hold(name: str) -> None:
-        nonlocal kept, left
+        nonlocal held_out, left
         held.add(name)
-        kept, left = kept + parts[name], left - (parts[name] > 0)
+        held_out, left = held_out + parts[name], left - (parts[name] > 0)
 
     def free(name: str, k: int) -> bool:
         return name not in held and parts[name][k] > 0 and bool((left[parts[name] > 0] > 1).all())
@@ -59,9 +59,9 @@ def _held_back(data: Dataset, groups: dict[str, list[int]], share: float, seed: 
     for k in sorted(range(len(data.labels)), key=lambda k: int(left[k])):
         for name in order:
             # half of the group at least must still be missing
-            if free(name, k) and kept[k] + parts[name][k] / 2 <= wanted[k]:
+            if free(name, k) and held_out[k] + parts[name][k] / 2 <= wanted[k]:
                 hold(name)
-        if kept[k] == 0 and (large := [name for name in order if free(name, k)]):
+        if held_out[k] == 0 and (large := [name for name in order if free(name, k)]):
             hold(min(large, key=lambda name: int(parts[name][k])))
     return held
 
@@ -79,18 +79,18 @@ def _given(data: Dataset) -> Split:
 
 
 def _made(data: Dataset, validation: Sequence[int]) -> Split:
-    kept = set(validation)
-    if not kept or len(kept) == len(data.samples):
+    held_out = set(validation)
+    if not held_out or len(held_out) == len(data.samples):
         raise TrainingError(
-            "nothing can be kept back for validation: each class has one group only; add recordings, or say with "
+            "nothing can be held out for validation: each class has one group only; add recordings, or say with "
             "--group file that each file stands for itself"
         )
-    seen = {data.samples[i].label for i in kept}
-    training = tuple(i for i in range(len(data.samples)) if i not in kept)
+    labels_held_out = {data.samples[i].label for i in held_out}
+    training = tuple(i for i in range(len(data.samples)) if i not in held_out)
     if lost := sorted(set(data.labels) - {data.samples[i].label for i in training}):
         raise TrainingError(f"the class {lost[0]!r} has no sample for training")
-    alone = tuple(label for label in data.labels if label not in seen)
-    return Split(training=training, validation=tuple(sorted(kept)), alone=alone)
+    alone = tuple(label for label in data.labels if label not in labels_held_out)
+    return Split(training=training, validation=tuple(sorted(held_out)), alone=alone)
 
 
 __all__ = ["Split", "split"]

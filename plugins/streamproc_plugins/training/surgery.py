@@ -1,6 +1,6 @@
-"""A trained net cut before its last layer, and given another one: LiteRT and ONNX files as bytes.
+"""A trained net without its last layer, and with another one: LiteRT and ONNX files as bytes.
 
-What comes out is an ordinary net: the plugin that runs it knows nothing of this.
+The result is an ordinary net: the plugin that runs it knows nothing of this.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Head:
             raise ValueError("the head has values that are not finite")
 
 
-def cut(model: bytes, runtime: str, *, classifier: bool) -> bytes:
+def without_head(model: bytes, runtime: str, *, classifier: bool) -> bytes:
     """The net with its features as the only output.
 
     classifier: it ends in a layer of classes, which is taken off; otherwise its first output are the features. Raises
@@ -66,7 +66,7 @@ def _edit_litert(model: bytes, head: Head | None, classifier: bool) -> bytes:
     graph = tree.subgraphs[0]
     out = _litert_features(schema, tree, graph) if classifier else int(graph.outputs[0])
     if head is not None:
-        out = _LiteRtTail(schema, tree, graph).add(out, head)
+        out = _LiteRtEnd(schema, tree, graph).add(out, head)
     graph.outputs = [out]
     tree.signatureDefs = None  # they name the old output
     builder = flatbuffers.Builder(len(model))
@@ -97,7 +97,7 @@ def _litert_features(schema: Any, tree: Any, graph: Any) -> int:
     raise ModelError("no layer of classes was found at its end; choose another --base")
 
 
-class _LiteRtTail:
+class _LiteRtEnd:
     """Adds operators to the end of a graph."""
 
     def __init__(self, schema: Any, tree: Any, graph: Any) -> None:
@@ -206,20 +206,20 @@ def _onnx_features(graph: Any) -> str:
 
 def _end_at(graph: Any, output: Any) -> None:
     """Make it the only output, and take off the nodes and weights that it doesn't need."""
-    kept_output = type(output)()
-    kept_output.CopyFrom(output)
+    retained_output = type(output)()
+    retained_output.CopyFrom(output)
     del graph.output[:]
-    graph.output.append(kept_output)
+    graph.output.append(retained_output)
     needed = {output.name for output in graph.output}
-    kept = []
+    retained = []
     for node in reversed(graph.node):
         if needed & set(node.output):
-            kept.append(node)
+            retained.append(node)
             needed |= set(node.input)
     weights = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(reversed(retained))
     graph.initializer.extend(weights)
 
 
-__all__ = ["Head", "cut", "with_head"]
+__all__ = ["Head", "with_head", "without_head"]

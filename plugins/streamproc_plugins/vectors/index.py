@@ -1,9 +1,9 @@
 """An index of unit vectors that grows while it is searched: nearest by cosine, exact where it is small.
 
 Rows lie in segments of a fixed number. A full segment gets an Annoy file in the background and is searched by it from
-half a segment later on, at a row count and not at a moment (whoever adds that row waits for the file if need be); till
-then, and in the last segments, the search is exact. Candidates are ranked by their exact cosines. So the answer follows
-from the calls alone, not from the speed of the background thread.
+half a segment later on, at a row count and not at a moment (a call that adds that row waits for the file if need be);
+till then, and in the last segments, the search is exact. Candidates are ranked by their exact cosines. So the answer
+follows from the calls alone, not from the speed of the background thread.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc import PluginError
-from streamproc_plugins.vectors.manifest import Lock, Manifest, Plan
-from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, Segment, file_of, numbers_in
-from streamproc_plugins.vectors.shards import Shard, available, build, shard_file
+from streamproc_plugins.vectors.manifest import IndexPlan, Lock, Manifest
+from streamproc_plugins.vectors.rows import DEAD, F32, RowFiles, RowSegment, file_of, numbers_in
+from streamproc_plugins.vectors.shards import Shard, available, build_shard, shard_file
 
 SEGMENT = 32_768
 TREES = 20
@@ -38,7 +38,7 @@ class VectorIndex:
     and however often the folder was opened in between. A reader may search exactly where the writer uses Annoy already,
     and so does an installation without Annoy: they find what Annoy finds, and more.
 
-    A process that is killed loses nothing that `add` returned from; a power cut at most what came after `flush`.
+    A killed process loses nothing that `add` returned from; a power failure at most the rows after `flush`.
     Removed vectors are overwritten on disk at once, and the Annoy file that held them is deleted at once.
     """
 
@@ -56,7 +56,7 @@ class VectorIndex:
             raise PluginError(f"there is no index in {folder} to be read")
         self.dim, self.folder, self.readonly = dim, folder, readonly
         self._mutex = threading.RLock()
-        self._segments: dict[int, Segment] = {}
+        self._segments: dict[int, RowSegment] = {}
         self._shards: dict[int, Shard] = {}
         self._builds: dict[int, tuple[int, Future[None]]] = {}
         self._builder: ThreadPoolExecutor | None = None
@@ -64,12 +64,12 @@ class VectorIndex:
         self._files: RowFiles | None = None
         self._approximate = folder is not None and available()
         if folder is None:
-            self._plan = Plan(dim=dim, segment=segment, trees=trees)
+            self._plan = IndexPlan(dim=dim, segment=segment, trees=trees)
         else:
-            self._open(folder, Plan(dim=dim, segment=segment, trees=trees))
+            self._open(folder, IndexPlan(dim=dim, segment=segment, trees=trees))
         self._size = self._plan.segment
 
-    def _open(self, folder: Path, wanted: Plan) -> None:
+    def _open(self, folder: Path, wanted: IndexPlan) -> None:
         if not self.readonly:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = Lock(folder)
@@ -89,18 +89,18 @@ class VectorIndex:
         for number in reversed(numbers_in(folder)):  # the last one first: it says how many rows there are
             with suppress(FileNotFoundError):  # for a reader: expired just now
                 self._segments[number] = files.load(number, mend=not self.readonly)
-            self._advance()  # what Annoy searches needn't stay in memory
+            self._advance()  # vectors that Annoy searches needn't stay in memory
 
     @property
     def rows(self) -> int:
-        """How many rows were ever added and not cut off."""
+        """Number of rows added so far, without truncated ones."""
         if not self._segments:
             return 0
         last = self._segments[max(self._segments)]
         return last.number * self._size + last.count
 
     def __len__(self) -> int:
-        """How many vectors can be found."""
+        """Number of vectors that can be found."""
         with self._mutex:
             return sum(segment.alive for segment in self._segments.values())
 
@@ -128,7 +128,7 @@ class VectorIndex:
     def query(self, vector: NDArray[Any], k: int) -> tuple[NDArray[np.int64], F32]:
         """Ids int64 (M,) and cosines float32 (M,) of the `k` nearest vectors (or of all that there are), best first.
 
-        vector: (D,) of unit length. Equal cosines come in the order of their ids.
+        vector: (D,) of unit length. Equal cosines are in the order of their ids.
         """
         wanted = np.ascontiguousarray(vector, np.float32).reshape(-1)
         if wanted.shape != (self.dim,) or k < 1:
@@ -167,21 +167,21 @@ class VectorIndex:
             return np.concatenate(vectors), np.concatenate(times)
 
     def remove(self, ids: Sequence[int] | NDArray[Any]) -> int:
-        """Forget all vectors of these ids, also on disk; how many there were."""
+        """Delete all vectors of these ids, also on disk; gives their number."""
         self._writable()
         gone = np.asarray(ids, np.int64)
         with self._mutex:
             return sum(self._wipe(n, np.isin(s.ids, gone) & (s.ids != DEAD)) for n, s in list(self._segments.items()))
 
     def expire(self, before_ns: int, *, from_ns: int = -(2**63)) -> int:
-        """Forget all vectors with a time of `from_ns` to before `before_ns`, also on disk; how many there were."""
+        """Delete all vectors with a time of `from_ns` to before `before_ns`, also on disk; gives their number."""
         self._writable()
         with self._mutex:
             timed = [(n, s.ids != DEAD, s.times_ns) for n, s in self._segments.items()]
             return sum(self._wipe(n, alive & (from_ns <= t) & (t < before_ns)) for n, alive, t in timed)
 
     def merge(self) -> None:
-        """Build what Annoy files are missing now, wait for them, and use them from here on."""
+        """Build missing Annoy files now, wait for them, and use them from here on."""
         self._writable()
         with self._mutex:
             rows = self.rows
@@ -191,26 +191,26 @@ class VectorIndex:
             self._advance()
 
     def truncate(self, rows: int) -> None:
-        """Cut off every row from number `rows` on, as if they had never been added: back to what a checkpoint knew.
+        """Remove every row from number `rows` on, as if they had never been added: back to a checkpoint.
 
-        What was removed in between stays removed. Raises `ValueError` where there aren't so many rows.
+        Rows removed in between stay removed. Raises `ValueError` where there aren't so many rows.
         """
         self._writable()
         with self._mutex:
             if not 0 <= rows <= self.rows:
                 raise ValueError(f"there are {self.rows} rows, can't go back to {rows}")
             for number in [n for n in self._segments if (n + 1) * self._size > rows]:
-                self._cut(number, rows - number * self._size)
+                self._truncate(number, rows - number * self._size)
             self._advance()
 
     def flush(self) -> None:
-        """What was added lies on the disk."""
+        """Write added rows to the disk."""
         with self._mutex:
             if self._files is not None and not self.readonly:
                 self._files.flush()
 
     def refresh(self) -> None:
-        """For a reader: see what the writer has done since."""
+        """For a reader: load the writer's latest rows."""
         if not self.readonly or self._files is None or self.folder is None:
             return
         with self._mutex:
@@ -240,9 +240,9 @@ class VectorIndex:
         self.close()
 
     def _append(self, ids: NDArray[np.int64], times: NDArray[np.int64], values: F32) -> int:
-        """As many rows as fit into the last segment, at least one; how many."""
+        """Append as many rows as fit into the last segment, at least one; gives their number."""
         number, place = divmod(self.rows, self._size)
-        segment = self._segments.setdefault(number, Segment.empty(number, self._size, self.dim))
+        segment = self._segments.setdefault(number, RowSegment.empty(number, self._size, self.dim))
         count = min(len(ids), self._size - place)
         if self._files is not None:
             self._files.append(number, ids[:count], times[:count], values[:count])
@@ -254,7 +254,7 @@ class VectorIndex:
         return count
 
     def _nearest(self, number: int, vector: F32, k: int) -> tuple[NDArray[np.int64], F32]:
-        """Ids and vectors of a segment among which its `k` nearest are."""
+        """Ids and vectors of a segment that include its `k` nearest."""
         segment, shard = self._segments[number], self._shards.get(number)
         if shard is not None:
             rows = shard.candidates(vector, max(4 * k, 64))
@@ -276,7 +276,7 @@ class VectorIndex:
         return sorted(number for number, segment in self._segments.items() if segment.count == self._size)
 
     def _advance(self) -> None:
-        """Begin what builds are to be begun, and use those whose row has come."""
+        """Begin the builds that are due, and use those whose row is reached."""
         if not self._approximate or self.folder is None:
             return
         for number in self._sealed():
@@ -299,7 +299,7 @@ class VectorIndex:
             return
         rows = np.flatnonzero(segment.ids != DEAD)
         self._builder = self._builder or ThreadPoolExecutor(1, thread_name_prefix="vector-index")
-        future = self._builder.submit(build, path, segment.vectors, rows, self._plan.trees)
+        future = self._builder.submit(build_shard, path, segment.vectors, rows, self._plan.trees)
         self._builds[number] = (generation, future)
 
     def _use(self, number: int, folder: Path) -> None:
@@ -325,7 +325,7 @@ class VectorIndex:
         segment.vectors = None
 
     def _wipe(self, number: int, mask: NDArray[np.bool_]) -> int:
-        """Remove rows of a segment everywhere; how many."""
+        """Remove rows of a segment everywhere; gives their number."""
         rows, segment = np.flatnonzero(mask), self._segments[number]
         if not len(rows):
             return 0
@@ -359,16 +359,16 @@ class VectorIndex:
             begun[1].exception()  # it may be writing the file that is to go
         old.unlink(missing_ok=True)
 
-    def _cut(self, number: int, count: int) -> None:
+    def _truncate(self, number: int, count: int) -> None:
         segment = self._segments[number]
-        keep = max(count, 0)
-        if segment.count > keep:
+        valid = max(count, 0)
+        if segment.count > valid:
             self._drop_shard(number, due=(number + 1) * self._size + self._size // 2)
             assert segment.vectors is not None
-            segment.ids[keep:], segment.vectors[keep:], segment.count = DEAD, 0, keep
+            segment.ids[valid:], segment.vectors[valid:], segment.count = DEAD, 0, valid
         if self._files is not None and self.folder is not None and file_of(self.folder, number).is_file():
             if count >= 0:  # an empty file still says how many rows there are
-                self._files.cut(number, count)
+                self._files.truncate(number, count)
             else:
                 self._files.delete(number)
         if count < 0:

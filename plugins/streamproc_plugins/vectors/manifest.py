@@ -1,4 +1,4 @@
-"""What an index is made for, when each of its Annoy files comes into use, and who may write."""
+"""Format of an index, the row at which each of its Annoy files is first used, and the writer's lock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FILE = "index.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Which Annoy file of a segment is used from which row on."""
+class IndexPlan:
+    """The Annoy file of a segment, and the row from which on it is used."""
 
     dim: int
     segment: int
@@ -27,7 +27,7 @@ class Plan:
     """generation and row by segment, where they aren't 0 and half a segment behind its end"""
 
     def generation(self, number: int) -> int:
-        """How often rows were removed from the segment after it was full."""
+        """Number of removals from the segment after it was full."""
         return self.changed.get(number, (0, 0))[0]
 
     def due(self, number: int) -> int:
@@ -35,11 +35,11 @@ class Plan:
         usual = (number + 1) * self.segment + self.segment // 2
         return self.changed[number][1] if number in self.changed else usual
 
-    def with_due(self, number: int, due: int) -> Plan:
+    def with_due(self, number: int, due: int) -> IndexPlan:
         """The same with another row for a segment."""
         return replace(self, changed={**self.changed, number: (self.generation(number), due)})
 
-    def next_generation(self, number: int, due: int) -> Plan:
+    def next_generation(self, number: int, due: int) -> IndexPlan:
         """The same with a new file for a segment."""
         return replace(self, changed={**self.changed, number: (self.generation(number) + 1, due)})
 
@@ -50,7 +50,7 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
 
-    def load(self, wanted: Plan, *, write: bool) -> Plan:
+    def load(self, wanted: IndexPlan, *, write: bool) -> IndexPlan:
         """The folder's plan, or `wanted` for a new one. Raises `PluginError` for another version or vector length."""
         if not self._path.is_file():
             if write:
@@ -60,7 +60,7 @@ class Manifest:
             stored = json.loads(self._path.read_text(encoding="utf-8"))
             changed = {int(number): (int(g), int(due)) for number, (g, due) in stored["changed"].items()}
             version, dim = stored["version"], int(stored["dim"])
-            plan = Plan(dim=dim, segment=int(stored["segment"]), trees=int(stored["trees"]), changed=changed)
+            plan = IndexPlan(dim=dim, segment=int(stored["segment"]), trees=int(stored["trees"]), changed=changed)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise PluginError(f"{self._path} can't be read; it isn't an index's, or was damaged") from None
         if version != VERSION or plan.dim != wanted.dim:
@@ -70,7 +70,7 @@ class Manifest:
             )
         return plan
 
-    def save(self, plan: Plan) -> None:
+    def save(self, plan: IndexPlan) -> None:
         """Write it; a crash leaves the old one."""
         content = {
             "version": VERSION,
@@ -86,7 +86,7 @@ class Lock:
     """The right to write into a folder; the system takes it back when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `PluginError` where somebody else has it."""
+        """Raises `PluginError` where another process has it."""
         self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """Rows of an index (id, time, unit vector) in files of a fixed number of rows each: appended, read, wiped.
 
-A row is little-endian: int64 id, int64 time, float32 (D,) vector. A row that was removed has the id -1 and zeros. A
-file whose last row is torn, or isn't a unit vector after a power cut, ends before that row.
+A row is little-endian: int64 id, int64 time, float32 (D,) vector. A removed row has the id -1 and zeros. A
+file whose last row is torn, or isn't a unit vector after a power failure, ends before that row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ F32 = NDArray[np.float32]
 
 
 def row_type(dim: int) -> np.dtype[Any]:
-    """How a row lies in a file."""
+    """Layout of a row in a file."""
     return np.dtype([("id", "<i8"), ("time", "<i8"), ("vector", "<f4", (dim,))])
 
 
@@ -36,12 +36,12 @@ def file_of(folder: Path, number: int) -> Path:
 
 
 def numbers_in(folder: Path) -> list[int]:
-    """Which segments have a file, rising."""
+    """Numbers of the segments with a file, rising."""
     return sorted(int(path.stem.partition("-")[2]) for path in folder.glob(_PATTERN))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Segment:
+class RowSegment:
     """Rows `number * size` to `(number + 1) * size` of an index; `count` of them are there."""
 
     number: int
@@ -54,7 +54,7 @@ class Segment:
     count: int = 0
 
     @classmethod
-    def empty(cls, number: int, size: int, dim: int) -> Segment:
+    def empty(cls, number: int, size: int, dim: int) -> RowSegment:
         """Without a row."""
         return cls(
             number=number,
@@ -65,14 +65,14 @@ class Segment:
 
     @property
     def alive(self) -> int:
-        """How many rows weren't removed."""
+        """Number of rows that weren't removed."""
         return int((self.ids[: self.count] != DEAD).sum())
 
 
 class RowFiles:
     """The files of one folder. Not thread-safe: the index holds a lock.
 
-    What was appended is safe from a killed process at once, and from a power cut after `flush`.
+    An appended row is safe from a killed process at once, and from a power failure after `flush`.
     """
 
     def __init__(self, folder: Path, dim: int, size: int) -> None:
@@ -80,15 +80,15 @@ class RowFiles:
         self._dim = dim
         self._open: tuple[int, int] | None = None
 
-    def load(self, number: int, *, mend: bool) -> Segment:
+    def load(self, number: int, *, mend: bool) -> RowSegment:
         """A segment from its file; with `mend` torn rows are cut off and half-wiped ones wiped."""
         path = file_of(self._folder, number)
         rows = np.fromfile(path, self._type, count=path.stat().st_size // self._type.itemsize)
         good, half_read = self._good(rows), np.zeros(0, np.int64)
         if not mend and good < len(rows):
-            # the writer is at work on these: what lies behind them is whole
+            # the writer is at work on these: earlier segments are whole
             half_read, good = np.flatnonzero(self._bad(rows)), len(rows)
-        segment = Segment.empty(number, self._size, self._dim)
+        segment = RowSegment.empty(number, self._size, self._dim)
         segment.count = good
         segment.ids[:good], segment.times_ns[:good] = rows["id"][:good], rows["time"][:good]
         assert segment.vectors is not None
@@ -102,7 +102,7 @@ class RowFiles:
         return segment
 
     def _good(self, rows: NDArray[Any]) -> int:
-        """How many rows from the first on are whole."""
+        """Number of whole rows from the first on."""
         if len(rows) > self._size:
             raise PluginError(f"{self._folder} holds files with more than {self._size} rows; it is another index's")
         bad = np.flatnonzero(self._bad(rows))
@@ -133,7 +133,7 @@ class RowFiles:
             ) from None
 
     def wipe(self, number: int, rows: Iterable[int]) -> None:
-        """Overwrite rows with zeros, their ids first, so that a crash in between is seen and mended."""
+        """Overwrite rows with zeros, their ids first, so that a crash in between is detected and mended."""
         with file_of(self._folder, number).open("r+b", buffering=0) as file:
             places = [row * self._type.itemsize for row in rows]
             for place in places:
@@ -142,8 +142,8 @@ class RowFiles:
                 os.pwrite(file.fileno(), bytes(self._type.itemsize - 8), place + 8)
             os.fsync(file.fileno())
 
-    def cut(self, number: int, count: int) -> None:
-        """Keep the first `count` rows of a segment."""
+    def truncate(self, number: int, count: int) -> None:
+        """Drop all but the first `count` rows of a segment."""
         self.close()
         os.truncate(file_of(self._folder, number), count * self._type.itemsize)
 
@@ -158,7 +158,7 @@ class RowFiles:
         return np.memmap(file_of(self._folder, number), self._type, mode="r")
 
     def flush(self) -> None:
-        """What was appended lies on the disk."""
+        """Write appended rows to the disk."""
         if self._open is not None:
             os.fsync(self._open[1])
 

@@ -26,11 +26,11 @@ def available() -> bool:
 
 
 def shard_file(folder: Path, number: int, generation: int) -> Path:
-    """The tree file of a segment; after a removal it has another name, as readers keep the old one mapped."""
+    """The tree file of a segment; after a removal it has another name, as readers still map the old one."""
     return folder / f"trees-{number:08d}-{generation}.ann"
 
 
-def build(path: Path, vectors: NDArray[np.float32], rows: NDArray[np.int64], trees: int) -> None:
+def build_shard(path: Path, vectors: NDArray[np.float32], rows: NDArray[np.int64], trees: int) -> None:
     """Write the tree file of these rows in one step; the same bytes for the same vectors on the same kind of CPU.
 
     vectors: float32 (N, D). rows: which of them take part, rising.
@@ -78,10 +78,10 @@ class Shard:
 
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """Rows that are probably the nearest, int64 (<= count,), in no order that counts."""
-        # twice what Annoy looks through on its own: the exact ranking that follows costs little
+        # twice Annoy's own default: the exact ranking that follows costs little
         found = self.trees.get_nns_by_vector(vector, count, search_k=2 * count * self.trees.get_n_trees())
         return self.rows[np.array(found, np.int64)]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self.trees.unload()

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from streamproc.errors import ModelError, nearest
-from streamproc_plugins.action.nets.blocks import Shape
+from streamproc_plugins.action.nets.blocks import MapShape
 
 _MODULES = {
     "single_frame": "pooling",
@@ -38,7 +38,7 @@ KINDS: tuple[str, ...] = tuple(_MODULES)
 FLOW_KINDS = frozenset({"two_stream"})
 """kinds that always have an input of optical flow"""
 FLOW_LIMIT_PX = 20.0
-"""flow beyond this many pixels is cut off before a net sees it"""
+"""flow is clipped to this many pixels before it reaches a net"""
 
 Logits = Callable[..., Any]
 
@@ -66,7 +66,7 @@ def build(
     if kind not in _MODULES:
         raise ModelError(f"no kind of net {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
     _check(kind, frames, size, classes, width)
-    shape = Shape(frames=frames, hw=(size[1], size[0]), classes=classes, width=width)
+    shape = MapShape(frames=frames, hw=(size[1], size[0]), classes=classes, width=width)
     module = import_module(f"{__name__}.{_MODULES[kind]}")
     logits: Logits = getattr(module, kind)
     try:
@@ -90,7 +90,7 @@ def _check(kind: str, frames: int, size: tuple[int, int], classes: int, width: f
         raise ModelError(f"{classes} classes and width {width} can't be had; give 1 class or more, a width in (0, 4]")
 
 
-def _model(kind: str, logits: Logits, shape: Shape, flow: bool, options: dict[str, Any]) -> Any:
+def _model(kind: str, logits: Logits, shape: MapShape, flow: bool, options: dict[str, Any]) -> Any:
     import keras
 
     from streamproc_plugins.action.nets import blocks

@@ -1,7 +1,7 @@
 """Soft attention over the regions of each frame, steered by an LSTM.
 
 Sharma et al., Action Recognition using Visual Attention, 2015: at each step a softmax over the K = h x w regions, made
-from the state of the LSTM before, weighs the features of the regions; their sum is what the LSTM sees. Here the
+from the state of the LSTM before, weighs the features of the regions; their sum is the LSTM's input. Here the
 regions' own features take part in the weights as well (Bahdanau et al., 2015), which trains with far fewer clips.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, frame_maps, scores
 
 
-def attention(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, units: int = 512) -> Any:
+def attention(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0, units: int = 512) -> Any:
     """Logits from the mean over time of the LSTM's states. `with_map` shows where it looked."""
     from keras import initializers, layers, ops
 
     maps, size = frame_maps(x, shape, prefix), shape.wide(units)
     _, frames, height, width, _ = maps.shape
-    # a bias for each region tells where it lies, which a weighted sum over regions would forget
+    # a bias for each region encodes its place, which a weighted sum over regions would lose
     maps = layers.EinsumDense(
         "nthwd,de->nthwe",
         (frames, height, width, size),
@@ -55,8 +55,8 @@ def with_map(model: Any) -> Any:
     # layers with names of their own: Keras numbers unnamed operations anew in each process, and would give one twice
     joined = keras.layers.Concatenate(axis=2, name="attention_join")(weights) if frames > 1 else weights[0]
     turned = keras.layers.Permute((2, 1), name="attention_turn")(joined)
-    seen = keras.layers.Reshape((frames, height, width), name="attention_map")(turned)
-    return keras.Model(model.inputs, [model.outputs[0], seen], name=model.name)
+    attention = keras.layers.Reshape((frames, height, width), name="attention_map")(turned)
+    return keras.Model(model.inputs, [model.outputs[0], attention], name=model.name)
 
 
 __all__ = ["attention", "with_map"]

@@ -1,4 +1,4 @@
-"""What the nets are made of: convolution blocks, a CNN that runs over each frame, fusion of scores.
+"""Building blocks of the nets: convolution blocks, a CNN that runs over each frame, fusion of scores.
 
 All functions take and give Keras tensors. A clip is (N, T, H, W, C).
 """
@@ -20,7 +20,7 @@ _MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class MapShape:
     """The clip, the number of classes and the width factor of a net."""
 
     frames: int
@@ -105,7 +105,7 @@ def max_pooled(x: Any, kernel: tuple[int, int], strides: tuple[int, int], name: 
 
 
 def _moments(x: Any, kernel: int, stride: int, name: str) -> list[Any]:
-    """For each place of a kernel in time what lies under it at each step: (N, ceil(T / stride), h, w, C) each."""
+    """Input of each place of a kernel in time at each step: (N, ceil(T / stride), h, w, C) each."""
     from keras import layers
 
     steps = -(-x.shape[1] // stride)
@@ -114,7 +114,7 @@ def _moments(x: Any, kernel: int, stride: int, name: str) -> list[Any]:
     return [padded[:, k : k + (steps - 1) * stride + 1 : stride] for k in range(kernel)]
 
 
-def frame_maps(x: Any, shape: Shape, prefix: str = "") -> Any:
+def frame_maps(x: Any, shape: MapShape, prefix: str = "") -> Any:
     """The feature maps of each frame for itself, (N, T, h, w, D): blocks of stride 2 down to about 4 pixels."""
     side, block = min(x.shape[2:4]), 0
     while block == 0 or (side > _LEAST_SIDE and block < _MOST_BLOCKS):
@@ -124,7 +124,7 @@ def frame_maps(x: Any, shape: Shape, prefix: str = "") -> Any:
     return x
 
 
-def frame_features(x: Any, shape: Shape, prefix: str = "", units: int = 512) -> Any:
+def frame_features(x: Any, shape: MapShape, prefix: str = "", units: int = 512) -> Any:
     """A vector for each frame, (N, T, units times width): its maps, flattened, through one dense layer."""
     from keras import layers
 
@@ -133,7 +133,7 @@ def frame_features(x: Any, shape: Shape, prefix: str = "", units: int = 512) -> 
     return layers.Dense(shape.wide(units), activation="relu", name=f"{prefix}features")(flat)
 
 
-def scores(x: Any, shape: Shape, prefix: str = "", dropout: float = 0.0) -> Any:
+def scores(x: Any, shape: MapShape, prefix: str = "", dropout: float = 0.0) -> Any:
     """Logits (..., classes) from features, by one dense layer."""
     from keras import layers
 
@@ -151,6 +151,7 @@ def averaged(logits: Sequence[Any]) -> Any:
 
 
 __all__ = [
-    "JESTER_MEAN", "Shape", "averaged", "conv", "convolved", "frame_features", "frame_maps", "max_pooled", "normalised",
+    "JESTER_MEAN", "MapShape", "averaged", "conv", "convolved", "frame_features", "frame_maps", "max_pooled",
+    "normalised",
     "scores", "stacked_kernel",
 ]  # fmt: skip

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, convolved, max_pooled, scores
+from streamproc_plugins.action.nets.blocks import MapShape, convolved, max_pooled, scores
 
 _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
-def c3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.5) -> Any:
+def c3d(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.5) -> Any:
     """Logits; 78 million weights at width 1 with 16 frames of 112x112 and 101 classes."""
     from keras import layers
 

@@ -1,7 +1,7 @@
-"""Nets over features that another net has made of each picture, (N, T, D): trained in seconds, shared by many.
+"""Nets over features that another net computed of each picture, (N, T, D): trained in seconds, shared by many.
 
 `feature_lstm`: Ng et al., Beyond Short Snippets: Deep Networks for Video Classification, CVPR 2015, and Donahue et
-al., CVPR 2015. `feature_mean`: the mean over time, for comparison: it can't tell a clip from its reverse.
+al., CVPR 2015. `feature_mean`: the mean over time, for comparison: it can't separate a clip from its reverse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a CNN takes time in: early, late or slowly.
+"""CNNs that take time in early, late or slowly.
 
 Karpathy et al., Large-scale Video Classification with Convolutional Neural Networks, CVPR 2014.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, conv, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, conv, frame_maps, scores
 
 
-def early_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def early_fusion(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """The first filters reach over all frames; from there on it is a CNN of one picture."""
     from keras import layers
 
@@ -21,7 +21,7 @@ def early_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0
     return _head(frame_maps(x, shape, prefix), shape, prefix, dropout)
 
 
-def late_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def late_fusion(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Two towers of shared weights over the first and the last frame, joined by the first dense layer."""
     from keras import ops
 
@@ -29,7 +29,7 @@ def late_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0)
     return _head(frame_maps(ends, shape, prefix), shape, prefix, dropout)
 
 
-def slow_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def slow_fusion(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Each layer reaches over more time: filters over 4, 2 and 2 frames with a stride of 2 in time."""
     x = conv(x, shape.wide(64), f"{prefix}slow0", kernel=4, strides=(2, 2))
     for layer in (1, 2):
@@ -39,7 +39,7 @@ def slow_fusion(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0)
     return _head(x, shape, prefix, dropout)
 
 
-def _head(maps: Any, shape: Shape, prefix: str, dropout: float) -> Any:
+def _head(maps: Any, shape: MapShape, prefix: str, dropout: float) -> Any:
     """One dense layer over all maps of all frames, then the logits."""
     from keras import layers
 

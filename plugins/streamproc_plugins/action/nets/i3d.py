@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape, convolved, max_pooled, stacked_kernel
+from streamproc_plugins.action.nets.blocks import MapShape, convolved, max_pooled, stacked_kernel
 
 _SCOPES = {"": "RGB", "flow_": "Flow"}
 # filters of the branches: 1x1; reduction and 3x3; reduction and 3x3; 1x1 behind the pooling
@@ -32,7 +32,7 @@ _TIME_STRIDE = {"Mixed_3b": 1, "Mixed_4b": 2, "Mixed_5b": 2}
 _ODD_NAMES = {("Mixed_5b", "Branch_2"): "Conv3d_0a_3x3"}
 
 
-def i3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.5) -> Any:
+def i3d(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.5) -> Any:
     """Logits: the mean over time of those of each step."""
     from keras import layers
 
@@ -52,7 +52,7 @@ def i3d(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.5) -> Any:
     return layers.GlobalAveragePooling3D(name=f"{prefix}Logits_mean")(x)
 
 
-def _unit(x: Any, shape: Shape, prefix: str, unit: tuple[str, int, int], strides: int = 1) -> Any:
+def _unit(x: Any, shape: MapShape, prefix: str, unit: tuple[str, int, int], strides: int = 1) -> Any:
     """Convolution, batch normalisation without a scale, ReLU. unit: name, filters, kernel."""
     from keras import layers
 
@@ -63,7 +63,7 @@ def _unit(x: Any, shape: Shape, prefix: str, unit: tuple[str, int, int], strides
     return layers.ReLU(name=f"{prefix}{name}.relu")(x)
 
 
-def _mixed(x: Any, shape: Shape, prefix: str, name: str, filters: tuple[int, ...]) -> Any:
+def _mixed(x: Any, shape: MapShape, prefix: str, name: str, filters: tuple[int, ...]) -> Any:
     """An inception block."""
     from keras import layers
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, frame_features, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, frame_features, frame_maps, scores
 
 
-def single_frame(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def single_frame(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """The middle frame alone: the baseline of Karpathy et al., CVPR 2014."""
     middle = shape.frames // 2
     features = frame_features(x[:, middle : middle + 1], shape, prefix)
     return scores(features[:, 0], shape, prefix, dropout)
 
 
-def frame_mean(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def frame_mean(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Logits of each frame, their mean."""
     from keras import layers
 
@@ -25,7 +25,7 @@ def frame_mean(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) 
     return layers.GlobalAveragePooling1D(name=f"{prefix}mean")(each)
 
 
-def frame_max(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def frame_max(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Logits of each frame, the highest for each class."""
     from keras import layers
 
@@ -33,8 +33,8 @@ def frame_max(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -
     return layers.GlobalMaxPooling1D(name=f"{prefix}max")(each)
 
 
-def conv_pooling(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
-    """Maximum over time of the last feature maps (their place is kept), then two dense layers ("Conv Pooling")."""
+def conv_pooling(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+    """Maximum over time of the last feature maps (places stay), then two dense layers ("Conv Pooling")."""
     from keras import layers
 
     maps = frame_maps(x, shape, prefix)
@@ -43,7 +43,7 @@ def conv_pooling(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0
     return scores(features, shape, prefix, dropout)
 
 
-def late_pooling(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def late_pooling(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """Two dense layers over each frame, then the maximum over time ("Late Pooling")."""
     from keras import layers
 

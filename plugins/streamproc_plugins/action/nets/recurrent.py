@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamproc_plugins.action.nets.blocks import Shape, conv, frame_features, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, conv, frame_features, frame_maps, scores
 
 
-def cnn_lstm(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, layers_lstm: int = 1) -> Any:
+def cnn_lstm(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0, layers_lstm: int = 1) -> Any:
     """Features of each frame through one or more LSTM layers; the state after the last frame decides."""
     from keras import layers
 
@@ -22,7 +22,7 @@ def cnn_lstm(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, la
     return scores(sequence, shape, prefix, dropout)
 
 
-def conv_lstm(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0) -> Any:
+def conv_lstm(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0) -> Any:
     """A convolution per frame to a quarter of the size, a ConvLSTM whose state is a picture, then the logits."""
     from keras import layers
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape
+from streamproc_plugins.action.nets.blocks import MapShape
 
 GROUPS = 3
 _STAGES = (240, 480, 960)
@@ -26,7 +26,7 @@ STEM = 24
 
 
 def shufflenet3d(
-    x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.2, units: tuple[int, int, int] = UNITS
+    x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.2, units: tuple[int, int, int] = UNITS
 ) -> Any:
     """Logits. Width 0.5 with 16 frames of 112x112 and 27 classes is the net published for Jester.
 
@@ -100,7 +100,7 @@ def _grouped(x: Any, filters: int, name: str) -> Any:
 
 
 def _shuffled(x: Any) -> Any:
-    """Channels in another order, so that the next groups see all of them."""
+    """Channels in another order, so that the next groups mix all of them."""
     from keras import ops
 
     _, frames, height, width, channels = x.shape
@@ -150,7 +150,7 @@ def _moments(x: Any, start: int, steps: int, stride: int) -> Any:
 def load_arrays(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Fill the net from a PyTorch state dict of plain arrays (names with or without `module.`).
 
-    `ModelError` naming what lacks, what is left over, or what has another shape.
+    `ModelError` names the missing, superfluous or misshapen arrays.
     """
     given = {name.removeprefix("module."): array for name, array in arrays.items()}
     given = {name: array for name, array in given.items() if not name.endswith("num_batches_tracked")}

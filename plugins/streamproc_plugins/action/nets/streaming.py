@@ -1,6 +1,6 @@
 """Nets that go on frame by frame: the state is an input and an output of each step.
 
-`causal_conv` convolves over past frames only, (2+1)-D as Tran et al. (CVPR 2018), and keeps a buffer of the last frames
+`causal_conv` convolves over past frames only, (2+1)-D as Tran et al. (CVPR 2018), and has a buffer of the last frames
 of each layer when it runs as a stream (stream buffers and cumulative pooling: Kondratyuk et al., MoViNets, CVPR 2021).
 `stepwise` turns a trained clip net (`causal_conv`, `cnn_lstm`) into its step.
 """
@@ -11,13 +11,13 @@ from math import prod
 from typing import Any
 
 from streamproc.errors import ModelError
-from streamproc_plugins.action.nets.blocks import Shape, frame_maps, scores
+from streamproc_plugins.action.nets.blocks import MapShape, frame_maps, scores
 
 _PAST = "_past"
 _POOL = "cumulative_pool"
 
 
-def causal_conv(x: Any, shape: Shape, *, prefix: str = "", dropout: float = 0.0, kernel: int = 3) -> Any:
+def causal_conv(x: Any, shape: MapShape, *, prefix: str = "", dropout: float = 0.0, kernel: int = 3) -> Any:
     """Logits: maps of each frame, two convolutions over the last `kernel` of them, the mean over time."""
     from keras import layers
 
@@ -45,7 +45,7 @@ def stepwise(model: Any) -> Any:
     picture = keras.Input(clip.shape[2:], name="picture")
     states: list[Any] = []
     after: list[Any] = []
-    x = picture  # convolution works on frames anyway; time comes back where the maps are flattened
+    x = picture  # convolution works on frames anyway; time returns where the maps are flattened
     for layer in model.layers[1:]:
         x = _step(layer, x, states, after)
     return keras.Model([picture, *states], [x, *after], name=f"{model.name}_step")
@@ -65,9 +65,9 @@ def _step(layer: Any, x: Any, states: list[Any], after: list[Any]) -> Any:
         before = [state(layer.units), state(layer.units)]
         settings = {**layer.get_config(), "return_state": True, "return_sequences": layer.return_sequences}
         new = layers.LSTM.from_config(settings)
-        y, *kept = new(x, initial_state=before)
+        y, *states_after = new(x, initial_state=before)
         new.set_weights(layer.get_weights())
-        after.extend(kept)
+        after.extend(states_after)
         return y
     if layer.name.endswith(_PAST):
         joined = ops.concatenate([state(layer.padding[0], x.shape[-1]), x], axis=1)

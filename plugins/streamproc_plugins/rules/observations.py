@@ -1,4 +1,4 @@
-"""Tracks of one frame as the rules see them, and their recent paths."""
+"""Observations: the tracks of one frame in the form that rules use, and their recent paths."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LEAST_SPAN_NS = 2 * 10**8
 _JITTER_NS = 3 * 10**9
 """how far back the scatter of a place is measured"""
 _APART_NS = 9 * 10**7
-"""between two places kept that are older than the window of the velocity"""
+"""between two stored places that are older than the window of the velocity"""
 _FITS = 0.1
 """of a box's size, by which an edge may be off"""
 _ALIKE = 1.5
@@ -38,7 +38,7 @@ _ACCELERATION = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Observation:
     """A confirmed track in one frame; pixels of the source."""
 
     track_id: int
@@ -49,7 +49,7 @@ class Sight:
     point: Point
     """its anchor, inside the picture"""
     born_ns: int
-    """media time of its first detection; of this frame if it was seen shortly before, or began long ago"""
+    """media time of its first detection; of this frame if it was observed shortly before, or began long ago"""
     born: Point
     """where it was then, by its velocity"""
     at_border: bool
@@ -66,8 +66,8 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """The frame in which tracks are seen."""
+class FrameView:
+    """The frame of the observations."""
 
     now_ns: int
     size: tuple[int, int]
@@ -77,10 +77,10 @@ class Look:
     """media time of the frame before"""
 
 
-def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight]:
-    """The confirmed tracks; predicted places are not seen ones and would enter and leave on their own.
+def observe_tracks(tracks: Tracks, look: FrameView, known: Container[int] = ()) -> list[Observation]:
+    """Observations of the confirmed tracks; predicted places would enter and leave zones by themselves.
 
-    known: ids seen shortly before, whose beginning says nothing more.
+    known: ids observed shortly before, whose beginning has no further meaning.
     """
     now_ns, size = look.now_ns, look.size
     found = []
@@ -98,7 +98,7 @@ def sights(tracks: Tracks, look: Look, known: Container[int] = ()) -> list[Sight
         back = age / 1e9
         late = back - _speeding_up_s(look, age, velocities[row], box)
         found.append(
-            Sight(
+            Observation(
                 track_id=ids[row],
                 label=tracks.label[row],
                 score=scores[row],
@@ -124,11 +124,11 @@ def _looks(tracks: Tracks) -> list[NDArray[np.float32] | None]:
     ]
 
 
-def _speeding_up_s(look: Look, age_ns: int, velocity: Sequence[float], box: Box) -> float:
-    """Seconds at this velocity that a track may be ahead of where its first detection was, unseen by the rules.
+def _speeding_up_s(look: FrameView, age_ns: int, velocity: Sequence[float], box: Box) -> float:
+    """Seconds at this velocity that a track may be ahead of the place of its first detection, before the rules got it.
 
-    At a steady acceleration it has come less far than at its present speed, half as far from a standstill. One that
-    began in the frame before has made one step, and its velocity is that step.
+    At a steady acceleration it has moved less than its present speed suggests, half as far from a standstill. A track
+    that began in the frame before has made one step, and its velocity is that step.
     """
     if look.before_ns is None or age_ns <= look.now_ns - look.before_ns + _SAME_NS:
         return 0.0
@@ -138,8 +138,8 @@ def _speeding_up_s(look: Look, age_ns: int, velocity: Sequence[float], box: Box)
     return min(gained / speed, age_s / 2) if speed else 0.0
 
 
-def _half_step(look: Look, born_ns: int, box: Box) -> int:
-    """Who is first seen at the picture's border came in after the frame before: most likely half-way between."""
+def _half_step(look: FrameView, born_ns: int, box: Box) -> int:
+    """Half the time since the frame before for a track that begins at the border, as it entered in between."""
     if look.before_ns is None:
         return 0
     if not _at_border(look, box):
@@ -147,7 +147,7 @@ def _half_step(look: Look, born_ns: int, box: Box) -> int:
     return min((look.now_ns - look.before_ns) // 2, _LEAST_SPAN_NS, born_ns)
 
 
-def _at_border(look: Look, box: Box) -> bool:
+def _at_border(look: FrameView, box: Box) -> bool:
     width, height = look.size
     return min(box[0], box[1], width - box[2], height - box[3]) <= _BORDER * max(look.size)
 
@@ -169,11 +169,11 @@ class _Path:
 
     @property
     def steps(self) -> list[Step]:
-        """In order of time."""
+        """All places in order of time."""
         return self.older + self.recent
 
     def age(self, now_ns: int) -> bool:
-        """Let go of what is too old; False: nothing is left."""
+        """Drop old places; False: none is left."""
         while self.recent and now_ns - self.recent[0][0] > _WINDOW_NS:
             step = self.recent.pop(0)
             if not self.older or step[0] - self.older[-1][0] >= _APART_NS:
@@ -184,7 +184,7 @@ class _Path:
 
 
 class Paths:
-    """Where the anchors were during the last seconds of media time."""
+    """Places of the anchors during the last seconds of media time."""
 
     def __init__(self) -> None:
         self._steps: dict[int, _Path] = {}
@@ -192,10 +192,10 @@ class Paths:
     def __contains__(self, track_id: object) -> bool:
         return track_id in self._steps
 
-    def add(self, now_ns: int, seen: list[Sight]) -> None:
-        """Take a frame's sights; what is older than three seconds is forgotten."""
-        for sight in seen:
-            self._steps.setdefault(sight.track_id, _Path()).recent.append((now_ns, *sight.point))
+    def add(self, now_ns: int, observed: list[Observation]) -> None:
+        """Add a frame's observations and drop places older than three seconds."""
+        for observation in observed:
+            self._steps.setdefault(observation.track_id, _Path()).recent.append((now_ns, *observation.point))
         for track_id, path in list(self._steps.items()):
             if not path.age(now_ns):
                 del self._steps[track_id]
@@ -212,16 +212,16 @@ class Paths:
         return (float(slope[0]), float(slope[1]))
 
     def travel(self, track_id: int, way: Point) -> float:
-        """How far the anchor has come along the unit vector `way` within the last second, pixels."""
+        """Distance of the anchor along the unit vector `way` within the last second, pixels."""
         along = [x * way[0] + y * way[1] for _, x, y in self._steps.get(track_id, _Path()).recent]
         return along[-1] - min(along) if along else 0.0
 
     def jitter(self, track_id: int, way: Point | None = None) -> float:
         """Standard deviation in pixels of the anchor around a path without turns through the last 3 seconds.
 
-        Who sets off, walks or stops goes one way and has none, however quickly; who stands or sways goes to and fro.
-        Along the unit vector `way`, or else along the axis of the picture in which it is larger, either way. 0 where
-        too little was seen.
+        It is 0 for a track that sets off, walks or stops, at any speed, as it goes one way; a standing or swaying one
+        goes to and fro. Measured along the unit vector `way`, or else along the axis of the picture where it is larger,
+        either way. 0 with too few observations.
         """
         steps = self._steps.get(track_id, _Path()).steps
         if len(steps) < 4:
@@ -240,9 +240,9 @@ class Paths:
         self._steps = {int(i): _Path([], [(int(t), float(x), float(y)) for t, x, y in steps]) for i, steps in state}
 
 
-def about(sight: Sight) -> dict[str, Any]:
-    """What an event says of the one it is about."""
-    return {"label": sight.label, "track_id": sight.track_id, "box": list(sight.box)}
+def about(observation: Observation) -> dict[str, Any]:
+    """Event data about the observed track."""
+    return {"label": observation.label, "track_id": observation.track_id, "box": list(observation.box)}
 
 
 def box_gap(a: Box, b: Box) -> float:
@@ -251,7 +251,7 @@ def box_gap(a: Box, b: Box) -> float:
 
 
 def part_of(box: Box, whole: Box) -> bool:
-    """Whether a box may show a part of what another one shows: smaller, inside it, and with two of its edges."""
+    """Whether a box may show a part of another box's object: smaller, inside it, and with two of its edges."""
     size = (whole[2] - whole[0] + whole[3] - whole[1]) / 2
     near = _FITS * size
     inside = all(box[n] >= whole[n] - near and box[n + 2] <= whole[n + 2] + near for n in (0, 1))
@@ -267,9 +267,9 @@ def same_place(a: Sequence[float], b: Sequence[float]) -> bool:
     return apart <= min(sizes) and max(sizes) <= _ALIKE * min(sizes)
 
 
-def wanted(seen: list[Sight], labels: tuple[str, ...]) -> list[Sight]:
-    """Those with one of these labels; all where none is named."""
-    return [sight for sight in seen if sight.label in labels] if labels else seen
+def wanted(observed: list[Observation], labels: tuple[str, ...]) -> list[Observation]:
+    """Observations with one of these labels; all without labels."""
+    return [observation for observation in observed if observation.label in labels] if labels else observed
 
 
 def by_int(plain: Mapping[str, Any]) -> dict[int, Any]:
