@@ -226,7 +226,8 @@ class SourceRun:
         """Open, read, close; whether that was all, as the input has ended or the source is stopped. False: paused."""
         try:
             info = self._open()
-            frames = self._decoding.frames(info, Outside(stopping=self.stopping.is_set, count=self._count))
+            outside = Outside(stopping=self.stopping.is_set, count=self._count, gated=self._gated)
+            frames = self._decoding.frames(info, outside)
             while (pair := self._calls.ask(lambda: next(frames, None))) is not None and self._goes_on(info):
                 self.outages.came()
                 if pair[0] is not None:
@@ -270,6 +271,9 @@ class SourceRun:
             self._calls.ask(self._source.close)
         except Exception as error:  # noqa: BLE001 - everything was read: no reason to fail
             log.warning("closing the source of %s failed: %s", self.plan.name, describe(error))
+
+    def _gated(self, number: int) -> None:
+        self.ledger.book("gated", number=number)
 
     def _count(self, reason: str, number: int = 1) -> None:
         self.ledger.book("undecodable", reason, number)
