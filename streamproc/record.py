@@ -60,7 +60,7 @@ class Record(Lookup):
 
     @property
     def is_frame(self) -> bool:
-        """Whether a frame was processed; else the record stands for a moment, and `reason` says why."""
+        """True if a frame was processed; else the record stands for a moment, and `reason` says why."""
         return not self.reason
 
     @property

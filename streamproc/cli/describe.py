@@ -59,7 +59,7 @@ def _inner(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[str
 
 
 def _of_names(part: Mapping[str, Any]) -> Any:
-    """What stands under each name of a mapping with names of the user's own."""
+    """Describe the values of a mapping whose names the user chooses."""
     found = next(iter(part.get("patternProperties", {}).values()), part.get("additionalProperties"))
     return found if isinstance(found, dict) else None
 

@@ -60,8 +60,8 @@ def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
     try:
         return fetch(entry, entry.files[0], target, progress)
     except ModelError as error:
-        told = str(error).replace("the model ", "the clip ").replace("STREAMPROC_MODELS", "STREAMPROC_SAMPLES")
-        raise type(error)(told) from error
+        sentence = str(error).replace("the model ", "the clip ").replace("STREAMPROC_MODELS", "STREAMPROC_SAMPLES")
+        raise type(error)(sentence) from error
 
 
 __all__ = ["Sample", "find_sample", "samples"]

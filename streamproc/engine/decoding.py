@@ -22,7 +22,7 @@ def _nowhere(_: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What decoding one connection needs of the engine."""
+    """Services of the engine that decoding one connection needs."""
 
     stopping: Callable[[], bool]
     count: Count

@@ -20,7 +20,7 @@ class Gate(Protocol):
     """Decides which packets are decoded."""
 
     def awake(self, packet: Packet, /) -> bool:
-        """Whether this packet is to be decoded; called once for each, in decoding order."""
+        """Return whether this packet is to be decoded; called once for each, in decoding order."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""When the pictures of a live stream were taken, from when their packets came in. Arithmetic, and one clock."""
+"""Computes the capture times of a live stream from the arrival times of its packets. Arithmetic, and one clock."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ _NO_DATE_BEFORE = datetime(1980, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """How an input is to be opened."""
+    """Settings with which an input is opened."""
 
     live: bool = False
     """whether its end means that it was lost"""
@@ -81,7 +81,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a container says of its video stream."""
+    """Facts that a container states of its video stream."""
 
     container: str
     """FFmpeg's short name of the format, such as `mov` or `rtsp`"""
@@ -90,7 +90,7 @@ class Facts:
     pixel_format: str
     width: int
     height: int
-    """as stored, before rotation, in pixels; 0 where only the pictures will tell"""
+    """as stored, before rotation, in pixels; 0 where only the pictures have it"""
     rate: Fraction | None
     """nominal or average frames per second"""
     odd_rate: Fraction | None
@@ -260,7 +260,7 @@ class Demuxer:
         )
 
     def _rates(self) -> tuple[Fraction | None, ...]:
-        """What may be the rate, the best first."""
+        """Candidates for the rate, the best first."""
         stream = self._stream
         if self._raw:
             return self.opening.rate, fraction(stream.codec_context.framerate)
@@ -268,7 +268,7 @@ class Demuxer:
 
     @property
     def _raw(self) -> bool:
-        """Whether it is a bare stream without time stamps."""
+        """True if it is a bare stream without time stamps."""
         return self._container.format.name in ("h264", "hevc", "m4v", "mpegvideo", "vvc", "obu", "rawvideo", "mjpeg")
 
 
@@ -334,7 +334,7 @@ def _check_size(stream: VideoStream, address: str, max_pixels: int) -> None:
 
 
 def _orientation(address: str, opening: Opening) -> Orientation:
-    """What the first picture asks for; PyAV knows it of pictures only."""
+    """Return the orientation of the first picture; PyAV knows it of pictures only."""
     container = _open(address, opening)
     try:
         stream = _video_stream(container, address)
@@ -354,7 +354,7 @@ def _believed(value: int | None, limit: int) -> int | None:
 
 
 def _false_claim(frames: int | None, duration_ns: int | None) -> str:
-    """What the header states that can't be meant, in words; empty where there is nothing of the kind."""
+    """Describe the claims of the header that can't be meant; empty where there is nothing of the kind."""
     if _believed(frames, _MOST_FRAMES) != frames:
         return f"{frames:,} pictures"
     if duration_ns is not None and _believed(duration_ns, _LONGEST_NS) is None:

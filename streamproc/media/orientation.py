@@ -1,4 +1,4 @@
-"""How a stored picture is to be turned and mirrored: display matrices of containers and streams, EXIF of stills.
+"""Rotation and mirroring of a stored picture: display matrices of containers and streams, EXIF of stills.
 
 Display matrices are those of ISO/IEC 14496-12, section 8.3.2; H.264 and HEVC carry them as a display orientation SEI.
 EXIF is JEITA CP-3451, tag 0x0112.
@@ -29,7 +29,7 @@ class Orientation(NamedTuple):
 
     @property
     def upright(self) -> bool:
-        """Whether nothing is to be done."""
+        """True if nothing is to be done."""
         return self == UPRIGHT
 
     def size(self, width: int, height: int) -> tuple[int, int]:

@@ -135,14 +135,14 @@ class FileSource(VideoSource[FileOptions]):
         ending = Ending(facts)
         packets = self._demuxer.packets()
         for packet in self._without_last(packets, ending) if early and facts.container == "gif" else packets:
-            ending.see(packet)
+            ending.add(packet)
             yield packet
         if ending.missing:
             self._context.count("truncated", ending.missing)
         if ending.missing or self._demuxer.broken_off:
             early = ending.sentence
         elif early:
-            early = f"{early}, after {counted(ending.seen, 'picture')}"
+            early = f"{early}, after {counted(ending.count, 'picture')}"
         if early:
             raise SourceError(
                 f"{redact(path)} {early}; what there is was processed: get the whole recording if the rest matters"
@@ -160,7 +160,7 @@ class FileSource(VideoSource[FileOptions]):
                 yield held
             held = packet
         if held is not None:
-            ending.see(held)
+            ending.add(held)
             self._context.count("truncated")
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transpor
     red, green, blue = found.frames[-1].picture.to_rgb().reshape(-1, 3).mean(axis=0)
     assert red > 200
     assert max(green, blue) < 60
-    arrivals = [shot.captured_ns for shot in found.frames]
+    arrivals = [decoded.captured_ns for decoded in found.frames]
     assert arrivals == sorted(arrivals, key=lambda ns: ns or 0)
     assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
 
@@ -56,9 +56,9 @@ def test_capture_times_follow_the_time_stamps_from_the_first_picture_on(rtsp: Se
     camera = source(server.url("cam"))
     for _ in range(2):  # a reconnection is probed too
         offsets = [
-            shot.captured_ns - shot.pts_ns
-            for shot in read(camera, limit=20).frames
-            if shot.captured_ns is not None and shot.pts_ns is not None
+            decoded.captured_ns - decoded.pts_ns
+            for decoded in read(camera, limit=20).frames
+            if decoded.captured_ns is not None and decoded.pts_ns is not None
         ]
         assert max(offsets) - min(offsets) < 100_000_000
 
@@ -155,11 +155,11 @@ def test_a_port_that_can_not_be_is_refused_before_anything_opens(port: str) -> N
 def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="5s")
-    shots = frames_of(camera, camera.open(context()))
-    assert len(list(islice(shots, 3))) == 3
+    frames = frames_of(camera, camera.open(context()))
+    assert len(list(islice(frames, 3))) == 3
     server.stop()
     with pytest.raises(SourceLost):
-        list(shots)
+        list(frames)
     camera.close()
     with pytest.raises(SourceLost, match="takes no connection"):
         camera.open(context())
@@ -213,11 +213,11 @@ def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
 def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="1s")
-    shots = frames_of(camera, camera.open(context()))
-    assert len(list(islice(shots, 3))) == 3
+    frames = frames_of(camera, camera.open(context()))
+    assert len(list(islice(frames, 3))) == 3
     server.freeze()
     with pytest.raises(SourceLost, match="within the time limit"):
-        list(shots)
+        list(frames)
     camera.close()
 
 
@@ -277,7 +277,7 @@ def test_a_camera_that_hangs_upside_down_says_so(rtsp: Serve, tmp_path: Path) ->
                 container.mux(changed)
     server = rtsp(Loop(name="clip", path=str(tmp_path / "a.h264"), rate=20))
     found = read(source(server.url("clip")), limit=12)
-    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.frames]
+    turned = [number_of(decoded.picture.to_gray()[::-1, ::-1]) for decoded in found.frames]
     assert set((np.diff(turned) % 20).tolist()) == {1}
 
 

@@ -99,23 +99,23 @@ def test_limited_luma_is_stretched_to_the_full_range() -> None:
 
 
 def test_a_picture_survives_its_source_and_other_pictures(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).frames
-    first = shots[0].picture.to_rgb().copy()
-    kept = shots[0].picture.to_rgb()
-    for shot in shots:
-        shot.picture.to_rgb()
-    assert np.array_equal(kept, first)
+    frames = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).frames
+    first = frames[0].picture.to_rgb().copy()
+    early = frames[0].picture.to_rgb()
+    for decoded in frames:
+        decoded.picture.to_rgb()
+    assert np.array_equal(early, first)
 
 
 def test_threads_convert_without_disturbing_each_other(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).frames
-    wanted = [shot.picture.to_rgb() for shot in shots]
+    frames = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).frames
+    wanted = [decoded.picture.to_rgb() for decoded in frames]
     wrong: list[int] = []
 
     def work(start: int) -> None:
-        for index in range(start, len(shots), 4):
+        for index in range(start, len(frames), 4):
             for _ in range(5):
-                if not np.array_equal(shots[index].picture.to_rgb(), wanted[index]):
+                if not np.array_equal(frames[index].picture.to_rgb(), wanted[index]):
                     wrong.append(index)
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]

@@ -169,13 +169,13 @@ def test_no_picture_of_a_damaged_file_is_patched_up(tmp_path: Path) -> None:
 
     recipe = Recipe(frames=80, b_frames=3, options={"sc_threshold": "0"})
     clean = read_file(encode(tmp_path / "a.mp4", recipe))
-    pictures = {pts: shot.picture.to_rgb() for pts, shot in zip(clean.pts_ns, clean.frames, strict=True)}
+    pictures = {pts: decoded.picture.to_rgb() for pts, decoded in zip(clean.pts_ns, clean.frames, strict=True)}
     found = read_file(remux(tmp_path / "a.mp4", tmp_path / "b.mp4", spoil))
     assert 15 <= found.counts["undecodable"] <= 30
     assert len(found.frames) + found.counts["undecodable"] == 80
     assert found.numbers[-40:] == list(range(40, 80))
-    for pts, shot in zip(found.pts_ns, found.frames, strict=True):
-        assert np.array_equal(shot.picture.to_rgb(), pictures[pts])
+    for pts, decoded in zip(found.pts_ns, found.frames, strict=True):
+        assert np.array_equal(decoded.picture.to_rgb(), pictures[pts])
 
 
 def test_a_damaged_file_gives_the_same_pictures_in_every_run(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
 
 
 @pytest.mark.parametrize(
-    ("name", "at", "told"),
+    ("name", "at", "sentence"),
     [
         pytest.param("a.mp4", 0.6, "of 60", id="mp4"),
         pytest.param("a.mkv", 0.6, "of 2.40 s", id="mkv"),
@@ -232,9 +232,9 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
     ],
 )
 def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
-    tmp_path: Path, name: str, at: float, told: str
+    tmp_path: Path, name: str, at: float, sentence: str
 ) -> None:
-    """What is missing behind the cut is known where the container says how much there should be."""
+    """The number of missing pictures is known where the container says how much there should be."""
     codec = {".webm": "libvpx", ".flv": "flv1"}.get(Path(name).suffix, "libx264")
     recipe = Recipe(codec=codec, frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=at))
@@ -243,14 +243,14 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     assert found.counts["truncated"] >= 60 - len(found.frames) - found.counts.get("undecodable", 0) - 1
     assert sum(found.counts.values()) + len(found.frames) in (59, 60, 61)
     assert "breaks off after" in found.error
-    assert told in found.error
+    assert sentence in found.error
     probed = probe(tmp_path / name)
     assert not probed.complete
-    assert told in probed.broken_off
+    assert sentence in probed.broken_off
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe", "told"),
+    ("name", "recipe", "sentence"),
     [
         pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), "ends within a picture", id="gif"),
         pytest.param("a.ts", Recipe(), "ends within a transport packet", id="ts"),
@@ -258,13 +258,13 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     ],
 )
 def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
-    tmp_path: Path, name: str, recipe: Recipe, told: str
+    tmp_path: Path, name: str, recipe: Recipe, sentence: str
 ) -> None:
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=0.61))
     assert 10 < len(found.frames) < 60
     assert found.numbers == list(range(len(found.frames)))
-    assert told in found.error
-    assert told in probe(tmp_path / name).broken_off
+    assert sentence in found.error
+    assert sentence in probe(tmp_path / name).broken_off
     assert "after" in found.error
 
 
@@ -302,11 +302,11 @@ def test_a_gif_without_its_end_mark_is_shown_whole(tmp_path: Path) -> None:
 
 def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
-    right = [shot.picture.to_rgb() for shot in read_file(path).frames]
+    right = [decoded.picture.to_rgb() for decoded in read_file(path).frames]
     found = read_file(cut_off(path, at=0.61))
     assert found.counts == {"truncated": 1}
-    for shot, picture in zip(found.frames, right, strict=False):
-        assert np.array_equal(shot.picture.to_rgb(), picture)
+    for decoded, picture in zip(found.frames, right, strict=False):
+        assert np.array_equal(decoded.picture.to_rgb(), picture)
 
 
 def test_a_raw_stream_that_ends_within_a_picture_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -395,7 +395,7 @@ def test_no_clip_is_said_to_break_off(shared: Path) -> None:
         demuxer = Demuxer(str(path))
         ending = Ending(demuxer.facts)
         for packet in demuxer.packets():
-            ending.see(packet)
+            ending.add(packet)
         demuxer.close()
         found = (ending.missing, demuxer.broken_off, breaks_off(path, demuxer.facts.container))
         assert found == (0, False, ""), path.name
@@ -430,7 +430,7 @@ def test_the_picture_size_of_a_stream_stays_though_its_resolution_changes(tmp_pa
     parts = [encode(tmp_path / f"{w}.h264", Recipe(frames=10, size=(w, h))) for w, h in ((320, 180), (640, 360))]
     (tmp_path / "both.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
     found = read_file(tmp_path / "both.h264")
-    assert [shot.picture.to_rgb().shape for shot in found.frames] == [(180, 320, 3)] * 20
+    assert [decoded.picture.to_rgb().shape for decoded in found.frames] == [(180, 320, 3)] * 20
     assert found.numbers == [*range(10)] * 2
 
 

@@ -45,14 +45,14 @@ def test_an_open_group_of_pictures_costs_what_comes_before_its_keyframe_and_no_m
     tmp_path: Path, name: str, x264: str
 ) -> None:
     whole = encode(tmp_path / name, recipe(x264))
-    right = {number: shot.picture.to_gray() for number, shot in enumerate(read_file(whole).frames)}
+    right = {number: decoded.picture.to_gray() for number, decoded in enumerate(read_file(whole).frames)}
     assert sorted(right) == list(range(80))
     found = read_file(without_first(whole, 5))
     assert found.numbers == list(range(20, 80))
     assert found.counts == {"undecodable": 15}
     assert all(
-        np.array_equal(shot.picture.to_gray(), right[number])
-        for number, shot in zip(found.numbers, found.frames, strict=True)
+        np.array_equal(decoded.picture.to_gray(), right[number])
+        for number, decoded in zip(found.numbers, found.frames, strict=True)
     )
 
 
@@ -75,15 +75,15 @@ def test_damage_in_an_open_group_costs_the_pictures_up_to_the_next_one(tmp_path:
 
 
 def test_a_stream_refreshed_bit_by_bit_is_shown_once_it_is_complete(tmp_path: Path) -> None:
-    """There is one keyframe at the very beginning; a column of each picture is coded on its own."""
+    """The stream has one keyframe at the very beginning; a column of each picture is coded on its own."""
     whole = encode(tmp_path / "a.ts", recipe("intra-refresh=1:keyint=20:bframes=0:ref=1", keyframes=()))
-    right = [shot.picture.to_gray() for shot in read_file(whole).frames]
+    right = [decoded.picture.to_gray() for decoded in read_file(whole).frames]
     found = read_file(without_first(whole, 5))
     assert 40 <= len(found.frames) <= 60
     assert found.numbers == list(range(80 - len(found.frames), 80))
     assert len(found.frames) + found.counts["undecodable"] == 75
-    for number, shot in zip(found.numbers, found.frames, strict=True):
-        assert np.array_equal(shot.picture.to_gray(), right[number])
+    for number, decoded in zip(found.numbers, found.frames, strict=True):
+        assert np.array_equal(decoded.picture.to_gray(), right[number])
 
 
 def fields(path: Path, count: int = 100) -> Path:
@@ -93,7 +93,7 @@ def fields(path: Path, count: int = 100) -> Path:
 
 def stored_luma(reading: Reading) -> list[int]:
     """The luma values before they are stretched to 0-255."""
-    return [round(16 + float(shot.picture.to_gray().mean()) * 219 / 255) for shot in reading.frames]
+    return [round(16 + float(decoded.picture.to_gray().mean()) * 219 / 255) for decoded in reading.frames]
 
 
 def test_two_fields_are_one_picture(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def read_images(path: Path | str, **options: Any) -> Reading:
 
 def test_pictures_come_in_natural_order_at_their_rate(tmp_path: Path) -> None:
     for number, ending in ((1, "jpg"), (2, "png"), (10, "bmp"), (11, "webp"), (100, "tiff")):
-        save(tmp_path / f"shot{number}.{ending}", number)
+        save(tmp_path / f"photo{number}.{ending}", number)
     (tmp_path / "notes.txt").write_text("not a picture")
     found = read_images(tmp_path, rate=29.97)
     assert found.numbers == [1, 2, 10, 11, 100]
@@ -77,8 +77,8 @@ def test_colours_are_red_green_blue(tmp_path: Path) -> None:
 def test_gray_and_16_bit_pictures_are_read(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 120, np.uint8))
     cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 8, 3), 120 * 257, np.uint16))
-    for shot in read_images(tmp_path).frames:
-        assert shot.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
+    for decoded in read_images(tmp_path).frames:
+        assert decoded.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
 
 
 def test_an_unreadable_picture_is_counted_and_keeps_its_place_in_time(tmp_path: Path) -> None:
@@ -171,11 +171,11 @@ def test_figures_are_where_the_truth_says() -> None:
     checked = 0
     for index in range(0, len(full), 7):
         changed = np.abs(full.render(index).astype(int) - empty.render(index)).max(axis=2) > 75  # more than a shadow
-        for seen in full.truth(index):
-            x0, y0, x1, y1 = seen.box
+        for visible in full.truth(index):
+            x0, y0, x1, y1 = visible.box
             assert 0 <= x0 < x1 <= 640
             assert 0 <= y0 < y1 <= 360
-            if seen.share == 1:
+            if visible.share == 1:
                 assert changed[y0:y1, x0:x1].mean() > 0.05
                 checked += 1
             changed[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = False
@@ -196,12 +196,12 @@ def test_visits_follow_from_the_truth_and_people_cross_the_picture() -> None:
 
 
 def test_light_switches_cuts_and_freezes_are_in_the_pictures() -> None:
-    told = scene(
+    drawn = scene(
         lights_ns=(2 * SECOND_NS,), cuts_ns=(4 * SECOND_NS,), freezes=(Span(6 * SECOND_NS, SECOND_NS),), figures=0
     )
-    means = [float(told.render(index).mean()) for index in range(len(told))]
+    means = [float(drawn.render(index).mean()) for index in range(len(drawn))]
     assert min(means[:20]) > 2 * max(means[20:40])
-    step = [float(np.abs(told.render(i).astype(int) - told.render(i - 1)).mean()) for i in range(1, len(told))]
+    step = [float(np.abs(drawn.render(i).astype(int) - drawn.render(i - 1)).mean()) for i in range(1, len(drawn))]
     assert step[39] > 2 * step[30]
     assert step[60:69] == [0.0] * 9
     assert step[70] > 0
@@ -231,8 +231,8 @@ def test_the_synthetic_source_gives_the_scene_of_its_options() -> None:
     wanted = Scene(options.spec())
     assert found.pts_ns == wanted.times_ns.tolist()
     assert found.info.frames == 20
-    for index, shot in enumerate(found.frames):
-        assert np.array_equal(shot.picture.to_rgb(), wanted.render(index))
+    for index, decoded in enumerate(found.frames):
+        assert np.array_equal(decoded.picture.to_rgb(), wanted.render(index))
 
 
 def test_picture_sources_stop_when_asked(tmp_path: Path) -> None:

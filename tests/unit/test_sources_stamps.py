@@ -46,7 +46,7 @@ def test_b_frames_in_avi_have_their_own_times(tmp_path: Path, recipe: Recipe) ->
 
 
 def is_b(data: bytes) -> bool:
-    """Whether a picture of MPEG-4 is a B-frame."""
+    """Return whether a picture of MPEG-4 is a B-frame."""
     return data[data.index(b"\0\0\1\xb6") + 4] >> 6 == 2
 
 
