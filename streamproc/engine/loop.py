@@ -144,7 +144,7 @@ class RecordQueue:
 
     @property
     def over(self) -> bool:
-        """Return whether nothing is left to take and nothing more comes."""
+        """True if nothing is left to take and nothing more comes."""
         with self._lock:
             return not self._records and (self._finished or self._closed)
 

@@ -60,7 +60,7 @@ class H264Reader:
 
     @property
     def has_fields(self) -> bool:
-        """Return whether pictures may come as two fields, each in a packet of its own."""
+        """True if pictures may come as two fields, each in a packet of its own."""
         return self._has_fields
 
     def is_second_field(self, data: bytes) -> bool:

@@ -41,9 +41,7 @@ def without_first(path: Path, count: int) -> Path:
         pytest.param(f"{OPEN}:bframes=2:b-pyramid=strict:cabac=0:ref=4", id="CAVLC"),
     ],
 )
-def test_an_open_group_of_pictures_costs_what_comes_before_its_keyframe_and_no_more(
-    tmp_path: Path, name: str, x264: str
-) -> None:
+def test_an_open_group_costs_only_its_leading_pictures(tmp_path: Path, name: str, x264: str) -> None:
     whole = encode(tmp_path / name, recipe(x264))
     right = {number: decoded.picture.to_gray() for number, decoded in enumerate(read_file(whole).frames)}
     assert sorted(right) == list(range(80))
@@ -56,7 +54,7 @@ def test_an_open_group_of_pictures_costs_what_comes_before_its_keyframe_and_no_m
     )
 
 
-def test_damage_in_an_open_group_costs_the_pictures_up_to_the_next_one(tmp_path: Path) -> None:
+def test_open_group_damage_lasts_until_the_next_group(tmp_path: Path) -> None:
     import av
 
     def spoil(index: int, packet: Any) -> list[Any]:
@@ -74,7 +72,7 @@ def test_damage_in_an_open_group_costs_the_pictures_up_to_the_next_one(tmp_path:
     assert 15 <= found.counts["undecodable"] <= 24
 
 
-def test_a_stream_refreshed_bit_by_bit_is_shown_once_it_is_complete(tmp_path: Path) -> None:
+def test_a_gradually_refreshed_stream_starts_when_complete(tmp_path: Path) -> None:
     """The stream has one keyframe at the very beginning; a column of each picture is coded on its own."""
     whole = encode(tmp_path / "a.ts", recipe("intra-refresh=1:keyint=20:bframes=0:ref=1", keyframes=()))
     right = [decoded.picture.to_gray() for decoded in read_file(whole).frames]
@@ -102,7 +100,7 @@ def test_two_fields_are_one_picture(tmp_path: Path) -> None:
     assert found.counts == {}
 
 
-def test_a_damaged_field_costs_its_picture_and_each_picture_counts_once(tmp_path: Path) -> None:
+def test_a_damaged_field_costs_its_picture_once(tmp_path: Path) -> None:
     found = read_file(hurt(fields(tmp_path / "a.h264"), at=0.4))
     numbers = [(luma - luma_of(0)) // 2 for luma in stored_luma(found)]
     assert numbers == sorted(set(numbers))
@@ -110,7 +108,7 @@ def test_a_damaged_field_costs_its_picture_and_each_picture_counts_once(tmp_path
     assert 1 <= found.counts["undecodable"] <= 15
 
 
-def test_field_coded_pictures_come_out_as_soon_as_they_are_complete(tmp_path: Path) -> None:
+def test_field_coded_pictures_come_as_soon_as_complete(tmp_path: Path) -> None:
     demuxer = Demuxer(str(fields(tmp_path / "a.h264")))
     decoder = demuxer.decoder(lambda _: None, lambda _: None)
     out = [len(list(decoder.decode(packet))) for packet in demuxer.packets()]
