@@ -75,7 +75,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecodedFrame:
-    """One decoded picture as the source or the decoder gives it, before its time is mended."""
+    """One decoded picture as the source or the decoder gives it, before its time is corrected."""
 
     picture: Picture = field(repr=False)
     pts_ns: int | None
@@ -109,7 +109,7 @@ class Source(Configurable[OptionsT], ABC):
 
     def seek(self, positions: Mapping[str, int]) -> None:
         """Go on at these offsets, by partition; called after `open`, before reading, where a state was saved."""
-        raise NotImplementedError(f"{type(self).__name__} can't be read from a position")
+        raise NotImplementedError(f"{type(self).__name__} can't be read from a position; implement `seek` for that")
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """Commit these offsets, by partition: everything before them is done for good; called by the reader thread."""

@@ -70,7 +70,7 @@ def out(text: str) -> None:
 
 
 class _Redacting(logging.Filter):
-    """No password leaves in a log line, whoever logs it."""
+    """Removes passwords from log lines, also from those of other packages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
@@ -78,7 +78,7 @@ class _Redacting(logging.Filter):
 
 
 class _TextLines(logging.Formatter):
-    """Time, level and message; what an exception or a stack says comes without secrets too."""
+    """Time, level and message; secrets are removed from exceptions and stacks, too."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

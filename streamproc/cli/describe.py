@@ -110,7 +110,7 @@ def _default(part: Mapping[str, Any]) -> str:
 
 
 def _written(value: int, units: tuple[tuple[str, int], ...], least: str) -> str:
-    """A number of nanoseconds or bytes as one writes it.
+    """A number of nanoseconds or bytes with its unit, as in a configuration.
 
     >>> _written(2_500_000_000, _TIMES, "s"), _written(64 * 2**20, _SIZES, "B"), _written(0, _TIMES, "s")
     ('2.5s', '64MiB', '0s')

@@ -114,7 +114,7 @@ def show_watched(name: str, source: PictureSource[Any]) -> None:
             "measured rate": _or_unknown(
                 (len(stamps) - 1) * SECOND_NS / span_ns if span_ns else None, lambda rate: f"{rate:.3f} frames/s"
             ),
-            "duration": "goes on for ever",
+            "duration": "endless",
             "looked at": f"{counted(len(watched), 'picture')} in {span_ns / SECOND_NS:.1f} s",
         }
     )

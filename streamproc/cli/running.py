@@ -84,7 +84,7 @@ def _lock_limit_s(plan: Plan) -> float:
 
 
 def _attempt(failed: str, function: Callable[[], None]) -> None:
-    """Do what comes after a run; whatever goes wrong there is said and leaves the run's exit code alone."""
+    """Do a task after a run; log its failure and leave the run's exit code as it is."""
     try:
         function()
     except StreamprocError as error:
@@ -95,7 +95,7 @@ def _attempt(failed: str, function: Callable[[], None]) -> None:
 
 
 def leave(report: RunReport) -> None:
-    """Leave the process by the run's exit code, also where threads are stuck in a plugin for good."""
+    """Leave the process by the run's exit code, also where threads never return from a plugin."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever read it may have gone
             if stream is not None:

@@ -51,7 +51,9 @@ def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DownloadError(f"{target.parent} can't be made: {error.strerror}") from error
+        raise DownloadError(
+            f"{target.parent} can't be made: {error.strerror}; set STREAMPROC_CACHE to a writable folder"
+        ) from error
     # a sample is fetched as a model's file is: resumed, checked, by one process at a time
     entry = ModelEntry.model_validate({
         "name": sample.name, "task": "sample", "runtime": "arrays", "licence": sample.licence,

@@ -51,7 +51,7 @@ def _last_beat(data: bytes) -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether somebody has stopped the run (SIGSTOP, a debugger)."""
+    """Return whether the run is stopped (SIGSTOP, a debugger)."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
     except OSError:

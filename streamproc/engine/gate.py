@@ -1,4 +1,4 @@
-"""The gate in front of the decoder: packets of a stream that nobody needs now are held for a while, not decoded."""
+"""The gate in front of the decoder: packets of a stream that aren't needed now are held for a while, not decoded."""
 
 from __future__ import annotations
 

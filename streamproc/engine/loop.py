@@ -125,7 +125,7 @@ class RecordQueue:
         self.on_change()
 
     def close(self) -> None:
-        """Let workers go on: nobody takes any more."""
+        """Let workers go on: no more records are taken."""
         with self._lock:
             self._closed = True
             self._records.clear()

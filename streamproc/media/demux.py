@@ -172,7 +172,7 @@ class Demuxer:
             raise self._ended()
 
     def _ended(self) -> SourceLost:
-        return SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
+        return SourceLost(f"{redact(self._address)} has ended, and a live stream never does")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
@@ -214,7 +214,7 @@ class Demuxer:
             asked = time.monotonic()
 
     def _arrived(self, packet: Any) -> Packet:
-        """A picture without a time stamp of its own: those that FFmpeg makes up are of no use."""
+        """Give a packet its time of arrival, since FFmpeg's made-up stamps are of no use."""
         now_ns = time.monotonic_ns()
         return replace(plain_packet(packet), pts=now_ns, dts=now_ns, duration=None, captured_ns=time.time_ns())
 
@@ -304,7 +304,7 @@ def _name(container: InputContainer) -> str:
 
 
 def _video_stream(container: InputContainer, address: str) -> VideoStream:
-    """The stream that FFmpeg deems best, all others switched off; cover pictures of sound files don't count."""
+    """The stream that FFmpeg prefers, all others switched off; cover pictures of sound files don't count."""
     from av.stream import Discard, Disposition
 
     if container.format.name in _NO_VIDEO:
@@ -349,7 +349,7 @@ def _orientation(address: str, opening: Opening) -> Orientation:
 
 
 def _believed(value: int | None, limit: int) -> int | None:
-    """The value unless nobody can mean it; FFmpeg wraps the largest ones to below 0."""
+    """The value, or None where it is impossible; FFmpeg wraps the largest ones to below 0."""
     return value if value is not None and 0 <= value <= limit else None
 
 

@@ -97,7 +97,9 @@ def explain(error: Exception, address: str, *, live: bool, limit: str = "") -> S
         if isinstance(error, kinds):
             return lost(f"{name} {sentence}")
     if host := _unknown_host(address):
-        return lost(f"{name} names a host that nobody knows, {redact(host)}; check its spelling and the name server")
+        return lost(
+            f"{name} can't be opened: its host {redact(host)} isn't known; check its spelling and the name server"
+        )
     return lost(f"{name} can't be opened or read: {reason(error)}; check that it is a video and within reach")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EXIF_TAG = 0x0112
 _IN_JPEG, _IN_PNG, _IN_WEBP = b"Exif\0\0", b"eXIf", b"EXIF"
 _MOST_ENTRIES = 1000
-"""entries of one EXIF directory that are looked at"""
+"""entries of one EXIF directory that are read"""
 
 
 class Orientation(NamedTuple):

@@ -86,7 +86,7 @@ class AvPicture:
         return self._finish(luma)
 
     def to_reduced(self, width: int, height: int) -> Image | None:
-        """Planes are averaged over the pixels that become one, then converted; None for all but upright 4:2:0."""
+        """Average the planes over the pixels that become one, then convert them; None for all but upright 4:2:0."""
         frame = self._frame
         if (
             frame.format.name not in _PLANES_420
@@ -172,7 +172,7 @@ def _rgb(frame: VideoFrame) -> Image:
     converted = _converters.get(key).reformat(frame, format="rgb24", threads=1)
     rows = _rows(converted.planes[0], frame.height)[:, : frame.width * 3]
     if converted is frame:
-        rows = rows.copy()  # rgb24 already: the decoder's own buffer, which others may still look at
+        rows = rows.copy()  # rgb24 already: the decoder's own buffer, which others may still read
     return np.ascontiguousarray(rows).reshape(frame.height, frame.width, 3)
 
 

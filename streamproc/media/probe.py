@@ -34,14 +34,14 @@ _LIVE_SCAN_NS = 5 * SECOND_NS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """The facts of one video; what `scanned` says was looked at packet by packet."""
+    """Facts of one video; `scanned` packets of it were examined one by one."""
 
     address: str
     """without secrets"""
     facts: Facts
     file_bytes: int | None
     scanned: int
-    """packets looked at"""
+    """packets examined"""
     complete: bool
     """whether these are all that the recording should have"""
     broken_off: str

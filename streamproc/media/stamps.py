@@ -43,7 +43,7 @@ class StampOrder:
             return pts_ns
         waiting = {n: t.pts_ns for n, t in pending.items() if n < sent.number and t.pts_ns is not None}
         if len(waiting) > depth + 1:
-            del pending[min(waiting)]  # it shows nothing: its stamp is nobody's
+            del pending[min(waiting)]  # it shows nothing: no picture has its stamp
             return self.shown(sent, pts_ns, pending, depth)
         own_ns = pending[sent.number].pts_ns
         first = min(waiting, key=lambda number: waiting[number], default=None)

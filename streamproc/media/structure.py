@@ -55,7 +55,7 @@ def _gif(file: BinaryIO, size: int) -> str:
             return ""  # not as the standard has it: it says nothing
         if not _skip_sub_blocks(file, size):
             return "ends within a picture"
-    return ""  # some programs leave the end mark out
+    return ""  # some programs write no end mark
 
 
 def _colours(flags: int) -> int:

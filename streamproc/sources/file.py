@@ -30,7 +30,7 @@ _SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
 _PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
 """for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
 _PLAYLIST = {"live_start_index": "0", "m3u8_hold_counters": "2"}
-"""for a playlist in a file: all of it, and no long wait for segments that somebody may yet write"""
+"""for a playlist in a file: all of it, and no long wait for segments that may yet be written"""
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
 
 
@@ -106,7 +106,7 @@ class FileSource(VideoSource[FileOptions]):
             demuxer = Demuxer(path, opening)
             if not demuxer.endless:
                 return demuxer
-            demuxer.close()  # the pictures that were looked at to find out are late by now
+            demuxer.close()  # the pictures that were read to find out are late by now
         return Demuxer(path, replace(opening, live=True, options=_PUSHED))
 
     def _recording(self, demuxer: Demuxer, rate: Fraction | None) -> InputInfo:

@@ -151,7 +151,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
 
     def _opened(self) -> Poller:
         if self._poller is None:
-            raise SourceError("this kafka source isn't open")
+            raise SourceError("this kafka source isn't open; call `open` first")
         return self._poller
 
     def _settings(self) -> Poller.Settings:

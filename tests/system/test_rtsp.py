@@ -126,7 +126,7 @@ def test_a_hanging_camera_is_lost_after_open_timeout() -> None:
 
 
 def test_an_unknown_host_is_named() -> None:
-    with pytest.raises(SourceLost, match=r"a host that nobody knows, no-such-camera\.invalid; check its spelling"):
+    with pytest.raises(SourceLost, match=r"its host no-such-camera\.invalid isn't known; check its spelling"):
         source("rtsp://viewer:s3cret@no-such-camera.invalid/live").open(context())
 
 
