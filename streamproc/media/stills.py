@@ -52,7 +52,7 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image | None:
 
 
 def require_picture(path: Path) -> Image:
-    """The same; `ValueError` where it isn't a picture."""
+    """Read a still picture; `ValueError` where it isn't one."""
     rgb = read_picture(path)
     if rgb is None:
         if found := oversize(path, MAX_PIXELS):

@@ -153,7 +153,7 @@ class FileSource(VideoSource[FileOptions]):
             self._warn("it ends within a picture: get the whole recording if something is missing behind it")
 
     def _without_last(self, packets: Iterator[Packet], ending: Ending) -> Iterator[Packet]:
-        """GIF's decoder shows half a picture as if it were whole."""
+        """Leave the last packet out: GIF's decoder shows half a picture as if it were whole."""
         held: Packet | None = None
         for packet in packets:
             if held is not None:
