@@ -183,7 +183,7 @@ def test_figures_are_where_the_truth_says() -> None:
     assert checked > 10
 
 
-def test_visits_follow_the_truth() -> None:
+def test_visits_follow_the_truth_across_the_picture() -> None:
     whole = scene(duration_ns=40 * SECOND_NS, figures=4)
     visit = whole.visits[0]
     assert visit.id == 1
@@ -217,7 +217,7 @@ def test_scene_times_are_exact_at_variable_rate() -> None:
     assert len(set(varied.tolist())) > 40
 
 
-def test_a_scene_depends_on_its_seed_alone() -> None:
+def test_the_seed_decides_the_scene() -> None:
     first, again, other = scene(), scene(), scene(seed=2)
     for index in (0, 40, 79):
         assert np.array_equal(first.render(index), again.render(index))
