@@ -24,7 +24,7 @@ def ticks_ns(ticks: int | None, time_base: Fraction | None) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """What a decoder and a container need to know of a stream of packets. Only `codec` is required."""
+    """Facts of a stream of packets that a decoder and a container need. Only `codec` is required."""
 
     codec: str
     """FFmpeg's name of the codec, such as `h264`, `hevc`, `mjpeg` or `vp9`"""

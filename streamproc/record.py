@@ -44,7 +44,7 @@ class Record(Lookup):
     verdicts: Mapping[str, str] = field(default_factory=dict)
     """by plugin name: `ok`, `failed`, `missing` (an input), `off` or `hung`; a plugin that wasn't due has none"""
     frame: Frame | None = field(default=None, repr=False)
-    """the picture, while somebody wants it"""
+    """the picture, while a consumer holds it"""
     reason: Reason = ""
     gives: tuple[Key, ...] = field(default=(), repr=False)
     """what the plugins of the chain may give, whether they did at this frame or not"""
@@ -60,7 +60,7 @@ class Record(Lookup):
 
     @property
     def is_frame(self) -> bool:
-        """Whether a frame was processed; else the record stands for a moment, and `reason` says why."""
+        """True if a frame was processed; else the record stands for a moment, and `reason` says why."""
         return not self.reason
 
     @property

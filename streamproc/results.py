@@ -1,4 +1,4 @@
-"""What plugins give each other: typed results, each with a schema name and a form as an Arrow table.
+"""Typed results that plugins give each other, each with a schema name and a form as an Arrow table.
 
 A plugin of your own may give a class of its own: a frozen keyword-only dataclass derived from `Result` with a `schema`
 (name and version) whose fields are NumPy arrays, strings, numbers, booleans, tuples of those, or None. `Shape` in an
@@ -335,7 +335,7 @@ class Faces(Result):
     landmarks: Annotated[NDArray[np.float32], Shape("N", 5, 2)]
     """float32 (N, 5, 2): x, y in source pixels"""
     embeddings: Annotated[NDArray[np.float32], Shape("N", "D")] | None = None
-    """float32 (N, D), unit length; zeros for faces that were too poor to tell whose they are"""
+    """float32 (N, D), unit length; zeros for faces that were too poor to identify"""
     cluster: Annotated[tuple[str, ...], Shape("N")] | None = None
     """N names or cluster ids, empty where unknown"""
     refused: Annotated[tuple[str, ...], Shape("N")] | None = None

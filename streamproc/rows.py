@@ -86,7 +86,7 @@ def _row_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[in
 
 
 def _has_plain_rows(column: Column) -> bool:
-    """Whether a row fits a cell: no mask, and a dtype that is known."""
+    """Return whether a row fits a cell: no mask, and a dtype that is known."""
     return not isinstance(column.form, Tensor) or (len(column.axes) == 2 and bool(column.form.dtype))
 
 

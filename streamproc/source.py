@@ -1,4 +1,4 @@
-"""What a source is: where frames come from. Touched by its own reader thread only.
+"""Interface of sources, which frames come from. Touched by its own reader thread only.
 
 A `VideoSource` (file, RTSP) says the format of its packets and yields them, and the engine decodes them; a
 `PictureSource` (images, camera, Kafka, synthetic) yields pictures. Both simply end when the input ends, and raise
@@ -31,7 +31,7 @@ def _ignore(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What a source may use once it is opened."""
+    """Services that a source may use once it is opened."""
 
     stream: str
     """the stream's name in the configuration"""
@@ -46,7 +46,7 @@ class SourceContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputInfo:
-    """What a source says of its input when it opens."""
+    """Facts that a source states of its input when it opens."""
 
     identity: str
     """content fingerprint of a recording, a live stream's address and start, or what the user chose; no secrets"""
@@ -67,7 +67,7 @@ class InputInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where in a partitioned input a picture stood."""
+    """Position of a picture in a partitioned input."""
 
     partition: str
     offset: int
@@ -75,7 +75,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecodedFrame:
-    """One decoded picture as the source or the decoder gives it, before its time is mended."""
+    """One decoded picture as the source or the decoder gives it, before its time is corrected."""
 
     picture: Picture = field(repr=False)
     pts_ns: int | None
@@ -90,17 +90,17 @@ class DecodedFrame:
 
 
 class Source(Configurable[OptionsT], ABC):
-    """What both kinds have in common. The constructor touches nothing; `open` does."""
+    """Base of both kinds of sources. The constructor touches nothing; `open` does."""
 
     api: ClassVar[int] = 1
     resumable: ClassVar[bool] = False
-    """whether its pictures carry positions and `commit` keeps them"""
+    """whether its pictures carry positions and `commit` saves them"""
     several: ClassVar[bool] = False
     """whether it carries several streams, which it names while it runs"""
 
     @property
     def most_streams(self) -> int:
-        """How many streams it may carry at a time; where more come, the one that was silent for longest ends."""
+        """Number of streams it may carry at a time; where more come, the one that was silent for longest ends."""
         return 256
 
     @abstractmethod
@@ -108,12 +108,14 @@ class Source(Configurable[OptionsT], ABC):
         """Connect; raise `SourceError` (it will never work) or `SourceLost` (try again later)."""
 
     def seek(self, positions: Mapping[str, int]) -> None:
-        """Go on at these offsets, by partition; called after `open`, before reading, where a state was kept."""
-        raise NotImplementedError(f"{type(self).__name__} can't be read from a position")
+        """Go on at these offsets, by partition; called after `open`, before reading, where a state was saved."""
+        raise NotImplementedError(f"{type(self).__name__} can't be read from a position; implement `seek` for that")
 
     def commit(self, positions: Mapping[str, int]) -> None:
-        """Everything before these offsets, by partition, is done for good; called by the reader thread."""
-        raise NotImplementedError(f"{type(self).__name__} keeps no position")
+        """Commit these offsets, by partition: everything before them is done for good; called by the reader thread."""
+        raise NotImplementedError(
+            f"{type(self).__name__} saves no position; implement `commit`, or don't set `resumable`"
+        )
 
     def close(self) -> None:
         """Let go of everything; called once per `open`, also after a failure."""

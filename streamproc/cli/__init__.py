@@ -30,8 +30,8 @@ def main() -> None:
             raise
         name = type(error).__name__
         if hasattr(error, "format_message"):  # click's own: wrong usage
-            told = redact(error.format_message().replace("Value error, ", ""))  # pydantic's words
-            (say if name == "NoArgsIsHelpError" else say_error)(told)
+            sentence = redact(error.format_message().replace("Value error, ", ""))  # pydantic's words
+            (say if name == "NoArgsIsHelpError" else say_error)(sentence)
             code = getattr(error, "exit_code", BAD_CONFIG)
         else:
             say_error(f"streamproc itself failed: {name}: {redact(str(error))}; STREAMPROC_DEBUG=1 shows where")

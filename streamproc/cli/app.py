@@ -158,7 +158,7 @@ def try_plugin(  # noqa: PLR0913, PLR0917 - one parameter an option
 def probe(
     source: Annotated[str, typer.Argument(help="a file, address, camera index or device, folder or pattern")],
 ) -> None:
-    """Say what a source holds: codec, size, rate, time stamps and their faults, keyframes, rotation."""
+    """Show what a source holds: codec, size, rate, time stamps and their faults, keyframes, rotation."""
     from streamproc.cli.probing import show_probe
 
     show_probe(source)
@@ -251,7 +251,7 @@ def repro(
 
 @models_app.command("list")
 def models_list(task: Annotated[str, typer.Option("--task", help="only for this task")] = "") -> None:
-    """What there is, and where it is."""
+    """List the models and where each one is."""
     from streamproc.cli.modelling import list_all
 
     list_all(task)

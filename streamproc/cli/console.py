@@ -1,4 +1,4 @@
-"""What the command line shows: log lines, progress, tables. Everything for people goes to stderr."""
+"""Output of the command line: log lines, progress, tables. Everything for people goes to stderr."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class LogFormat(StrEnum):
-    """How log lines are written."""
+    """Formats of log lines."""
 
     text = "text"
     json = "json"
 
 
 class LogLevel(StrEnum):
-    """From which level on log lines are written."""
+    """Lowest level of the log lines that are written."""
 
     debug = "debug"
     info = "info"
@@ -36,7 +36,7 @@ class LogLevel(StrEnum):
 
 
 def console() -> Console:
-    """A console on stderr, made anew so that it sees the stream of the moment."""
+    """Return a console on stderr, made anew so that it writes to the stream of the moment."""
     from rich.console import Console
 
     # emoji: rich would make a picture of `:-1:` in the text of an error
@@ -45,18 +45,18 @@ def console() -> Console:
 
 
 def say(text: str) -> None:
-    """A line for people."""
+    """Print a line for people."""
     console().print(redact(text), markup=False)
 
 
 def logs_json() -> bool:
-    """Whether log lines are JSON."""
+    """Return whether log lines are JSON."""
     handlers = logging.getLogger("streamproc").handlers
     return any(isinstance(handler.formatter, _JsonLines) for handler in handlers)
 
 
 def say_error(text: str) -> None:
-    """A line that says what went wrong; a log record where log lines are JSON, so that whoever reads them sees it."""
+    """Print a line that says what went wrong; where log lines are JSON, write it as a log record for their readers."""
     text = redact(text)
     if logs_json():
         logging.getLogger("streamproc").error(text)
@@ -65,12 +65,12 @@ def say_error(text: str) -> None:
 
 
 def out(text: str) -> None:
-    """A line of the command's own output, on stdout."""
+    """Print a line of the command's own output on stdout."""
     sys.stdout.write(text + "\n")
 
 
 class _Redacting(logging.Filter):
-    """No password leaves in a log line, whoever logs it."""
+    """Removes passwords from log lines, also from those of other packages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
@@ -78,7 +78,7 @@ class _Redacting(logging.Filter):
 
 
 class _TextLines(logging.Formatter):
-    """Time, level and message; what an exception or a stack says comes without secrets too."""
+    """Time, level and message; secrets are removed from exceptions and stacks, too."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
@@ -126,7 +126,7 @@ def set_up_logging(form: LogFormat, level: LogLevel) -> None:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    """A thread that a plugin or a library started ended by an exception: the interpreter would print it as it is."""
+    """Log the exception that ended a thread of a plugin or a library: the interpreter would print it as it is."""
     if failure.exc_type is not SystemExit:
         name = failure.thread.name if failure.thread else "a thread"
         what = (failure.exc_type, failure.exc_value, failure.exc_traceback)

@@ -53,7 +53,7 @@ def write_sheet(video: Path, tiles: Sequence[Tile], file: Path) -> None:
 
 
 def chosen(tiles: Sequence[Tile]) -> list[int]:
-    """Which frames are shown: at most half of them for their events, the others spread evenly over all with a result.
+    """Choose the frames to show: at most half for their events, the others spread evenly over all with a result.
 
     Where no frame has anything to show, they are spread over all.
     """

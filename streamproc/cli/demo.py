@@ -40,7 +40,7 @@ def run_demo(source: str | None, folder: Path, *, quiet: bool) -> RunReport:
 
 
 def _choose(source: str | None, store: ModelStore) -> tuple[dict[str, Any], str]:
-    """What to look at and what to look with: the best that can be had here within seconds."""
+    """Choose the video and the model: the best that this machine can get within seconds."""
     motion = "motion detection does the job instead of a net"
     if source is not None:
         missing = _model_trouble(store)

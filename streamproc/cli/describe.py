@@ -59,7 +59,7 @@ def _inner(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[str
 
 
 def _of_names(part: Mapping[str, Any]) -> Any:
-    """What stands under each name of a mapping with names of the user's own."""
+    """Describe the values of a mapping whose names the user chooses."""
     found = next(iter(part.get("patternProperties", {}).values()), part.get("additionalProperties"))
     return found if isinstance(found, dict) else None
 
@@ -110,7 +110,7 @@ def _default(part: Mapping[str, Any]) -> str:
 
 
 def _written(value: int, units: tuple[tuple[str, int], ...], least: str) -> str:
-    """A number of nanoseconds or bytes as one writes it.
+    """A number of nanoseconds or bytes with its unit, as in a configuration.
 
     >>> _written(2_500_000_000, _TIMES, "s"), _written(64 * 2**20, _SIZES, "B"), _written(0, _TIMES, "s")
     ('2.5s', '64MiB', '0s')

@@ -61,7 +61,7 @@ def _giver(registry: Registry, plugin: str, kind: type) -> str:
 
 
 def _makes(registry: Registry, name: str, kind: type) -> bool:
-    """Whether a plugin gives this class without taking it, as one that smooths it does."""
+    """Return whether a plugin gives this class without taking it, as one that smooths it does."""
     try:
         cls: Any = registry.plugin(name)
     except PluginError:

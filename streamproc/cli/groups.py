@@ -27,7 +27,7 @@ class OpenGroup(TyperGroup):
     prefix = ""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The built-in commands, then those of packages by the alphabet."""
+        """The built-in commands, then those of packages in alphabetical order."""
         own = super().list_commands(ctx)
         return own + sorted(name for name in _found(self.prefix) if name not in own)
 

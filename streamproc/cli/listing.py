@@ -24,7 +24,7 @@ def list_installed() -> None:
 
 
 def explain(name: str) -> None:
-    """What one is and which options it takes."""
+    """Describe one installed name and list the options it takes."""
     registry = Registry()
     kinds = [kind for kind in KINDS if name in registry.names(kind)] or (["plugin"] if ":" in name else [])
     if not kinds:

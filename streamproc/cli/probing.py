@@ -64,7 +64,7 @@ def _show_video(source: str) -> None:
         "looked at": counted(found.scanned, "packet")
         + (", all there are" if found.complete else f"; the recording {found.broken_off}" if found.broken_off else ""),
     }
-    _tell(lines)
+    _print(lines)
 
 
 def _show_pictures(path: str) -> None:
@@ -76,7 +76,7 @@ def _show_pictures(path: str) -> None:
     read = [None if rgb is None else (rgb.shape[1], rgb.shape[0]) for rgb in pictures]
     rate = ImagesOptions(path=path).rate
     formats = Counter(file.suffix.lower().lstrip(".") or "no ending" for file in files)
-    _tell(
+    _print(
         {
             "source": path,
             "container": f"{counted(len(files), 'file')} in natural order, {files[0].name} to {files[-1].name}",
@@ -92,30 +92,30 @@ def _show_pictures(path: str) -> None:
 
 
 def show_watched(name: str, source: PictureSource[Any]) -> None:
-    """What the first seconds of a source that never ends show."""
+    """Print what the first seconds of a source that never ends hold."""
     context = SourceContext(
         stream="probe", log=logging.getLogger(__name__), stopping=lambda: False, count=lambda _reason, _number=1: None
     )
     try:
         info = source.open(context)
-        seen = [
+        watched = [
             ((decoded.picture.width, decoded.picture.height), decoded.pts_ns or 0)
             for decoded in _watched(source.frames())
         ]
     finally:
         source.close()
-    stamps = [pts_ns for _, pts_ns in seen]
+    stamps = [pts_ns for _, pts_ns in watched]
     span_ns = stamps[-1] - stamps[0] if stamps else 0
-    _tell(
+    _print(
         {
             "source": name,
-            "size": _sizes(size for size, _ in seen),
+            "size": _sizes(size for size, _ in watched),
             "nominal rate": _or_unknown(info.rate, lambda rate: f"{float(rate):.3f} frames/s ({rate})"),
             "measured rate": _or_unknown(
                 (len(stamps) - 1) * SECOND_NS / span_ns if span_ns else None, lambda rate: f"{rate:.3f} frames/s"
             ),
-            "duration": "goes on for ever",
-            "looked at": f"{counted(len(seen), 'picture')} in {span_ns / SECOND_NS:.1f} s",
+            "duration": "endless",
+            "looked at": f"{counted(len(watched), 'picture')} in {span_ns / SECOND_NS:.1f} s",
         }
     )
 
@@ -146,20 +146,20 @@ def _sizes(sizes: Iterable[tuple[int, int]]) -> str:
     return f"{found[0][0]}x{found[0][1]}{said}"
 
 
-def _tell(lines: Mapping[str, str]) -> None:
+def _print(lines: Mapping[str, str]) -> None:
     for name, text in lines.items():
         out(f"{name + ':':15}{text}")
 
 
 def _stored(orientation: Orientation) -> str:
-    """How the stored picture differs from the one that is shown."""
+    """Describe the difference between the stored picture and the one that is shown."""
     found = [f"turned by {orientation.rotation} degrees"] if orientation.rotation else []
     found += ["mirrored"] if orientation.mirrored else []
     return f" (stored {' and '.join(found)})" if found else ""
 
 
-def _or_unknown(value: Any, tell: Callable[[Any], str]) -> str:
-    return "not known" if value is None else tell(value)
+def _or_unknown(value: Any, describe: Callable[[Any], str]) -> str:
+    return "not known" if value is None else describe(value)
 
 
 def _or_nothing(value: Any, form: str) -> str:

@@ -36,7 +36,7 @@ _PLAIN_LINE_EVERY = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What the command line adds to a plan."""
+    """Settings that the command line adds to a plan."""
 
     report: Path | None = None
     report_config: bool = False
@@ -68,8 +68,8 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
             stop_page()
     if not settings.quiet:
         _attempt("the summary can't be shown", lambda: summarize(report))
-    told = logger.warning if report.exit_code else logger.info
-    told("the run ended with exit code %d: %s", report.exit_code, EXIT_CODES[report.exit_code])
+    log_line = logger.warning if report.exit_code else logger.info
+    log_line("the run ended with exit code %d: %s", report.exit_code, EXIT_CODES[report.exit_code])
     if settings.report:
         place = settings.report
         shown = plan.source if settings.report_config else None
@@ -78,13 +78,13 @@ def run_plan(plan: Plan, settings: RunSettings) -> RunReport:
 
 
 def _lock_limit_s(plan: Plan) -> float:
-    """How long the interpreter may be stuck: as long as the most impatient plugin may take for one call."""
+    """Return for how long the interpreter may be stuck: as long as the most impatient plugin may take for one call."""
     limits = [entry.timeout_ns / 1e9 for stream in plan.streams for entry in stream.chain]
     return max(_SHORTEST_LOCK_S, min(limits, default=60.0))
 
 
 def _attempt(failed: str, function: Callable[[], None]) -> None:
-    """Do what comes after a run; whatever goes wrong there is said and leaves the run's exit code alone."""
+    """Do a task after a run; log its failure and leave the run's exit code as it is."""
     try:
         function()
     except StreamprocError as error:
@@ -95,7 +95,7 @@ def _attempt(failed: str, function: Callable[[], None]) -> None:
 
 
 def leave(report: RunReport) -> None:
-    """Leave the process by the run's exit code, also where threads are stuck in a plugin for good."""
+    """Leave the process by the run's exit code, also where threads never return from a plugin."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever read it may have gone
             if stream is not None:
@@ -110,7 +110,7 @@ class _Signals:
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop
-        self._seen = 0
+        self._signals = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
@@ -126,8 +126,8 @@ class _Signals:
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self._seen += 1
-        if self._seen > 1:
+        self._signals += 1
+        if self._signals > 1:
             os._exit(INTERRUPTED)
         # not in the handler itself: it may have interrupted a thread that holds a lock which `stop` needs
         threading.Thread(target=self._stop, name="streamproc-stop", daemon=True).start()
@@ -206,8 +206,8 @@ def _clock(seconds: float) -> str:
 
 
 def summarize(report: RunReport) -> None:
-    """Say what a run came to."""
-    # only what there is to tell: on 80 columns all buckets would be cut to pieces
+    """Print the summary of a run."""
+    # only buckets that hold frames: with all of them an 80-column table is unreadable
     shown = [bucket for bucket in BUCKETS if bucket == "processed" or report.ledger.total(bucket)]
     rows = [
         (s.name, _clock(s.media_s), s.ledger.seen, *(s.ledger.total(b) for b in shown), f"{s.latency_p95_s:.3f}")

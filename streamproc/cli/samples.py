@@ -51,7 +51,9 @@ def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DownloadError(f"{target.parent} can't be made: {error.strerror}") from error
+        raise DownloadError(
+            f"{target.parent} can't be made: {error.strerror}; set STREAMPROC_CACHE to a writable folder"
+        ) from error
     # a sample is fetched as a model's file is: resumed, checked, by one process at a time
     entry = ModelEntry.model_validate({
         "name": sample.name, "task": "sample", "runtime": "arrays", "licence": sample.licence,
@@ -60,8 +62,8 @@ def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
     try:
         return fetch(entry, entry.files[0], target, progress)
     except ModelError as error:
-        told = str(error).replace("the model ", "the clip ").replace("STREAMPROC_MODELS", "STREAMPROC_SAMPLES")
-        raise type(error)(told) from error
+        sentence = str(error).replace("the model ", "the clip ").replace("STREAMPROC_MODELS", "STREAMPROC_SAMPLES")
+        raise type(error)(sentence) from error
 
 
 __all__ = ["Sample", "find_sample", "samples"]

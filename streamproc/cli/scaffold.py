@@ -29,7 +29,7 @@ _FILES = {
 
 
 class PackageKind(StrEnum):
-    """What a new package holds."""
+    """Kinds of packages that can be made."""
 
     frame = "frame"
     clip = "clip"

@@ -24,7 +24,7 @@ CocoFound = Annotated[Path, typer.Argument(help="results in COCO's JSON")]
 
 
 class FlowMethod(StrEnum):
-    """How `eval flow` may compute flow itself."""
+    """Ways in which `eval flow` may compute flow itself."""
 
     zero = "zero"
     dis = "dis"

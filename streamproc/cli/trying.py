@@ -34,7 +34,7 @@ _VIDEO = "drawn.mp4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is to be tried, and how."""
+    """Names the plugin or chain to try, and the input to try it on."""
 
     plugin: str
     clip: str
@@ -49,7 +49,7 @@ class Trial:
 
 @dataclass(slots=True)
 class _Found:
-    """What the plugin gave. name: of the plugin in the chain."""
+    """Holds the results of the plugin. name: of the plugin in the chain."""
 
     name: str
     tiles: list[Tile] = field(default_factory=list)

@@ -64,7 +64,7 @@ class Watchdog:
         self._stop()
 
     def opening(self, under_way: bool) -> None:
-        """Say whether plugins are being opened, which may take longer."""
+        """Report whether plugins are being opened, which may take longer."""
         if under_way != self._opening.is_set():
             (self._opening.set if under_way else self._opening.clear)()
             self._send()

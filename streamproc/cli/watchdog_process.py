@@ -15,7 +15,7 @@ from pathlib import Path
 
 _STEP_S = 0.25
 _AFTER_SIGNAL_S = 3.0
-"""how long the run may take to notice SIGINT or SIGTERM"""
+"""how long the run may take to react to SIGINT or SIGTERM"""
 _OPENING_BEAT = 0x81
 _FIRST_BEAT = 0x80
 
@@ -51,7 +51,7 @@ def _last_beat(data: bytes) -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether somebody has stopped the run (SIGSTOP, a debugger)."""
+    """Return whether the run is stopped (SIGSTOP, a debugger)."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
     except OSError:

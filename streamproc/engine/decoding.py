@@ -22,7 +22,7 @@ def _nowhere(_: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What decoding one connection needs of the engine."""
+    """Services of the engine that decoding one connection needs."""
 
     stopping: Callable[[], bool]
     count: Count
@@ -85,7 +85,7 @@ class Decoding:
         return GatedDecoder(form, decoder, self._gate, self.ring, gated)
 
     def warn(self, sentence: str) -> None:
-        """Log something of note about the packets."""
+        """Log a fact about the packets."""
         log = logging.getLogger(f"streamproc.source.{self._stream}")
         log.warning("stream=%s: %s", self._stream, sentence)
 

@@ -34,7 +34,7 @@ class StateFiles:
             return self._outbox
 
     def outbox_exists(self) -> bool:
-        """Whether there is an outbox already, perhaps of an earlier run."""
+        """Return whether there is an outbox already, perhaps of an earlier run."""
         return self._outbox is not None or self._outbox_path.exists()
 
     def checkpoints(self) -> CheckpointStore:

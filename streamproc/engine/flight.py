@@ -15,7 +15,7 @@ class Flight:
         self._admitted: dict[int, float] = {}  # by index: moment of the performance counter
 
     def admit(self, index: int) -> None:
-        """A frame starts on its way."""
+        """Start the way of a frame."""
         self._admitted[index] = time.perf_counter()
         self.ledger.admit()
 

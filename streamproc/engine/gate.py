@@ -1,4 +1,4 @@
-"""The gate in front of the decoder: packets of a stream that nobody needs now are held for a while, not decoded."""
+"""The gate in front of the decoder: packets of a stream that aren't needed now are held for a while, not decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Gate(Protocol):
     """Decides which packets are decoded."""
 
     def awake(self, packet: Packet, /) -> bool:
-        """Whether this packet is to be decoded; called once for each, in decoding order."""
+        """Return whether this packet is to be decoded; called once for each, in decoding order."""
         ...
 
 

@@ -84,7 +84,7 @@ class InlineStream:
             stats.remarks = close_step(step, self.info.name, stats.doubt)
 
     def report(self) -> StreamReport:
-        """What has been counted."""
+        """Counts so far."""
         core = self.driver.core
         return StreamReport(
             name=self.info.name,

@@ -24,14 +24,14 @@ _BYTES_PER_PIXEL = 6
 
 
 def most_records(stream: StreamInfo) -> int:
-    """How many records of a stream may wait for the loop."""
+    """Return the number of records of a stream that may wait for the loop."""
     if stream.live:
         return MOST_LIVE
     return max(2, min(MOST_RECORDS, MOST_BYTES // max(1, stream.width * stream.height * _BYTES_PER_PIXEL)))
 
 
 class Progress:
-    """How far the loop is with the records of each stream; guarded by the queue's lock."""
+    """Progress of the loop through the records of each stream; guarded by the queue's lock."""
 
     def __init__(self) -> None:
         self._given: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Progress:
         self._marks: list[tuple[str, int, Callable[[bool], None]]] = []
 
     def given(self, stream: str) -> None:
-        """A record was queued."""
+        """Count a record that was queued."""
         self._given[stream] += 1
 
     def mark(self, stream: str, then: Callable[[bool], None]) -> None:
@@ -48,11 +48,11 @@ class Progress:
         self._marks.append((stream, self._given[stream], then))
 
     def at(self, stream: str) -> None:
-        """The loop is at a record of this stream."""
+        """Count a record of this stream that the loop works on."""
         self._at = stream
 
     def goes_on(self) -> list[Callable[[bool], None]]:
-        """The loop is done with its record; the marks that it has passed."""
+        """Finish the loop's record and return the marks that it has passed."""
         if self._at is not None:
             self._done[self._at] += 1
             self._at = None
@@ -65,7 +65,7 @@ class Progress:
         return [then for _, _, then in passed]
 
     def give_up(self) -> list[Callable[[bool], None]]:
-        """The loop is left: the marks that it never passes."""
+        """End the loop and return the marks that it never passes."""
         left, self._marks = self._marks, []
         return [then for _, _, then in left]
 
@@ -115,7 +115,7 @@ class RecordQueue:
             each(True)
 
     def failure(self, failure: Failure) -> None:
-        """A failure is logged, and stands among the verdicts of its record."""
+        """Log a failure and add it to the verdicts of its record."""
 
     def finish(self) -> None:
         """End the loop behind the last record: nothing more comes."""
@@ -125,7 +125,7 @@ class RecordQueue:
         self.on_change()
 
     def close(self) -> None:
-        """Let workers go on: nobody takes any more."""
+        """Let workers go on: no more records are taken."""
         with self._lock:
             self._closed = True
             self._records.clear()
@@ -144,7 +144,7 @@ class RecordQueue:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to take and nothing more comes."""
+        """True if nothing is left to take and nothing more comes."""
         with self._lock:
             return not self._records and (self._finished or self._closed)
 
@@ -160,7 +160,7 @@ class RecordQueue:
             yield record
 
     def _go_on(self) -> None:
-        """The loop is done with the record that it took last."""
+        """Finish the record that the loop took last."""
         with self._lock:
             passed = self._progress.goes_on()
         for then in passed:
@@ -196,7 +196,7 @@ class Lent:
         if self._pixels is None:
             raise StreamprocError(
                 "the pixels of this frame are freed, as the loop went on to the next record; copy what you need inside "
-                "the loop, or keep all frames in memory with run(..., keep_frames=True)"
+                "the loop, or hold all frames in memory with run(..., keep_frames=True)"
             )
         return getattr(self._pixels, name)
 

@@ -37,11 +37,11 @@ from streamproc.watch import stack_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What running a bundle again came to."""
+    """Outcome of running a bundle again."""
 
     plugin: str
     then: str
-    """the error that was kept"""
+    """the error in the bundle"""
     now: str
     """the error of this time, empty if it went well"""
     trace: str
@@ -50,7 +50,7 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the same error came again."""
+        """True if the same error came again."""
         return bool(self.now) and self.now == self.then
 
 

@@ -102,7 +102,7 @@ class PacketRing:
         return chain.from_iterable(self._groups)
 
     def _reaches(self) -> bool:
-        """Whether it reaches back far enough without its oldest group."""
+        """Return whether it reaches back far enough without its oldest group."""
         if self._reach is None or self._newest is None:
             return False
         later = (group[0].pts for group in islice(self._groups, 1, None))
@@ -116,7 +116,7 @@ class PacketRing:
 
 
 def bytes_of(packet: Packet) -> int:
-    """What a packet takes in the ring."""
+    """Return the bytes that a packet takes in the ring."""
     return len(packet.data) + sum(len(data) for _, data in packet.side_data) + _OVERHEAD
 
 

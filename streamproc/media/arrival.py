@@ -1,4 +1,4 @@
-"""When the pictures of a live stream were taken, from when their packets came in. Arithmetic, and one clock."""
+"""Computes the capture times of a live stream from the arrival times of its packets. Arithmetic, and one clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WAITED_NS = 5_000_000
 """a read that took this long waited for the network: what had been held up before is through"""
 
 _MOST_HELD = 500
-"""packets that are looked at, at most, before the first is passed on"""
+"""packets that are examined, at most, before the first is passed on"""
 
 
 class CaptureClock:
@@ -43,7 +43,7 @@ class CaptureClock:
         self._repeats = 0  # in a row; the two fields of a picture may have one stamp
 
     def observe(self, pts_ns: int | None, arrived_ns: int) -> None:
-        """Take note of a packet, in the order of arrival."""
+        """Record a packet, in the order of arrival."""
         if pts_ns is None:
             return
         if self._is_new_count(pts_ns, arrived_ns):

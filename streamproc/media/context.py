@@ -1,4 +1,4 @@
-"""FFmpeg's decoder as used here: one thread, no exceptions, each picture with the ticket of its packet."""
+"""FFmpeg's decoder as used here: one thread, no exceptions, each picture with the facts of its packet."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MOST_HELD = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
-    """Goes through FFmpeg with a packet and comes back with its picture; each must be an object of its own."""
+class SentPacket:
+    """Facts of a packet that come back from FFmpeg with its picture; each must be an object of its own."""
 
     number: int
     """of the picture; both fields of one have the same"""
@@ -35,7 +35,7 @@ class Ticket:
 
 
 def set_up(context: VideoCodecContext, strictness: str, max_pixels: int) -> VideoCodecContext:
-    """Prepare a decoder: one thread (with frame threads a damaged file differs from run to run), tickets, limits."""
+    """Prepare a decoder: one thread (with frame threads a damaged file differs from run to run), its facts, limits."""
     context.thread_count = 1
     context.thread_type = "NONE"
     context.copy_opaque = True
@@ -83,24 +83,24 @@ def drain(context: VideoCodecContext) -> list[VideoFrame]:
 
 
 def _visible(frames: list[VideoFrame]) -> list[VideoFrame]:
-    return [frame for frame in frames if not ticket_of(frame).hidden]
+    return [frame for frame in frames if not sent_packet_of(frame).hidden]
 
 
-def ticket_of(frame: VideoFrame) -> Ticket:
-    """The ticket of the packet that a picture came from; number 0 where it came from none."""
+def sent_packet_of(frame: VideoFrame) -> SentPacket:
+    """Return the facts of the packet that a picture came from; number 0 where it came from none."""
     found: Any = frame.opaque
-    return found if isinstance(found, Ticket) else Ticket(0, None, None)
+    return found if isinstance(found, SentPacket) else SentPacket(0, None, None)
 
 
 __all__ = [
     "LENIENT",
     "MOST_HELD",
     "STRICT",
-    "Ticket",
+    "SentPacket",
     "decode",
     "drain",
     "new_decoder",
+    "sent_packet_of",
     "set_up",
     "show_all",
-    "ticket_of",
 ]

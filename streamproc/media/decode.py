@@ -9,12 +9,12 @@ from streamproc.media.context import (
     LENIENT,
     MOST_HELD,
     STRICT,
-    Ticket,
+    SentPacket,
     decode,
     drain,
     new_decoder,
+    sent_packet_of,
     show_all,
-    ticket_of,
 )
 from streamproc.media.convert import av_packet
 from streamproc.media.entry import Entry, Verdict
@@ -78,7 +78,7 @@ class Decoder:
         self._has_warned_of_size = False
         self._early = UNDECODABLE  # what pictures count as that need what came before a keyframe
         self._sent = b""  # the packet sent last
-        self._pending: dict[int, Ticket] = {}  # sent, and nothing has come out yet
+        self._pending: dict[int, SentPacket] = {}  # sent, and nothing has come out yet
         self._held: list[tuple[int, DecodedFrame]] = []  # out, and waiting for those they may refer to
         self._entry: Entry | None = None  # while references from before the keyframe may be missing
         self.failed = False
@@ -105,14 +105,14 @@ class Decoder:
                 self._count(self._early)
             return iter(())
         payload = av_packet(packet)
-        ticket = self._admit(packet, payload, second)
+        sent = self._admit(packet, payload, second)
         if packet.keyframe:
-            self._begin_group(ticket, clean)
+            self._begin_group(sent, clean)
         frames, failed = ([], True) if packet.damaged else decode(self._context, payload)
         self.failed = failed
         if self._entry is not None:
-            return iter(self._enter(self._entry, self._entry.feed(payload, ticket, frames, failed)))
-        return iter(self._take(frames, ticket.number if failed else None))
+            return iter(self._enter(self._entry, self._entry.feed(payload, sent, frames, failed)))
+        return iter(self._take(frames, sent.number if failed else None))
 
     def restart(self, early: str) -> list[DecodedFrame]:
         """The pictures held back; packets are then left out up to the one that comes next, a keyframe.
@@ -126,30 +126,30 @@ class Decoder:
         return pictures
 
     def _is_clean(self, packet: Packet) -> bool:
-        """Whether a keyframe needs nothing from before it; H.264 alone has others that FFmpeg leaves to its caller."""
+        """Return whether a keyframe needs nothing from before it; only H.264 has others, which FFmpeg doesn't find."""
         return self._h264 is None or self._h264.is_idr(packet.data)
 
-    def _admit(self, packet: Packet, payload: Any, second: bool) -> Ticket:
+    def _admit(self, packet: Packet, payload: Any, second: bool) -> SentPacket:
         """Number the packet's picture; a second field has the number of the first."""
         if not second:
             self._number += 1
         pts_ns = self._form.ns(packet.pts)
-        payload.opaque = ticket = Ticket(self._number, pts_ns, packet.captured_ns, packet.hidden)
+        payload.opaque = sent = SentPacket(self._number, pts_ns, packet.captured_ns, packet.hidden)
         self._stamps.sent(pts_ns)
         self._sent = packet.data
         if not packet.hidden and not second:  # cut off by an edit list: decoded, never shown
-            self._pending[ticket.number] = ticket
-        return ticket
+            self._pending[sent.number] = sent
+        return sent
 
-    def _begin_group(self, ticket: Ticket, clean: bool) -> None:
+    def _begin_group(self, sent: SentPacket, clean: bool) -> None:
         if not self._waiting:
             self._damages = 0
         elif not clean and self._strict:
-            self._entry = Entry(show_all(new_decoder(self._form, LENIENT, self._max_pixels)), ticket)
+            self._entry = Entry(show_all(new_decoder(self._form, LENIENT, self._max_pixels)), sent)
         self._waiting = False
 
     def _is_too_large(self) -> bool:
-        """Whether the decoder refused the packet for its picture's size, which some forget when they do."""
+        """Return whether the decoder refused the packet for its picture's size, which some forget when they do."""
         limit = self._max_pixels
         width, height = self._context.width, self._context.height
         if width * height > limit or (width == 0 and self.size is not None):
@@ -165,10 +165,10 @@ class Decoder:
             )
 
     def _enter(self, entry: Entry, judged: Iterable[tuple[VideoFrame, Verdict]]) -> list[DecodedFrame]:
-        """What may be shown of the first pictures behind an entry point."""
+        """Return the pictures that may be shown of the first ones behind an entry point."""
         whole: list[VideoFrame] = []
         for frame, verdict in judged:
-            number = ticket_of(frame).number
+            number = sent_packet_of(frame).number
             if verdict == "damaged":
                 return self._give_up(whole, number)
             if verdict == "whole":
@@ -187,25 +187,25 @@ class Decoder:
             self._count(self._early)
 
     def _take(self, frames: list[VideoFrame], failed: int | None) -> list[DecodedFrame]:
-        """What may be shown of what came out; failed: the number of the packet that failed."""
+        """Return those of the new pictures that may be shown; failed: the number of the packet that failed."""
         if self._given:
-            frames = [frame for frame in frames if ticket_of(frame).number not in self._given]
-        bad = next((ticket_of(frame).number for frame in frames if frame.is_corrupt), None)
+            frames = [frame for frame in frames if sent_packet_of(frame).number not in self._given]
+        bad = next((sent_packet_of(frame).number for frame in frames if frame.is_corrupt), None)
         if bad is not None or failed is not None:
             return self._give_up(frames, bad or failed or self._number)
         return self._release(frames)
 
     def _give_up(self, frames: list[VideoFrame], culprit: int) -> list[DecodedFrame]:
-        """Keep what was decoded before packet `culprit`, count all the rest, wait for a keyframe."""
+        """Return the pictures decoded before packet `culprit`, count all the rest, wait for a keyframe."""
         large = self._is_too_large()
         held = drain(self._context)
         frames = frames if self._entry is not None else [*frames, *held]
         shown = [self._shown(frame) for frame in frames if not frame.is_corrupt]
-        kept = [(number, decoded) for number, decoded in [*self._held, *shown] if 0 < number < culprit]
-        unseen = {*self._pending, *(number for number, _ in self._held)}
+        saved = [(number, decoded) for number, decoded in [*self._held, *shown] if 0 < number < culprit]
+        pending = {*self._pending, *(number for number, _ in self._held)}
         if large:
             self._warn_of_size()
-        for number in unseen.difference(number for number, _ in kept):
+        for number in pending.difference(number for number, _ in saved):
             self._count(TOO_LARGE if large and number == culprit else UNDECODABLE)
         self._held.clear()
         self._pending.clear()
@@ -215,7 +215,7 @@ class Decoder:
         self._damages += 1
         if self._damages == _PATIENCE:
             self._relent()
-        return [decoded for _, decoded in kept]
+        return [decoded for _, decoded in saved]
 
     def _finish(self) -> list[DecodedFrame]:
         frames = drain(self._context)
@@ -223,7 +223,7 @@ class Decoder:
         if self._entry is not None:
             pictures = self._enter(self._entry, self._entry.finish(frames))
             frames = []
-        bad = [ticket_of(frame).number for frame in frames if frame.is_corrupt]
+        bad = [sent_packet_of(frame).number for frame in frames if frame.is_corrupt]
         if bad or (self._proving and self._pending):
             # nothing came out since the last keyframe, or what came out is damaged
             return pictures + self._give_up(frames, min(bad, default=self._number + 1))
@@ -233,7 +233,7 @@ class Decoder:
         return pictures
 
     def _release(self, frames: list[VideoFrame]) -> list[DecodedFrame]:
-        """What may be shown: a picture waits for those decoded before it, which it may refer to, to prove sound.
+        """Return the pictures that may be shown: each waits for those decoded before it, which it may refer to.
 
         FFmpeg marks a picture as corrupt when it comes out, and B-frames come out before what they refer to.
         """
@@ -256,19 +256,19 @@ class Decoder:
 
     def _shown(self, frame: VideoFrame) -> tuple[int, DecodedFrame]:
         """The number of its packet, and the picture."""
-        ticket = ticket_of(frame)
+        sent = sent_packet_of(frame)
         stamp = frame.pts if frame.pts is not None else frame.dts
-        pts_ns = ticket.pts_ns if stamp is None else self._form.ns(stamp)
+        pts_ns = sent.pts_ns if stamp is None else self._form.ns(stamp)
         self._depth = max(self._depth, self._context.reorder_depth)
         if self._depth:
-            pts_ns = self._stamps.shown(ticket, pts_ns, self._pending, self._depth)
+            pts_ns = self._stamps.shown(sent, pts_ns, self._pending, self._depth)
         if self._turns and (frame.key_frame or frame.rotation):
             self._turn(frame)
         picture = AvPicture(frame, self._orientation, self._fitting(frame))
         decoded = DecodedFrame(
-            picture=picture, pts_ns=pts_ns, captured_ns=ticket.captured_ns, keyframe=bool(frame.key_frame)
+            picture=picture, pts_ns=pts_ns, captured_ns=sent.captured_ns, keyframe=bool(frame.key_frame)
         )
-        return ticket.number, decoded
+        return sent.number, decoded
 
     def _turn(self, frame: VideoFrame) -> None:
         """Note how this picture is to be turned; H.264 and HEVC say it now and then, for the pictures that follow."""
@@ -277,14 +277,14 @@ class Decoder:
             self._orientation = found or UPRIGHT
 
     def _settle(self, number: int, pts_ns: int | None) -> None:
-        """A picture came out: those before it in time that didn't come out never will.
+        """Give up the pictures before this one in time that didn't come out: they never will.
 
         Right after a keyframe they were lost (they refer to pictures before it); later on they are packets that show
         nothing, which some codecs have.
         """
         self._pending.pop(number, None)
-        for other, ticket in list(self._pending.items()):
-            earlier = pts_ns is not None and ticket.pts_ns is not None and ticket.pts_ns < pts_ns
+        for other, sent in list(self._pending.items()):
+            earlier = pts_ns is not None and sent.pts_ns is not None and sent.pts_ns < pts_ns
             if earlier or other < self._number - MOST_HELD:
                 del self._pending[other]
                 if self._proving:

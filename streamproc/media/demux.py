@@ -65,7 +65,7 @@ _NO_DATE_BEFORE = datetime(1980, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """How an input is to be opened."""
+    """Settings with which an input is opened."""
 
     live: bool = False
     """whether its end means that it was lost"""
@@ -81,7 +81,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a container says of its video stream."""
+    """Facts that a container states of its video stream."""
 
     container: str
     """FFmpeg's short name of the format, such as `mov` or `rtsp`"""
@@ -90,7 +90,7 @@ class Facts:
     pixel_format: str
     width: int
     height: int
-    """as stored, before rotation, in pixels; 0 where only the pictures will tell"""
+    """as stored, before rotation, in pixels; 0 where only the pictures have it"""
     rate: Fraction | None
     """nominal or average frames per second"""
     odd_rate: Fraction | None
@@ -172,7 +172,7 @@ class Demuxer:
             raise self._ended()
 
     def _ended(self) -> SourceLost:
-        return SourceLost(f"{redact(self._address)} has ended; a live stream goes on for ever")
+        return SourceLost(f"{redact(self._address)} has ended, and a live stream never does")
 
     def decoder(self, count: Callable[[str], None], warn: Callable[[str], None]) -> Decoder:
         """The decoder of these packets, for one use; see there for the arguments."""
@@ -214,7 +214,7 @@ class Demuxer:
             asked = time.monotonic()
 
     def _arrived(self, packet: Any) -> Packet:
-        """A picture without a time stamp of its own: those that FFmpeg makes up are of no use."""
+        """Give a packet its time of arrival, since FFmpeg's made-up stamps are of no use."""
         now_ns = time.monotonic_ns()
         return replace(plain_packet(packet), pts=now_ns, dts=now_ns, duration=None, captured_ns=time.time_ns())
 
@@ -260,7 +260,7 @@ class Demuxer:
         )
 
     def _rates(self) -> tuple[Fraction | None, ...]:
-        """What may be the rate, the best first."""
+        """Candidates for the rate, the best first."""
         stream = self._stream
         if self._raw:
             return self.opening.rate, fraction(stream.codec_context.framerate)
@@ -268,7 +268,7 @@ class Demuxer:
 
     @property
     def _raw(self) -> bool:
-        """Whether it is a bare stream without time stamps."""
+        """True if it is a bare stream without time stamps."""
         return self._container.format.name in ("h264", "hevc", "m4v", "mpegvideo", "vvc", "obu", "rawvideo", "mjpeg")
 
 
@@ -304,7 +304,7 @@ def _name(container: InputContainer) -> str:
 
 
 def _video_stream(container: InputContainer, address: str) -> VideoStream:
-    """The stream that FFmpeg deems best, all others switched off; cover pictures of sound files don't count."""
+    """The stream that FFmpeg prefers, all others switched off; cover pictures of sound files don't count."""
     from av.stream import Discard, Disposition
 
     if container.format.name in _NO_VIDEO:
@@ -334,7 +334,7 @@ def _check_size(stream: VideoStream, address: str, max_pixels: int) -> None:
 
 
 def _orientation(address: str, opening: Opening) -> Orientation:
-    """What the first picture asks for; PyAV knows it of pictures only."""
+    """Return the orientation of the first picture; PyAV knows it of pictures only."""
     container = _open(address, opening)
     try:
         stream = _video_stream(container, address)
@@ -349,12 +349,12 @@ def _orientation(address: str, opening: Opening) -> Orientation:
 
 
 def _believed(value: int | None, limit: int) -> int | None:
-    """The value unless nobody can mean it; FFmpeg wraps the largest ones to below 0."""
+    """The value, or None where it is impossible; FFmpeg wraps the largest ones to below 0."""
     return value if value is not None and 0 <= value <= limit else None
 
 
 def _false_claim(frames: int | None, duration_ns: int | None) -> str:
-    """What the header states that can't be meant, in words; empty where there is nothing of the kind."""
+    """Describe the claims of the header that can't be meant; empty where there is nothing of the kind."""
     if _believed(frames, _MOST_FRAMES) != frames:
         return f"{frames:,} pictures"
     if duration_ns is not None and _believed(duration_ns, _LONGEST_NS) is None:

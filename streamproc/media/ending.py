@@ -1,4 +1,4 @@
-"""Whether a recording ends where its container says that it does. Arithmetic only."""
+"""Checks that a recording ends where its container says that it does. Arithmetic only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOMINAL = 3
 
 
 class Ending:
-    """Watches the packets of one recording go by, and says after the last one what is missing behind it.
+    """Observes the packets of one recording and says after the last one what is missing behind it.
 
     A stated number of pictures is taken at its word; in AVI it counts the beats on which nothing new is shown as well,
     so there the time that was reached counts. Where only a duration is stated, the pictures may end as long before it
@@ -26,16 +26,16 @@ class Ending:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self.seen = 0
+        self.count = 0
         """packets so far"""
         self._first_ns: int | None = None
         self._last_ns = 0
         self._until_ns = 0
         self._widest_ns = 0
 
-    def see(self, packet: Packet) -> None:
-        """Take note of a packet, in decoding order."""
-        self.seen += 1
+    def add(self, packet: Packet) -> None:
+        """Count a packet and its times, in decoding order."""
+        self.count += 1
         pts_ns = ticks_ns(packet.pts, self._facts.time_base)
         if pts_ns is None:
             return
@@ -49,28 +49,28 @@ class Ending:
 
     @property
     def missing(self) -> int:
-        """How many pictures should have come after the last one; 0 where the container doesn't say, or all came."""
+        """Number of pictures missing behind the last one; 0 where the container doesn't say, or all came."""
         promised = self._facts.frames
         if promised is not None:
-            return 0 if self._is_trimmed else max(0, promised - max(self.seen, self._beats))
+            return 0 if self._is_trimmed else max(0, promised - max(self.count, self._beats))
         short_ns = self._short_ns
         if short_ns <= max(_LEAST_NS, _NOMINAL * self._nominal_ns, self._widest_ns):
             return 0
-        return max(1, round(self.seen * Fraction(short_ns, max(1, self._reached_ns))))
+        return max(1, round(self.count * Fraction(short_ns, max(1, self._reached_ns))))
 
     @property
     def sentence(self) -> str:
-        """Where it breaks off."""
-        seen = f"breaks off after {counted(self.seen, 'picture')}"
+        """Sentence that says where the recording breaks off."""
+        breaks_off = f"breaks off after {counted(self.count, 'picture')}"
         if self._facts.frames is not None:
-            return f"{seen} of {self._facts.frames}"
+            return f"{breaks_off} of {self._facts.frames}"
         if self._facts.stated_ns is None or not self.missing:
-            return seen
-        return f"{seen}, at {self._reached_ns / SECOND_NS:.2f} of {self._facts.stated_ns / SECOND_NS:.2f} s"
+            return breaks_off
+        return f"{breaks_off}, at {self._reached_ns / SECOND_NS:.2f} of {self._facts.stated_ns / SECOND_NS:.2f} s"
 
     @property
     def _reached_ns(self) -> int:
-        """When the last picture ends; a container counts from 0, or from the first picture where that is earlier."""
+        """Time at which the last picture ends, counted from 0, or from the first picture where that is earlier."""
         return self._until_ns - min(0, self._first_ns or 0)
 
     @property
@@ -80,7 +80,7 @@ class Ending:
 
     @property
     def _is_trimmed(self) -> bool:
-        """Whether the end that was reached is the one that MP4's edit list sets: pictures behind it aren't shown."""
+        """True if the end that was reached is the one that MP4's edit list sets: pictures behind it aren't shown."""
         facts = self._facts
         if facts.container != "mov" or facts.duration_ns is None:
             return False

@@ -1,4 +1,4 @@
-"""What the other modules here need of PyAV: loading it quietly, and its errors as sentences without secrets."""
+"""Loads PyAV quietly for the other modules here and turns its errors into sentences without secrets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
 def load() -> ModuleType:
-    """PyAV. Its default is kept that FFmpeg logs nothing: its messages hold addresses with their passwords."""
+    """PyAV. FFmpeg logs nothing, which is its default: its messages hold addresses with their passwords."""
     import av
 
     return av
 
 
 def is_url(address: str) -> bool:
-    """Whether it is an address with a scheme rather than a path."""
+    """Return whether it is an address with a scheme rather than a path."""
     return _URL.match(address) is not None
 
 
@@ -56,7 +56,7 @@ def check_file(path: Path) -> None:
 
 
 def _kind(path: Path) -> str:
-    """What stands at a place where no file is."""
+    """Describe a place where no regular file is."""
     if path.is_fifo():
         return "a pipe"
     return "a socket" if path.is_socket() else "a device"
@@ -73,7 +73,7 @@ def explain(error: Exception, address: str, *, live: bool, limit: str = "") -> S
     no_video = (
         "gives no video stream; check host, port (most cameras use 554) and what stands after them"
         if live
-        else "isn't a video that FFmpeg can read, or it is cut off before its index; see whether it plays elsewhere"
+        else "isn't a video that FFmpeg can read, or it is cut off before its index; check that it plays elsewhere"
     )
     hopeless = {
         (errors.HTTPUnauthorizedError, errors.HTTPForbiddenError): (
@@ -97,7 +97,9 @@ def explain(error: Exception, address: str, *, live: bool, limit: str = "") -> S
         if isinstance(error, kinds):
             return lost(f"{name} {sentence}")
     if host := _unknown_host(address):
-        return lost(f"{name} names a host that nobody knows, {redact(host)}; check its spelling and the name server")
+        return lost(
+            f"{name} can't be opened: its host {redact(host)} isn't known; check its spelling and the name server"
+        )
     return lost(f"{name} can't be opened or read: {reason(error)}; check that it is a video and within reach")
 
 

@@ -1,4 +1,4 @@
-"""What has to be read of H.264 itself (ITU-T H.264, sections 7.3.2 and 7.3.3): clean entry points and second fields."""
+"""Finds clean entry points and second fields in H.264 (ITU-T H.264, sections 7.3.2 and 7.3.3)."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class H264Reader:
             self._learn(_start_code_units(extradata))
 
     def is_idr(self, data: bytes) -> bool:
-        """Whether a packet with a keyframe needs nothing from before it; takes note of its parameter sets."""
+        """Return whether a packet with a keyframe needs nothing from before it; records its parameter sets."""
         units = list(self._units(data))
         self._learn(units)
         return any(unit[0] & 31 == _IDR for unit in units if unit)
 
     @property
     def has_fields(self) -> bool:
-        """Whether pictures may come as two fields, each in a packet of its own."""
+        """True if pictures may come as two fields, each in a packet of its own."""
         return self._has_fields
 
     def is_second_field(self, data: bytes) -> bool:
-        """Whether a packet completes the picture of the packet before it; call it for each packet."""
+        """Return whether a packet completes the picture of the packet before it; call it for each packet."""
         first, self._first = self._first, None
         field = self._field(data)
         if field is None:
@@ -118,13 +118,13 @@ class H264Reader:
 
 
 class PictureCount:
-    """Says of the packets of one stream, in their order, which of them begin a picture that is shown."""
+    """Finds the packets of one stream, in their order, that begin a picture that is shown."""
 
     def __init__(self, form: VideoFormat) -> None:
         self._reader = H264Reader(form.extradata) if form.codec == "h264" else None
 
     def begins(self, packet: Packet) -> bool:
-        """Whether it does: a second field and a hidden picture don't; call it for each packet."""
+        """Return whether this packet does: a second field and a hidden picture don't; call it for each packet."""
         reader = self._reader
         if reader is None:
             return not packet.hidden
@@ -160,7 +160,7 @@ class _Bits:
 
 
 def _plain(unit: bytes) -> bytes:
-    """Without the bytes that keep start codes out of it."""
+    """Return it without the bytes that prevent start codes in it."""
     return unit.replace(b"\0\0\3", b"\0\0")
 
 

@@ -39,7 +39,7 @@ def picture_size(data: bytes) -> Size | None:
 
 
 def too_large(data: bytes, max_pixels: int) -> str:
-    """What is wrong with a picture of more pixels than allowed, by its header; empty where nothing is."""
+    """Describe the fault of a picture of more pixels than allowed, by its header; empty where nothing is."""
     size = picture_size(data)
     if size is None or size[0] * size[1] <= max_pixels:
         return ""

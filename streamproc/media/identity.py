@@ -1,4 +1,4 @@
-"""What a recording is known by: its content, so that a renamed or copied file keeps the ids of its events."""
+"""Identifies a recording by its content, so that a renamed or copied file keeps the ids of its events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a stored picture is to be turned and mirrored: display matrices of containers and streams, EXIF of stills.
+"""Rotation and mirroring of a stored picture: display matrices of containers and streams, EXIF of stills.
 
 Display matrices are those of ISO/IEC 14496-12, section 8.3.2; H.264 and HEVC carry them as a display orientation SEI.
 EXIF is JEITA CP-3451, tag 0x0112.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EXIF_TAG = 0x0112
 _IN_JPEG, _IN_PNG, _IN_WEBP = b"Exif\0\0", b"eXIf", b"EXIF"
 _MOST_ENTRIES = 1000
-"""entries of one EXIF directory that are looked at"""
+"""entries of one EXIF directory that are read"""
 
 
 class Orientation(NamedTuple):
@@ -29,7 +29,7 @@ class Orientation(NamedTuple):
 
     @property
     def upright(self) -> bool:
-        """Whether nothing is to be done."""
+        """True if nothing is to be done."""
         return self == UPRIGHT
 
     def size(self, width: int, height: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.reformatter import VideoReformatter
 
-_CONVERTERS_KEPT = 8
+_MOST_CONVERTERS = 8
 """a converter holds tables of its own for one size and format; building one takes longer than a conversion"""
 
 _PLANES_420 = ("yuv420p", "yuvj420p")
@@ -34,17 +34,17 @@ class _Converters(threading.local):
     """Converters of this thread, those used last."""
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[Any, VideoReformatter] = OrderedDict()
+        self.converters: OrderedDict[Any, VideoReformatter] = OrderedDict()
 
     def get(self, key: Any) -> VideoReformatter:
-        if key not in self.kept:
+        if key not in self.converters:
             from av.video.reformatter import VideoReformatter
 
-            self.kept[key] = VideoReformatter()
-            if len(self.kept) > _CONVERTERS_KEPT:
-                self.kept.popitem(last=False)
-        self.kept.move_to_end(key)
-        return self.kept[key]
+            self.converters[key] = VideoReformatter()
+            if len(self.converters) > _MOST_CONVERTERS:
+                self.converters.popitem(last=False)
+        self.converters.move_to_end(key)
+        return self.converters[key]
 
 
 _converters = _Converters()
@@ -86,7 +86,7 @@ class AvPicture:
         return self._finish(luma)
 
     def to_reduced(self, width: int, height: int) -> Image | None:
-        """Planes are averaged over the pixels that become one, then converted; None for all but upright 4:2:0."""
+        """Average the planes over the pixels that become one, then convert them; None for all but upright 4:2:0."""
         frame = self._frame
         if (
             frame.format.name not in _PLANES_420
@@ -126,12 +126,12 @@ class AvPicture:
 def _restored(
     planes: Sequence[Image], about: tuple[str, int, int, int, int], orientation: Orientation, size: tuple[int, int]
 ) -> AvPicture:
-    """What `__reduce__` took apart."""
+    """Restore a picture from the parts that `__reduce__` returned."""
     frame = _planar(*about)
-    for plane, kept in zip(frame.planes, planes, strict=True):
+    for plane, saved in zip(frame.planes, planes, strict=True):
         rows = _rows(plane, plane.height)
-        used = min(rows.shape[1], kept.shape[1])  # the rest is padding
-        rows[:, :used] = kept[:, :used]
+        used = min(rows.shape[1], saved.shape[1])  # the rest is padding
+        rows[:, :used] = saved[:, :used]
     return AvPicture(frame, Orientation(*orientation), size)
 
 
@@ -145,7 +145,7 @@ def _planar(name: str, width: int, height: int, colorspace: int, color_range: in
 
 
 def same_pixels(one: VideoFrame, other: VideoFrame) -> bool:
-    """Whether two frames of one format hold the same picture."""
+    """Return whether two frames of one format hold the same picture."""
     if (one.format.name, one.width, one.height) != (other.format.name, other.width, other.height):
         return False
     for mine, theirs in zip(one.planes, other.planes, strict=True):
@@ -172,7 +172,7 @@ def _rgb(frame: VideoFrame) -> Image:
     converted = _converters.get(key).reformat(frame, format="rgb24", threads=1)
     rows = _rows(converted.planes[0], frame.height)[:, : frame.width * 3]
     if converted is frame:
-        rows = rows.copy()  # rgb24 already: the decoder's own buffer, which others may still look at
+        rows = rows.copy()  # rgb24 already: the decoder's own buffer, which others may still read
     return np.ascontiguousarray(rows).reshape(frame.height, frame.width, 3)
 
 

@@ -1,4 +1,4 @@
-"""What is in a video, for `streamproc probe`."""
+"""Examines a video for `streamproc probe`."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _LIVE_SCAN_NS = 5 * SECOND_NS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """The facts of one video; what `scanned` says was looked at packet by packet."""
+    """Facts of one video; `scanned` packets of it were examined one by one."""
 
     address: str
     """without secrets"""
     facts: Facts
     file_bytes: int | None
     scanned: int
-    """packets looked at"""
+    """packets examined"""
     complete: bool
     """whether these are all that the recording should have"""
     broken_off: str
@@ -105,11 +105,11 @@ def _readable(demuxer: Demuxer, packets: list[Packet]) -> bool:
 def _broken_off(demuxer: Demuxer, packets: list[Packet], path: Path | None) -> str:
     ending = Ending(demuxer.facts)
     for packet in packets:
-        ending.see(packet)
+        ending.add(packet)
     if ending.missing or demuxer.broken_off:
         return ending.sentence
     early = "" if path is None else breaks_off(path, demuxer.facts.container)
-    return early and f"{early}, after {counted(ending.seen, 'picture')}"
+    return early and f"{early}, after {counted(ending.count, 'picture')}"
 
 
 def _report(name: str, demuxer: Demuxer, packets: list[Packet], limit: int, path: Path | None) -> Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from dataclasses import replace
 
-from streamproc.media.context import Ticket
+from streamproc.media.context import SentPacket
 
 
 class StampOrder:
@@ -24,26 +24,28 @@ class StampOrder:
         self._rising = True
 
     def sent(self, pts_ns: int | None) -> None:
-        """Take note of a packet's stamp, in the order of coding."""
+        """Record a packet's stamp, in the order of coding."""
         if pts_ns is None:
             return
         if self._last_ns is not None and pts_ns <= self._last_ns:
             self._rising = False
         self._last_ns = pts_ns
 
-    def shown(self, ticket: Ticket, pts_ns: int | None, pending: MutableMapping[int, Ticket], depth: int) -> int | None:
-        """The time of a picture that comes out.
+    def shown(
+        self, sent: SentPacket, pts_ns: int | None, pending: MutableMapping[int, SentPacket], depth: int
+    ) -> int | None:
+        """Return the time of a picture that comes out.
 
         pts_ns: its own stamp. depth: how many pictures the decoder holds back at most.
         pending: what was sent and hasn't come out yet, by number; stamps in it may change places.
         """
-        if not (self._rising or self._known) or pts_ns is None or ticket.number not in pending:
+        if not (self._rising or self._known) or pts_ns is None or sent.number not in pending:
             return pts_ns
-        waiting = {n: t.pts_ns for n, t in pending.items() if n < ticket.number and t.pts_ns is not None}
+        waiting = {n: t.pts_ns for n, t in pending.items() if n < sent.number and t.pts_ns is not None}
         if len(waiting) > depth + 1:
-            del pending[min(waiting)]  # it shows nothing: its stamp is nobody's
-            return self.shown(ticket, pts_ns, pending, depth)
-        own_ns = pending[ticket.number].pts_ns
+            del pending[min(waiting)]  # it shows nothing: no picture has its stamp
+            return self.shown(sent, pts_ns, pending, depth)
+        own_ns = pending[sent.number].pts_ns
         first = min(waiting, key=lambda number: waiting[number], default=None)
         if first is None or own_ns is None or waiting[first] >= own_ns:
             return own_ns

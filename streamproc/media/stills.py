@@ -27,7 +27,7 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def oversize(path: Path, max_pixels: int) -> str:
-    """What is wrong with a file of more pixels than allowed; empty where nothing is, or where it can't be read."""
+    """Describe the fault of a file of more pixels than allowed; empty where nothing is, or where it can't be read."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -52,7 +52,7 @@ def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image | None:
 
 
 def require_picture(path: Path) -> Image:
-    """The same; `ValueError` where it isn't a picture."""
+    """Read a still picture; `ValueError` where it isn't one."""
     rgb = read_picture(path)
     if rgb is None:
         if found := oversize(path, MAX_PIXELS):

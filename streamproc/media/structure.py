@@ -1,4 +1,4 @@
-"""Whether a file ends where its own structure says that it does: GIF, MP4 in fragments, Matroska, MPEG-TS, HLS."""
+"""Checks that a file ends where its own structure says that it does: GIF, MP4 in fragments, Matroska, MPEG-TS, HLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TS_PROBE = 10
 
 
 def breaks_off(path: Path, container: str) -> str:
-    """What shows that a file is cut off, in words such as `ends within a picture`; empty where nothing does.
+    """Describe the sign that a file is cut off, in words such as `ends within a picture`; empty where nothing does.
 
     container: FFmpeg's short name of the format. Raises nothing: a file that can't be read shows nothing.
     """
@@ -55,7 +55,7 @@ def _gif(file: BinaryIO, size: int) -> str:
             return ""  # not as the standard has it: it says nothing
         if not _skip_sub_blocks(file, size):
             return "ends within a picture"
-    return ""  # some programs leave the end mark out
+    return ""  # some programs write no end mark
 
 
 def _colours(flags: int) -> int:
@@ -64,7 +64,7 @@ def _colours(flags: int) -> int:
 
 
 def _skip_sub_blocks(file: BinaryIO, size: int) -> bool:
-    """Whether the blocks of data end within the file."""
+    """Return whether the blocks of data end within the file."""
     while length := file.read(1):
         if length == b"\0":
             return True

@@ -44,7 +44,7 @@ class Unreadable(StreamprocError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What a frame message's headers say."""
+    """Facts from the headers of a frame message."""
 
     stream: str | None
     pts_ns: int | None
@@ -52,7 +52,7 @@ class Label:
     index: int | None
     keyframe: bool
     encoding: Encoding | None
-    """None: to be seen from the bytes"""
+    """None: found from the bytes"""
     size: tuple[int, int] | None
     """width, height"""
 
@@ -86,7 +86,7 @@ def encode_frame(frame: Frame, encoding: Encoding, quality: int) -> bytes:
 
 
 def read_label(headers: Iterable[tuple[str, bytes | None]]) -> Label:
-    """What the headers say; unknown ones are passed over. Raises `Unreadable`."""
+    """Read the headers; unknown ones are ignored. Raises `Unreadable`."""
     found = {name: value for name, value in headers if value is not None}
     encoding = _text(found, "encoding")
     if encoding not in (None, "jpeg", "png", "raw"):

@@ -190,11 +190,11 @@ class VideoWriter:
 
 def _claimed(part: Path) -> int:
     """Make a file that is locked as long as what is given back, a file descriptor, is open: until the process dies."""
-    unseen = part.with_suffix(".new")  # it gets its name once it is locked: nobody takes it for a leftover
-    claim = os.open(unseen, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    hidden = part.with_suffix(".new")  # it gets its name once it is locked: nobody takes it for a leftover
+    claim = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    unseen.replace(part)
+    hidden.replace(part)
     return claim
 
 

@@ -1,1 +1,1 @@
-"""Where frames come from: one module per source, found by entry point."""
+"""Sources of frames: one module per source, found by entry point."""

@@ -30,7 +30,7 @@ _SAYS_NOTHING = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo")
 _PUSHED = {"analyzeduration": "1", "fpsprobesize": "0"}
 """for MJPEG over HTTP: nothing is held up while FFmpeg looks for a rate that isn't there"""
 _PLAYLIST = {"live_start_index": "0", "m3u8_hold_counters": "2"}
-"""for a playlist in a file: all of it, and no long wait for segments that somebody may yet write"""
+"""for a playlist in a file: all of it, and no long wait for segments that may yet be written"""
 _HTTP = {"reconnect": "1", "reconnect_on_network_error": "1", "reconnect_delay_max": "5"}
 
 
@@ -106,7 +106,7 @@ class FileSource(VideoSource[FileOptions]):
             demuxer = Demuxer(path, opening)
             if not demuxer.endless:
                 return demuxer
-            demuxer.close()  # the pictures that were looked at to find out are late by now
+            demuxer.close()  # the pictures that were read to find out are late by now
         return Demuxer(path, replace(opening, live=True, options=_PUSHED))
 
     def _recording(self, demuxer: Demuxer, rate: Fraction | None) -> InputInfo:
@@ -135,14 +135,14 @@ class FileSource(VideoSource[FileOptions]):
         ending = Ending(facts)
         packets = self._demuxer.packets()
         for packet in self._without_last(packets, ending) if early and facts.container == "gif" else packets:
-            ending.see(packet)
+            ending.add(packet)
             yield packet
         if ending.missing:
             self._context.count("truncated", ending.missing)
         if ending.missing or self._demuxer.broken_off:
             early = ending.sentence
         elif early:
-            early = f"{early}, after {counted(ending.seen, 'picture')}"
+            early = f"{early}, after {counted(ending.count, 'picture')}"
         if early:
             raise SourceError(
                 f"{redact(path)} {early}; what there is was processed: get the whole recording if the rest matters"
@@ -153,14 +153,14 @@ class FileSource(VideoSource[FileOptions]):
             self._warn("it ends within a picture: get the whole recording if something is missing behind it")
 
     def _without_last(self, packets: Iterator[Packet], ending: Ending) -> Iterator[Packet]:
-        """GIF's decoder shows half a picture as if it were whole."""
+        """Leave the last packet out: GIF's decoder shows half a picture as if it were whole."""
         held: Packet | None = None
         for packet in packets:
             if held is not None:
                 yield held
             held = packet
         if held is not None:
-            ending.see(held)
+            ending.add(held)
             self._context.count("truncated")
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _WILD = re.compile(r"[*?[]")
 class ImagesOptions(Options):
     """Options of the `images` source."""
 
-    path: str = Field(min_length=1, description="a folder, or a pattern such as shots/*.jpg (** goes into folders)")
+    path: str = Field(min_length=1, description="a folder, or a pattern such as photos/*.jpg (** goes into folders)")
     rate: float = Field(25, gt=0, le=1000, description="pictures per second of media time")
     fit: bool = Field(
         False,
@@ -107,7 +107,7 @@ def find_pictures(path: str) -> tuple[Path, ...]:
         wanted = f"a pattern that some file below {Path(*fixed) if fixed else root} matches"
     else:
         what = "is a single file" if place.exists() else "doesn't exist"
-        raise SourceError(f"{path} {what}, expected a folder or a pattern such as shots/*.jpg; check the path")
+        raise SourceError(f"{path} {what}, expected a folder or a pattern such as photos/*.jpg; check the path")
     if not found:
         what = "holds no pictures" if place.is_dir() else "doesn't exist, and as a pattern it matches no file"
         raise SourceError(f"{path} {what}; expected {wanted}; check the path")

@@ -88,7 +88,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
 
     @property
     def most_streams(self) -> int:
-        """How many streams it may carry at a time."""
+        """Number of streams it may carry at a time."""
         return self.options.max_streams
 
     def open(self, context: SourceContext) -> InputInfo:
@@ -96,7 +96,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
         from kafka.errors import KafkaError
 
         self._context = context
-        # kept when the engine opens the same source again: its streams go on where they are
+        # reused when the engine opens the same source again: its streams go on where they are
         self._delivered = getattr(self, "_delivered", {})
         options = self.options
         try:
@@ -140,7 +140,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
             yield decoded
 
     def commit(self, positions: Mapping[str, int]) -> None:
-        """Tell the group; a failure is logged, since a later commit or the next owner makes up for it."""
+        """Commit to the group; a failure is logged, since a later commit or the next owner makes up for it."""
         self._opened().commit(positions)
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class KafkaSource(PictureSource[KafkaOptions]):
 
     def _opened(self) -> Poller:
         if self._poller is None:
-            raise SourceError("this kafka source isn't open")
+            raise SourceError("this kafka source isn't open; call `open` first")
         return self._poller
 
     def _settings(self) -> Poller.Settings:

@@ -36,7 +36,7 @@ class SyntheticOptions(Options):
     freezes: tuple[Stretch, ...] = Field((), description="stretches in which the picture stands still")
 
     def spec(self) -> SceneSpec:
-        """What is to be drawn."""
+        """Return the scene to draw."""
         return SceneSpec(
             width=self.width,
             height=self.height,

@@ -33,7 +33,7 @@ def source(url: str, **options: Any) -> RtspSource:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transport: Literal["tcp", "udp"]) -> None:
+def test_live_pictures_have_their_arrival_time(rtsp: Serve, transport: Literal["tcp", "udp"]) -> None:
     server = rtsp(Pattern(name="cam", pattern="red", rate=15))
     before_ns = time.time_ns()
     found = read(source(server.url("cam"), transport=transport), limit=12)
@@ -45,25 +45,25 @@ def test_pictures_come_live_with_the_time_of_their_arrival(rtsp: Serve, transpor
     red, green, blue = found.frames[-1].picture.to_rgb().reshape(-1, 3).mean(axis=0)
     assert red > 200
     assert max(green, blue) < 60
-    arrivals = [shot.captured_ns for shot in found.frames]
+    arrivals = [decoded.captured_ns for decoded in found.frames]
     assert arrivals == sorted(arrivals, key=lambda ns: ns or 0)
     assert all(ns is not None and before_ns < ns < after_ns for ns in arrivals)
 
 
-def test_capture_times_follow_the_time_stamps_from_the_first_picture_on(rtsp: Serve) -> None:
+def test_capture_times_follow_time_stamps_from_the_start(rtsp: Serve) -> None:
     """Pictures that came in while the connection was probed weren't taken when it was done."""
     server = rtsp(Pattern(name="cam", rate=15))
     camera = source(server.url("cam"))
     for _ in range(2):  # a reconnection is probed too
         offsets = [
-            shot.captured_ns - shot.pts_ns
-            for shot in read(camera, limit=20).frames
-            if shot.captured_ns is not None and shot.pts_ns is not None
+            decoded.captured_ns - decoded.pts_ns
+            for decoded in read(camera, limit=20).frames
+            if decoded.captured_ns is not None and decoded.pts_ns is not None
         ]
         assert max(offsets) - min(offsets) < 100_000_000
 
 
-def test_the_times_of_a_looped_clip_become_a_regular_beat(rtsp: Serve, tmp_path: Path) -> None:
+def test_a_looped_clip_has_regular_times(rtsp: Serve, tmp_path: Path) -> None:
     options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
     clip = encode(tmp_path / "a.h264", Recipe(frames=20, gop=10, options=options))
     server = rtsp(Loop(name="clip", path=str(clip), rate=20))
@@ -86,7 +86,7 @@ def test_mjpeg_cameras_are_read(rtsp: Serve) -> None:
     assert read(source(server.url("cam")), limit=3).frames[-1].picture.to_gray().mean() > 230
 
 
-def test_a_login_is_used_and_never_told(rtsp: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_login_is_used_and_never_shown(rtsp: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     server = rtsp(Pattern(name="cam"), login=Login(user="viewer", password="s3cret"))
     found = read(source(server.url("cam")), limit=2)
     assert len(found.frames) == 2
@@ -100,7 +100,7 @@ def test_a_login_is_used_and_never_told(rtsp: Serve, capfd: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("digest", [False, True])
-def test_user_and_password_as_options_may_hold_any_character(rtsp: Serve, digest: bool) -> None:
+def test_user_and_password_may_hold_any_character(rtsp: Serve, digest: bool) -> None:
     login = Login(user="me", password="p@/#?: '1%", digest=digest)
     server = rtsp(Pattern(name="cam"), login=login)
     camera = source(server.url("cam", login=False), user=login.user, password=login.password)
@@ -118,7 +118,7 @@ def silent() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
 
-def test_a_camera_that_hangs_while_it_is_opened_is_lost_after_the_open_timeout() -> None:
+def test_a_hanging_camera_is_lost_after_open_timeout() -> None:
     with silent() as hanging:
         camera = source(f"rtsp://127.0.0.1:{hanging.getsockname()[1]}/cam", open_timeout="500ms")
         with pytest.raises(SourceLost, match=r"within the time limit of 0\.5 s"):
@@ -126,11 +126,11 @@ def test_a_camera_that_hangs_while_it_is_opened_is_lost_after_the_open_timeout()
 
 
 def test_an_unknown_host_is_named() -> None:
-    with pytest.raises(SourceLost, match=r"a host that nobody knows, no-such-camera\.invalid; check its spelling"):
+    with pytest.raises(SourceLost, match=r"its host no-such-camera\.invalid isn't known; check its spelling"):
         source("rtsp://viewer:s3cret@no-such-camera.invalid/live").open(context())
 
 
-def test_a_port_at_which_something_else_answers_gives_no_video() -> None:
+def test_a_port_of_another_service_is_refused() -> None:
     with silent() as other:
 
         def answer() -> None:
@@ -147,19 +147,19 @@ def test_a_port_at_which_something_else_answers_gives_no_video() -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "99999", "abc"])
-def test_a_port_that_can_not_be_is_refused_before_anything_opens(port: str) -> None:
+def test_an_invalid_port_is_refused_before_opening(port: str) -> None:
     with pytest.raises(ValidationError, match="expected a number from 1 to 65535"):
         RtspOptions(url=f"rtsp://10.0.0.7:{port}/live")
 
 
-def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serve) -> None:
+def test_a_server_that_ends_can_be_opened_again(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="5s")
-    shots = frames_of(camera, camera.open(context()))
-    assert len(list(islice(shots, 3))) == 3
+    frames = frames_of(camera, camera.open(context()))
+    assert len(list(islice(frames, 3))) == 3
     server.stop()
     with pytest.raises(SourceLost):
-        list(shots)
+        list(frames)
     camera.close()
     with pytest.raises(SourceLost, match="takes no connection"):
         camera.open(context())
@@ -168,9 +168,7 @@ def test_a_server_that_ends_is_a_lost_source_that_can_be_opened_again(rtsp: Serv
     assert len(read(camera, limit=3).frames) == 3
 
 
-def test_a_run_waits_for_a_camera_that_is_away_and_says_when_it_is_there(
-    rtsp: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_waits_for_a_missing_camera(rtsp: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server = rtsp(Pattern(name="cam"))
     server.stop()
     options = RtspOptions(url=server.url("cam"))
@@ -210,14 +208,14 @@ def test_the_picture_size_stays_over_a_reconnection(rtsp: Serve) -> None:
     assert read(camera, limit=1, decoding=decoding).frames[0].picture.to_rgb().shape == (240, 320, 3)
 
 
-def test_a_server_that_hangs_is_lost_after_the_read_timeout(rtsp: Serve) -> None:
+def test_a_hanging_server_is_lost_after_read_timeout(rtsp: Serve) -> None:
     server = rtsp(Pattern(name="cam"))
     camera = source(server.url("cam"), read_timeout="1s")
-    shots = frames_of(camera, camera.open(context()))
-    assert len(list(islice(shots, 3))) == 3
+    frames = frames_of(camera, camera.open(context()))
+    assert len(list(islice(frames, 3))) == 3
     server.freeze()
     with pytest.raises(SourceLost, match="within the time limit"):
-        list(shots)
+        list(frames)
     camera.close()
 
 
@@ -239,7 +237,7 @@ def test_silence_is_waited_for_once(rtsp: Serve) -> None:
     camera.close()
 
 
-def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serve, tmp_path: Path) -> None:
+def test_joining_within_a_group_shows_whole_pictures(rtsp: Serve, tmp_path: Path) -> None:
     options = {"profile": "baseline", "x264-params": "aud=1:repeat-headers=1:scenecut=0"}
     clip = encode(tmp_path / "a.h264", Recipe(frames=30, gop=30, options=options))
     server = rtsp(Loop(name="clip", path=str(clip), rate=30))
@@ -249,7 +247,7 @@ def test_joining_within_a_group_of_pictures_shows_only_whole_pictures(rtsp: Serv
     assert number_of(found.frames[0].picture.to_gray()) == 0
 
 
-def test_joining_an_open_group_of_pictures_shows_all_from_its_keyframe_on(rtsp: Serve, tmp_path: Path) -> None:
+def test_joining_an_open_group_starts_at_its_keyframe(rtsp: Serve, tmp_path: Path) -> None:
     """The only IDR has long gone by."""
     options = {"x264-params": "aud=1:repeat-headers=1:scenecut=0:open-gop=1:keyint=250:min-keyint=1:bframes=0:ref=3"}
     clip = encode(
@@ -277,7 +275,7 @@ def test_a_camera_that_hangs_upside_down_says_so(rtsp: Serve, tmp_path: Path) ->
                 container.mux(changed)
     server = rtsp(Loop(name="clip", path=str(tmp_path / "a.h264"), rate=20))
     found = read(source(server.url("clip")), limit=12)
-    turned = [number_of(shot.picture.to_gray()[::-1, ::-1]) for shot in found.frames]
+    turned = [number_of(decoded.picture.to_gray()[::-1, ::-1]) for decoded in found.frames]
     assert set((np.diff(turned) % 20).tolist()) == {1}
 
 

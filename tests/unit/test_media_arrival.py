@@ -22,7 +22,7 @@ def captured_ms(packets: Sequence[tuple[int | None, int]], clock: CaptureClock |
     return [(clock.captured_ns(pts_ns, arrived_ns) - NOW) // MS for pts_ns, arrived_ns in nanoseconds]
 
 
-def test_packets_held_up_while_the_connection_is_probed_have_the_time_they_were_sent() -> None:
+def test_packets_delayed_by_probing_have_their_sending_time() -> None:
     late = [(9000 + 40 * index, 2000) for index in range(50)]
     assert captured_ms([*late, (11_000, 2003), (11_040, 2043)]) == [40 * index + 3 for index in range(52)]
 
@@ -37,7 +37,7 @@ def test_jitter_and_a_stall_move_no_capture_time() -> None:
     ("jump", "length"),
     [pytest.param(3_600_000, 50, id="an hour ahead"), pytest.param(-20_000, 50, id="back")],
 )
-def test_a_new_count_of_the_time_stamps_is_anchored_anew(jump: int, length: int) -> None:
+def test_restarted_time_stamps_are_anchored_again(jump: int, length: int) -> None:
     clock = CaptureClock()
     before = [(40 * index, 40 * index + 5) for index in range(length)]
     after = [(40 * index + jump, 40 * index + 7) for index in range(length, 2 * length)]
@@ -53,7 +53,7 @@ def test_a_time_stamp_that_stands_still_says_nothing() -> None:
     assert found == 40 * 249
 
 
-def test_the_clocks_of_camera_and_machine_may_drift_apart() -> None:
+def test_camera_and_machine_clocks_may_drift() -> None:
     clock = CaptureClock()
     for second in range(0, 24 * 3600, 10):  # the camera's runs slow by a ten-thousandth: 8 s a day
         arrival = second * 1000

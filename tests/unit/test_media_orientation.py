@@ -51,9 +51,9 @@ def quarters(image: Image) -> Image:
 
 
 def check(found: Reading, orientation: int) -> None:
-    for shot in found.frames:
-        for image in (shot.picture.to_rgb(), shot.picture.to_gray()):
-            assert image.shape[:2] == (shot.picture.height, shot.picture.width)
+    for decoded in found.frames:
+        for image in (decoded.picture.to_rgb(), decoded.picture.to_gray()):
+            assert image.shape[:2] == (decoded.picture.height, decoded.picture.width)
             assert np.abs(quarters(image) - WANTED[orientation].astype(float)).max() < 4
     assert found.counts == {}
     assert found.frames

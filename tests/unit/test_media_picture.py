@@ -44,7 +44,7 @@ def luma_of(colour: tuple[int, int, int], *, bt709: bool = False) -> float:
     ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "yuv420p16le", "nv12", "p010le",
      "yuyv422", "rgb24", "bgra", "gbrp", "yuva420p", "yuv410p"],
 )  # fmt: skip
-def test_every_pixel_format_gives_the_right_colour_at_odd_sizes(pixels: str, colour: tuple[int, int, int]) -> None:
+def test_pixel_formats_give_right_colours_at_odd_sizes(pixels: str, colour: tuple[int, int, int]) -> None:
     picture = plain(colour, pixels)
     rgb, gray = picture.to_rgb(), picture.to_gray()
     assert rgb.shape == (33, 65, 3)
@@ -99,23 +99,23 @@ def test_limited_luma_is_stretched_to_the_full_range() -> None:
 
 
 def test_a_picture_survives_its_source_and_other_pictures(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).frames
-    first = shots[0].picture.to_rgb().copy()
-    kept = shots[0].picture.to_rgb()
-    for shot in shots:
-        shot.picture.to_rgb()
-    assert np.array_equal(kept, first)
+    frames = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=40)))))).frames
+    first = frames[0].picture.to_rgb().copy()
+    early = frames[0].picture.to_rgb()
+    for decoded in frames:
+        decoded.picture.to_rgb()
+    assert np.array_equal(early, first)
 
 
 def test_threads_convert_without_disturbing_each_other(tmp_path: Path) -> None:
-    shots = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).frames
-    wanted = [shot.picture.to_rgb() for shot in shots]
+    frames = read(FileSource(FileOptions(path=str(encode(tmp_path / "a.mp4", Recipe(frames=24)))))).frames
+    wanted = [decoded.picture.to_rgb() for decoded in frames]
     wrong: list[int] = []
 
     def work(start: int) -> None:
-        for index in range(start, len(shots), 4):
+        for index in range(start, len(frames), 4):
             for _ in range(5):
-                if not np.array_equal(shots[index].picture.to_rgb(), wanted[index]):
+                if not np.array_equal(frames[index].picture.to_rgb(), wanted[index]):
                     wrong.append(index)
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
@@ -126,7 +126,7 @@ def test_threads_convert_without_disturbing_each_other(tmp_path: Path) -> None:
     assert wrong == []
 
 
-def test_importing_the_media_layer_loads_neither_ffmpeg_nor_opencv() -> None:
+def test_importing_media_loads_neither_ffmpeg_nor_opencv() -> None:
     code = "import sys, streamproc.media, streamproc.sources.file, streamproc.sources.rtsp, streamproc.sources.camera"
     code += ", streamproc.sources.images, streamproc.sources.synthetic; print({'av', 'cv2'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -145,7 +145,7 @@ def noisy(size: tuple[int, int], pixels: str = "yuv420p", **how: Any) -> AvPictu
 
 @pytest.mark.parametrize("size", [(1280, 720), (641, 363)])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "nv12", "yuv444p", "gray"])
-def test_a_reduced_picture_is_close_to_the_resized_one(size: tuple[int, int], pixels: str) -> None:
+def test_reduced_pictures_are_close_to_resized_ones(size: tuple[int, int], pixels: str) -> None:
     cache = PixelCache(noisy(size, pixels))
     reduced, resized = cache.reduced(320, 181), cache.resized(320, 181)
     assert reduced.shape == resized.shape == (181, 320, 3)

@@ -38,9 +38,7 @@ def test_a_file_may_begin_late(tmp_path: Path) -> None:
     assert read_file(tmp_path / "a.mp4").pts_ns == [50 * SECOND_NS, 51 * SECOND_NS, 52 * SECOND_NS]
 
 
-def test_a_gap_of_many_hours_is_bridged_and_one_of_years_is_shortened(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_long_gaps_are_bridged_or_shortened(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hour = 3600 * SECOND_NS
     times = [30 * hour, 30 * hour + SECOND_NS, 51 * hour, 51 * hour + SECOND_NS, 10**6 * hour, 10**6 * hour + SECOND_NS]
     with VideoWriter(tmp_path / "a.mp4") as writer:
@@ -53,7 +51,7 @@ def test_a_gap_of_many_hours_is_bridged_and_one_of_years_is_shortened(
     assert "a gap of 999949 hours between two pictures is shortened to a second" in caplog.text
 
 
-def test_odd_sizes_are_padded_and_colours_kept(tmp_path: Path) -> None:
+def test_odd_sizes_are_padded_and_colours_stay(tmp_path: Path) -> None:
     colour = (200, 30, 60)
     with VideoWriter(tmp_path / "a.mp4", crf=1) as writer:
         writer.write(np.full((35, 51, 3), colour, np.uint8), 0)
@@ -62,7 +60,7 @@ def test_odd_sizes_are_padded_and_colours_kept(tmp_path: Path) -> None:
     assert np.abs(rgb.astype(int) - colour).max() <= 4
 
 
-def test_the_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_only_a_whole_file_has_its_name(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"older")
     writer = VideoWriter(path)
@@ -95,7 +93,7 @@ os._exit(1)
 """
 
 
-def test_what_a_killed_run_left_goes_with_the_next_one_and_what_is_being_written_stays(tmp_path: Path) -> None:
+def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
     def hidden() -> set[str]:
         return {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
 
@@ -115,7 +113,7 @@ def test_what_a_killed_run_left_goes_with_the_next_one_and_what_is_being_written
     assert read_file(path).numbers == [0]
 
 
-def test_what_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_unwritable_videos_are_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SinkError, match="can't be written"):
         VideoWriter(tmp_path / "file" / "a.mp4").write(numbered(0), 0)
@@ -141,7 +139,7 @@ def test_probe_tells_a_regular_video(tmp_path: Path) -> None:
     assert found.file_bytes == (tmp_path / "a.mp4").stat().st_size
 
 
-def test_probe_tells_a_variable_rate_gaps_and_missing_time_stamps(tmp_path: Path) -> None:
+def test_probe_reports_variable_rate_gaps_and_missing_stamps(tmp_path: Path) -> None:
     times = [0, 40, 120, 160, 5160, 5200]
     found = probe(encode(tmp_path / "a.mkv", Recipe(frames=6, times_ns=[time * 1_000_000 for time in times])))
     assert found.variable_rate
@@ -171,7 +169,7 @@ def test_probe_stops_at_its_limit_and_hides_secrets(tmp_path: Path) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_fingerprint_sees_beginning_middle_end_and_size(tmp_path: Path) -> None:
+def test_a_fingerprint_covers_beginning_middle_end_and_size(tmp_path: Path) -> None:
     data = np.random.default_rng(1).integers(0, 256, 5 << 20, dtype=np.uint8)
     path = tmp_path / "a"
     prints = set()

@@ -108,7 +108,7 @@ def test_rotation_in_the_metadata_turns_the_pictures(tmp_path: Path) -> None:
             assert image[~bright].mean() < 5
 
 
-def test_a_raw_stream_has_no_time_stamps_and_tells_its_rate(tmp_path: Path) -> None:
+def test_a_raw_stream_has_only_its_rate(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.h264", Recipe(rate=Fraction(10), b_frames=2, frames=30))
     found = read_file(path)
     assert found.pts_ns == [None] * 30
@@ -117,7 +117,7 @@ def test_a_raw_stream_has_no_time_stamps_and_tells_its_rate(tmp_path: Path) -> N
     assert read_file(path, rate=12.5).info.rate == Fraction(25, 2)
 
 
-def test_the_start_of_the_recording_comes_from_metadata_or_option_and_never_from_the_clock(tmp_path: Path) -> None:
+def test_recording_start_comes_from_metadata_or_option(tmp_path: Path) -> None:
     dated = encode(tmp_path / "a.mp4", Recipe(frames=2, metadata={"creation_time": "2024-05-01T08:00:00Z"}))
     plain = encode(tmp_path / "b.mp4", Recipe(frames=2))
     at_ns = 1_714_550_400_000_000_000
@@ -130,7 +130,7 @@ def test_the_start_of_the_recording_comes_from_metadata_or_option_and_never_from
         FileOptions(path="a.mp4", started="yesterday")
 
 
-def test_a_copy_has_the_same_identity_and_another_recording_has_not(tmp_path: Path) -> None:
+def test_only_a_copy_has_the_same_identity(tmp_path: Path) -> None:
     first = encode(tmp_path / "a.mp4", Recipe(frames=3))
     shutil.copy(first, tmp_path / "renamed.mov")
     other = encode(tmp_path / "b.mp4", Recipe(frames=4))
@@ -144,7 +144,7 @@ def test_what_is_known_beforehand(tmp_path: Path) -> None:
     assert (info.live, info.rate, info.frames, info.duration_ns) == (False, Fraction(25), 60, 60 * SECOND_NS // 25)
 
 
-def test_a_damaged_group_of_pictures_is_dropped_whole_and_counted(tmp_path: Path) -> None:
+def test_a_damaged_group_is_dropped_and_counted(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.ts", Recipe(frames=100, b_frames=2, options={"sc_threshold": "0", "crf": "18"}))
     found = read_file(hurt(path, at=0.5, length=2000))
     lost = found.counts["undecodable"]
@@ -156,7 +156,7 @@ def test_a_damaged_group_of_pictures_is_dropped_whole_and_counted(tmp_path: Path
     assert [round(Fraction((pts or 0) - (found.pts_ns[0] or 0), 40_000_000)) for pts in found.pts_ns] == numbers
 
 
-def test_no_picture_of_a_damaged_file_is_patched_up(tmp_path: Path) -> None:
+def test_damaged_files_show_no_patched_pictures(tmp_path: Path) -> None:
     import av
 
     def spoil(index: int, packet: Any) -> list[Any]:
@@ -169,16 +169,16 @@ def test_no_picture_of_a_damaged_file_is_patched_up(tmp_path: Path) -> None:
 
     recipe = Recipe(frames=80, b_frames=3, options={"sc_threshold": "0"})
     clean = read_file(encode(tmp_path / "a.mp4", recipe))
-    pictures = {pts: shot.picture.to_rgb() for pts, shot in zip(clean.pts_ns, clean.frames, strict=True)}
+    pictures = {pts: decoded.picture.to_rgb() for pts, decoded in zip(clean.pts_ns, clean.frames, strict=True)}
     found = read_file(remux(tmp_path / "a.mp4", tmp_path / "b.mp4", spoil))
     assert 15 <= found.counts["undecodable"] <= 30
     assert len(found.frames) + found.counts["undecodable"] == 80
     assert found.numbers[-40:] == list(range(40, 80))
-    for pts, shot in zip(found.pts_ns, found.frames, strict=True):
-        assert np.array_equal(shot.picture.to_rgb(), pictures[pts])
+    for pts, decoded in zip(found.pts_ns, found.frames, strict=True):
+        assert np.array_equal(decoded.picture.to_rgb(), pictures[pts])
 
 
-def test_a_damaged_file_gives_the_same_pictures_in_every_run(tmp_path: Path) -> None:
+def test_damaged_files_give_the_same_pictures_again(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.ts", Recipe(frames=80, b_frames=3, size=(640, 360)))
     for at in (0.3, 0.6):
         hurt(path, at=at, length=3000)
@@ -222,7 +222,7 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
 
 
 @pytest.mark.parametrize(
-    ("name", "at", "told"),
+    ("name", "at", "sentence"),
     [
         pytest.param("a.mp4", 0.6, "of 60", id="mp4"),
         pytest.param("a.mkv", 0.6, "of 2.40 s", id="mkv"),
@@ -231,10 +231,8 @@ def test_no_damage_makes_it_fail_hang_or_differ(tmp_path: Path, name: str, recip
         pytest.param("a.avi", 0.7, "of 60", id="avi"),
     ],
 )
-def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
-    tmp_path: Path, name: str, at: float, told: str
-) -> None:
-    """What is missing behind the cut is known where the container says how much there should be."""
+def test_a_truncated_file_names_its_missing_pictures(tmp_path: Path, name: str, at: float, sentence: str) -> None:
+    """The number of missing pictures is known where the container says how much there should be."""
     codec = {".webm": "libvpx", ".flv": "flv1"}.get(Path(name).suffix, "libx264")
     recipe = Recipe(codec=codec, frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=at))
@@ -243,28 +241,26 @@ def test_a_file_that_is_cut_off_gives_what_is_left_and_says_what_is_missing(
     assert found.counts["truncated"] >= 60 - len(found.frames) - found.counts.get("undecodable", 0) - 1
     assert sum(found.counts.values()) + len(found.frames) in (59, 60, 61)
     assert "breaks off after" in found.error
-    assert told in found.error
+    assert sentence in found.error
     probed = probe(tmp_path / name)
     assert not probed.complete
-    assert told in probed.broken_off
+    assert sentence in probed.broken_off
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe", "told"),
+    ("name", "recipe", "sentence"),
     [
         pytest.param("a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)), "ends within a picture", id="gif"),
         pytest.param("a.ts", Recipe(), "ends within a transport packet", id="ts"),
         pytest.param("a.mp4", Recipe(container={"movflags": "frag_keyframe+empty_moov"}), "last part (mdat)", id="mp4"),
     ],
 )
-def test_a_file_that_says_no_length_breaks_off_where_its_structure_does(
-    tmp_path: Path, name: str, recipe: Recipe, told: str
-) -> None:
+def test_files_without_length_end_by_their_structure(tmp_path: Path, name: str, recipe: Recipe, sentence: str) -> None:
     found = read_file(cut_off(encode(tmp_path / name, recipe), at=0.61))
     assert 10 < len(found.frames) < 60
     assert found.numbers == list(range(len(found.frames)))
-    assert told in found.error
-    assert told in probe(tmp_path / name).broken_off
+    assert sentence in found.error
+    assert sentence in probe(tmp_path / name).broken_off
     assert "after" in found.error
 
 
@@ -285,7 +281,7 @@ def test_matroska_that_ends_a_little_early_says_so(tmp_path: Path) -> None:
         pytest.param("a.mkv", Recipe(), id="mkv"),
     ],
 )
-def test_what_a_camera_puts_behind_the_end_is_no_cut(tmp_path: Path, name: str, recipe: Recipe) -> None:
+def test_data_behind_the_end_is_no_truncation(tmp_path: Path, name: str, recipe: Recipe) -> None:
     path = encode(tmp_path / name, recipe)
     path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT of some maker, serial number 17")
     found = read_file(path)
@@ -293,23 +289,23 @@ def test_what_a_camera_puts_behind_the_end_is_no_cut(tmp_path: Path, name: str, 
     assert found.error == ""
 
 
-def test_a_gif_without_its_end_mark_is_shown_whole(tmp_path: Path) -> None:
+def test_a_gif_without_end_mark_is_whole(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
     path.write_bytes(path.read_bytes().removesuffix(b";"))
     found = read_file(path)
     assert (len(found.frames), found.error, found.counts) == (60, "", {})
 
 
-def test_half_a_picture_of_a_gif_is_not_shown(tmp_path: Path) -> None:
+def test_half_a_gif_picture_is_not_shown(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.gif", Recipe(codec="gif", pixels="rgb8", rate=Fraction(10)))
-    right = [shot.picture.to_rgb() for shot in read_file(path).frames]
+    right = [decoded.picture.to_rgb() for decoded in read_file(path).frames]
     found = read_file(cut_off(path, at=0.61))
     assert found.counts == {"truncated": 1}
-    for shot, picture in zip(found.frames, right, strict=False):
-        assert np.array_equal(shot.picture.to_rgb(), picture)
+    for decoded, picture in zip(found.frames, right, strict=False):
+        assert np.array_equal(decoded.picture.to_rgb(), picture)
 
 
-def test_a_raw_stream_that_ends_within_a_picture_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_raw_stream_ending_within_a_picture_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = encode(tmp_path / "a.h264", Recipe())
     with caplog.at_level(logging.WARNING):
         whole = read_file(path)
@@ -334,7 +330,7 @@ def test_a_playlist_names_the_segment_that_it_lacks(tmp_path: Path) -> None:
     assert "lacks 1 of its 3 segments, s2.ts first" in found.error
 
 
-def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictures(tmp_path: Path) -> None:
+def test_truncated_files_with_sound_compare_picture_durations(tmp_path: Path) -> None:
     found = read_file(cut_off(encode(tmp_path / "a.mkv", Recipe(frames=100, audio=True)), at=0.5))
     assert "of 4.00 s" in found.error
     assert 98 <= len(found.frames) + sum(found.counts.values()) <= 102
@@ -357,13 +353,13 @@ def test_a_file_with_sound_that_is_cut_off_says_so_by_the_duration_of_its_pictur
         pytest.param("a.m3u8", Recipe(container={"hls_time": "1", "hls_list_size": "0"}), id="hls"),
     ],
 )  # fmt: skip
-def test_a_whole_file_is_never_said_to_break_off(tmp_path: Path, name: str, recipe: Recipe) -> None:
+def test_a_whole_file_is_never_called_truncated(tmp_path: Path, name: str, recipe: Recipe) -> None:
     found = read_file(encode(tmp_path / name, recipe))
     assert len(found.frames) == recipe.frames
     assert (found.error, found.counts) == ("", {})
 
 
-def test_a_duration_left_from_a_longer_recording_is_not_believed(tmp_path: Path) -> None:
+def test_a_longer_recordings_duration_is_ignored(tmp_path: Path) -> None:
     whole = bytearray(encode(tmp_path / "a.mkv", Recipe(frames=10)).read_bytes())
     at = whole.index(b"00:00:00.400000000")
     whole[at : at + 8] = b"00:07:00"
@@ -371,7 +367,7 @@ def test_a_duration_left_from_a_longer_recording_is_not_believed(tmp_path: Path)
     assert read_file(tmp_path / "b.mkv").error == ""
 
 
-def test_an_mp4_that_was_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
+def test_an_mp4_trimmed_by_edit_list_is_whole(tmp_path: Path) -> None:
     """As telephones trim: the pictures behind the new end stay in the file, and aren't shown."""
     path = encode(tmp_path / "trimmed.mp4", Recipe(frames=60, b_frames=2))
     data = bytearray(path.read_bytes())
@@ -395,14 +391,14 @@ def test_no_clip_is_said_to_break_off(shared: Path) -> None:
         demuxer = Demuxer(str(path))
         ending = Ending(demuxer.facts)
         for packet in demuxer.packets():
-            ending.see(packet)
+            ending.add(packet)
         demuxer.close()
         found = (ending.missing, demuxer.broken_off, breaks_off(path, demuxer.facts.container))
         assert found == (0, False, ""), path.name
     assert clips
 
 
-def test_a_stream_that_begins_within_a_group_of_pictures_starts_at_its_first_keyframe(tmp_path: Path) -> None:
+def test_a_stream_starts_at_its_first_keyframe(tmp_path: Path) -> None:
     whole = encode(tmp_path / "a.ts", Recipe(frames=60, gop=20, options={"sc_threshold": "0"}))
     found = read_file(remux(whole, tmp_path / "b.ts", lambda index, packet: [packet] if index >= 7 else []))
     assert found.numbers == list(range(20, 60))
@@ -426,17 +422,15 @@ def test_time_stamps_are_handed_on_as_they_are(tmp_path: Path, change: Callable[
     assert read_file(path).pts_ns == [stamp * 40_000_000 for stamp in stamps]
 
 
-def test_the_picture_size_of_a_stream_stays_though_its_resolution_changes(tmp_path: Path) -> None:
+def test_picture_size_stays_when_resolution_changes(tmp_path: Path) -> None:
     parts = [encode(tmp_path / f"{w}.h264", Recipe(frames=10, size=(w, h))) for w, h in ((320, 180), (640, 360))]
     (tmp_path / "both.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
     found = read_file(tmp_path / "both.h264")
-    assert [shot.picture.to_rgb().shape for shot in found.frames] == [(180, 320, 3)] * 20
+    assert [decoded.picture.to_rgb().shape for decoded in found.frames] == [(180, 320, 3)] * 20
     assert found.numbers == [*range(10)] * 2
 
 
-def test_a_camera_that_breaks_the_rules_in_side_information_is_still_decoded(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_faulty_side_information_is_still_decoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = encode(tmp_path / "a.h264", Recipe(frames=120, gop=6, options={"sc_threshold": "0", "aud": "1"}))
     delimiter = b"\x00\x00\x00\x01\x09"
     units = whole.read_bytes().split(delimiter)[1:]
@@ -460,7 +454,7 @@ def test_a_camera_that_breaks_the_rules_in_side_information_is_still_decoded(
         pytest.param("a.jpg.mp4", bytes(range(256)) * 40, "isn't a video", id="bytes"),
     ],
 )
-def test_what_is_no_video_is_refused_in_a_sentence(
+def test_other_files_are_refused_in_a_sentence(
     tmp_path: Path, name: str, content: bytes | None, words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
@@ -470,9 +464,7 @@ def test_what_is_no_video_is_refused_in_a_sentence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_folder_that_was_searched_is_named_for_relative_paths_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_relative_paths_name_the_searched_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=rf"^a.mp4 doesn't exist \(looked in {tmp_path}\); check the path$"):
         read_file(Path("a.mp4"))
@@ -480,7 +472,7 @@ def test_the_folder_that_was_searched_is_named_for_relative_paths_only(
         read_file(tmp_path / "a.mp4")
 
 
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_irregular_files_are_refused_at_once(tmp_path: Path) -> None:
     """Opening a pipe that nobody writes into would wait for ever."""
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(SourceError, match="is a pipe, expected a video file"):
@@ -493,7 +485,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
         read_file(Path("/dev/null"))
 
 
-def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None:
+def test_folders_and_sound_files_are_refused(tmp_path: Path) -> None:
     import av
 
     with pytest.raises(SourceError, match="type: images"):
@@ -507,7 +499,7 @@ def test_a_folder_and_a_file_with_sound_only_are_refused(tmp_path: Path) -> None
         read_file(tmp_path / "a.wav")
 
 
-def test_a_path_with_colon_percent_and_space_is_a_path(tmp_path: Path) -> None:
+def test_paths_may_hold_colon_percent_and_space(tmp_path: Path) -> None:
     path = tmp_path / "a: %03d b.mp4"
     shutil.move(encode(tmp_path / "a.mp4", Recipe(frames=3)), path)
     assert len(read_file(path).frames) == 3
@@ -544,7 +536,7 @@ def test_video_comes_over_http_and_hls(tmp_path: Path, web: str) -> None:
         assert "s3cret" not in found.info.identity
 
 
-def test_no_password_is_in_the_error_for_an_address(web: str) -> None:
+def test_address_errors_hold_no_password(web: str) -> None:
     with pytest.raises(SourceError) as caught:
         read(FileSource(FileOptions(path=f"{web}/missing.mp4?token=hush")))
     assert "s3cret" not in str(caught.value)

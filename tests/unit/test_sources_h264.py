@@ -41,22 +41,20 @@ def without_first(path: Path, count: int) -> Path:
         pytest.param(f"{OPEN}:bframes=2:b-pyramid=strict:cabac=0:ref=4", id="CAVLC"),
     ],
 )
-def test_an_open_group_of_pictures_costs_what_comes_before_its_keyframe_and_no_more(
-    tmp_path: Path, name: str, x264: str
-) -> None:
+def test_an_open_group_costs_only_its_leading_pictures(tmp_path: Path, name: str, x264: str) -> None:
     whole = encode(tmp_path / name, recipe(x264))
-    right = {number: shot.picture.to_gray() for number, shot in enumerate(read_file(whole).frames)}
+    right = {number: decoded.picture.to_gray() for number, decoded in enumerate(read_file(whole).frames)}
     assert sorted(right) == list(range(80))
     found = read_file(without_first(whole, 5))
     assert found.numbers == list(range(20, 80))
     assert found.counts == {"undecodable": 15}
     assert all(
-        np.array_equal(shot.picture.to_gray(), right[number])
-        for number, shot in zip(found.numbers, found.frames, strict=True)
+        np.array_equal(decoded.picture.to_gray(), right[number])
+        for number, decoded in zip(found.numbers, found.frames, strict=True)
     )
 
 
-def test_damage_in_an_open_group_costs_the_pictures_up_to_the_next_one(tmp_path: Path) -> None:
+def test_open_group_damage_lasts_until_the_next_group(tmp_path: Path) -> None:
     import av
 
     def spoil(index: int, packet: Any) -> list[Any]:
@@ -74,16 +72,16 @@ def test_damage_in_an_open_group_costs_the_pictures_up_to_the_next_one(tmp_path:
     assert 15 <= found.counts["undecodable"] <= 24
 
 
-def test_a_stream_refreshed_bit_by_bit_is_shown_once_it_is_complete(tmp_path: Path) -> None:
-    """There is one keyframe at the very beginning; a column of each picture is coded on its own."""
+def test_a_gradually_refreshed_stream_starts_when_complete(tmp_path: Path) -> None:
+    """The stream has one keyframe at the very beginning; a column of each picture is coded on its own."""
     whole = encode(tmp_path / "a.ts", recipe("intra-refresh=1:keyint=20:bframes=0:ref=1", keyframes=()))
-    right = [shot.picture.to_gray() for shot in read_file(whole).frames]
+    right = [decoded.picture.to_gray() for decoded in read_file(whole).frames]
     found = read_file(without_first(whole, 5))
     assert 40 <= len(found.frames) <= 60
     assert found.numbers == list(range(80 - len(found.frames), 80))
     assert len(found.frames) + found.counts["undecodable"] == 75
-    for number, shot in zip(found.numbers, found.frames, strict=True):
-        assert np.array_equal(shot.picture.to_gray(), right[number])
+    for number, decoded in zip(found.numbers, found.frames, strict=True):
+        assert np.array_equal(decoded.picture.to_gray(), right[number])
 
 
 def fields(path: Path, count: int = 100) -> Path:
@@ -93,7 +91,7 @@ def fields(path: Path, count: int = 100) -> Path:
 
 def stored_luma(reading: Reading) -> list[int]:
     """The luma values before they are stretched to 0-255."""
-    return [round(16 + float(shot.picture.to_gray().mean()) * 219 / 255) for shot in reading.frames]
+    return [round(16 + float(decoded.picture.to_gray().mean()) * 219 / 255) for decoded in reading.frames]
 
 
 def test_two_fields_are_one_picture(tmp_path: Path) -> None:
@@ -102,7 +100,7 @@ def test_two_fields_are_one_picture(tmp_path: Path) -> None:
     assert found.counts == {}
 
 
-def test_a_damaged_field_costs_its_picture_and_each_picture_counts_once(tmp_path: Path) -> None:
+def test_a_damaged_field_costs_its_picture_once(tmp_path: Path) -> None:
     found = read_file(hurt(fields(tmp_path / "a.h264"), at=0.4))
     numbers = [(luma - luma_of(0)) // 2 for luma in stored_luma(found)]
     assert numbers == sorted(set(numbers))
@@ -110,7 +108,7 @@ def test_a_damaged_field_costs_its_picture_and_each_picture_counts_once(tmp_path
     assert 1 <= found.counts["undecodable"] <= 15
 
 
-def test_field_coded_pictures_come_out_as_soon_as_they_are_complete(tmp_path: Path) -> None:
+def test_field_coded_pictures_come_as_soon_as_complete(tmp_path: Path) -> None:
     demuxer = Demuxer(str(fields(tmp_path / "a.h264")))
     decoder = demuxer.decoder(lambda _: None, lambda _: None)
     out = [len(list(decoder.decode(packet))) for packet in demuxer.packets()]

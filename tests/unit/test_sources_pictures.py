@@ -34,7 +34,7 @@ def read_images(path: Path | str, **options: Any) -> Reading:
 
 def test_pictures_come_in_natural_order_at_their_rate(tmp_path: Path) -> None:
     for number, ending in ((1, "jpg"), (2, "png"), (10, "bmp"), (11, "webp"), (100, "tiff")):
-        save(tmp_path / f"shot{number}.{ending}", number)
+        save(tmp_path / f"photo{number}.{ending}", number)
     (tmp_path / "notes.txt").write_text("not a picture")
     found = read_images(tmp_path, rate=29.97)
     assert found.numbers == [1, 2, 10, 11, 100]
@@ -52,7 +52,7 @@ def test_file_names_of_any_bytes_are_read(tmp_path: Path) -> None:
     assert found.info.identity != read_images(tmp_path / "a*.png").info.identity
 
 
-def test_a_folder_may_be_called_like_a_user_who_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_name_may_begin_with_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "~nobody-here").mkdir()
     save(tmp_path / "~nobody-here" / "a.png", 3)
@@ -77,11 +77,11 @@ def test_colours_are_red_green_blue(tmp_path: Path) -> None:
 def test_gray_and_16_bit_pictures_are_read(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8), 120, np.uint8))
     cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 8, 3), 120 * 257, np.uint16))
-    for shot in read_images(tmp_path).frames:
-        assert shot.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
+    for decoded in read_images(tmp_path).frames:
+        assert decoded.picture.to_rgb()[0, 0].tolist() == [120, 120, 120]
 
 
-def test_an_unreadable_picture_is_counted_and_keeps_its_place_in_time(tmp_path: Path) -> None:
+def test_an_unreadable_picture_is_counted_with_its_time(tmp_path: Path) -> None:
     for number in (1, 3):
         save(tmp_path / f"{number}.png", number)
     (tmp_path / "2.png").write_bytes(b"broken")
@@ -92,7 +92,7 @@ def test_an_unreadable_picture_is_counted_and_keeps_its_place_in_time(tmp_path: 
     assert found.counts == {"unreadable": 2}
 
 
-def test_another_size_is_an_error_that_names_both_or_is_fitted(tmp_path: Path) -> None:
+def test_another_size_is_refused_or_fitted(tmp_path: Path) -> None:
     save(tmp_path / "1.png", 1)
     save(tmp_path / "2.png", 2, 200, 200)
     with pytest.raises(SourceError, match=r"2\.png is 200x200, expected 320x180"):
@@ -129,7 +129,7 @@ def test_a_moved_folder_keeps_its_identity(tmp_path: Path) -> None:
     assert read_images(tmp_path / "b").info.identity != before
 
 
-def test_a_camera_that_is_not_there_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_camera_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     for device in (97, "97", "/dev/video97"):
         # it may be plugged in, again or for the first time
         with pytest.raises(SourceLost, match=r"camera /dev/video97 doesn't exist; cameras on this machine"):
@@ -137,7 +137,7 @@ def test_a_camera_that_is_not_there_is_said(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_device_that_is_no_camera_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_device_without_camera_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="can't be opened"):
         CameraSource(CameraOptions(device="/dev/null")).open(context())
     assert capfd.readouterr() == ("", "")
@@ -157,7 +157,7 @@ def test_probe_watches_a_camera_for_some_seconds(capsys: pytest.CaptureFixture[s
         assert words in said
 
 
-def test_an_rtsp_address_is_checked_without_telling_its_password() -> None:
+def test_rtsp_address_errors_hide_the_password() -> None:
     with pytest.raises(ValidationError, match=r"rtsp://host"):
         RtspOptions(url="http://ann:s3cret@camera/live")
 
@@ -171,11 +171,11 @@ def test_figures_are_where_the_truth_says() -> None:
     checked = 0
     for index in range(0, len(full), 7):
         changed = np.abs(full.render(index).astype(int) - empty.render(index)).max(axis=2) > 75  # more than a shadow
-        for seen in full.truth(index):
-            x0, y0, x1, y1 = seen.box
+        for visible in full.truth(index):
+            x0, y0, x1, y1 = visible.box
             assert 0 <= x0 < x1 <= 640
             assert 0 <= y0 < y1 <= 360
-            if seen.share == 1:
+            if visible.share == 1:
                 assert changed[y0:y1, x0:x1].mean() > 0.05
                 checked += 1
             changed[max(0, y0 - 1) : y1 + 1, max(0, x0 - 1) : x1 + 1] = False
@@ -183,7 +183,7 @@ def test_figures_are_where_the_truth_says() -> None:
     assert checked > 10
 
 
-def test_visits_follow_from_the_truth_and_people_cross_the_picture() -> None:
+def test_visits_follow_the_truth_across_the_picture() -> None:
     whole = scene(duration_ns=40 * SECOND_NS, figures=4)
     visit = whole.visits[0]
     assert visit.id == 1
@@ -195,19 +195,19 @@ def test_visits_follow_from_the_truth_and_people_cross_the_picture() -> None:
     assert [v.label for v in whole.visits] == ["person"] * 3 + ["car"]
 
 
-def test_light_switches_cuts_and_freezes_are_in_the_pictures() -> None:
-    told = scene(
+def test_pictures_show_light_switches_cuts_and_freezes() -> None:
+    drawn = scene(
         lights_ns=(2 * SECOND_NS,), cuts_ns=(4 * SECOND_NS,), freezes=(Span(6 * SECOND_NS, SECOND_NS),), figures=0
     )
-    means = [float(told.render(index).mean()) for index in range(len(told))]
+    means = [float(drawn.render(index).mean()) for index in range(len(drawn))]
     assert min(means[:20]) > 2 * max(means[20:40])
-    step = [float(np.abs(told.render(i).astype(int) - told.render(i - 1)).mean()) for i in range(1, len(told))]
+    step = [float(np.abs(drawn.render(i).astype(int) - drawn.render(i - 1)).mean()) for i in range(1, len(drawn))]
     assert step[39] > 2 * step[30]
     assert step[60:69] == [0.0] * 9
     assert step[70] > 0
 
 
-def test_times_of_a_scene_are_exact_with_variable_rate_and_gaps() -> None:
+def test_scene_times_are_exact_at_variable_rate() -> None:
     assert scene().times_ns.tolist() == [index * 100_000_000 for index in range(80)]
     gap = scene(gaps=(Span(2 * SECOND_NS, 3 * SECOND_NS),)).times_ns
     assert np.diff(gap).max() == 3 * SECOND_NS
@@ -217,7 +217,7 @@ def test_times_of_a_scene_are_exact_with_variable_rate_and_gaps() -> None:
     assert len(set(varied.tolist())) > 40
 
 
-def test_a_scene_is_the_same_in_every_run_and_another_with_another_seed() -> None:
+def test_the_seed_decides_the_scene() -> None:
     first, again, other = scene(), scene(), scene(seed=2)
     for index in (0, 40, 79):
         assert np.array_equal(first.render(index), again.render(index))
@@ -225,14 +225,14 @@ def test_a_scene_is_the_same_in_every_run_and_another_with_another_seed() -> Non
         assert not np.array_equal(first.render(index), other.render(index))
 
 
-def test_the_synthetic_source_gives_the_scene_of_its_options() -> None:
+def test_the_synthetic_source_gives_its_options_scene() -> None:
     options = SyntheticOptions(duration="2s", rate=10, width=320, height=180, seed=5, lights=("1s",))
     found = read(SyntheticSource(options))
     wanted = Scene(options.spec())
     assert found.pts_ns == wanted.times_ns.tolist()
     assert found.info.frames == 20
-    for index, shot in enumerate(found.frames):
-        assert np.array_equal(shot.picture.to_rgb(), wanted.render(index))
+    for index, decoded in enumerate(found.frames):
+        assert np.array_equal(decoded.picture.to_rgb(), wanted.render(index))
 
 
 def test_picture_sources_stop_when_asked(tmp_path: Path) -> None:

@@ -43,18 +43,18 @@ def still(suffix: str, size: tuple[int, int]) -> bytes:
 @pytest.mark.parametrize(
     "suffix", [".png", ".jpg", ".webp", ".bmp", ".tif", ".jp2", ".ppm", ".pam", ".hdr", ".ras", ".avif"]
 )
-def test_the_size_of_a_picture_is_known_by_its_header(suffix: str) -> None:
+def test_the_header_gives_the_picture_size(suffix: str) -> None:
     assert picture_size(still(suffix, (321, 179))) == (321, 179)
 
 
-def test_a_header_that_is_cut_off_or_unknown_tells_no_size() -> None:
+def test_truncated_or_unknown_headers_give_no_size() -> None:
     for suffix in (".png", ".jpg", ".webp", ".tif", ".bmp"):
         assert picture_size(still(suffix, SMALL)[:12]) is None
     assert picture_size(b"") is None
     assert picture_size(b"something else") is None
 
 
-def test_one_picture_that_is_too_large_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_too_large_picture_costs_itself_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, content in (("1.png", still(".png", SMALL)), ("2.png", bomb()), ("3.jpg", still(".jpg", SMALL))):
         (tmp_path / name).write_bytes(content)
     with caplog.at_level(logging.WARNING):
@@ -66,7 +66,7 @@ def test_one_picture_that_is_too_large_costs_itself_alone(tmp_path: Path, caplog
     assert read(ImagesSource(ImagesOptions(path=str(tmp_path / "3*"), max_pixels=100))).counts == {"too_large": 1}
 
 
-def test_a_message_that_is_too_large_is_not_decoded() -> None:
+def test_a_too_large_message_is_not_decoded() -> None:
     label = read_label([])
     assert read_picture(still(".jpg", SMALL), label, LIMIT).width == SMALL[0]
     for content, limit in ((bomb(), 100_000_000), (still(".jpg", LARGE), LIMIT)):
@@ -94,13 +94,13 @@ def test_a_video_of_too_large_pictures_is_refused(tmp_path: Path, name: str, rec
         read(FileSource(FileOptions(path=str(path), max_pixels=LIMIT)))
 
 
-def test_a_still_given_as_a_video_is_refused_unread(tmp_path: Path) -> None:
+def test_a_still_as_video_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(bomb())
     with pytest.raises(SourceError, match="12000x9000 are 108 million pixels"):
         read(FileSource(FileOptions(path=str(tmp_path / "a.png"))))
 
 
-def test_jpegs_in_a_video_that_are_too_large_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_large_jpegs_in_videos_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = encode(tmp_path / "a.avi", Recipe(frames=3, codec="mjpeg", pixels="yuvj420p"))
     with caplog.at_level(logging.WARNING):
         found = read(FileSource(FileOptions(path=str(path), max_pixels=LIMIT)))
@@ -108,7 +108,7 @@ def test_jpegs_in_a_video_that_are_too_large_are_counted(tmp_path: Path, caplog:
     assert "raise `max_pixels`" in caplog.text
 
 
-def test_pictures_that_become_too_large_on_the_way_are_counted(tmp_path: Path) -> None:
+def test_pictures_that_become_too_large_are_counted(tmp_path: Path) -> None:
     parts = [encode(tmp_path / f"{size[0]}.h264", Recipe(frames=4, size=size)) for size in (SMALL, LARGE)]
     path = tmp_path / "a.h264"
     path.write_bytes(b"".join(parts[index].read_bytes() for index in (0, 1, 0)))

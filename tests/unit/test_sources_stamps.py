@@ -46,7 +46,7 @@ def test_b_frames_in_avi_have_their_own_times(tmp_path: Path, recipe: Recipe) ->
 
 
 def is_b(data: bytes) -> bool:
-    """Whether a picture of MPEG-4 is a B-frame."""
+    """Return whether a picture of MPEG-4 is a B-frame."""
     return data[data.index(b"\0\0\1\xb6") + 4] >> 6 == 2
 
 
@@ -101,9 +101,7 @@ def test_b_frames_without_offsets_have_their_own_times(tmp_path: Path, name: str
     check(read_file(remux(whole, tmp_path / name, stamp)), 60)
 
 
-def test_a_raw_stream_that_names_the_ticks_of_a_clock_as_its_rate_is_not_believed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_clock_ticks_are_no_rate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import av
 
     plain = encode(tmp_path / "plain.ts", Recipe(frames=6))
