@@ -1,4 +1,4 @@
-"""What differs between the streams and sinks at work and those of another plan."""
+"""Differences between the streams and sinks at work and those of another plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamproc.config.plan import Plan, RuntimePlan, SinkPlan, StreamPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """Names of streams and sinks that differ, each in one of these tuples."""
+    """Names of streams and sinks that differ, each in exactly one tuple."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Changes:
 def changes_between(
     streams: Mapping[str, StreamPlan], sinks: Mapping[str, SinkPlan], runtime: RuntimePlan, plan: Plan
 ) -> Changes:
-    """What has to change so that these streams and sinks become those of `plan`."""
+    """Return the changes that turn these streams and sinks into those of `plan`."""
     new_streams = {stream.name: stream for stream in plan.streams}
     new_sinks = {sink.name: sink for sink in plan.sinks}
     reattached = tuple(name for name, sink in sinks.items() if name in new_sinks and new_sinks[name] != sink)

@@ -8,19 +8,19 @@ from streamproc.chain.ledger import Bucket, Ledger
 
 
 class Flight:
-    """Books each frame exactly once; safe to use from all threads."""
+    """Frames in flight; books each frame in the ledger exactly once. Safe to use from all threads."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._admitted: dict[int, float] = {}  # by index: moment of the performance counter
 
     def admit(self, index: int) -> None:
-        """A frame starts on its way."""
+        """Count a frame that enters the chain."""
         self._admitted[index] = time.perf_counter()
         self.ledger.admit()
 
     def settle(self, index: int, bucket: Bucket, reason: str = "") -> float | None:
-        """Book a frame at its end; seconds since its admission, None where it was booked before."""
+        """Book a frame at its end; return the seconds since its admission, None where it is booked already."""
         admitted = self._admitted.pop(index, None)
         if admitted is None:
             return None
@@ -28,7 +28,7 @@ class Flight:
         return time.perf_counter() - admitted
 
     def indices(self) -> list[int]:
-        """Indices of the frames on their way."""
+        """Return the indices of the frames in flight."""
         return list(self._admitted)
 
 

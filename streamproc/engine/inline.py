@@ -1,4 +1,4 @@
-"""A run of one stream on the caller's own thread: no watch, no sinks; what tests, debuggers and `repro` stand on."""
+"""Inline run of one stream on the caller's thread, without watch and sinks: for tests, debuggers and `repro`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Results = Mapping[tuple[str, type], Any]
 
 @dataclass(slots=True, eq=False)
 class InlineStream:
-    """One opened stream that is fed by hand.
+    """One opened stream that the caller feeds.
 
-    failed: called with step and outcome of each call that raised, before it counts; what it raises ends the run.
+    failed: called with step and outcome of each call that raised, before it counts; its exception ends the run.
     """
 
     plan: ChainPlan
@@ -56,9 +56,9 @@ class InlineStream:
         self.driver = InlineDriver(self.plan, self.info, steps, caller=self._call, warn=log.warning)
 
     def feed(self, decoded: DecodedFrame, results: Results | None = None) -> Iterator[Record]:
-        """Run a decoded frame through the chain; the records that leave it.
+        """Run a decoded frame through the chain and yield the records that leave it.
 
-        results: those that are known of the frame already, by (plugin, class).
+        results: results known for the frame already, by (plugin, class).
         """
         scheduled = self.schedule.feed(decoded)
         for mark in scheduled.marks:
@@ -69,12 +69,12 @@ class InlineStream:
             self.ledger.book(scheduled.bucket, scheduled.reason)
 
     def process(self, item: FrameItem) -> Iterator[Record]:
-        """Run an item of one's own making through the chain."""
+        """Run a ready item through the chain and yield the records that leave it."""
         self.ledger.admit()
         yield from self._run(item)
 
     def end(self) -> Iterator[Record]:
-        """End the stream: what is open ends."""
+        """End the stream and its open episodes."""
         yield from self._run(self.schedule.end(flush=True))
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class InlineStream:
             stats.remarks = close_step(step, self.info.name, stats.doubt)
 
     def report(self) -> StreamReport:
-        """What has been counted."""
+        """Return the counts so far."""
         core = self.driver.core
         return StreamReport(
             name=self.info.name,

@@ -1,4 +1,4 @@
-"""Runs the failing call of a repro bundle again."""
+"""Replay of repro bundles: repeats the failing call of a bundle."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from streamproc.watch import stack_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What running a bundle again came to."""
+    """Result of repeating the call of a bundle."""
 
     plugin: str
     then: str
-    """the error that was kept"""
+    """the error in the bundle"""
     now: str
-    """the error of this time, empty if it went well"""
+    """the error of this time, empty if the call worked"""
     trace: str
     notes: tuple[str, ...]
-    """why the answer may differ"""
+    """reasons for which the result may differ"""
 
     @property
     def same(self) -> bool:
-        """Whether the same error came again."""
+        """Whether the same error occurred again."""
         return bool(self.now) and self.now == self.then
 
 
 def replay_bundle(path: Path, registry: Registry, models: ModelStore, modules: Collection[str] = ()) -> Replay:
-    """Run the failing call of a bundle again; `PluginError` says what is wrong with the bundle or the plugin.
+    """Repeat the failing call of a bundle; a `PluginError` says what is wrong with the bundle or the plugin.
 
-    modules: those that the bundle may name beside the installed packages with entry points. A bundle is somebody
-        else's file: nothing that it names is imported unless the user has it installed or named.
+    modules: modules that the bundle may name beside installed packages with entry points. A bundle is foreign input:
+        nothing that it names is imported unless the user has installed or named it.
     """
     try:
         with zipfile.ZipFile(path) as bundle:
@@ -129,7 +129,7 @@ def _check_modules(
 def _replay(call: _Bundled, facts: Mapping[str, Any], models: ModelStore) -> Replay:
     notes = [*call.notes]
     if issubclass(call.cls, StreamPlugin):
-        notes.append("the plugin keeps state: what it had observed before isn't in the bundle")
+        notes.append("the plugin has state: its earlier frames aren't in the bundle")
     outcomes: list[Outcome] = []
     stream = InlineStream(
         ChainPlan(chain=(call.plan,)), call.frame.stream, models, lambda _, outcome: outcomes.append(outcome)
@@ -143,7 +143,7 @@ def _replay(call: _Bundled, facts: Mapping[str, Any], models: ModelStore) -> Rep
 
 
 def _call_again(facts: Mapping[str, Any], stream: InlineStream, item: FrameItem, outcomes: list[Outcome]) -> Outcome:
-    """The call; for what had hung on a thread of its own, given up after the same time, with its stack."""
+    """Make the call; a call that had hung runs on a thread of its own, and is abandoned after the same time."""
 
     def work() -> None:
         for _ in stream.process(item):
@@ -161,7 +161,7 @@ def _call_again(facts: Mapping[str, Any], stream: InlineStream, item: FrameItem,
 
 
 def _options(cls: Any, values: Mapping[str, Any], notes: list[str]) -> Any:
-    """The plugin's options; a secret that the bundle masks stays masked, or has its default where that is no value."""
+    """Return the plugin's options; a masked secret stays masked, or has its default where the mask is no value."""
     masked = sorted(key for key, value in values.items() if MASK in json.dumps(value))
     if masked:
         notes.append(f"the bundle holds no secrets: {', '.join(masked)} had another value")

@@ -1,4 +1,4 @@
-"""The configured streams of a run by name: added, removed, paused and resumed while it works."""
+"""Configured streams of a run by name; added, removed, paused and resumed while it works."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sources:
         self._closed = False
 
     def add(self, plan: StreamPlan) -> None:
-        """Add a stream; it starts at once where the others work. Raises `StreamprocError` where it can't."""
+        """Add a stream; it starts at once if the others have. Raises `StreamprocError` where it can't be added."""
         with self._changed:
             if self._closed:
                 raise StreamprocError(f"stream {plan.name!r} can't be added: the run is ending")
@@ -47,7 +47,7 @@ class Sources:
             self._changed.notify_all()
 
     def remove(self, name: str) -> None:
-        """Stop a stream, wait until everything that it read has come out, and forget it but for its report."""
+        """Stop a stream, wait until everything that it read is delivered, and remove all but its report."""
         source = self._named(name)
         source.stop()
         if self._started:
@@ -62,15 +62,15 @@ class Sources:
             self._changed.notify_all()
 
     def pause(self, name: str) -> None:
-        """Read no more from a stream until `resume`: a live source is closed, a recording waits."""
+        """Stop reading a stream until `resume`: a live source is closed, a recording waits."""
         self._named(name).pause()
 
     def resume(self, name: str) -> None:
-        """Go on with a paused stream."""
+        """Continue a paused stream."""
         self._named(name).resume()
 
     def start(self) -> None:
-        """Start all streams. Raises `StreamprocError` where another run uses a checkpoint of theirs."""
+        """Start all streams. Raises `StreamprocError` where another run uses one of their checkpoints."""
         with self._changed:
             self._started = True
             for source in self._running.values():
@@ -79,7 +79,7 @@ class Sources:
                 source.start()
 
     def stop(self) -> None:
-        """Stop all streams; what they read still comes out."""
+        """Stop all streams; frames read so far are still processed."""
         with self._changed:
             self._closed = True
             for source in self._running.values():
@@ -87,7 +87,7 @@ class Sources:
             self._changed.notify_all()
 
     def join(self, until_stopped: bool = False) -> None:
-        """Wait for the end of all streams, those added meanwhile too; with `until_stopped` for `stop` as well."""
+        """Wait for the end of all streams, later ones included; with `until_stopped` for `stop` as well."""
         while True:
             with self._changed:
                 name = next((name for name in self._running if name not in self._joined), None)
@@ -110,23 +110,23 @@ class Sources:
                 self._unlock(name)
 
     def all(self) -> list[SourceRun]:
-        """Sources that are there."""
+        """Return all sources that are not removed."""
         with self._changed:
             return list(self._running.values())
 
     def plans(self) -> dict[str, StreamPlan]:
-        """Plans of the streams that are there, as they were added."""
+        """Return the plans of the streams, as they were added."""
         extra = len(self._always)
         return {s.plan.name: replace(s.plan, sinks=s.plan.sinks[: len(s.plan.sinks) - extra]) for s in self.all()}
 
     def reports(self) -> tuple[StreamReport, ...]:
-        """Reports of all streams, removed ones included."""
+        """Return the reports of all streams, removed ones included."""
         with self._changed:
             past = tuple(self._past)
         return (*past, *(report for source in self.all() for report in stream_reports(source)))
 
     def streams(self) -> list[StreamRun]:
-        """Streams that have shown a frame."""
+        """Return the streams with a frame so far."""
         return [run for source in self.all() for run in list(source.streams.runs.values())]
 
     def _named(self, name: str) -> SourceRun:

@@ -96,7 +96,7 @@ def _head(report: RunReport) -> str:
     ledger = report.ledger
     media = sum(stream.media_s for stream in report.streams)
     facts = [
-        (f"{ledger.seen:,}", "frames seen"),
+        (f"{ledger.observed:,}", "frames observed"),
         (f"{ledger.total('processed'):,}", "processed"),
         (f"{sum(report.events.values()):,}", "events"),
         (clock(media), "of video"),
@@ -186,14 +186,14 @@ def _ledger(report: RunReport) -> str:
     for stream in report.streams:
         page = stream.ledger
         reasons = Counter({f"{bucket.replace('_', ' ')}: {why}": n for (bucket, why), n in page.buckets.items() if why})
-        told = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
+        counts_text = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         mended = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
         stamps = mended and f"time stamps mended: {mended}"
-        notes = "; ".join(part for part in (told, stamps, gaps(stream), stream.error) if part)
-        numbers = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
+        notes = "; ".join(part for part in (counts_text, stamps, gaps(stream), stream.error) if part)
+        numbers = [page.observed, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
         rows.append([stream.name, *(f"{number:,}" for number in numbers), "yes" if page.closed else "NO", notes])
     counts = [f"{bucket.replace('_', ' ')}#" for bucket in BUCKETS]
-    heads = ["stream", "seen#", *counts, "in flight#", "closed", "notes"]
+    heads = ["stream", "observed#", *counts, "in flight#", "closed", "notes"]
     return _table(heads, rows)
 
 

@@ -270,7 +270,7 @@ class WantsFlow(FramePlugin[Options]):
 def test_a_picture_that_can_not_be_converted_stops_nothing(tmp_path: Path, plugin: type[Any]) -> None:
     report, events = run_faulty([plugin_plan(plugin), plugin_plan(Tell)], unreadable(20), tmp_path)
     assert [event.type for event in events].count("tell.seen") == 20
-    assert report.streams[0].ledger.seen == 20
+    assert report.streams[0].ledger.observed == 20
     assert closed(report)
 
 
@@ -666,8 +666,8 @@ class Needs(FramePlugin[Options]):
 @pytest.mark.parametrize(
     ("chain", "words"),
     [
-        ([plugin_plan(Deep)], "failed at every frame that it was given (3)"),
-        ([plugin_plan(Asks)], "asked at 3 frames for a result that no plugin gave; name its class in `needs`"),
+        ([plugin_plan(Deep)], "failed at each of its frames (3)"),
+        ([plugin_plan(Asks)], "wanted a result that no plugin gave, at 3 frames; name its class in `needs`"),
         (
             [plugin_plan(NeverGives), plugin_plan(Needs)],
             "plugin needs of test never had its input (Level), in 3 frames; check the plugins before it that give it",

@@ -371,7 +371,7 @@ def test_a_full_store_fails_the_stream_with_a_sentence(tmp_path: Path) -> None:
 
 
 class BadState(Scene):
-    """Its state can't be kept."""
+    """Its state can't be stored."""
 
     def state(self) -> Mapping[str, Any]:
         return {"no": object()}

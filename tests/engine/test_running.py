@@ -128,7 +128,7 @@ def test_on_error_stop_ends_the_run_and_says_why() -> None:
     chain = [plugin_plan(Fail, from_index=10, settings={"on_error": "stop"}), plugin_plan(Tell)]
     run = run_chain(chain, make_frames(10_000))
     assert "failed at frame 10" in run.report.stopped
-    assert run.report.streams[0].ledger.seen < 10_000
+    assert run.report.streams[0].ledger.observed < 10_000
     assert run.report.exit_code == PLUGIN_FAILED
     assert closed(run.report)
 
@@ -197,7 +197,7 @@ def test_what_can_not_be_decoded_is_in_the_ledger() -> None:
     frames = make_frames(10)
     run = run_chain([plugin_plan(Tell)], [*frames[:5], Fault("undecodable"), Fault("undecodable"), *frames[5:]])
     page = run.report.streams[0].ledger
-    assert (page.seen, page.total("undecodable"), page.total("processed")) == (12, 2, 10)
+    assert (page.observed, page.total("undecodable"), page.total("processed")) == (12, 2, 10)
     assert page.closed
 
 
@@ -348,7 +348,7 @@ def test_a_live_stream_drops_the_oldest_waiting_frame_and_keeps_the_order(tmp_pa
     engine = Engine(plan, extra=[(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)])
     thread = threading.Thread(target=engine.run)
     thread.start()
-    while not (streams := engine.report().streams) or streams[0].ledger.seen < 200:
+    while not (streams := engine.report().streams) or streams[0].ledger.observed < 200:
         threading.Event().wait(0.01)
     go.set()
     thread.join()

@@ -167,7 +167,7 @@ def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_
     ends = [event for event in kept[1].events if event.type == "tell.end"]
     assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.frames))}
     assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.frames), 40]
-    assert report.streams[0].ledger.seen == 60
+    assert report.streams[0].ledger.observed == 60
     assert "of 60" in report.streams[0].error
     assert report.streams[1].error == ""
     assert report.exit_code == STREAM_FAILED
@@ -297,7 +297,7 @@ def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, ch
             return shot if index % 3 else replace(shot, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
 
     report, _ = run(tmp_path, Bad, chain=chain)
-    assert report.streams[0].ledger.seen == COUNT
+    assert report.streams[0].ledger.observed == COUNT
     assert report.streams[0].error == ""
     assert closed(report)
 
@@ -356,7 +356,7 @@ def test_a_run_stopped_before_it_starts_ends_at_once(tmp_path: Path) -> None:
     engine = Engine(make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path))
     engine.stop()
     report = run_engine(engine)
-    assert report.ledger.seen == 0
+    assert report.ledger.observed == 0
     assert report.exit_code == 0
 
 
@@ -376,6 +376,6 @@ def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
     monkeypatch.setattr(StreamStats, "count", counted)
     report, events = run(tmp_path, Odd)
     assert count(events, "good") == 40
-    assert "please report it" in report.streams[0].error
+    assert "report it with this log" in report.streams[0].error
     assert report.exit_code == STREAM_FAILED
     assert closed(report)

@@ -73,7 +73,7 @@ def test_a_recording_without_gaps_is_said_to_have_none(tmp_path: Path, recipe: R
 
 
 def test_time_without_pictures_of_a_live_stream_is_no_trouble() -> None:
-    page = LedgerPage(seen=2, in_flight=0, buckets={("processed", ""): 2})
+    page = LedgerPage(observed=2, in_flight=0, buckets={("processed", ""): 2})
     live = StreamReport(name="s", ledger=page, media_s=9.0, live=True, gaps=1, longest_gap_s=8.0)
     assert troubles(RunReport(streams=(live,), sinks=(), events={}, wall_s=1.0, cpu_s=1.0)) == []
 

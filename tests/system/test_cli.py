@@ -155,7 +155,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 def ledger(summary: str, stream: str = "yard") -> dict[str, int]:
     """The numbers of one stream in the summary at the end of a run."""
     (row,) = [line.split() for line in summary.splitlines() if line.split()[:1] == [stream] and "0:00" in line]
-    return {"seen": int(row[2]), "processed": int(row[3])}
+    return {"observed": int(row[2]), "processed": int(row[3])}
 
 
 def test_a_run_writes_events_and_says_what_it_came_to(folder: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_run_writes_events_and_says_what_it_came_to(folder: Path) -> None:
     assert [record["data"]["start_s"] for record in found] == pytest.approx([1 + i / 5 for i in range(10)])
     for record in found:
         check_record(record)
-    assert ledger(done.stderr) == {"seen": 60, "processed": 20}
+    assert ledger(done.stderr) == {"observed": 60, "processed": 20}
     assert done.stdout == ""
 
 
@@ -178,7 +178,7 @@ def test_quiet_says_nothing_and_stdout_is_for_events_alone(folder: Path) -> None
 
 def test_set_changes_a_value_of_the_configuration(folder: Path) -> None:
     done = call(folder, "run", "job.yaml", "--set", "streams.yard.rate=2", "--set", "plugins.dark.options.limit=255")
-    assert ledger(done.stderr) == {"seen": 60, "processed": 8}
+    assert ledger(done.stderr) == {"observed": 60, "processed": 8}
     assert len(records(folder / "events.jsonl")) == 8
 
 
@@ -461,7 +461,7 @@ def test_the_prometheus_page_counts_as_the_ledger_does(folder: Path, started: li
     assert outcomes["processed"] == told["processed"] == 20
     assert outcomes["sampled_out"] == 40
     flying = families["streamproc_frames_in_flight"].samples
-    assert outcomes.total() + sum(int(sample.value) for sample in flying) == told["seen"] == 60
+    assert outcomes.total() + sum(int(sample.value) for sample in flying) == told["observed"] == 60
     by_type = {s.labels["type"]: s.value for s in families["streamproc_events"].samples if s.name.endswith("_total")}
     assert by_type == {"image.dark": 10, "gate.seen": 20}
     assert families["streamproc_frames"].type == families["streamproc_events"].type == "counter"

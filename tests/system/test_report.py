@@ -124,7 +124,7 @@ def test_the_ledger_shows_the_numbers_of_the_report(tmp_path: Path) -> None:
     head, row = Outline(page).rows["Ledger"]
     shown = dict(zip(head, row, strict=True))
     book = report.ledger
-    assert shown["seen"] == str(book.seen) == "60"
+    assert shown["observed"] == str(book.observed) == "60"
     assert shown["processed"] == str(book.total("processed"))
     assert (shown["in flight"], shown["closed"]) == ("0", "yes")
 
@@ -160,7 +160,9 @@ def test_a_run_without_events_has_a_page_too(tmp_path: Path) -> None:
 
 
 def live_report(**settings: Any) -> RunReport:
-    stream = StreamReport(name="gate", ledger=LedgerPage(seen=9, in_flight=0, buckets={}), media_s=7200.0, live=True)
+    stream = StreamReport(
+        name="gate", ledger=LedgerPage(observed=9, in_flight=0, buckets={}), media_s=7200.0, live=True
+    )
     return RunReport(streams=(stream,), sinks=(), wall_s=7200.0, cpu_s=9.0, **{"events": {}, **settings})
 
 

@@ -13,7 +13,7 @@ def test_waits_double_up_to_the_longest_and_are_spread() -> None:
         waits = [outage.lost("gone") for outage in outages]
         assert all(wanted / 2 <= wait <= wanted for wait in waits)
         assert len(set(waits)) > 1
-    outages[0].came()
+    outages[0].worked()
     assert outages[0].lost("gone") <= 1
 
 
@@ -26,8 +26,8 @@ def test_losses_are_logged_by_measure_and_their_end_once(caplog: pytest.LogCaptu
     for _ in range(120):
         outages.lost("gone")
     assert not outages.up
-    outages.came()
-    outages.came()
+    outages.worked()
+    outages.worked()
     lines = [record.getMessage() for record in caplog.records]
     assert lines[:3] == [
         "stream cam: source lost: gone; trying again",
