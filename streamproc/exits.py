@@ -1,4 +1,4 @@
-"""The exit codes of the program."""
+"""Exit codes of the program."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.arrow import Column, batch_of, columns_of
-from streamproc.arrow_forms import Rows, Tensor
+from streamproc.arrow_forms import AnyArray, Rows
 from streamproc.frames import SECOND_NS
 from streamproc.record import Record
 from streamproc.results import Result
@@ -27,12 +27,12 @@ _PLACE = ("stream", "index", "time_s", "captured", "plugin")
 
 
 def row_schema(kind: type[Result]) -> pa.Schema:
-    """Schema of the table of a class's rows: the same for all values."""
+    """Return the schema of the table of a class's rows, which is the same for all values."""
     return row_batch([], kind).schema
 
 
 def row_batch(records: Sequence[Record], kind: type[Result]) -> pa.RecordBatch:
-    """The rows of all results of exactly this class."""
+    """Return the rows of all results of exactly this class."""
     import pyarrow as pa
 
     found = [(r, name, result) for r in records for (name, given), result in r.results.items() if given is kind]
@@ -65,7 +65,7 @@ def _place(records: Sequence[Record], plugins: Sequence[str]) -> dict[str, pa.Ar
 
 
 def _own_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[int], dict[str, pa.Array]]:
-    """One row per result of a class with a form of its own."""
+    """Return one row per result of a class with a form of its own."""
     import pyarrow as pa
 
     table = pa.Table.from_batches([result.to_arrow() for result in results], kind.arrow_schema())
@@ -74,7 +74,7 @@ def _own_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[in
 
 
 def _row_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[int], dict[str, pa.Array]]:
-    """Number of rows of each result, and the columns of them all."""
+    """Return the number of rows of each result, and the columns of them all."""
     used = [column for column in columns_of(kind) if column.is_rows and _has_plain_rows(column)]
     values = {column.name: [getattr(result, column.name) for result in results] for column in used}
     counts = [_count(kind, {name: column[n] for name, column in values.items()}) for n in range(len(results))]
@@ -86,8 +86,8 @@ def _row_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[in
 
 
 def _has_plain_rows(column: Column) -> bool:
-    """Whether a row fits a cell: no mask, and a dtype that is known."""
-    return not isinstance(column.form, Tensor) or (len(column.axes) == 2 and bool(column.form.dtype))
+    """Return whether a row fits a cell: no mask, and a known dtype."""
+    return not isinstance(column.form, AnyArray) or (len(column.axes) == 2 and bool(column.form.dtype))
 
 
 def _count(kind: type[Result], values: dict[str, Any]) -> int:
@@ -99,10 +99,10 @@ def _count(kind: type[Result], values: dict[str, Any]) -> int:
 
 
 def _flat(column: Column, values: Sequence[Any], counts: Sequence[int]) -> pa.Array:
-    """A cell for each row of all results, null where a result has no such field."""
+    """Return a cell for each row of all results, null where a result has no such field."""
     import pyarrow as pa
 
-    if isinstance(column.form, Tensor):
+    if isinstance(column.form, AnyArray):
         cells = _vectors(column.form.dtype, values)
     else:
         cells = column.form.encode(values).flatten()
@@ -113,7 +113,7 @@ def _flat(column: Column, values: Sequence[Any], counts: Sequence[int]) -> pa.Ar
 
 
 def _vectors(dtype: str, values: Sequence[Any]) -> pa.Array:
-    """Each row of arrays (N, D) as a list of numbers."""
+    """Return each row of arrays (N, D) as a list of numbers."""
     import pyarrow as pa
 
     given: list[NDArray[Any]] = [np.asarray(value, dtype) for value in values if value is not None]
@@ -124,7 +124,7 @@ def _vectors(dtype: str, values: Sequence[Any]) -> pa.Array:
 
 
 def _split(column: Column, cells: pa.Array) -> dict[str, pa.Array]:
-    """Columns of one field: a box as its four sides, nanoseconds as seconds."""
+    """Return the columns of one field: a box as its four sides, nanoseconds as seconds."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -23,7 +23,7 @@ from streamproc.plugin import ClipSpec
 
 
 @dataclass(slots=True, eq=False)
-class Sample:
+class SampledPicture:
     """One sampled picture; its flow from the sample before is computed once, on first use."""
 
     rgb: Image
@@ -49,7 +49,7 @@ class Sample:
 class CutClip:
     """Samples of one clip; the worker that runs the plugin puts the arrays together."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[SampledPicture, ...]
     spec: ClipSpec
     flow_plan: FlowPlan
 
@@ -139,7 +139,7 @@ class ClipCutter:
         beat = Beat.of(spec.rate, nominal_ns)
         assert beat is not None
         self._beat = beat
-        self._samples: deque[Sample] = deque(maxlen=spec.frames)
+        self._samples: deque[SampledPicture] = deque(maxlen=spec.frames)
         self._due_ns: int | None = None
         self._ready = False
         self.sampled = 0
@@ -207,7 +207,7 @@ class ClipCutter:
         before = None if state["before"] is None else unpack_image(state["before"])
         self._samples.clear()
         for image, gray, pts_ns in zip(rgb, grays, state["pts_ns"], strict=True):
-            self._samples.append(Sample(rgb=image, pts_ns=pts_ns, before=before, gray=gray))
+            self._samples.append(SampledPicture(rgb=image, pts_ns=pts_ns, before=before, gray=gray))
             before = gray
 
     def _next_due(self, pts_ns: int) -> int:
@@ -220,15 +220,15 @@ class ClipCutter:
             self._samples.clear()
             self._due_ns, self._ready = None, False
 
-    def _sample(self, frame: Frame) -> Sample:
+    def _sample(self, frame: Frame) -> SampledPicture:
         width, height = self.spec.size
         before = self._samples[-1].gray if self._samples else None
         if self.spec.region is None:
             gray = frame.pixels.small_gray(width, height) if self.spec.flow else None
-            return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
+            return SampledPicture(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
         left, top, right, bottom = window_of(self.spec.region, frame.width, frame.height)
         inside = np.s_[top:bottom, left:right]
         # copied first: a view would hold the whole frame's pixels for as long as the clip
         gray = resize(frame.gray[inside].copy(), width, height) if self.spec.flow else None
         rgb = resize(frame.rgb[inside].copy(), width, height)
-        return Sample(rgb=rgb, pts_ns=frame.pts_ns, before=before, gray=gray)
+        return SampledPicture(rgb=rgb, pts_ns=frame.pts_ns, before=before, gray=gray)

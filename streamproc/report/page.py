@@ -29,7 +29,7 @@ _MOST_PICTURES = 60
 
 
 def prepare_report(path: Path) -> None:
-    """Raise `StreamprocError` now if a report can't be written there at the end of a run."""
+    """Raise `StreamprocError` early if a report can't be written to this path at the end of a run."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8"):
@@ -43,7 +43,7 @@ def prepare_report(path: Path) -> None:
 def write_report(
     path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page of a run, whole or not at all; with its configuration where that is given.
+    """Write the page of a run, whole or not at all, with its configuration if given.
 
     Raises `StreamprocError` where it can't be written.
     """
@@ -62,7 +62,7 @@ def write_report(
 
 
 def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None) -> str:
-    """The page as HTML text."""
+    """Return the page as HTML text."""
     here = files(__name__.rpartition(".")[0])
     style = (here / "report.css").read_text(encoding="utf-8")
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def _head(report: RunReport) -> str:
 
 
 def _first_only(report: RunReport, events: Sequence[Event]) -> str:
-    """A sentence where the run had more events than the page holds."""
+    """Return a sentence if the run had more events than the page holds."""
     total = sum(report.events.values())
     if total <= len(events):
         return ""
@@ -142,7 +142,7 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
 
 
 def _box(event: Event, size: tuple[int, int]) -> str:
-    """The event's box as an element over its picture, in parts of the picture; empty where it has none."""
+    """Return the event's box as an element over its picture, in fractions of it; empty where it has none."""
     box = event.data.get("box")
     if not isinstance(box, list | tuple) or len(box) != 4 or not min(size) or not all(map(_is_number, box)):
         return ""
@@ -226,7 +226,7 @@ def _sinks(report: RunReport) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:
-    """A table; heads that end in `#` stand over numbers; the column `raw` holds HTML already."""
+    """Return a table; heads that end in `#` are over numbers; the column `raw` holds HTML already."""
     side = [" class=n" if name.endswith("#") else "" for name in heads]
     head = "".join(f"<th{side[i]}>{text(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
     body = "".join(

@@ -110,7 +110,7 @@ def more(sink: ListSink, stream: str) -> None:
     until(lambda: count(sink, stream) >= before + 5)
 
 
-def test_streams_are_added_and_removed_while_others_go_on(tmp_path: Path) -> None:
+def test_streams_come_and_go_while_others_run(tmp_path: Path) -> None:
     engine, sink = engine_of(tmp_path, camera("one"))
 
     def meanwhile(engine: Engine) -> None:
