@@ -1,7 +1,7 @@
 """An area filter for grey pictures, by matrix products.
 
-OpenCV's own goes pixel by pixel unless a picture shrinks by whole numbers. Where `p` pixels become `q` on each side,
-and `p` is a power of two, every weight and every sum is exact in float32: the answer is OpenCV's, to the last bit.
+OpenCV's filter goes pixel by pixel unless a picture shrinks by whole numbers. Where `p` pixels become `q` on each side,
+and `p` is a power of two, every weight and every sum is exact in float32: the result equals OpenCV's, bit by bit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 _MOST_FROM, _MOST_TO = 32, 6
-"""beyond these the products have so many zeros that OpenCV's way is shorter"""
+"""limits beyond which the products have so many zeros that OpenCV is faster"""
 _BAND = 1 << 17
-"""pixels at a time: they stay in the processor's cache, and BLAS doesn't start threads for so few"""
+"""pixels per product: they fit the processor's cache, and BLAS doesn't start threads for so few"""
 
 
 def shrink_by_area(image: Image, width: int, height: int) -> Image | None:
-    """`image` uint8 (h, w) made smaller as `cv2.INTER_AREA` does it; None where this isn't exact or brings nothing."""
+    """Shrink uint8 (h, w) as `cv2.INTER_AREA` does; return None where this isn't exact or not faster."""
     (tall, wide), across, down = image.shape, gcd(image.shape[1], width), gcd(image.shape[0], height)
     columns, rows = _weights(wide // across, width // across), _weights(tall // down, height // down)
     if columns is None or rows is None or len(columns) == len(rows) == 1:
@@ -43,7 +43,7 @@ def shrink_by_area(image: Image, width: int, height: int) -> Image | None:
 
 
 class _Scratch(threading.local):
-    """Memory of this thread; asking the system for it anew takes longer than the products."""
+    """Memory of this thread, reused: requesting it from the system takes longer than the products."""
 
     def __init__(self) -> None:
         self._parts = [np.empty(0, np.float32), np.empty(0, np.float32)]
@@ -60,7 +60,7 @@ _scratch = _Scratch()
 
 @cache
 def _weights(pixels: int, to: int) -> Array | None:
-    """float32 (to, pixels): the part of each pixel in each of those that `pixels` become; None where it isn't exact."""
+    """Return the weights float32 (to, pixels) of source pixels in target pixels; None where they aren't exact."""
     if to > min(pixels, _MOST_TO) or pixels > _MOST_FROM or pixels & (pixels - 1):
         return None
     edges = np.arange(to + 1) * (pixels / to)

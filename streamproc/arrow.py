@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import typing as npt
 
-from streamproc.arrow_forms import Form, Items, Rows, Shape, Tensor, Unfit, Unmapped, form_of
+from streamproc.arrow_forms import AnyArray, Form, Items, Rows, Shape, Unfit, Unmapped, form_of
 from streamproc.errors import PluginError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _NAMES = {
     **{name: getattr(typing, name) for name in typing.__all__},
     "np": np, "npt": npt, "numpy": np, "NDArray": npt.NDArray, "Shape": Shape, "typing": typing,
 }  # fmt: skip
-"""what an annotation may name though its module imports it for type checkers only"""
+"""names that an annotation may use though its module imports them for type checkers only"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,12 @@ class Column:
 
     @property
     def is_rows(self) -> bool:
-        """Whether it has a value for each row of the result."""
-        return self.axes[:1] == ("N",) and isinstance(self.form, Rows | Items | Tensor)
+        """Whether the field has a value for each row of the result."""
+        return self.axes[:1] == ("N",) and isinstance(self.form, Rows | Items | AnyArray)
 
 
 def columns_of(cls: Any) -> tuple[Column, ...]:
-    """The fields of a result class; `PluginError` names one whose annotation has no Arrow form."""
+    """Return the fields of a result class; `PluginError` names a field whose annotation has no Arrow form."""
     return _columns_of(cls)
 
 
@@ -66,7 +66,7 @@ def _columns_of(cls: type) -> tuple[Column, ...]:
 
 
 def schema_of(cls: Any) -> pa.Schema:
-    """Schema of a result class: a column per field, its schema name in the metadata."""
+    """Return the schema of a result class: a column per field, its schema name in the metadata."""
     return _schema_of(cls)
 
 
@@ -79,7 +79,7 @@ def _schema_of(cls: Any) -> pa.Schema:
 
 
 def batch_of(cls: Any, results: Sequence[Any]) -> pa.RecordBatch:
-    """One row per result; `ValueError` names a field whose value doesn't fit its annotation."""
+    """Return one row per result; `ValueError` names a field whose value doesn't fit its annotation."""
     import pyarrow as pa
 
     columns = [_encoded(cls, c, [getattr(result, c.name) for result in results]) for c in columns_of(cls)]
@@ -87,7 +87,7 @@ def batch_of(cls: Any, results: Sequence[Any]) -> pa.RecordBatch:
 
 
 def results_of(cls: Any, batch: pa.RecordBatch) -> list[Any]:
-    """The results that `batch_of` wrote; `ValueError` when the batch holds another schema."""
+    """Return the results that `batch_of` wrote; `ValueError` when the batch holds another schema."""
     found = (batch.schema.metadata or {}).get(SCHEMA_KEY.encode(), b"").decode()
     if found != cls.schema:
         raise ValueError(f"the batch holds {found or 'no schema name'!r}, expected {cls.schema!r}")
@@ -117,7 +117,7 @@ def _column(cls: type, field: dataclasses.Field[Any]) -> Column:
 
 
 def _hint(cls: type, field: dataclasses.Field[Any]) -> Any:
-    """The annotation of a field as an object; `NameError` where it names what isn't there."""
+    """Return the annotation of a field as an object; `NameError` where it names something unknown."""
     owner = next((base for base in cls.__mro__ if field.name in inspect.get_annotations(base)), cls)
     known: Mapping[str, Any] = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else {}
     holder = types.SimpleNamespace(__annotations__={field.name: field.type})
@@ -126,7 +126,7 @@ def _hint(cls: type, field: dataclasses.Field[Any]) -> Any:
 
 
 def _axes(hint: Any) -> tuple[str | int, ...]:
-    """Axes that `Shape` declares anywhere in an annotation."""
+    """Return the axes that `Shape` declares anywhere in an annotation."""
     for part in typing.get_args(hint):
         if isinstance(part, Shape):
             return part.axes
@@ -154,7 +154,7 @@ def _shown(values: Sequence[Any]) -> str:
 
 
 def _fitted(cls: type, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with exactly the columns and types of the class, as another program may have changed them."""
+    """Return the batch with exactly the columns and types of the class, as another program may have changed them."""
     import pyarrow as pa
 
     wanted = schema_of(cls)

@@ -1,4 +1,4 @@
-"""Arrow forms of field annotations: how values of a type are stored in a column, and how they are read back.
+"""Arrow forms of field annotations: convert values of a type to a column and back.
 
 A form follows from the annotation alone, never from values. pyarrow is loaded when a form first makes a column.
 
@@ -74,24 +74,24 @@ class Unmapped(TypeError):
 
 
 class Form(ABC):
-    """How values of one type are stored in a column."""
+    """Conversion of values of one type to a column and back."""
 
     @abstractmethod
     def arrow_type(self) -> pa.DataType:
-        """Type of the column."""
+        """Return the type of the column."""
 
     @abstractmethod
     def encode(self, values: Sequence[Any]) -> pa.Array:
-        """A column of these values, None as null; `Unfit` for a value of another type."""
+        """Return a column of these values, None as null; raises `Unfit` for a value of another type."""
 
     @abstractmethod
     def decode(self, column: pa.Array) -> list[Any]:
-        """The values of a column that `encode` made."""
+        """Return the values of a column that `encode` made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain(Form):
-    """One text, number, truth value or byte string."""
+    """Form of a text, number, truth value or byte string."""
 
     kind: type
 
@@ -134,7 +134,7 @@ class Plain(Form):
 
 @dataclass(frozen=True, slots=True)
 class Items(Form):
-    """A tuple or list of values of one type."""
+    """Form of a tuple or list of values of one type."""
 
     kind: type
     item: Form
@@ -170,7 +170,7 @@ class Items(Form):
 
 @dataclass(frozen=True, slots=True)
 class Mixed(Form):
-    """A tuple of values of different types."""
+    """Form of a tuple of values of different types."""
 
     items: tuple[tuple[Form, bool], ...]
 
@@ -200,7 +200,7 @@ class Mixed(Form):
 
 @dataclass(frozen=True, slots=True)
 class Rows(Form):
-    """An array of which only the first axis varies in length."""
+    """Form of an array of which only the first axis varies in length."""
 
     dtype: str
     first: str | int
@@ -231,7 +231,7 @@ class Rows(Form):
         return _nested_type(self.dtype, self.inner)
 
     def _nested(self, flat: NDArray[Any]) -> pa.Array:
-        """The numbers in lists of fixed size, one for each axis behind the first."""
+        """Return the numbers in lists of fixed size, one for each axis behind the first."""
         import pyarrow as pa
 
         column, kinds = pa.array(flat, from_pandas=False), [self._row_type()]
@@ -251,11 +251,11 @@ class Rows(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor(Form):
-    """An array of any shape."""
+class AnyArray(Form):
+    """Form of an array of any shape."""
 
     dtype: str = ""
-    """as declared, empty where the annotation doesn't say; that of the value stands beside it"""
+    """declared dtype, empty where there is none; the column stores that of each value"""
 
     def arrow_type(self) -> pa.DataType:
         import pyarrow as pa
@@ -290,7 +290,7 @@ class Tensor(Form):
 
 @cache
 def _nested_type(dtype: str, axes: tuple[int, ...]) -> pa.DataType:
-    """Type of one row with these axes."""
+    """Return the type of one row with these axes."""
     import pyarrow as pa
 
     kind = pa.from_numpy_dtype(np.dtype(dtype))
@@ -300,7 +300,7 @@ def _nested_type(dtype: str, axes: tuple[int, ...]) -> pa.DataType:
 
 
 def listed(kind: pa.DataType, items: pa.Array, values: Sequence[Any]) -> pa.Array:
-    """A list column of this type: `items` are those of all values one after the other."""
+    """Return a list column of this type: `items` are those of all values one after the other."""
     import pyarrow as pa
 
     bounds = np.cumsum([0, *(0 if value is None else len(value) for value in values)])
@@ -308,7 +308,7 @@ def listed(kind: pa.DataType, items: pa.Array, values: Sequence[Any]) -> pa.Arra
 
 
 def unlisted(column: pa.Array) -> tuple[pa.Array, list[slice | None]]:
-    """The items of all lists of a column, and where those of each list are, None for a null."""
+    """Return the items of all lists of a column, and the span of each list, None for a null."""
     bounds, valid = column.offsets.to_pylist(), column.is_valid().to_pylist()
     first = bounds[0]
     cells = column.values.slice(first, bounds[-1] - first)  # a column may be a part of a longer one
@@ -323,7 +323,7 @@ def _nulls(values: Sequence[Any]) -> pa.Array | None:
 
 
 def form_of(annotation: Any, shape: Shape | None = None) -> tuple[Form, bool]:
-    """The form of an annotation, and whether it may be None; `Unmapped` if it has none."""
+    """Return the form of an annotation, and whether it may be None; raises `Unmapped` if it has none."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         found = [part for part in args[1:] if isinstance(part, Shape)]
@@ -355,18 +355,18 @@ def _array(args: tuple[Any, ...], shape: Shape | None) -> Form:
     dtype = _LISTED.get(kind, "") if isinstance(kind, type) else ""
     first, *inner = shape.axes if shape is not None else ("", "")
     if not dtype or any(isinstance(axis, str) for axis in inner):
-        return Tensor(dtype)
+        return AnyArray(dtype)
     return Rows(dtype, first, tuple(axis for axis in inner if isinstance(axis, int)))
 
 
 __all__ = [
+    "AnyArray",
     "Form",
     "Items",
     "Mixed",
     "Plain",
     "Rows",
     "Shape",
-    "Tensor",
     "Unfit",
     "Unmapped",
     "form_of",

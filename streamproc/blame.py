@@ -1,4 +1,4 @@
-"""Where an author's code failed, and what usually helps: for log lines of exceptions in plugins, sources and sinks."""
+"""Blame: finds the author's line that failed, and a hint, for log lines of exceptions in plugins, sources and sinks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from traceback import FrameSummary
 
 _CORE = Path(__file__).parent
 _CALLERS = ("chain", "delivery", "engine", "testing", "config", "cli", "registry.py")
-"""parts of the core that call what authors write"""
+"""parts of the core that call authors' code"""
 
 _HINTS = (
     (("read-only", "readonly"), "pixels are shared and can't be written to; copy them first: frame.rgb.copy()"),
-    (("Instance is frozen", "frozen_instance"), "options can't be changed; keep what changes in the plugin itself"),
+    (("Instance is frozen", "frozen_instance"), "options can't be changed; store changing values in the plugin itself"),
 )
 
 
 def author_frame(error: BaseException) -> str:
-    """File, line and function of the author's own frame, such as `dark.py:12 in process`; empty where there is none.
+    """Return file, line and function of the author's frame, such as `dark.py:12 in process`; empty if there is none.
 
     It is the innermost frame in the folder of the code that the engine called. A `StopIteration` that leaves a
     generator becomes a `RuntimeError` that shows none: there it is the cause's.
@@ -38,13 +38,13 @@ def _place(error: BaseException) -> str:
 
 
 def hint(error: BaseException) -> str:
-    """What to do about an exception that authors run into often; empty for others."""
+    """Return advice on an exception that authors often meet; empty for others."""
     text = str(error)
     return next((sentence for words, sentence in _HINTS if any(word in text for word in words)), "")
 
 
 def _imports(filename: str) -> bool:
-    """Whether it is the interpreter's own code between an import and the module that is imported."""
+    """Return whether it is the interpreter's own code between an import and the imported module."""
     return filename.startswith("<frozen importlib") or filename == importlib.__file__
 
 

@@ -1,6 +1,6 @@
-"""Mistakes in the classes of plugins, sources and sinks that show before anything runs.
+"""Checks of plugin, source and sink classes before anything runs.
 
-Each is a sentence with the class's own place, so that `check` finds it and not the first frame.
+Each mistake is a sentence with the place of the class, so that `check` finds it before the first frame does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAST_DURATION_NS = 1_000_000
 
 
 def class_name(cls: type) -> str:
-    """Module, name, file and line of a class, as far as they are known."""
+    """Return module, name, file and line of a class, as far as they are known."""
     name = f"{cls.__module__}:{cls.__qualname__}"
     try:
         file = inspect.getsourcefile(cls)
@@ -39,9 +39,9 @@ def check_members(cls: type, methods: Iterable[str]) -> None:
 
 
 def construct(cls: Any, options: Options) -> Any:
-    """An object of the class; `PluginError` where its constructor fails or forgets the options.
+    """Construct an object; `PluginError` where its constructor fails or drops the options.
 
-    Only a constructor of the class's own is called: it touches nothing, as `open` does all work.
+    Only a class's own constructor is called: it does no work, which is `open`'s.
     """
     if cls.__init__.__module__.startswith("streamproc."):
         return None
@@ -69,7 +69,7 @@ def _constructor_mistakes(cls: Any) -> Iterable[str]:
         inspect.signature(cls).bind(Options())
     except TypeError:
         yield "its __init__ must take the options alone: def __init__(self, options): super().__init__(options)"
-    except ValueError:  # a signature that can't be had
+    except ValueError:  # a class without a signature
         return
 
 
@@ -85,7 +85,7 @@ def _option_mistakes(cls: Any) -> Iterable[str]:
 
 
 def _default_mistake(field: FieldInfo) -> str:
-    """What is wrong with a field's default: pydantic takes it as it is."""
+    """Return what is wrong with a field's default, which pydantic doesn't check."""
     default = field.default
     if field.is_required() or field.default_factory is not None or default is None:
         return ""

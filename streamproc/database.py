@@ -1,4 +1,4 @@
-"""The one way to open an SQLite file: durable, shared between threads and processes, errors that say what to do."""
+"""SQLite files: durable, shared between threads and processes, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Database:
         self._lock = threading.RLock()
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Rows that a statement gives."""
+        """Return the rows of a statement."""
         with self._lock, self._translated():
             return self._connection.execute(statement, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, durable once the block ends; an exception undoes it. Other threads wait."""
+        """Run a transaction, durable once the block ends; an exception undoes it. Other threads wait."""
         with self._lock, self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -79,13 +79,13 @@ def open_database(
     readonly: bool = False,
     timeout_s: float = _TIMEOUT_S,
 ) -> Database:
-    """Open an SQLite file in WAL mode, with full synchronisation: a transaction that has ended survives a power cut.
+    """Open an SQLite file in WAL mode with full synchronisation: a finished transaction survives a power failure.
 
-    schema: statements that make what isn't there yet; they run at every opening.
+    schema: statements that make missing tables and indices; they run at every opening.
     prepare: runs on the connection before `schema`, to check or migrate an existing file.
     advice: what to do when the file can't be used; ends every error.
     readonly: open an existing file and change nothing.
-    timeout_s: how long to wait while another connection writes.
+    timeout_s: longest wait while another connection writes.
 
     Raises `DatabaseError`.
     """
@@ -111,7 +111,7 @@ def open_database(
 
 
 def _use_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
-    """Switch to WAL mode; SQLite itself doesn't wait here while another process opens the same new file."""
+    """Switch to WAL mode; retry, as SQLite doesn't wait here while another process opens the same new file."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Trouble that comes again and again: logged by measure, and that it is over."""
+"""Downtime: logs repeated failures sparingly, and one line when they are over."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from streamproc.metrics import worth_logging
 
 _STEADY_S = 60.0
-"""what worked for so long counts as sound: its next failure is a new trouble"""
+"""after working for this time, the next failure counts as the first again"""
 
 
 class Downtime:
-    """The failures of a source or a sink in a run: logs them by measure, and one line when it is back.
+    """Failures of a source or a sink in a run; logs them sparingly, and one line when it is back.
 
-    what: how its lines begin, such as `sink alerts`. It is up unless `failed` was called last.
+    what: beginning of its log lines, such as `sink alerts`. It is up unless `failed` was called last.
     """
 
     def __init__(self, what: str, log: logging.Logger) -> None:
@@ -27,11 +27,11 @@ class Downtime:
 
     @property
     def up(self) -> bool:
-        """Whether the last thing that is known of it is that it works."""
+        """Whether it worked at the last call."""
         return self._down_since is None
 
     def failed(self, reason: str) -> None:
-        """It failed, or failed again; `reason` goes on where `what` ends."""
+        """Record a failure; `reason` continues the sentence that `what` begins."""
         now = time.monotonic()
         if self._down_since is None:
             if now - self._up_since >= _STEADY_S:
@@ -44,7 +44,7 @@ class Downtime:
             self._log.warning("%s %s%s; trying again", self._what, reason, times)
 
     def worked(self) -> None:
-        """It works."""
+        """Record that it works."""
         if self._down_since is None:
             return
         self._up_since = time.monotonic()

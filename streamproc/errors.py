@@ -1,19 +1,19 @@
-"""Everything that streamproc raises on purpose, as a tree by what the caller can do about it.
+"""Exceptions of streamproc, as a tree by what the caller can do.
 
 StreamprocError
-├── ConfigError        the configuration is wrong: mend the file
+├── ConfigError        the configuration is wrong: correct the file
 ├── RunError           a run of the library ended, but not well: see its report
 ├── UnknownNameError   no source, sink or plugin of that name is installed
 ├── SourceError        the input can't be opened or read
 │   └── SourceLost     a live input went away: open it again
 ├── PluginError        a plugin's fault: its output, options or code
 │   └── MissingInput   a result that a plugin asked for isn't there for this frame
-├── ModelError         a model can't be had or doesn't fit
+├── ModelError         a model can't be loaded or doesn't fit
 │   ├── ModelNotFound
 │   ├── ChecksumError
 │   └── DownloadError
 └── SinkError          a sink can't deliver
-    └── SinkBusy       it can't right now: try again after `retry_after_s`
+    └── SinkBusy       it can't at the moment: try again after `retry_after_s`
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ redact_values = secrets.redact_values
 
 
 class StreamprocError(Exception):
-    """Base class: its text is a sentence for the user, never in need of a traceback."""
+    """Base class. Its text is a sentence for the user that needs no traceback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """One mistake in a configuration: where it is and what to do about it."""
+    """One mistake in a configuration, with its place and what to do."""
 
     message: str
     where: str = ""
@@ -70,9 +70,9 @@ class ConfigError(StreamprocError):
 
 
 class RunError(StreamprocError):
-    """A run that ended, but not well: a source or a plugin failed, or something was not delivered.
+    """A run that ended with a failure: of a source or plugin, or of delivery.
 
-    report: the run's account, a `streamproc.engine.RunReport`.
+    report: the run's report, a `streamproc.engine.RunReport`.
     """
 
     def __init__(self, message: str, report: object) -> None:
@@ -81,11 +81,11 @@ class RunError(StreamprocError):
 
 
 class UnknownNameError(StreamprocError):
-    """A source, sink or plugin name that nothing installed answers to."""
+    """A name for which no source, sink or plugin is installed."""
 
 
 class SourceError(StreamprocError):
-    """The input can't be opened, or what it holds can't be read."""
+    """The input can't be opened, or its content can't be read."""
 
 
 class SourceLost(SourceError):
@@ -101,15 +101,15 @@ class MissingInput(PluginError):
 
 
 class ModelError(StreamprocError):
-    """A model can't be loaded, or its inputs and outputs don't fit what was declared."""
+    """A model can't be loaded, or its inputs and outputs differ from its manifest."""
 
 
 class ModelNotFound(ModelError):
-    """No such name in the model list, or its files are nowhere to be had."""
+    """The model list has no such name, or the files are missing and have no address."""
 
 
 class ChecksumError(ModelError):
-    """A model file's content isn't what the list says."""
+    """A model file's content differs from the list."""
 
 
 class DownloadError(ModelError):
@@ -117,11 +117,11 @@ class DownloadError(ModelError):
 
 
 class SinkError(StreamprocError):
-    """A sink couldn't deliver; the engine tries again, then reports what is undelivered."""
+    """A sink couldn't deliver; the engine tries again, then reports the undelivered items."""
 
 
 class SinkBusy(SinkError):
-    """The other side asks for patience; the engine waits `retry_after_s` seconds and tries again."""
+    """The other side is busy; the engine waits `retry_after_s` seconds and tries again."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
@@ -135,7 +135,7 @@ def check_array(name: str, a: NDArray[Any], dtype: DTypeLike, shape: tuple[int |
     for want, got in zip(shape, a.shape, strict=False):
         fits = fits and (want is None or want == got)
     if not fits:
-        import numpy as np  # whoever listens to errors alone needn't load it
+        import numpy as np  # the module is imported where NumPy isn't needed
 
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(
@@ -145,14 +145,14 @@ def check_array(name: str, a: NDArray[Any], dtype: DTypeLike, shape: tuple[int |
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word most like `word`, else the empty text."""
+    """Return `; did you mean 'x'?` for the known word most like `word`, else the empty text."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Raise `StreamprocError` with a sentence where the system doesn't let `place`, or what belongs to it, be written.
+    """Raise `StreamprocError` with a sentence where the system refuses to write `place` or files in it.
 
     >>> with writing(Path("/dev/null/x")):
     ...     Path("/dev/null/x").mkdir()
@@ -171,7 +171,7 @@ _LINE_BREAK = re.compile(r"\s*\n\s*")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number of things.
+    """Return a number with its noun.
 
     >>> counted(1, "frame"), counted(0, "frame"), counted(2, "entry", "entries")
     ('1 frame', '0 frames', '2 entries')
@@ -180,14 +180,14 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def describe(error: BaseException, *, place: bool = True) -> str:
-    """Class and text of an exception as one line of bounded length, secrets taken out, even if its text can't be had.
+    """Return class and text of an exception as one line of bounded length, without secrets, even if `str` fails.
 
     place: with file, line and function of the author's frame, where the exception comes from a plugin, source or sink.
     """
     try:
         text, advice = _LINE_BREAK.sub(" ", str(error)[: 10 * _LONGEST_ERROR].strip()), hint(error)
     except BaseException:  # noqa: BLE001
-        text, advice = "(its own text can't be had)", ""
+        text, advice = "(its text can't be read)", ""
     name = type(error).__name__
     said = redact(f"{name}: {text}" if text else name)[:_LONGEST_ERROR] + (f" ({advice})" if advice else "")
     frame = author_frame(error) if place else ""

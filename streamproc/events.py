@@ -1,4 +1,4 @@
-"""Events: what streamproc sends to sinks, as CloudEvents 1.0 JSON."""
+"""Events: the output of plugins for sinks, as CloudEvents 1.0 JSON."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One record for the sinks: a plugin says what happened and when, the engine stamps where and on which frame.
+    """Event for the sinks: a plugin gives type, time and data, the engine stamps stream, frame and id.
 
-    The `start`, `update` and `end` records of an episode (someone stays in a zone) share one `episode` key; `Episode`
-    makes them. What happens at one moment is an `instant`.
+    The `start`, `update` and `end` events of an episode (someone stays in a zone) share one `episode` key; `Episode`
+    makes them. A happening at one moment is an `instant`.
     """
 
     type: str
@@ -68,13 +68,13 @@ class Event:
     end_ns: int | None = None
     """media time at which it ended; None while it goes on. An `end` without one ends at the moment it is emitted"""
     episode: str = ""
-    """what happens and to whom, unique among open episodes of its plugin and type, such as `yard/17`"""
+    """key of the happening, unique among open episodes of its plugin and type, such as `yard/17`"""
     score: float | None = None
     subject: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: label, track_id, box (xyxy, source pixels), zone, line, direction, count, ..."""
     attachments: tuple[Attachment, ...] = ()
-    # stamped by the engine, whatever they were made with
+    # stamped by the engine, which overwrites other values
     stream: str = ""
     plugin: str = ""
     frame_index: int = 0
@@ -83,7 +83,7 @@ class Event:
     captured_ns: int | None = None
     """UTC of `start_ns` where it is known"""
     sequence: int = 0
-    """how many events this plugin gave before this one at the same frame"""
+    """number of this plugin's earlier events at the same frame"""
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class Event:
 
     @classmethod
     def instant(cls, at: Frame | Clip, type: str, *, score: float | None = None, **data: Any) -> Event:  # noqa: A002
-        """Something that happens at this frame (or over this clip): `data` are JSON values."""
+        """Return the event of a happening at this frame (or over this clip): `data` are JSON values."""
         frame = at.last if isinstance(at, Clip) else at
         start_ns, end_ns = (int(at.pts_ns[0]), int(at.pts_ns[-1])) if isinstance(at, Clip) else (frame.pts_ns,) * 2
         return cls(
@@ -116,21 +116,21 @@ class Event:
 
     @classmethod
     def begin(cls, frame: Frame, type: str, episode: str, *, start_ns: int | None = None, **data: Any) -> Event:  # noqa: A002
-        """The `start` of an episode at `frame`; it may have begun earlier, at `start_ns`."""
+        """Return the `start` of an episode at `frame`; it may have begun earlier, at `start_ns`."""
         begun = frame.pts_ns if start_ns is None else start_ns
         place = _place(Moment.of(frame), begun)
         return cls(type=type, phase="start", start_ns=begun, episode=episode, data=data, **place)
 
     def later(self, phase: Phase, *, end_ns: int | None = None, **data: Any) -> Event:
-        """The `update` or `end` of the episode that this event began; `data` is added to its own."""
+        """Return the `update` or `end` of the episode that this event began; `data` is added to its own."""
         return replace(self, phase=phase, end_ns=end_ns, data={**self.data, **data}, attachments=())
 
     def stamped(self, info: StreamInfo, plugin: str, sequence: int, moment: Moment | None = None) -> Event:
-        """This event with its place and its id; `ValueError` or `TypeError` if it holds what no sink could write.
+        """Return this event with its place and id; `ValueError` or `TypeError` if no sink could write it.
 
-        moment: when it is emitted; its frame and times replace those that the event was made with.
+        moment: when it is emitted; its frame and times replace the event's own.
         """
-        # after a restart plugins number what they find anew
+        # after a restart plugins count from the beginning again
         session = f"@{info.session}" if info.session else ""
         start_ns, end_ns = _whole("start_ns", self.start_ns), self.end_ns
         if end_ns is None and self.phase == "end" and moment is not None:
@@ -154,7 +154,7 @@ class Event:
         return replace(plain, id=event_id(info, plugin, plain, sequence))
 
     def to_json(self) -> dict[str, Any]:
-        """The CloudEvents 1.0 envelope as plain JSON values, the same bytes in every run once dumped."""
+        """Return the CloudEvents 1.0 envelope as plain JSON values; dumped, it has the same bytes in every run."""
         envelope: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.id,
@@ -185,7 +185,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A point of media time at which a plugin may emit events though no frame is processed."""
+    """A point of media time at which a plugin may emit events, with or without a frame."""
 
     pts_ns: int
     frame_index: int
@@ -194,12 +194,12 @@ class Moment:
 
     @classmethod
     def of(cls, frame: Frame) -> Moment:
-        """The moment of a frame."""
+        """Return the moment of a frame."""
         return cls(pts_ns=frame.pts_ns, frame_index=frame.index, captured_ns=frame.captured_ns)
 
 
 def _place(moment: Moment, start_ns: int) -> dict[str, Any]:
-    """What follows from the moment at which an event is emitted that began at `start_ns`."""
+    """Return the fields of an event that follow from its moment; it began at `start_ns`."""
     captured_ns = moment.captured_ns
     return {
         "frame_index": moment.frame_index,
@@ -209,9 +209,9 @@ def _place(moment: Moment, start_ns: int) -> dict[str, Any]:
 
 
 def event_id(info: StreamInfo, plugin: str, event: Event, sequence: int) -> str:
-    """32 hex digits that are the same in every run over the same input; no float takes part.
+    """Return 32 hex digits that are the same in every run over the same input; they depend on no float.
 
-    Each record has its own: its frame and `sequence` distinguish the records of an episode.
+    Each event has its own: frame and `sequence` distinguish the events of an episode.
     """
     parts = (
         info.identity, info.name, plugin, event.type, event.episode, event.phase, str(event.frame_index), str(sequence),
@@ -221,7 +221,7 @@ def event_id(info: StreamInfo, plugin: str, event: Event, sequence: int) -> str:
 
 
 def utc_text(time_ns: int) -> str:
-    """RFC 3339 text of nanoseconds since 1970, in UTC with microseconds.
+    """Return the RFC 3339 text of nanoseconds since 1970, in UTC with microseconds.
 
     >>> utc_text(1_700_000_000_250_000_000)
     '2023-11-14T22:13:20.250000Z'
@@ -250,7 +250,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _check_writable(event: Event) -> None:
-    """Raise `ValueError` for what would make a sink stumble later."""
+    """Raise `ValueError` for an event that a sink couldn't write later."""
     if len(event.type) > MOST_CHARACTERS:
         raise ValueError(f"event type has {len(event.type):,} characters, expected at most {MOST_CHARACTERS}")
     try:
@@ -261,7 +261,7 @@ def _check_writable(event: Event) -> None:
             "can't carry; decode the text with errors='replace'"
         ) from None
     if size > MOST_BYTES:
-        raise ValueError(f"event data holds {size:,} bytes of JSON, expected at most {MOST_BYTES:,}; keep it elsewhere")
+        raise ValueError(f"event data has {size:,} bytes of JSON, expected at most {MOST_BYTES:,}; store it elsewhere")
     _check_attachments(event.attachments)
 
 
@@ -293,7 +293,7 @@ def _seconds(time_ns: int) -> float:
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values with the promised rounding: scores 4 decimals, pixels 1, all else 6."""
+    """Return JSON values with the documented rounding: scores 4 decimals, pixels 1, all else 6."""
     try:
         return {str(key): _json_value(value, _DECIMALS.get(str(key), 6)) for key, value in data.items()}
     except RecursionError:

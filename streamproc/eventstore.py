@@ -20,10 +20,10 @@ _PATIENCE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which events are wanted; what is left out doesn't matter."""
+    """Filter of events; empty fields match everything."""
 
     text: str = ""
-    """words that all occur in the event's texts; the last letters of a word may be left out"""
+    """words that all occur in the event's texts; a word matches as a prefix"""
     stream: str = ""
     type: str = ""
     """`zone.entered`, or `zone` for all that start with `zone.`"""
@@ -31,20 +31,20 @@ class Query:
     zone: str = ""
     """a zone or a line"""
     from_s: float | None = None
-    """media seconds at which the event begins, at the earliest"""
+    """earliest start of the event in media seconds"""
     to_s: float | None = None
-    """at the latest"""
+    """latest start of the event in media seconds"""
     since: str = ""
-    """UTC at which it begins, at the earliest: `2026-05-01`, `2026-05-01T08:30`; leaves out events without it"""
+    """earliest start in UTC: `2026-05-01`, `2026-05-01T08:30`; leaves out events without capture time"""
     until: str = ""
-    """before this UTC"""
+    """start before this UTC"""
     limit: int = 100
     oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An event that was looked for."""
+    """An event that matches a query."""
 
     record: dict[str, Any]
     """the CloudEvents object"""
@@ -53,7 +53,7 @@ class Found:
 
 
 def search(path: Path, query: Query) -> list[Found]:
-    """The events of database `path` that fit, the newest first, at most `query.limit`.
+    """Return the matching events of database `path`, the newest first, at most `query.limit`.
 
     The order is that of capture time, then of arrival; events without a capture time, as of recordings, come last.
 
@@ -80,7 +80,7 @@ def _pictures(db: Database, number: int) -> dict[str, bytes]:
 
 
 def _conditions(query: Query) -> tuple[str, list[Any]]:
-    """The WHERE clause and its values."""
+    """Return the WHERE clause and its values."""
     kind = query.type.removesuffix(".*")
     words = " ".join(f'"{word}"*' for word in query.text.replace('"', " ").split())
     parts: list[tuple[str, list[Any]]] = [

@@ -1,4 +1,4 @@
-"""The exit codes of the program."""
+"""Exit codes of the program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
     OK: "all that could be read was processed and delivered",
-    UNEXPECTED: "streamproc itself failed: please report it",
+    UNEXPECTED: "streamproc itself failed: report it with the log",
     BAD_CONFIG: "the command line or the configuration is wrong; nothing was opened",
     STREAM_FAILED: "at least one stream could not be opened or read to its end; the others were completed",
     PLUGIN_FAILED: "a plugin was switched off, hung or gave nothing, or on_error: stop ended the run",

@@ -1,4 +1,4 @@
-"""Locks of files that the system frees with their process, however it ends."""
+"""File locks that the system frees when their process ends, even after a crash."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def lock_file(path: Path) -> int:
-    """Make a file and lock it, without waiting; its descriptor, for `unlock_file`.
+    """Make a file and lock it, without waiting; return its descriptor, for `unlock_file`.
 
-    Where the file system knows no locks the descriptor holds none. Raises `BlockingIOError` where another holds the
+    On a file system without locks the descriptor holds none. Raises `BlockingIOError` where another process holds the
     lock, and `OSError` where the file can't be made.
     """
     while True:
@@ -42,13 +42,13 @@ def unlock_file(path: Path, file: int) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of this file; removes the file where none does."""
+    """Return whether a process holds the lock of this file; remove the file where none does."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # shared: two processes that ask at the same time don't take each other for the owner
+        # shared: two processes that check at the same time don't mistake each other for the owner
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         with suppress(OSError):
             path.unlink()

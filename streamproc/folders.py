@@ -1,4 +1,4 @@
-"""Files below a folder, also behind symbolic links."""
+"""Files below a folder, linked folders included."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, of linked folders too, in no order; a link back to a folder above is left out.
+    """Yield all files below a folder, linked folders included, in no order; links to a parent folder are skipped.
 
-    Paths begin with `folder` as it is given. Folders that can't be read are left out.
+    Paths begin with `folder` as it is given. Unreadable folders are skipped.
     """
     yield from _below(folder, frozenset())
 

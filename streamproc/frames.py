@@ -1,4 +1,4 @@
-"""Streams, frames, optical flow and clips: what plugins look at.
+"""Streams, frames, optical flow and clips: the input of plugins.
 
 All times are integer nanoseconds of media time (`*_ns`, from the first frame) or of UTC (`captured_ns`, since
 1970). Pictures are uint8, RGB unless the name says otherwise.
@@ -32,11 +32,11 @@ class Picture(Protocol):
     def height(self) -> int: ...
 
     def to_rgb(self) -> Image:
-        """A new uint8 array (height, width, 3)."""
+        """Return a new uint8 array (height, width, 3)."""
         ...
 
     def to_gray(self) -> Image:
-        """A new uint8 array (height, width): luma, 0 black to 255 white whatever the video's range."""
+        """Return a new uint8 array (height, width): luma, 0 black to 255 white for any range of the video."""
         ...
 
 
@@ -45,7 +45,7 @@ class PlanarPicture(Picture, Protocol):
     """A picture that can be made smaller before it is turned into RGB, and pickled as it is."""
 
     def to_reduced(self, width: int, height: int) -> Image | None:
-        """A new uint8 array (height, width, 3); None where it has no such way, which only its format may decide."""
+        """Return a new uint8 array (height, width, 3), or None; which one depends on the picture's format alone."""
         ...
 
 
@@ -77,11 +77,11 @@ class ArrayPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamInfo:
-    """What is known of a stream when it opens."""
+    """Properties of a stream, known when it opens."""
 
     name: str
     identity: str
-    """content fingerprint of a recording, or what the user chose, or a live stream's start; part of event ids"""
+    """content fingerprint of a recording, or the user's choice, or a live stream's start; part of event ids"""
     width: int
     height: int
     """after rotation, in pixels"""
@@ -97,7 +97,7 @@ class StreamInfo:
     rotation: int = 0
     """degrees clockwise that were applied to the pictures: 0, 90, 180 or 270"""
     session: str = ""
-    """what distinguishes this beginning of the stream from others; the episodes of its events end with it"""
+    """mark of this beginning of the stream, empty where there is only one; ends the episode keys of its events"""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -111,9 +111,9 @@ class StreamInfo:
 
 
 class PixelCache:
-    """Each form of a picture, computed on first demand and kept; safe to share between threads.
+    """Forms of a picture, each computed once, on first use; safe to share between threads.
 
-    Resized forms are made from the full RGB picture by `resize`, so that everybody sees the same pixels.
+    Resized forms are made from the full RGB picture by `resize`, so that all users get the same pixels.
     """
 
     __slots__ = ("_forms", "_lock", "_picture")
@@ -125,7 +125,7 @@ class PixelCache:
 
     @property
     def busy(self) -> bool:
-        """Whether a conversion is under way on some thread; asking for pixels waits for it."""
+        """Whether a conversion is under way on some thread; access to pixels waits for it."""
         return self._lock.locked()
 
     def rgb(self) -> Image:
@@ -135,7 +135,7 @@ class PixelCache:
     def gray(self) -> Image:
         with self._lock:
             if "gray" not in self._forms:
-                self._keep("gray", self._source().to_gray())
+                self._store("gray", self._source().to_gray())
             return self._forms["gray"]
 
     def bgr(self) -> Image:
@@ -143,7 +143,7 @@ class PixelCache:
             if "bgr" not in self._forms:
                 import cv2
 
-                self._keep("bgr", np.asarray(cv2.cvtColor(self._get_rgb(), cv2.COLOR_RGB2BGR), dtype=np.uint8))
+                self._store("bgr", np.asarray(cv2.cvtColor(self._get_rgb(), cv2.COLOR_RGB2BGR), dtype=np.uint8))
             return self._forms["bgr"]
 
     def resized(self, width: int, height: int) -> Image:
@@ -152,11 +152,11 @@ class PixelCache:
             if rgb.shape[:2] == (height, width):
                 return rgb
             if (width, height) not in self._forms:
-                self._keep((width, height), resize(rgb, width, height))
+                self._store((width, height), resize(rgb, width, height))
             return self._forms[(width, height)]
 
     def reduced(self, width: int, height: int) -> Image:
-        """As `resized`, made from the picture's own planes where it has some and this is smaller."""
+        """Return the `resized` form, made from the picture's planes where it has some and the form is smaller."""
         picture = self._source()
         if not isinstance(picture, PlanarPicture) or width > picture.width or height > picture.height:
             return self.resized(width, height)
@@ -164,28 +164,28 @@ class PixelCache:
             form = ("reduced", width, height)
             if form not in self._forms:
                 made = picture.to_reduced(width, height)
-                self._keep(form, resize(self._get_rgb(), width, height) if made is None else made)
+                self._store(form, resize(self._get_rgb(), width, height) if made is None else made)
             return self._forms[form]
 
     def small_gray(self, width: int, height: int) -> Image:
-        """`gray` at another size, uint8 (height, width): what optical flow is computed on."""
+        """Return `gray` at another size, uint8 (height, width), as the input of optical flow."""
         gray = self.gray()
         if gray.shape == (height, width):
             return gray
         with self._lock:
             form = ("gray", width, height)
             if form not in self._forms:
-                self._keep(form, resize(gray, width, height))
+                self._store(form, resize(gray, width, height))
             return self._forms[form]
 
     def carried(self) -> Picture:
-        """The picture from which all forms can be made again, alike, in another process."""
+        """Return the picture from which another process can make all forms again, with equal pixels."""
         with self._lock:
             picture = self._source()
             return picture if isinstance(picture, PlanarPicture) else ArrayPicture(self._get_rgb())
 
     def __getstate__(self) -> dict[str, Picture]:
-        """Pickling carries the picture only; its forms are made again, alike, where they are wanted."""
+        """Pickle the picture only; its forms are made again on use, with equal pixels."""
         return {"picture": self.carried()}
 
     def __setstate__(self, state: dict[str, Picture]) -> None:
@@ -197,20 +197,20 @@ class PixelCache:
 
     def _get_rgb(self) -> Image:
         if "rgb" not in self._forms:
-            self._keep("rgb", self._source().to_rgb())
+            self._store("rgb", self._source().to_rgb())
         return self._forms["rgb"]
 
-    def _keep(self, form: Any, image: Image) -> None:
+    def _store(self, form: Any, image: Image) -> None:
         image.flags.writeable = False
         self._forms[form] = image
 
 
 AREA_FROM = 2.0
-"""from this factor on a picture shrinks by area; a bilinear filter skips pixels there"""
+"""factor from which a picture shrinks by area; a bilinear filter skips pixels there"""
 
 
 def resize(image: Image, width: int, height: int) -> Image:
-    """`image` uint8 (h, w) or (h, w, c) at another size: bilinear, and by area where a side shrinks to half or less."""
+    """Resize uint8 (h, w) or (h, w, c): bilinear, or by area where a side shrinks to half or less."""
     import cv2
 
     if image.shape[:2] == (height, width):
@@ -224,11 +224,11 @@ def resize(image: Image, width: int, height: int) -> Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One picture of a stream and its place in time. Pixels are converted on demand, once, and are read-only."""
+    """A picture of a stream and its place in time. Pixels are converted once, on first use, and are read-only."""
 
     stream: StreamInfo
     index: int
-    """position among the source's decoded frames, from 0; gaps show drops"""
+    """position among the source's decoded frames, from 0; missing numbers are dropped frames"""
     pts_ns: int
     """media time: PTS minus the first PTS, strictly increasing within a stream"""
     pixels: PixelCache = field(repr=False)
@@ -270,20 +270,20 @@ class Frame:
         return self.pixels.gray()
 
     def resized(self, width: int, height: int) -> Image:
-        """RGB uint8 (height, width, 3) at another size, aspect not kept; see `PixelCache` for the filter."""
+        """Return RGB uint8 (height, width, 3) at another size and aspect; see `PixelCache` for the filter."""
         return self.pixels.resized(width, height)
 
     def reduced(self, width: int, height: int) -> Image:
-        """As `resized`, in half the time for video: the decoder's planes are made smaller and then turned into RGB.
+        """Return RGB at another size, in half the time of `resized` for video: planes shrink before conversion.
 
-        Colours are as coarse as in a video of that size (4:2:0), and differ a little from `resized`. For nets.
+        Use it for nets. Colours are as coarse as in a video of that size (4:2:0), and differ a little from `resized`.
         """
         return self.pixels.reduced(width, height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Flow:
-    """Optical flow from the source frame before to this one.
+    """Optical flow from the previous source frame to this one.
 
     A point at (x, y) of the earlier picture is at (x, y) + uv[y, x] in this one.
     """
@@ -317,7 +317,7 @@ class Clip:
     pts_ns: NDArray[np.int64]
     """int64 (T,), media time of each picture"""
     last: Frame
-    """the frame at which the clip is processed: the first behind its last picture that the stream's rate takes"""
+    """frame at which the clip is processed: the first from its last picture on that the stream's rate takes"""
     flow: NDArray[np.float32] | None = None
     """float32 (T, h, w, 2) in pixels of this grid, the first from the sampled frame before the clip"""
 

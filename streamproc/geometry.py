@@ -15,13 +15,13 @@ Boxes = NDArray[np.float32]
 
 
 def box_area(boxes: NDArray[Any]) -> NDArray[np.float32]:
-    """Area of each of `boxes` (N, 4) in square pixels, float32 (N,)."""
+    """Return the area of each of `boxes` (N, 4) in square pixels, float32 (N,)."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return np.asarray(sides[:, 0] * sides[:, 1], dtype=np.float32)
 
 
 def intersection(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float32]:
-    """Common area of every pair of boxes `a` (N, 4) and `b` (M, 4), float32 (N, M)."""
+    """Return the common area of every pair of boxes `a` (N, 4) and `b` (M, 4), float32 (N, M)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.maximum(high - low, 0)
@@ -29,20 +29,20 @@ def intersection(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float32]:
-    """Intersection over union of every pair, float32 (N, M) in 0..1; 0 where both boxes are empty."""
+    """Return the intersection over union of every pair, float32 (N, M) in 0..1; 0 where both boxes are empty."""
     common = intersection(a, b)
     union = box_area(a)[:, None] + box_area(b)[None, :] - common
     return np.asarray(common / np.maximum(union, np.float32(1e-10)), dtype=np.float32)
 
 
 def clip_boxes(boxes: NDArray[Any], width: int, height: int) -> Boxes:
-    """`boxes` cut to the picture, float32 (N, 4)."""
+    """Clip `boxes` to the picture, float32 (N, 4)."""
     limits = np.array([width, height, width, height], dtype=np.float32)
     return np.minimum(np.maximum(np.asarray(boxes, dtype=np.float32), 0), limits)
 
 
 def window_of(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
-    """Pixels that a box in fractions 0..1 touches in a picture of this size: left, top, right, bottom; at least one."""
+    """Return the pixels that a box in fractions 0..1 touches: left, top, right, bottom; at least one pixel."""
     left, right = _span(box[0], box[2], width)
     top, bottom = _span(box[1], box[3], height)
     return (left, top, right, bottom)
@@ -55,7 +55,7 @@ def _span(low: float, high: float, length: int) -> tuple[int, int]:
 
 
 def in_polygon(points: NDArray[Any], polygon: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of `points` (N, 2) lie inside `polygon` (K, 2), bool (N,); even-odd rule, so it may cross itself.
+    """Return which of `points` (N, 2) lie inside `polygon` (K, 2), bool (N,); even-odd rule, so it may cross itself.
 
     Crossing-number test, vectorised over points and edges (Shimrat, CACM 1962, algorithm 112).
     """
@@ -70,7 +70,7 @@ def in_polygon(points: NDArray[Any], polygon: NDArray[Any]) -> NDArray[np.bool_]
 
 
 def side_of_line(points: NDArray[Any], a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Signed distance in pixels of `points` (N, 2) from the line a -> b, float64 (N,).
+    """Return the signed distance in pixels of `points` (N, 2) from the line a -> b, float64 (N,).
 
     Positive on the right hand of someone walking from a to b on the screen (y down), negative on the left.
     """
@@ -81,7 +81,7 @@ def side_of_line(points: NDArray[Any], a: NDArray[Any], b: NDArray[Any]) -> NDAr
 
 
 def polygon_distance(points: NDArray[Any], polygon: NDArray[Any]) -> NDArray[np.float64]:
-    """Distance of `points` (N, 2) to the border of `polygon` (K, 2), >= 0, float64 (N,)."""
+    """Return the distance of `points` (N, 2) to the border of `polygon` (K, 2), >= 0, float64 (N,)."""
     a = np.asarray(polygon, dtype=np.float64)
     way = np.concatenate([a[1:], a[:1]]) - a
     off = np.asarray(points, dtype=np.float64)[:, None, :] - a[None]

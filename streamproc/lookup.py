@@ -16,20 +16,20 @@ Key = tuple[str, type]
 
 
 class Lookup:
-    """Finds a result by exactly its class; where several plugins give that class, `of` takes one by name."""
+    """Lookup of a result by exactly its class; where several plugins give that class, `of` takes one by name."""
 
     __slots__ = ()
     _missing: ClassVar[str]
-    """where nothing was found, and what to do: ends the message of `MissingInput`"""
+    """end of the message of `MissingInput`: what is missing, and what to do"""
     _several: ClassVar[str]
-    """what to do where several plugins give a class"""
+    """advice where several plugins give a class"""
 
     def _given(self) -> Mapping[Key, Any]:
-        """Every result, in the order of the chain."""
+        """Return every result, in the order of the chain."""
         raise NotImplementedError
 
     def _givers(self, kind: type) -> Collection[str]:
-        """Names of the plugins whose result of this class may be meant."""
+        """Return the names of the plugins whose result of this class may be wanted."""
         return [name for name, given in self._given() if given is kind]
 
     def __getitem__(self, kind: type[ResultT]) -> ResultT:
@@ -39,21 +39,21 @@ class Lookup:
         return found
 
     def get(self, kind: type[ResultT]) -> ResultT | None:
-        """The result of exactly this class, or None."""
+        """Return the result of exactly this class, or None."""
         givers = list(self._givers(kind))
         if len(givers) > 1:
             raise PluginError(f"{' and '.join(givers)} both gave {kind.__name__}; {self._several}")
         return self._given().get((givers[0], kind)) if givers else None
 
     def of(self, plugin: str, kind: type[ResultT]) -> ResultT:
-        """The result of exactly this class that the plugin of this name gave."""
+        """Return the result of exactly this class that the plugin of this name gave."""
         found: ResultT | None = self._given().get((plugin, kind))
         if found is None:
             raise MissingInput(f"{plugin} gave no {kind.__name__} for this frame")
         return found
 
     def all(self, kind: type[ResultT]) -> dict[str, ResultT]:
-        """By plugin name, in the order of the chain: every result of this class or derived from it."""
+        """Return all results of this class or derived from it, by plugin name, in the order of the chain."""
         return {name: found for (name, given), found in self._given().items() if issubclass(given, kind)}
 
 

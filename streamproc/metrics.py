@@ -1,4 +1,4 @@
-"""Counters and histograms: plain objects that cost nothing to speak of, read by reports and by the Prometheus page."""
+"""Counters and histograms: cheap plain objects, read by reports and by the Prometheus page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Histogram:
-    """How often a number of seconds fell into each bucket; safe to share between threads."""
+    """Counts of durations by bucket; safe to share between threads."""
 
     __slots__ = ("_buckets", "_lock", "maximum", "total")
 
@@ -41,7 +41,7 @@ class Histogram:
         return self.total / self.count if self.count else 0.0
 
     def cumulative(self) -> list[tuple[str, int]]:
-        """Prometheus buckets: (upper bound or `+Inf`, how many observations were at most that)."""
+        """Return Prometheus buckets: (upper bound or `+Inf`, number of observations up to it)."""
         out, running = [], 0
         for bound, count in zip((*map(str, SECONDS), "+Inf"), self._buckets, strict=True):
             running += count
@@ -49,7 +49,7 @@ class Histogram:
         return out
 
     def quantile(self, share: float) -> float:
-        """Upper bound of the bucket that holds this share (0..1) of the observations, in seconds."""
+        """Return the upper bound, in seconds, of the bucket that holds this share (0..1) of the observations."""
         wanted = share * self.count
         for (_, running), bound in zip(self.cumulative(), (*SECONDS, self.maximum), strict=True):
             if running >= wanted:
@@ -67,13 +67,13 @@ class Tally:
         self._lock = threading.Lock()
 
     def add(self, key: Hashable, count: int = 1) -> int:
-        """Count `key`; its new total."""
+        """Count `key` and return its new total."""
         with self._lock:
             self._counts[key] += count
             return self._counts[key]
 
     def move(self, old: Hashable, new: Hashable) -> None:
-        """Count what was counted as `old` as `new`."""
+        """Move the count of `old` to `new`."""
         with self._lock:
             self._counts[new] += self._counts.pop(old, 0)
 
@@ -81,13 +81,13 @@ class Tally:
         return self._counts[key]
 
     def snapshot(self) -> dict[Hashable, int]:
-        """All counts that aren't 0, sorted by the text of their keys."""
+        """Return all counts that aren't 0, sorted by the text of their keys."""
         with self._lock:
             return {key: self._counts[key] for key in sorted(self._counts, key=str) if self._counts[key]}
 
 
 def worth_logging(count: int) -> bool:
-    """Whether a trouble is logged that has come up `count` times: at its 1st, 10th, 100th and each 1000th time.
+    """Return whether to log the `count`th failure of a kind: the 1st, 10th, 100th and each 1000th.
 
     >>> [count for count in range(1, 3001) if worth_logging(count)]
     [1, 10, 100, 1000, 2000, 3000]

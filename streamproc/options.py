@@ -23,9 +23,9 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)\s*")
 
 
 def parse_duration(value: Any) -> int:
-    """Nanoseconds of a text such as `2s`, `500ms`, `1.5min`, `1h`.
+    """Return the nanoseconds of a text such as `2s`, `500ms`, `1.5min`, `1h`.
 
-    Raises `ValueError` for a number without a unit, which could mean anything.
+    Raises `ValueError` for a number without a unit, which would be ambiguous.
     """
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
@@ -34,7 +34,7 @@ def parse_duration(value: Any) -> int:
 
 
 def seconds(value: float) -> int:
-    """`value` seconds as nanoseconds, for defaults in code."""
+    """Return `value` seconds as nanoseconds, for defaults in code."""
     return round(value * 10**9)
 
 
@@ -48,7 +48,7 @@ Duration = Annotated[
 
 
 def is_duration(field: FieldInfo) -> bool:
-    """Whether a field of an options class is a `Duration`."""
+    """Return whether a field of an options class is a `Duration`."""
     return any(getattr(rule, "func", None) is parse_duration for rule in field.metadata)
 
 
@@ -65,22 +65,22 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong with an option whose form is right, such as the name of a model that nobody knows."""
+    """Mistake in an option whose form is right, such as the name of an unknown model."""
 
     option: tuple[str | int, ...]
-    """where it stands: keys and indices from the plugin's options on, such as `("labels", 0)`"""
+    """its place: keys and indices from the plugin's options on, such as `("labels", 0)`"""
     message: str
-    """what was got, what was expected, what to do"""
+    """value found, value expected, what to do"""
     at_key: bool = False
-    """the key itself is meant, not its value"""
+    """whether the key itself is wrong, not its value"""
 
 
 class Configurable(Generic[OptionsT]):
-    """Something with options: `class Dark(FramePlugin[DarkOptions])` says which."""
+    """Base of classes with options: `class Dark(FramePlugin[DarkOptions])` names their class."""
 
     options_type: ClassVar[type[Options]] = Options
     wrong_options: ClassVar[type | None] = None
-    """a parameter of the class that isn't derived from `Options`"""
+    """type argument of the class that isn't derived from `Options`"""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -92,7 +92,7 @@ class Configurable(Generic[OptionsT]):
                     cls.wrong_options = argument
 
     def __init__(self, options: OptionsT) -> None:
-        """Keep the options; nothing heavy happens here."""
+        """Store the options; do nothing heavy here."""
         self.options = options
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def expand(path: str | Path) -> Path:
-    """The path with `~` or `~user` at its beginning replaced by that home folder.
+    """Replace `~` or `~user` at the beginning of a path by that home folder.
 
     A name such as `~clip.mp4`, which fits no user, stays as it is.
     """

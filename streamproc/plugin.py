@@ -1,7 +1,7 @@
-"""The three kinds of plugin. The kind says what the engine may do with it; that is all an author has to know.
+"""The three kinds of plugin. The kind decides what the engine may do with a plugin.
 
 `FramePlugin`   one frame and its earlier results: a pure function, run on any thread in any order
-`ClipPlugin`    one clip that it ordered by time: a pure function too
+`ClipPlugin`    one clip, sampled by time: a pure function too
 `StreamPlugin`  the results of every processed frame of one stream, in order: one object a stream, on one thread
 """
 
@@ -38,13 +38,13 @@ _LEAST_STRIDE_NS = 1_000_000
 T = TypeVar("T")
 
 Output = Iterable[Result | Event]
-"""What `process` gives: results and events, exhausted by the engine inside the guarded call; None is nothing, too."""
+"""Output of `process`: results and events, exhausted by the engine inside the guarded call; None means nothing."""
 
 Answer = Output | None | Awaitable[Output | None] | AsyncIterator[Result | Event]
-"""What a call may return: of an `async def` what it gives once it is awaited."""
+"""Return value of a call; that of an `async def` is awaited."""
 
 TimeReason = Literal["idle", "gap", "cut", "lost", "back"]
-"""Why `on_time` is called.
+"""Reason for a call of `on_time`.
 
 `idle`: no frames for a while; `gap`: a gap in time before the next frame; `cut`: a camera cut, `moment.pts_ns` is the
 time of the first picture behind it; `lost`: the source is lost; `back`: it is back.
@@ -53,7 +53,7 @@ time of the first picture behind it; `lost`: the source is lost; `back`: it is b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginContext:
-    """What a plugin may use once it is opened."""
+    """Services for an opened plugin."""
 
     name: str
     """the plugin's name in the configuration"""
@@ -61,18 +61,18 @@ class PluginContext:
     models: ModelStore
     log: logging.Logger
     package: str = ""
-    """the package of the plugin's class, whose objects `shared` gives"""
+    """the package of the plugin's class, whose objects `shared` returns"""
 
     def shared(self, key: Hashable, make: Callable[[], T]) -> T:
-        """An object that all plugins of one package share in this process, such as weights: made once, by `make`.
+        """Return an object that all plugins of one package share in this process, such as weights; `make` runs once.
 
-        It is used by several threads at once, and lives for as long as a plugin holds it.
+        Several threads may use it at once. It lives as long as a plugin holds it.
         """
         return SHARED.get((self.package, key), make)
 
 
 class Results(Lookup):
-    """What the plugins before gave for this frame.
+    """Results of the earlier plugins of the chain for this frame.
 
     `past[Detections]` is the one result of that class (where two plugins give it, the one that the configuration names
     under `inputs`), `past.get(Detections)` the same or None, `past.of("people", Detections)` that of a named plugin.
@@ -91,10 +91,10 @@ class Results(Lookup):
         self._found = dict(found or {})
         self._inputs = dict(inputs or {})
         self.events = events
-        """what earlier plugins of the chain told at this frame, stamped"""
+        """events that earlier plugins of the chain emitted at this frame, stamped"""
 
     def has_giver(self, kind: type[Result | Flow]) -> bool:
-        """True where an earlier plugin gives results of exactly this class, if not for this frame."""
+        """Return whether an earlier plugin gives results of exactly this class, perhaps not for this frame."""
         return kind in self._inputs or any(given is kind for _, given in self._found)
 
     def _given(self) -> Mapping[tuple[str, type], Any]:
@@ -106,25 +106,25 @@ class Results(Lookup):
 
 
 class Plugin(Configurable[OptionsT], ABC):
-    """What the three kinds have in common. `process` is the one thing to write."""
+    """Base of the three kinds. Only `process` has to be written."""
 
     api: ClassVar[int] = API
     needs: ClassVar[tuple[type[Result | Flow], ...]] = ()
     """result classes without which `process` isn't called for a frame"""
     uses: ClassVar[tuple[type[Result | Flow], ...]] = ()
-    """result classes taken into account where they are there"""
+    """result classes that it takes where they are there"""
     gives: ClassVar[tuple[type[Result], ...]] = ()
     waits: ClassVar[bool] = False
     """whether its calls wait for others (a service, a disk) rather than compute: they then run off the workers; a
     plugin whose `process` is `async def` waits in any case"""
     writes: ClassVar[tuple[str, ...]] = ()
-    """options that name a file it writes: no two streams may share one (`{stream}` in it tells them apart)"""
+    """options that name a file it writes: no two streams may share a file (put `{stream}` in the name)"""
 
     @classmethod
     def labels_given(
         cls, options: OptionsT, models: ModelStore, before: Collection[str] | None
     ) -> Collection[str] | None:
-        """Labels that its detections can have, None where that isn't known; for the check of a configuration.
+        """Return the labels that its detections can have, None where unknown; for the check of a configuration.
 
         before: labels of the detections that it takes, None where they aren't known. Nothing may be loaded here.
         """
@@ -132,23 +132,23 @@ class Plugin(Configurable[OptionsT], ABC):
 
     @classmethod
     def labels_named(cls, options: OptionsT) -> Iterable[tuple[tuple[str | int, ...], str]]:
-        """Labels that its options expect of the detections that it takes, each behind its place in the options.
+        """Return the labels that its options expect of its input detections, each with its place in the options.
 
-        One that no plugin before it can give is a mistake of the configuration.
+        A label that no earlier plugin can give is a mistake of the configuration.
         """
         return ()
 
     @classmethod
     def check_options(cls, options: OptionsT, models: ModelStore) -> Iterable[Mistake]:
-        """What is wrong with options whose form is right: told with its place in the file before anything opens.
+        """Return mistakes in options whose form is right; they are reported with their place before anything opens.
 
-        Nothing may be loaded or downloaded here: of the store only `find` and `entry` are to be used.
+        Load and download nothing here: use only `find` and `entry` of the store.
         """
         return ()
 
     @classmethod
     def doubts(cls, options: OptionsT, givers: Mapping[type, Options]) -> Iterable[Mistake]:
-        """What in its options won't work as meant behind the plugins before it; `check` shows it as a warning.
+        """Return doubts about its options, given those of earlier plugins; `check` shows them as warnings.
 
         givers: options of the plugin whose result it takes, by class, for each class in `needs` and `uses` that an
         earlier plugin gives.
@@ -159,15 +159,15 @@ class Plugin(Configurable[OptionsT], ABC):
         """Load weights, import heavy libraries; raise to refuse, with a message that says what to do."""
 
     def remarks(self) -> Iterable[str]:
-        """Sentences about the whole run that a user should read, such as "it found nothing to do: ...".
+        """Return sentences about the whole run that a user should read, such as "it found nothing to do: ...".
 
-        Asked once, after the last frame and before `close`. They are logged as warnings and stand in the summary and
-        the report, each after the names of the plugin and the stream.
+        Called once, after the last frame and before `close`. The sentences are logged as warnings and shown in the
+        summary and the report, each after the names of the plugin and the stream.
         """
         return ()
 
     def close(self) -> None:
-        """Let go of everything; called once, also after a failure."""
+        """Release everything; called once, also after a failure."""
 
 
 class FramePlugin(Plugin[OptionsT]):
@@ -175,12 +175,12 @@ class FramePlugin(Plugin[OptionsT]):
 
     @abstractmethod
     def process(self, frame: Frame, past: Results) -> Answer:
-        """Results and events of this frame."""
+        """Return or yield results and events of this frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSpec:
-    """The clip that a `ClipPlugin` orders, in media time."""
+    """The clip that a `ClipPlugin` wants, in media time."""
 
     frames: int
     """T, the number of pictures"""
@@ -189,7 +189,7 @@ class ClipSpec:
     stride_ns: int
     """media time between the ends of two clips"""
     size: tuple[int, int]
-    """(width, height) of the pictures; aspect is not kept"""
+    """(width, height) of the pictures; the aspect ratio may change"""
     flow: bool = False
     """with optical flow between the sampled pictures"""
     region: tuple[float, float, float, float] | None = None
@@ -212,7 +212,7 @@ class ClipSpec:
         if not isinstance(size, tuple | list) or len(size) != 2 or not all(map(_whole, size)):
             raise ValueError(f"size is {size!r}, expected whole numbers (width, height), such as (224, 224)")
         if self.frames < 1 or self.rate <= 0 or stride_ns <= 0 or min(size) < 1:
-            raise ValueError(f"{self} can't be cut: frames, rate, stride and size must be positive")
+            raise ValueError(f"{self} can't be sampled: frames, rate, stride and size must be positive")
         region = self.region or (0.0, 0.0, 1.0, 1.0)
         if len(region) != 4 or not (0 <= region[0] < region[2] <= 1 and 0 <= region[1] < region[3] <= 1):
             raise ValueError(f"the region {self.region} is no part of a picture; give left, top, right, bottom in 0..1")
@@ -227,29 +227,29 @@ class ClipPlugin(Plugin[OptionsT]):
 
     @abstractmethod
     def clip(self) -> ClipSpec:
-        """The clip wanted; asked once, after `open`."""
+        """Return the clip that it wants; called once, after `open`."""
 
     @abstractmethod
     def process(self, clip: Clip, past: Results) -> Answer:
-        """Results and events of this clip; they belong to its last frame, whose earlier results `past` holds."""
+        """Return or yield results and events of this clip; they belong to its last frame, as does `past`."""
 
 
 class StreamPlugin(Plugin[OptionsT]):
-    """Gets every processed frame of one stream in order, and may remember; one object a stream, one thread."""
+    """Gets every processed frame of one stream in order, and may hold state; one object per stream, one thread."""
 
     pixels: ClassVar[bool] = False
     """whether `process` looks at pixels; without them the plugin can run again over stored results"""
     state_version: ClassVar[int] = 1
-    """of the form of what `state` gives; raise it when that changes, and the engine restores no older state"""
+    """version of the form of `state`; raise it when the form changes, and the engine restores no older state"""
     current_shot: int = 0
-    """number of the shot that it was called in last, 0 where none is known; set and stored by the engine"""
+    """number of the shot at its last call, 0 where none is known; set and stored by the engine"""
 
     @abstractmethod
     def process(self, frame: Frame, past: Results) -> Answer:
-        """Results and events of this frame."""
+        """Return or yield results and events of this frame."""
 
     def on_time(self, moment: Moment, reason: TimeReason) -> Answer:
-        """Media time goes on to `moment` though no frame is processed: let dwells end and tracks age.
+        """Advance media time to `moment` without a frame: let dwells end and tracks age.
 
         A `cut` comes just before `process` of the frame at which it is known. Cuts are known a moment late, so
         `moment` can lie before frames that were processed already.
@@ -257,20 +257,20 @@ class StreamPlugin(Plugin[OptionsT]):
         return None
 
     def flush(self, moment: Moment) -> Answer:
-        """The stream has ended at `moment`: what is still open ends now."""
+        """End everything that is still open: the stream has ended at `moment`."""
         return None
 
     def state(self) -> Mapping[str, Any] | None:
-        """JSON values from which `restore` goes on exactly; None: this plugin starts afresh after a restart."""
+        """Return JSON values from which `restore` continues exactly; None: the plugin starts afresh after a restart."""
         return None
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, of the same `state_version`; raise `ValueError` if it can't be read."""
+        """Continue from a stored `state` of the same `state_version`; raise `ValueError` if it can't be read."""
         raise PluginError(f"{type(self).__name__} gave no state and can't restore one")
 
 
 def _is_derived(kind: type[Result]) -> bool:
-    """Whether the class leaves its form as a table to `Result`."""
+    """Return whether the class leaves its form as a table to `Result`."""
     return kind.to_arrow is Result.to_arrow
 
 
@@ -278,7 +278,7 @@ AnyPlugin = FramePlugin[Any] | ClipPlugin[Any] | StreamPlugin[Any]
 
 
 def check_plugin(cls: type) -> type[AnyPlugin]:
-    """`cls` if it is a plugin that this version can run, else `PluginError` that says why not."""
+    """Return `cls` if it is a plugin that this version can run; else raise `PluginError` with the reason."""
     name = class_name(cls) if isinstance(cls, type) else repr(cls)
     if not isinstance(cls, type) or not issubclass(cls, FramePlugin | ClipPlugin | StreamPlugin):
         raise PluginError(f"{name} is not a plugin: derive it from FramePlugin, ClipPlugin or StreamPlugin")

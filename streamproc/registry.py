@@ -34,7 +34,7 @@ ClassT = TypeVar("ClassT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One installed source, sink or plugin, as the metadata of its package tells it: nothing was imported."""
+    """An installed source, sink or plugin, from the metadata of its package; nothing is imported."""
 
     kind: Kind
     name: str
@@ -45,7 +45,7 @@ class Listing:
 
 
 class Registry:
-    """What is installed, by kind and name. Two packages with one name are an error that names both.
+    """Installed sources, sinks and plugins by name. Two packages with one name are an error that names both.
 
     beside: a folder in which `module:Class` is looked for, before the current one.
     """
@@ -56,15 +56,15 @@ class Registry:
         self._points: dict[Kind, Mapping[str, tuple[EntryPoint, ...]]] = {}
 
     def add(self, kind: Kind, name: str, cls: type) -> None:
-        """Let a class that isn't installed be found under this name."""
+        """Register a class that isn't installed under this name."""
         self._own[kind, name] = cls
 
     def names(self, kind: Kind) -> tuple[str, ...]:
-        """Sorted names of this kind."""
+        """Return the sorted names of this kind."""
         return tuple(sorted(self._found(kind)))
 
     def listings(self, kind: Kind) -> tuple[Listing, ...]:
-        """What is installed of this kind, without importing any of it."""
+        """Return the installed classes of this kind, without importing them."""
         return tuple(
             Listing(kind=kind, name=name, target=point.value, package=package_of(point))
             for name, points in sorted(self._found(kind).items())
@@ -72,21 +72,21 @@ class Registry:
         )
 
     def source(self, name: str) -> type[AnySource]:
-        """The source class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        """Return the source class of this name; raises `UnknownNameError` or `PluginError`."""
         return check_source(self._load("source", name))
 
     def sink(self, name: str) -> type[AnySink]:
-        """The sink class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        """Return the sink class of this name; raises `UnknownNameError` or `PluginError`."""
         return check_sink(self._load("sink", name))
 
     def plugin(self, name: str) -> type[AnyPlugin]:
-        """The plugin class of this name; `UnknownNameError` or `PluginError` says what is wrong."""
+        """Return the plugin class of this name; raises `UnknownNameError` or `PluginError`."""
         from streamproc.plugin import check_plugin
 
         return check_plugin(self._load("plugin", name))
 
     def trusts(self, module: str, named: Collection[str] = ()) -> bool:
-        """Whether a name from a file may cause this module's import.
+        """Return whether a name from a file may cause this module's import.
 
         True for streamproc itself, for the packages of entry points, and for modules that the user has `named`.
         """
@@ -145,12 +145,12 @@ class Registry:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Who installed it: distribution and version, such as `streamproc 0.1.0`."""
+    """Return distribution and version of its package, such as `streamproc 0.1.0`."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
 def check_source(cls: type) -> type[AnySource]:
-    """`cls` if it is a complete source, else `PluginError` that says why not."""
+    """Return `cls` if it is a complete source; else raise `PluginError` with the reason."""
     from streamproc.classes import class_name
     from streamproc.source import PictureSource, VideoSource
 
@@ -160,7 +160,7 @@ def check_source(cls: type) -> type[AnySource]:
 
 
 def check_sink(cls: type) -> type[AnySink]:
-    """`cls` if it is a complete sink, else `PluginError` that says why not."""
+    """Return `cls` if it is a complete sink; else raise `PluginError` with the reason."""
     from streamproc.classes import class_name
     from streamproc.sink import EventSink, FrameSink, RecordSink
 

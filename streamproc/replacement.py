@@ -1,4 +1,4 @@
-"""The result by which a plugin hides the source's picture from everything behind it."""
+"""The result by which a plugin hides the source's picture from everything later in the chain."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from streamproc.results import Result
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replacement(Result):
-    """What everything behind a `StreamPlugin` sees in place of the source's picture: plugins, thumbnails, frame sinks.
+    """Picture that replaces the source's for everything behind a `StreamPlugin`: plugins, thumbnails, frame sinks.
 
-    Where a plugin that names it in `gives` gives none for a frame (it failed, it hangs, it is off, it wasn't its turn),
-    the picture behind it is black: nothing of the source's passes.
+    Where a plugin that names it in `gives` gives none for a frame (it failed, it hangs, it is off, it wasn't due), the
+    picture is black: nothing of the source's picture passes.
     """
 
     schema: ClassVar[str] = "streamproc.replacement/1"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.arrow import Column, batch_of, columns_of
-from streamproc.arrow_forms import Rows, Tensor
+from streamproc.arrow_forms import AnyArray, Rows
 from streamproc.frames import SECOND_NS
 from streamproc.record import Record
 from streamproc.results import Result
@@ -87,7 +87,7 @@ def _row_columns(kind: type[Result], results: Sequence[Result]) -> tuple[list[in
 
 def _has_plain_rows(column: Column) -> bool:
     """Return whether a row fits a cell: no mask, and a dtype that is known."""
-    return not isinstance(column.form, Tensor) or (len(column.axes) == 2 and bool(column.form.dtype))
+    return not isinstance(column.form, AnyArray) or (len(column.axes) == 2 and bool(column.form.dtype))
 
 
 def _count(kind: type[Result], values: dict[str, Any]) -> int:
@@ -102,7 +102,7 @@ def _flat(column: Column, values: Sequence[Any], counts: Sequence[int]) -> pa.Ar
     """A cell for each row of all results, null where a result has no such field."""
     import pyarrow as pa
 
-    if isinstance(column.form, Tensor):
+    if isinstance(column.form, AnyArray):
         cells = _vectors(column.form.dtype, values)
     else:
         cells = column.form.encode(values).flatten()

@@ -1,9 +1,9 @@
-"""Keeps secrets out of everything that leaves the program: logs, errors, reports, metrics, events, bundles.
+"""Masking of secrets in everything that leaves the program: logs, errors, reports, metrics, events, bundles.
 
-Two ways work together. Patterns find what looks like a secret in any text: the user-info of an address, a query key
-such as `token`. Beside them stands a list of the values that are known to be secret, filled while a configuration is
-read: what stands under a secret key, the passwords in addresses, and what came from the environment through `${NAME}`.
-A value on the list is masked wherever it turns up.
+Two methods work together. Patterns find secrets in any text by their form: the user-info of an address, a query key
+such as `token`. A list holds the values that are known to be secret: values under a secret key, passwords in
+addresses, and values from the environment through `${NAME}`. Reading a configuration fills the list; its values are
+masked everywhere.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(node: Any) -> Any:
-    """JSON-like values with secrets taken out: in texts, and whatever stands under keys such as `password`.
+    """Return JSON-like values with secrets masked: in texts, and all values under keys such as `password`.
 
     A reference to the environment (`${NAME}`) stays: it is no secret.
 
@@ -75,12 +75,12 @@ def redact_values(node: Any) -> Any:
 
 
 def redact_known(text: str) -> str:
-    """`text` with the known secrets replaced, plain ones left alone: for data, which guesses must not destroy."""
+    """Return `text` with the known secrets masked, except plain ones: for data, which guesses must not destroy."""
     return _known.mask(text, data=True)
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether what stands under this key is a secret by its name.
+    """Return whether a key's name marks its value as a secret.
 
     >>> is_secret_key("api_key"), is_secret_key("loginPassword"), is_secret_key("max_tokens"), is_secret_key("topic")
     (True, True, False, False)
@@ -90,14 +90,14 @@ def is_secret_key(key: str) -> bool:
 
 
 def remember(node: Any) -> None:
-    """Put the secrets of these JSON-like values on the list: those under secret keys, and passwords in addresses."""
+    """Put the secrets in these JSON-like values on the list: values of secret keys, and passwords in addresses."""
     _known.add(_texts_with_secrets(node))
 
 
 def remember_environment(value: str, *, before: str = "", after: str = "") -> None:
-    """Put a value that came from the environment on the list, unless it is plain (see `is_plain`).
+    """Put a value from the environment on the list, unless it is plain (see `is_plain`).
 
-    before, after: the text around the place where it was filled in, which distinguishes a path or host from a password.
+    before, after: the text around the reference, which distinguishes a path or host from a password.
     """
     if "://" in value:
         _known.add([*_of_address(value), *_behind_host(value)])
@@ -124,12 +124,11 @@ _PLAIN = re.compile(
 
 
 def is_plain(value: str) -> bool:
-    """Whether masking this value everywhere would wreck texts rather than keep a secret.
+    """Return whether masking this value everywhere would damage texts rather than protect a secret.
 
     Plain are: fewer than four characters, numbers of up to six digits, durations and sizes, one word of letters
     (true, warehouse), two or three (yolox-nano, Zone 1), paths, names of videos, pictures and other files, IPv4
-    addresses and host:port. Under a secret key, or as a password in an address, they are masked at that place all
-    the same.
+    addresses and host:port. Under a secret key, or as a password in an address, they are still masked at that place.
 
     >>> [is_plain(text) for text in ("25", "10s", "true", "warehouse", "/var/out", "10.0.0.7:554", "broker:9092")]
     [True, True, True, True, True, True, True]
@@ -145,7 +144,7 @@ _HOST = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(:(?P<port>[^:]*))?")
 
 
 def address_mistake(address: str) -> str:
-    """What is wrong with the login, host or port of an address, and what to write; empty if nothing is."""
+    """Return what is wrong with the login, host or port of an address, and what to write; empty if nothing is."""
     scheme, mark, rest = address.partition("://")
     if not mark:
         return ""
@@ -194,15 +193,15 @@ def with_login(address: str, user: str, password: str) -> str:
 
 
 def _ends_early(authority: str) -> bool:
-    """Whether this is the beginning of a login that a character ended which should have been encoded.
+    """Return whether this is the beginning of a login, ended by a character that should have been encoded.
 
-    Else it is a host, or host:port, and an @ behind it stands in the path.
+    Otherwise it is a host, or host:port, and an @ behind it belongs to the path.
     """
     return re.search(r":(?!\d*$)", re.sub(r"^\[[^]]*\]", "", authority)) is not None
 
 
 def _query_values(text: str) -> Iterator[tuple[int, int]]:
-    """Where the values of secret keys stand in texts such as `?user=me&token=abc`."""
+    """Yield the places of secret keys' values in texts such as `?user=me&token=abc`."""
     at = text.find("=")
     while at >= 0:
         # the key first: a value may be as long as the text, and is looked for once only
@@ -250,7 +249,7 @@ _known = _Known()
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value as it stands in texts: as it is, percent-encoded, decoded, and escaped as in JSON and Python."""
+    """Yield the forms of a value in texts: as it is, percent-encoded, decoded, and escaped as in JSON and Python."""
     value = value.strip()
     if len(value) < _SHORTEST or _REFERENCE.search(value) or value == MASK:
         return
@@ -268,7 +267,7 @@ def _any_of(forms: set[str]) -> re.Pattern[str] | None:
 
 
 def _masked(found: re.Match[str]) -> str:
-    """The mask; a short value or a number counts only where it stands for itself: 12345 isn't part of 1234567."""
+    """Return the mask; short values and numbers are masked only as whole words: 12345 isn't part of 1234567."""
     form, text = found[0], found.string
     beside = f"{text[max(0, found.start() - 1) : found.start()]} {text[found.end() : found.end() + 1]}"
     whole = len(form) >= _LONG and not form.isdigit()
@@ -313,25 +312,25 @@ def _of_address(address: str) -> Iterator[str]:
 
 
 def _behind_host(address: str) -> Iterator[str]:
-    """Path and query of an address that came from the environment as a whole, where they may be a secret."""
+    """Yield the parts of path and query that may be secret, of an address that is one value of the environment."""
     rest = address.partition("://")[2].rpartition("@")[2]
-    tail = re.search(r"[/?#].*", rest)
-    if tail is None:
+    path = re.search(r"[/?#].*", rest)
+    if path is None:
         return
-    for part in re.split(r"[/?#&=;]", tail[0]):
+    for part in re.split(r"[/?#&=;]", path[0]):
         if len(part) >= 8 and not is_plain(part):
             yield part
 
 
 def _inside_login(before: str, after: str) -> bool:
-    """Whether a place in a text is the password of an address, or the value of a secret query key."""
+    """Return whether a place in a text is the password of an address, or the value of a secret query key."""
     in_login = "://" in before and "@" not in before.rpartition("://")[2] and "@" in after
     key = re.search(r"([\w.-]+)=$", before)
     return in_login or (key is not None and is_secret_key(key[1]))
 
 
 def without_reference(value: Any) -> bool:
-    """Whether this isn't wholly a reference to the environment."""
+    """Return whether this is anything but a single reference to the environment."""
     return not (isinstance(value, str) and _REFERENCE.fullmatch(value))
 
 

@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class SharedObjects:
-    """Makes each object once and gives it to everybody who asks by its key; safe to use from all threads.
+    """Objects by key, each made once on first use; safe to use from all threads.
 
-    An object lives for as long as somebody holds it; one that can't be referenced weakly lives until the process ends.
+    An object lives as long as it is referenced; one that can't be referenced weakly lives until the process ends.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class SharedObjects:
         self._strong: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The object of this key, made by `make` where there is none; others who ask meanwhile wait for it."""
+        """Return the object of this key, made by `make` where there is none; concurrent callers wait for it."""
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
         with making:
@@ -43,6 +43,6 @@ class SharedObjects:
 
 
 SHARED = SharedObjects()
-"""of this process"""
+"""shared objects of this process"""
 
 __all__ = ["SHARED", "SharedObjects"]

@@ -1,4 +1,4 @@
-"""Shots: what a plugin gives that finds camera cuts, built in or not."""
+"""Shots: the result of plugins that find camera cuts, built in or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamproc.results import Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot(Result):
-    """The shot that a frame belongs to, as far as it is known then: a camera cut is known a moment after it.
+    """The shot of a frame, as far as it is known by then: a camera cut is known a moment after it.
 
     A plugin that finds cuts gives one for each frame. Where the number changes, the engine calls
     `on_time(moment, "cut")` of the stream plugins behind it, so that they needn't look at it themselves.
@@ -21,11 +21,11 @@ class Shot(Result):
     number: int
     """1, 2, ... in the order of time"""
     start_ns: int
-    """media time of the first frame in which it is seen"""
+    """media time of its first frame"""
     kind: str = "cut"
-    """how it began: start (of the stream), cut, fade or dissolve"""
+    """kind of its beginning: start (of the stream), cut, fade or dissolve"""
     blank: bool = False
-    """nothing is seen in it: it is black or white"""
+    """whether it is all black or all white"""
 
     def __post_init__(self) -> None:
         if self.number < 1 or self.start_ns < 0:

@@ -1,4 +1,4 @@
-"""Sinks: where events, frames and records go. Each is touched by its own writer thread only.
+"""Sinks: receivers of events, frames and records. Only a sink's own writer thread uses it.
 
 The engine owns batching, order, retry and (for network sinks) the outbox: a sink only writes, and raises `SinkBusy` or
 `SinkError` when it can't.
@@ -19,18 +19,18 @@ from streamproc.record import Record
 
 
 def _ignore(_: str) -> None:
-    """Take no note: for a sink outside an engine."""
+    """Ignore the remark: for a sink outside an engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkContext:
-    """What a sink may use once it is opened."""
+    """Services for an opened sink."""
 
     name: str
     """the sink's name in the configuration"""
     log: logging.Logger
     note: Callable[[str], None] = _ignore
-    """note something for the user that is no trouble; the run's summary shows it"""
+    """adds a remark for the user that is no trouble; the run's summary shows it"""
 
 
 class Sink(Configurable[OptionsT], ABC):
@@ -38,18 +38,18 @@ class Sink(Configurable[OptionsT], ABC):
 
     api: ClassVar[int] = 1
     network: ClassVar[bool] = False
-    """whether it can be away: the engine then stores events in the outbox until they are flushed"""
+    """whether the other side can be away: the engine then stores events in the outbox until they are flushed"""
 
     @abstractmethod
     def open(self, context: SinkContext) -> None:
-        """Get ready; raise `SinkError` (it will never work) or `SinkBusy` (try again later)."""
+        """Prepare for writing; raise `SinkError` (it will never work) or `SinkBusy` (try again later)."""
 
     @abstractmethod
     def flush(self) -> None:
         """Return once everything written is durable at the other side; else raise as `write` does."""
 
     def close(self) -> None:
-        """Let go of everything; called once per `open`, also after a failure."""
+        """Release everything; called once per `open`, also after a failure."""
 
 
 class EventSink(Sink[OptionsT]):
@@ -74,7 +74,7 @@ class FrameSink(Sink[OptionsT]):
 class RecordSink(Sink[OptionsT]):
     """Gets every record of its streams, each at least once, in order per stream.
 
-    A stream may appear at any time: which results its records may hold stands in `Record.gives`.
+    A stream may appear at any time; `Record.gives` names the results that its records may hold.
     """
 
     frames: ClassVar[bool] = False
@@ -84,7 +84,7 @@ class RecordSink(Sink[OptionsT]):
     def write(self, records: Sequence[Record]) -> None:
         """Take these records; after `SinkBusy` or `SinkError` the same ones come again.
 
-        `stream`, `index` and `reason` tell repeats.
+        `stream`, `index` and `reason` identify repeats.
         """
 
 

@@ -1,13 +1,13 @@
-"""From a source's own time stamps to media time: strictly increasing nanoseconds from 0. Arithmetic only.
+"""Timelines: turn a source's time stamps into media time, strictly increasing nanoseconds from 0. Arithmetic only.
 
-What sources do to time stamps, and what becomes of it:
+Faults of time stamps, and how they are corrected:
 
 missing    no time stamp: the nominal duration after the picture before, or halfway to the one after it
 repeated   the same as the picture before: likewise
-backward   earlier than a picture that was shown before it: likewise; what follows keeps its own time
+backward   earlier than a picture that was shown before it: likewise; later pictures retain their own time
 forward    far ahead, and the next one is back in line (known only where the caller looks one picture ahead): likewise
 reset      the source's count started anew (two in a row that fit each other, or a leap of more than `LEAP_NS`): time
-           goes on without a seam from the new count
+           goes on without a gap from the new count
 """
 
 from __future__ import annotations
@@ -43,32 +43,32 @@ _AGREES = 0.2
 """part by which two distances that are alike may differ"""
 
 _STEP_NS = 1_000
-"""how far behind the picture before it a picture is put whose own time has just been taken by a mended one"""
+"""step to the next picture where a corrected picture has just taken its time"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """Where one picture stands in media time."""
+    """Place of one picture in media time."""
 
     pts_ns: int
     """media time, strictly greater than that of the picture before"""
     fault: Fault | None = None
-    """what was wrong with its time stamp and has been mended"""
+    """fault of its time stamp, now corrected"""
     gap: bool = False
-    """whether true time went on for longer than a second and three nominal durations since the picture before"""
+    """whether more than a second and three nominal durations have passed since the picture before"""
 
 
 class Timeline:
     """Places the pictures of one stream, in the order in which they are shown; one per stream, not thread-safe.
 
-    rate: nominal frames per second; where it is None, or the pictures don't keep to it (it may be a mean over pauses,
-    or the ticks of a clock), their usual distance stands for it, and 25 a second before there are enough.
+    rate: nominal frames per second. Where it is None, or the pictures don't match it (it may be a mean over pauses, or
+    the ticks of a clock), their usual distance replaces it; until enough pictures have come, it is 25 a second.
     """
 
     def __init__(self, rate: Fraction | None = None) -> None:
         self._rate = rate if rate and rate <= MOST_RATE else None
         self.mended: dict[Fault, int] = dict.fromkeys(FAULTS, 0)
-        """how many time stamps were mended, by what was wrong with them"""
+        """number of corrected time stamps, by fault"""
         self._last_ns: int | None = None  # media time of the last picture
         self._offset_ns: int | None = None  # media time = own time stamp + offset; None: not known yet
         self._last_raw_ns: int | None = None  # the source's time stamp last believed
@@ -85,11 +85,11 @@ class Timeline:
         return self._last_ns
 
     def place(self, pts_ns: int | None, following_ns: int | None = None) -> Placed:
-        """Media time of the next picture.
+        """Return the place of the next picture.
 
         pts_ns: the source's own time stamp, in any count; None where it has none.
-        following_ns: the time stamp of the picture after it where the caller knows it, so that a single one that is
-        far ahead can be told from a gap, and a mended one doesn't get in its way.
+        following_ns: the time stamp of the picture after it where the caller knows it. It distinguishes a single
+        picture far ahead from a gap, and a corrected picture never takes its time.
         """
         if self._last_ns is None:
             return self._first(pts_ns)
@@ -103,7 +103,7 @@ class Timeline:
         return self._behind(pts_ns, media_ns, following_ns)
 
     def reconnected(self, elapsed_ns: int) -> None:
-        """The source was lost and is back: the next picture comes `elapsed_ns` after the last one.
+        """Continue after a loss of the source: the next picture comes `elapsed_ns` after the last one.
 
         Its time stamps may start anywhere. Less than the nominal duration counts as the nominal duration.
         """
@@ -114,17 +114,17 @@ class Timeline:
         self._run = 0
 
     def advance(self, pts_ns: int) -> None:
-        """Media time has reached `pts_ns` without a picture: the next one lies behind it, and a late one is mended."""
+        """Advance media time to `pts_ns` without a picture: the next one lies behind it, even if it is late."""
         if self._last_ns is not None:
             self._last_ns = max(self._last_ns, pts_ns)
 
     @property
     def nominal_ns(self) -> int:
-        """The nominal time between two pictures."""
+        """Nominal time between two pictures."""
         return self._nominal(1)
 
     def state(self) -> dict[str, Any]:
-        """Plain values from which `restore` goes on exactly."""
+        """Return plain values from which `restore` continues exactly."""
         raw, media = self._suspect or (None, None)
         counts = {f"mended_{fault}": count for fault, count in self.mended.items()}
         return {
@@ -141,7 +141,7 @@ class Timeline:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a stored `state`."""
         self._last_ns = state["last_ns"]
         self._offset_ns = state["offset_ns"]
         self._last_raw_ns = state["last_raw_ns"]
@@ -163,7 +163,7 @@ class Timeline:
         return Placed(pts_ns=0)
 
     def _join(self, pts_ns: int) -> Placed:
-        """The first time stamp after pictures that had none, or after a reconnection."""
+        """Place the first time stamp after pictures that had none, or after a reconnection."""
         self._run += 1
         return self._believe(pts_ns, self._anchor_ns + self._nominal(self._run))
 
@@ -200,7 +200,7 @@ class Timeline:
         return placed
 
     def _back_in_line(self, pts_ns: int, following_ns: int) -> bool:
-        """Whether the picture after this one is nearer to the pictures before than to this one."""
+        """Return whether the next picture is nearer to the pictures before than to this one."""
         assert self._offset_ns is not None
         assert self._last_ns is not None
         return following_ns < pts_ns and 0 < following_ns + self._offset_ns - self._last_ns <= self._gap_ns()
@@ -237,13 +237,13 @@ class Timeline:
         return Placed(pts_ns=media_ns, fault=fault, gap=gap)
 
     def _nominal(self, count: int) -> int:
-        """Nominal duration of `count` pictures, rounded once."""
+        """Return the nominal duration of `count` pictures, rounded once."""
         if self._usual_ns is not None:
             return count * self._usual_ns
         return round(count * SECOND_NS / (self._rate or DEFAULT_RATE))
 
     def _learn(self, step_ns: int) -> None:
-        """Take note of a good distance, and see whether the usual one is to stand for the rate."""
+        """Record a good distance, and decide whether the usual one replaces the rate."""
         self._steps.append(step_ns)
         found = round(median(self._steps))
         nominal_ns = round(SECOND_NS / (self._rate or DEFAULT_RATE))

@@ -1,4 +1,4 @@
-"""Calls of `async def` methods: they run on one event loop of the process, and the thread that made them waits."""
+"""Calls of `async def` methods: they run on one event loop of the process while the calling thread waits."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class _Loop:
         self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     def retain(self) -> None:
-        """Somebody needs the loop from now on: clients such as `httpx.AsyncClient` belong to one."""
+        """Count a user of the loop, as clients such as `httpx.AsyncClient` are bound to one loop."""
         with self._lock:
             self._users += 1
 
     def release(self) -> None:
-        """Somebody needs the loop no more; the last one ends it."""
+        """Remove a user of the loop; the last one ends it."""
         with self._lock:
             self._users -= 1
             if self._users > 0 or self._running is None:
@@ -39,7 +39,7 @@ class _Loop:
         loop.close()
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """The loop, started where it doesn't run."""
+        """Return the loop, started if it doesn't run."""
         with self._lock:
             if self._running is None:
                 loop = asyncio.new_event_loop()
@@ -53,13 +53,13 @@ _LOOP = _Loop()
 
 
 def opened(plugin: object) -> None:
-    """A plugin is about to open: if methods of it are `async def`, the event loop runs until `closed`."""
+    """Run the event loop until `closed` if methods of this plugin are `async def`; call it before `open`."""
     if _waits(plugin):
         _LOOP.retain()
 
 
 def closed(plugin: object) -> None:
-    """A plugin is closed."""
+    """Release the event loop of a closed plugin."""
     if _waits(plugin):
         _LOOP.release()
 
@@ -69,12 +69,12 @@ def _waits(plugin: object) -> bool:
 
 
 def is_async(function: Any) -> bool:
-    """Whether a method is `async def`, as a coroutine or a generator."""
+    """Return whether a method is `async def`, as a coroutine or a generator."""
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def finished(value: Any, limit_s: float | None = None) -> Any:
-    """`value`, or what it gives once it is awaited: the result of a coroutine, the items of an asynchronous generator.
+    """Return `value`, awaited if needed: the result of a coroutine, the items of an asynchronous generator.
 
     Raises:
         PluginError: it took longer than `limit_s`, and was cancelled.

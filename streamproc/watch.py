@@ -1,4 +1,4 @@
-"""The watch over calls into foreign code: one that doesn't come back in time is abandoned with its thread."""
+"""The watch over calls into foreign code: a call that times out is abandoned with its thread."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _LONGEST_TRACE = 20_000
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A guarded call into code that isn't the engine's; may be used again for the next one."""
+    """A guarded call into foreign code; the object may be used again for the next call."""
 
     what: str
     limit_s: float
     abandon: Callable[[], None]
     """called once by the watch when the call takes too long"""
     hurry_s: float | None = None
-    """how long it may take from then on once the run is being stopped; None: stopping changes nothing"""
+    """time limit from the stop of the run on; None: stopping changes nothing"""
     opens: bool = False
     """whether it opens a plugin"""
     started: float = 0.0
     stopped: float | None = None
-    """when its own caller was stopped, while the run goes on"""
+    """moment at which its own caller was stopped, while the run goes on"""
 
     def hurry(self, within_s: float) -> None:
-        """Its caller is stopped: from now on it may take so long."""
+        """Set the time limit from now on, as its caller is stopped."""
         self.hurry_s, self.stopped = within_s, time.monotonic()
 
     def overdue(self, now: float, stopped: float | None) -> bool:
-        """Whether it has taken too long at this moment of the monotonic clock."""
+        """Return whether it is over its limit at this moment of the monotonic clock."""
         if now - self.started > self.limit_s:
             return True
         stops = [moment for moment in (stopped, self.stopped) if moment is not None]
@@ -49,20 +49,20 @@ class Call:
 
 
 class Watch:
-    """Knows the calls under way; a call that is overdue is abandoned exactly once."""
+    """Registry of the calls under way; an overdue call is abandoned exactly once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: dict[int, Call] = {}
         self.left: list[str] = []
-        """the calls in which abandoned threads are stuck"""
+        """calls in which abandoned threads are stuck"""
         self.on_opening: Callable[[bool], None] = lambda _: None
-        """called with whether any plugin is being opened, when that changes"""
+        """called when the first plugin begins to open (True) or the last one is open (False)"""
         self.stack = ""
-        """where the call stands that is being abandoned, as a traceback shows it"""
+        """traceback of the call that is being abandoned"""
 
     def enter(self, call: Call) -> None:
-        """The current thread begins this call."""
+        """Register the call that the current thread begins."""
         call.started = time.monotonic()
         with self._lock:
             self._calls[threading.get_ident()] = call
@@ -70,7 +70,7 @@ class Watch:
             self.on_opening(True)
 
     def leave(self) -> bool:
-        """The current thread's call has returned; False if it was abandoned: the thread must end without a trace."""
+        """Remove the current thread's call; False if it was abandoned: the thread must end without side effects."""
         with self._lock:
             call = self._calls.pop(threading.get_ident(), None)
             opening = any(other.opens for other in self._calls.values())
@@ -79,7 +79,7 @@ class Watch:
         return call is not None
 
     def run(self, call: Call, function: Callable[[], T]) -> T:
-        """Call `function` under watch; raises `Abandoned` when it comes back too late."""
+        """Call `function` under watch; raises `Abandoned` when it returns too late."""
         self.enter(call)
         try:
             return function()
@@ -88,7 +88,7 @@ class Watch:
                 raise Abandoned
 
     def check(self, now: float, stopped: float | None = None) -> None:
-        """Abandon what is overdue; `stopped` is when the run was stopped."""
+        """Abandon overdue calls; `stopped` is the moment at which the run was stopped."""
         with self._lock:
             late = [(ident, call) for ident, call in self._calls.items() if call.overdue(now, stopped)]
             for ident, call in late:
@@ -105,7 +105,7 @@ class Abandoned(BaseException):
 
 
 def stack_of(ident: int | None) -> str:
-    """Where the thread of this identity is, as a traceback shows it; empty if it has ended."""
+    """Return the traceback of the thread of this identity; empty if it has ended."""
     frame = sys._current_frames().get(ident) if ident is not None else None
     return "" if frame is None else redact("".join(traceback.format_stack(frame))[-_LONGEST_TRACE:])
 

@@ -1,4 +1,4 @@
-"""What pydantic says of a mistake, in the words of somebody who writes YAML or JSON and knows no Python."""
+"""Wording of pydantic's mistakes for users who write YAML or JSON and know no Python."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _FORMS = {
 _PLURALS: dict[Any, str] = {float: "numbers", int: "whole numbers", str: "texts", bool: "true or false", Path: "paths"}
 
 _LONG = 200
-"""characters of a text that is shown"""
+"""longest text that is shown, in characters"""
 
 
 def in_words(mistake: Mapping[str, Any], annotation: Any = None) -> str:
-    """What is expected instead. mistake: one of pydantic's errors; annotation: of the value, None where not known."""
+    """Return what is expected. mistake: one of pydantic's errors; annotation: of the value, None where unknown."""
     wanted = _wanted(str(mistake["type"]), mistake, annotation)
     if wanted is not None:
         return f"expected {wanted}"
@@ -47,7 +47,7 @@ def in_words(mistake: Mapping[str, Any], annotation: Any = None) -> str:
 
 
 def _wanted(kind: str, mistake: Mapping[str, Any], annotation: Any) -> str | None:
-    """None: pydantic's own sentence will do."""
+    """Return the sentence, None where pydantic's own is good."""
     more = mistake.get("ctx", {})
     wanted = _KINDS.get(kind)
     if kind in _LISTS or (kind == "missing" and isinstance(mistake["loc"][-1], int)):
@@ -68,7 +68,7 @@ def _wanted(kind: str, mistake: Mapping[str, Any], annotation: Any) -> str | Non
 
 
 def got_in_words(value: Any) -> str:
-    """What stands there, short; empty where nothing short can be said."""
+    """Return a short form of the value; empty where there is none."""
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]
     if isinstance(value, str) and len(value) > _LONG:
@@ -107,7 +107,7 @@ def _known(annotation: Any) -> str:
 
 
 def _kind(annotation: Any) -> Any:
-    """The type itself: without what is said about it, and without None."""
+    """Return the type itself, without its metadata and without None."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]

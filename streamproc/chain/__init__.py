@@ -1,1 +1,4 @@
-"""What happens to a frame: pure functions and value machines without threads, locks, clocks or logs."""
+"""The processing of frames: owns order, sampling, plugin calls and breakers of one stream.
+
+Pure functions and value machines, without threads, clocks, queues or logs.
+"""

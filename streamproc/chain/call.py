@@ -1,4 +1,4 @@
-"""How a plugin of each kind is called for an item."""
+"""Calls of plugins: the method and arguments for each kind of plugin and item."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FLOW = "flow"
 
 
 def has_needs(step: Step, found: Mapping[tuple[str, type], Any]) -> bool:
-    """Whether every result that the step's plugin can't do without is there."""
+    """Return whether every result that the step's plugin needs is there."""
     if step.wants_flow and Flow in step.plan.cls.needs and (FLOW, Flow) not in found:
         return False
     return all((step.plan.inputs[kind], kind) in found for kind in step.plan.cls.needs if kind is not Flow)
 
 
 def process(item: Item, frame: Frame | None, step: Step, past: Results) -> Output | None:
-    """The plugin's own call for this item; of one that is `async def` the awaited result.
+    """Call the plugin for this item and return its output, awaited where the method is `async def`.
 
     frame: the item's frame as this step observes it.
     """
@@ -56,7 +56,7 @@ def _call_in_order(item: Item, frame: Frame | None, plugin: StreamPlugin[Any], p
 
 
 def reason_of(item: Item) -> Reason | Literal["barrier"]:
-    """Why a plugin is called for this item: empty for a frame."""
+    """Return the reason for which a plugin is called at this item; empty for a frame."""
     if isinstance(item, TimeMark):
         return item.reason
     if isinstance(item, Barrier):
@@ -65,5 +65,5 @@ def reason_of(item: Item) -> Reason | Literal["barrier"]:
 
 
 def stamp_events(info: StreamInfo, step: Step, item: Item, before: int, events: tuple[Event, ...]) -> tuple[Event, ...]:
-    """Events with their place and id. before: how many the step has emitted at this frame already."""
+    """Return the events with place and id. before: number of events that the step has emitted at this frame already."""
     return tuple(event.stamped(info, step.name, before + n, item.moment) for n, event in enumerate(events))

@@ -1,4 +1,4 @@
-"""How the call of a plugin is made: plainly, under a watch, in another process."""
+"""Callers: make the call of a plugin directly, under a watch, or in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clips cut by media time: T pictures at a regular beat, one clip every stride."""
+"""Clips sampled by media time: T pictures at a regular beat, one clip every stride."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from streamproc.plugin import ClipSpec
 
 
 @dataclass(slots=True, eq=False)
-class Sample:
-    """One sampled picture; its flow from the sample before is computed once, by whoever needs it first."""
+class SampledPicture:
+    """One sampled picture; its flow from the sample before is computed once, on first use."""
 
     rgb: Image
     pts_ns: int
@@ -35,7 +35,7 @@ class Sample:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def flow(self, plan: FlowPlan) -> NDArray[np.float32]:
-        """float32 (h, w, 2) in pixels of this picture; zeros for the very first sample."""
+        """Return the flow, float32 (h, w, 2) in pixels of this picture; zeros for the very first sample."""
         with self._lock:
             if self._flow is None:
                 if self.before is None or self.gray is None:
@@ -47,14 +47,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CutClip:
-    """The samples of one clip; the arrays are put together by the worker that runs the plugin."""
+    """Samples of one clip; the worker that runs the plugin puts the arrays together."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[SampledPicture, ...]
     spec: ClipSpec
     flow_plan: FlowPlan
 
     def build(self, last: Frame) -> Clip:
-        """The clip as the plugin gets it."""
+        """Return the clip as the plugin gets it."""
         return Clip(
             stream=last.stream,
             rgb=np.stack([sample.rgb for sample in self.samples]),
@@ -68,18 +68,18 @@ class Buildable(Protocol):
     """A clip that is due."""
 
     def build(self, last: Frame) -> Clip:
-        """The clip as the plugin gets it."""
+        """Return the clip as the plugin gets it."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadyClip:
-    """A clip that is built already: of a repro bundle, or a test's own."""
+    """A clip that is built already, as from a repro bundle or a test."""
 
     clip: Clip
 
     def build(self, last: Frame) -> Clip:
-        """The clip."""
+        """Return the clip."""
         del last
         return self.clip
 
@@ -92,11 +92,11 @@ class Pace:
         self.steps_ns: deque[int] = deque(maxlen=32)
         self.clips = 0
         self.slow = 0
-        """clips cut while the steps were more than 15 % longer than ordered, on average"""
+        """clips taken while the steps were more than 15 % longer than the clip's rate asks for, on average"""
         self.slowest_ns = 0
 
     def gap(self, step_ns: int) -> bool:
-        """Whether `step_ns` is a hole in time rather than a step that is usual for this stream; count it."""
+        """Record a step; return whether it is a gap in time rather than a usual step of this stream."""
         usual_ns = median(self.steps_ns) if self.steps_ns else 0
         self.steps_ns.append(step_ns)
         return step_ns > 2.5 * max(self.wanted_ns, usual_ns)
@@ -113,7 +113,7 @@ class Pace:
 
     @property
     def warning(self) -> str:
-        """What is wrong with the clips so far, in a sentence; empty where nothing is."""
+        """One sentence on what is wrong with the clips so far; empty where nothing is."""
         if not self.slow:
             return ""
         counts = f"{self.slow} of {counted(self.clips, 'clip')}"
@@ -128,8 +128,8 @@ class Pace:
 class ClipCutter:
     """Samples the source frames of one stream for one plugin.
 
-    A gap of more than two beats starts a new clip: a clip never spans a hole in time. Where the source itself is slower
-    than the ordered rate, its own usual step takes the place of the beat, and `slow` counts the clips concerned.
+    A gap of more than two beats starts a new clip: a clip never spans a gap in time. Where the source itself is slower
+    than the clip's rate, its usual step takes the place of the beat, and `slow` counts these clips.
     """
 
     def __init__(self, spec: ClipSpec, flow_plan: FlowPlan, nominal_ns: int | None) -> None:
@@ -139,7 +139,7 @@ class ClipCutter:
         beat = Beat.of(spec.rate, nominal_ns)
         assert beat is not None
         self._beat = beat
-        self._samples: deque[Sample] = deque(maxlen=spec.frames)
+        self._samples: deque[SampledPicture] = deque(maxlen=spec.frames)
         self._due_ns: int | None = None
         self._ready = False
         self.sampled = 0
@@ -147,8 +147,8 @@ class ClipCutter:
     def add(self, frame: Frame, on_rate: bool = True) -> CutClip | None:
         """Sample a source frame; return the clip that ends here, if one is due.
 
-        on_rate: whether the stream's rate takes this frame. A clip that is due at another one ends at the next that is
-            taken, so that every plugin behind sees its result.
+        on_rate: whether the stream's rate takes this frame. A clip that is due at a frame not taken ends at the next
+            frame taken, so that every later plugin gets its result.
         """
         if self._beat.takes(frame.pts_ns):
             self._break_at_gap(frame.pts_ns)
@@ -165,7 +165,7 @@ class ClipCutter:
 
     @property
     def warning(self) -> str:
-        """Why the clips of a stream that has ended are not what was ordered; empty where they are."""
+        """One sentence on why the clips of an ended stream differ from the request; empty where they don't."""
         if self.pace.clips or not self.sampled:
             return self.pace.warning
         return (
@@ -175,7 +175,7 @@ class ClipCutter:
         )
 
     def state(self) -> dict[str, Any]:
-        """Plain JSON values from which `restore` goes on exactly, the sampled pictures among them."""
+        """Return plain JSON values, sampled pictures included, from which `restore` continues exactly."""
         samples = list(self._samples)
         before = samples[0].before if samples else None
         return {
@@ -192,9 +192,9 @@ class ClipCutter:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, unless the plugin orders other clips now."""
-        rgb = [unpack_image(kept) for kept in state["rgb"]]
-        grays: list[Image | None] = [unpack_image(kept) for kept in state["gray"]] or [None] * len(rgb)
+        """Continue from a stored `state`, unless the plugin asks for other clips now."""
+        rgb = [unpack_image(packed) for packed in state["rgb"]]
+        grays: list[Image | None] = [unpack_image(packed) for packed in state["gray"]] or [None] * len(rgb)
         width, height = self.spec.size
         fits = len(rgb) <= self.spec.frames and all(image.shape[:2] == (height, width) for image in rgb)
         region = list(self.spec.region) if self.spec.region else None
@@ -207,7 +207,7 @@ class ClipCutter:
         before = None if state["before"] is None else unpack_image(state["before"])
         self._samples.clear()
         for image, gray, pts_ns in zip(rgb, grays, state["pts_ns"], strict=True):
-            self._samples.append(Sample(rgb=image, pts_ns=pts_ns, before=before, gray=gray))
+            self._samples.append(SampledPicture(rgb=image, pts_ns=pts_ns, before=before, gray=gray))
             before = gray
 
     def _next_due(self, pts_ns: int) -> int:
@@ -220,15 +220,15 @@ class ClipCutter:
             self._samples.clear()
             self._due_ns, self._ready = None, False
 
-    def _sample(self, frame: Frame) -> Sample:
+    def _sample(self, frame: Frame) -> SampledPicture:
         width, height = self.spec.size
         before = self._samples[-1].gray if self._samples else None
         if self.spec.region is None:
             gray = frame.pixels.small_gray(width, height) if self.spec.flow else None
-            return Sample(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
+            return SampledPicture(rgb=frame.resized(width, height), pts_ns=frame.pts_ns, before=before, gray=gray)
         left, top, right, bottom = window_of(self.spec.region, frame.width, frame.height)
         inside = np.s_[top:bottom, left:right]
         # copied first: a view would hold the whole frame's pixels for as long as the clip
         gray = resize(frame.gray[inside].copy(), width, height) if self.spec.flow else None
         rgb = resize(frame.rgb[inside].copy(), width, height)
-        return Sample(rgb=rgb, pts_ns=frame.pts_ns, before=before, gray=gray)
+        return SampledPicture(rgb=rgb, pts_ns=frame.pts_ns, before=before, gray=gray)

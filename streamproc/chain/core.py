@@ -1,19 +1,20 @@
-"""The chain core: what happens to each item of one stream, and in which order. It runs nothing on its own.
+"""The chain core: decides what happens to each item of one stream, and in which order. It runs nothing on its own.
 
-The core is told what arrived and answers with what to do, as h11 does for HTTP:
+The core takes what arrived and returns what to do next, as h11 does for HTTP:
 
     admit(item)            -> the task of the item's first stage
-    complete(task, outcome) -> what follows: further tasks, records, snapshots, failures
+    complete(task, attempt) -> the next outputs: further tasks, records, snapshots, failures
     hung(task, step)       -> the same, after a step of a task was abandoned
     resume_after_hang(step) -> the same, after an ordered step was abandoned
 
 It owns the order of items at every stage, the calls of ordered steps, circuit breakers, sequence numbers of events,
-snapshots and the end. It knows no thread, lock, clock, queue or log. Tasks may complete in any order: the records are
-the same. A failure counts where its frame stands in the order, so a breaker opens at the same frame in every run; a
-task that began before is run again without that step.
+snapshots and the end. It uses no thread, lock, clock, queue or log.
 
-Its methods but `admit` are generators that one thread at a time exhausts; they make the calls of ordered steps through
-the `Caller`. `admit` only numbers the item and may run beside them.
+Tasks may complete in any order: the records are the same. A failure counts where its frame stands in the order, so a
+breaker opens at the same frame in every run. A task is run again if one of its steps was switched off in the meantime.
+
+All methods except `admit` and `restore` are generators; one thread at a time exhausts them. They call ordered steps
+through the `Caller`. `admit` only numbers the item and may run at the same time.
 """
 
 from __future__ import annotations
@@ -71,21 +72,21 @@ class Passage:
     """steps behind which `frame` holds another picture than the source's"""
     states: dict[str, Any] = field(default_factory=dict)
     spoilt: bool = False
-    """a plugin's state can't be had"""
+    """a plugin's state can't be read"""
 
     @property
     def due(self) -> Due:
-        """What runs at this item."""
+        """Steps and clips due at this item."""
         return self.item.due if isinstance(self.item, FrameItem) else NOTHING_DUE
 
     def emitted(self) -> tuple[Event, ...]:
-        """Events so far, in the order of the chain."""
+        """Return the events so far, in the order of the chain."""
         return tuple(event for index in sorted(self.events) for event in self.events[index])
 
 
 @dataclass(slots=True)
 class _Order:
-    """Where the items of a stream stand."""
+    """Progress of the items of a stream."""
 
     passages: dict[int, Passage]
     """items under way, by sequence"""
@@ -97,12 +98,12 @@ class _Order:
 
     @classmethod
     def of(cls, stages: int) -> _Order:
-        """The beginning of a stream."""
+        """Return the order at the beginning of a stream."""
         return cls(passages={}, ready=[{} for _ in range(stages)], next=[0] * stages)
 
 
 class ChainCore:
-    """Order, breakers, snapshots and records of one stream's chain; see the module."""
+    """Order, breakers, snapshots and records of one stream's chain; see the module docstring."""
 
     def __init__(self, info: StreamInfo, steps: tuple[Step, ...], caller: Caller) -> None:
         self.steps = steps
@@ -114,7 +115,7 @@ class ChainCore:
         self._caller = caller
         self._stages = stages_of(steps)
         self._order = _Order.of(len(self._stages))
-        self._counts: dict[str, tuple[int, int]] = {}  # by step: a frame index, and events emitted at it so far
+        self._counts: dict[str, tuple[int, int]] = {}  # by step: frame index, number of events emitted at it
         self._current: Passage | None = None
 
     def admit(self, item: Item) -> Task:
@@ -127,19 +128,19 @@ class ChainCore:
         return self._task(passage)
 
     def complete(self, task: Task, attempt: Attempt) -> Iterator[Output]:
-        """Take the outcome of a task; what follows from it, and from others that waited for it."""
+        """Take the outcome of a task; yield what follows from it and from outcomes that waited for it."""
         self._order.ready[task.place][task.sequence] = (task, attempt)
         yield from self._accept_all()
 
     def hung(self, task: Task, step: Step, where: str = "") -> Iterator[Output]:
-        """A pure step was abandoned: do the task again without it; it goes off where the task stands in the order."""
+        """Handle an abandoned pure step: yield the task without it; it goes off where the task stands in the order."""
         passage = self._order.passages[task.sequence]
         passage.hung[step.index] = where
         self.health.mark_hung(step.index, task.sequence)
         yield self._task(passage)
 
     def resume_after_hang(self, step: Step, where: str = "") -> Iterator[Output]:
-        """An ordered step was abandoned within a generator of the core: go on behind it, on another thread."""
+        """Continue behind an ordered step that was abandoned within a generator of the core, on another thread."""
         self.health.switch_off(step.index, hung(step.timeout_s).error)
         passage = self._current
         self.health.mark_hung(step.index, self._order.admitted if passage is None else passage.sequence)
@@ -151,7 +152,7 @@ class ChainCore:
         yield from self._accept_all()
 
     def restore(self, states: Mapping[str, Any]) -> None:
-        """Go on from the states of a snapshot, before the first item; `PluginError` when a plugin can't."""
+        """Continue from the states of a snapshot, before the first item; `PluginError` when a plugin can't."""
         for step in self.steps:
             stored = states.get(step.name, {})
             self.health.resume(step.index, stored.get("failures", 0))
@@ -184,7 +185,7 @@ class ChainCore:
                 if found is None:
                     continue
                 task, attempt = found
-                if (self.health.off - task.off) & attempt.outcomes.keys():  # a plugin went off meanwhile
+                if (self.health.off - task.off) & attempt.outcomes.keys():  # a plugin went off since the task began
                     yield self._task(self._order.passages[task.sequence])
                 else:
                     moved = True
@@ -254,16 +255,16 @@ class ChainCore:
         stamp = partial(stamp_events, self._info, step, passage.item, self._emitted_before(passage, step))
         run = partial(process, passage.item, passage.frame, step, past)
         outcome = self._caller(step, partial(call, step.name, step.plugin, run, stamp))
-        # what a tracker gives outside a frame has no frame to belong to
+        # results given outside a frame have no frame to belong to
         return outcome if of_frame else replace(outcome, results=())
 
     def _emitted_before(self, passage: Passage, step: Step) -> int:
-        """Events of this step at the same frame so far, over `process`, `on_time` and `flush`."""
+        """Return the number of events of this step at the same frame, over `process`, `on_time` and `flush`."""
         index, count = self._counts.get(step.name, (-1, 0))
         return count if index == passage.item.moment.frame_index else 0
 
     def _take_state(self, passage: Passage, step: Step) -> Iterator[Output]:
-        """Take a plugin's state now, as plain values: its own object changes with the next frame."""
+        """Read a plugin's state now, as plain values: the plugin's object changes with the next frame."""
         if not isinstance(step.plugin, StreamPlugin) or step.index in self.health.off:
             return
         failures = self.health.in_a_row(step.index)
@@ -274,7 +275,7 @@ class ChainCore:
             return
         passage.states[step.name] = {"state": state, "emitted": self._counts.get(step.name), "failures": failures}
 
-    # --- what leaves ---
+    # --- outputs ---
 
     def _book(self, passage: Passage, step: Step, outcome: Outcome) -> Iterator[Output]:
         """Take an outcome in order: results, events, failures."""
@@ -330,7 +331,7 @@ def _restore(step: Step, plugin: StreamPlugin[Any], state: Mapping[str, Any]) ->
         restore_state(plugin, state)
     except Exception as error:
         raise PluginError(
-            f"plugin {step.name} can't go on from the state that it stored: {describe(error)}; run the "
+            f"plugin {step.name} can't continue from its stored state: {describe(error)}; run the "
             "version that stored it, or remove checkpoints.sqlite in runtime.state to start afresh"
         ) from error
 

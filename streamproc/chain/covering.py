@@ -23,9 +23,9 @@ class Covered(Protocol):
 
 
 def replace_picture(passage: Covered, done: Sequence[Step]) -> None:
-    """Behind a step that gives `Replacement` the frame holds that picture; without one, or of another size, black.
+    """Replace the frame's picture behind a step that gives `Replacement`; by black where it is missing or misfits.
 
-    done: steps that ended or hang; what was replaced before stays.
+    done: steps that ended or hang; an earlier replacement stays.
     """
     for step in done:
         if passage.frame is not None and Replacement in step.plan.cls.gives and step.index not in passage.replaced:
@@ -47,13 +47,13 @@ class _NoPicture:
     height = 0
 
     def to_rgb(self) -> Any:
-        raise StreamprocError("this plugin sees no pixels; set `pixels = True` in its class to get them")
+        raise StreamprocError("this plugin gets no pixels; set `pixels = True` in its class to get them")
 
     to_gray = to_rgb
 
 
 def without_pixels(frame: Frame) -> Frame:
-    """The same frame whose pixels can't be asked for."""
+    """Return the same frame without access to its pixels."""
     return replace(frame, pixels=PixelCache(_NoPicture()))
 
 

@@ -1,4 +1,4 @@
-"""Boxes that can hardly be meant: fractions, or width and height in place of right and bottom."""
+"""Doubtful boxes: fractions, or width and height in place of right and bottom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamproc.results import Detections, Result, Tracks
 
 _LOOKED_AT = 200
-"""boxes of a plugin that are looked at"""
+"""boxes of a plugin that are checked"""
 _ENOUGH = 20
 """boxes from which on their spread means something"""
 _FRACTIONS = 3
@@ -20,14 +20,14 @@ _STILL = 0.25
 
 
 class BoxDoubts:
-    """Looks at the first boxes of one plugin."""
+    """Checks the first boxes of one plugin."""
 
     def __init__(self) -> None:
         self._boxes: list[NDArray[np.float32]] = []
         self._count = 0
 
     def look(self, results: Iterable[Result]) -> str:
-        """Look at what a call gave; a sentence as soon as the boxes can hardly be meant, else empty."""
+        """Check the results of a call; return a sentence once the boxes are doubtful, else an empty text."""
         if self._count >= _LOOKED_AT:
             return ""
         found = [r.xyxy for r in results if isinstance(r, Detections) and not isinstance(r, Tracks) and len(r)]
@@ -42,7 +42,7 @@ class BoxDoubts:
 
 
 def doubt(xyxy: NDArray[np.float32]) -> str:
-    """What is strange about these boxes, float32 (N, 4); empty where nothing is."""
+    """Return a sentence on what is wrong with these boxes, float32 (N, 4); empty where nothing is."""
     wide = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
     if wide.sum() >= _FRACTIONS and xyxy.max() <= 1:
         return "its boxes lie between 0 and 1; Detections.xyxy are pixels of the source: multiply by width and height"

@@ -23,20 +23,20 @@ _local = threading.local()
 
 
 def flow_grid(plan: FlowPlan, width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the flow for a picture of this size, at least 16 x 16."""
+    """Return (width, height) of the flow for a picture of this size, at least 16 x 16."""
     wide = min(plan.width, width)
     return max(16, wide), max(16, round(height * wide / width))
 
 
 def frame_flow(plan: FlowPlan, before: Frame, now: Frame) -> Flow:
-    """The flow from one source frame to the next one."""
+    """Compute the flow from one source frame to the next one."""
     width, height = flow_grid(plan, now.width, now.height)
     uv, valid = picture_flow(plan, before.pixels.small_gray(width, height), now.pixels.small_gray(width, height))
     return Flow(uv=uv, dt_ns=now.pts_ns - before.pts_ns, scale=width / now.width, valid=valid)
 
 
 def picture_flow(plan: FlowPlan, before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Flow float32 (h, w, 2), right and down in pixels, and where it is valid (None: everywhere)."""
+    """Return flow float32 (h, w, 2), right and down in pixels, and where it is valid (None: everywhere)."""
     if plan.method == "dis":
         return np.asarray(_dis(plan.preset).calc(before, now, None), dtype=np.float32), None
     if plan.method == "farneback":
@@ -45,7 +45,7 @@ def picture_flow(plan: FlowPlan, before: Image, now: Image) -> tuple[NDArray[np.
 
 
 def _dis(preset: str) -> Any:
-    """An estimator of this thread's own: it keeps buffers between calls."""
+    """Return this thread's own estimator, as one reuses its buffers between calls."""
     import cv2
 
     made: dict[str, Any] = _local.__dict__.setdefault("dis", {})
@@ -63,7 +63,7 @@ def _farneback(before: Image, now: Image) -> NDArray[np.float32]:
 
 
 def lucas_kanade(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Sparse flow at corners, each cell of a coarse grid given the median of its corners; valid where there are any."""
+    """Return sparse flow: each cell of a coarse grid has the median of its corners, and is valid if it has any."""
     import cv2
 
     height, width = before.shape
@@ -74,8 +74,8 @@ def lucas_kanade(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArra
         return uv, valid  # type: ignore[unreachable]
     none: Any = None
     moved, found, _ = cv2.calcOpticalFlowPyrLK(before, now, corners, none, winSize=(15, 15), maxLevel=3)
-    kept = found.ravel() == 1
-    points, shift = corners[kept, 0], (moved - corners)[kept, 0]
+    good = found.ravel() == 1
+    points, shift = corners[good, 0], (moved - corners)[good, 0]
     cell = (points // _LK_CELL).astype(int)
     for x, y in np.unique(cell, axis=0):
         median = np.median(shift[(cell == (x, y)).all(axis=1)], axis=0)

@@ -22,9 +22,9 @@ class FrameMaker:
         self._warned: set[str] = set()
 
     def make(self, decoded: DecodedFrame, pts_ns: int) -> Frame:
-        """The frame of a decoded picture at this media time."""
+        """Return the frame of a decoded picture at this media time."""
         if decoded.position is not None:
-            # numbers never come twice, and ids with them, even where no state was stored: another worker had it before
+            # no index, and so no id, may occur twice, even where another worker read the partition and stored no state
             self.index = max(self.index, decoded.position.offset)
         frame = Frame(
             stream=self._info,
@@ -53,7 +53,7 @@ class FrameMaker:
         return None
 
     def _fitted(self, picture: Picture) -> Picture:
-        """The picture at the size of its stream, which boxes and zones are in: a source may change it on the way."""
+        """Return the picture at the stream's size, in which boxes and zones are: a source may change its size."""
         size = (picture.width, picture.height)
         if size == self._info.size:
             return picture

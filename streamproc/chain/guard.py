@@ -1,4 +1,4 @@
-"""The guarded call of a plugin: its output is exhausted and checked inside, and what goes wrong stays inside."""
+"""Guarded calls of plugins: exhaust and check the output, and turn every exception into an outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_TRACE = 20_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What one call of one plugin came to."""
+    """Outcome of one plugin call."""
 
     verdict: Verdict
     results: tuple[Result, ...] = ()
@@ -40,12 +40,12 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """What went wrong, and where."""
+        """Error and place in one line."""
         return f"{self.error} [{self.place}]" if self.place else self.error
 
 
 def hung(limit_s: float) -> Outcome:
-    """A call that was given up after this time."""
+    """Return the outcome of a call that was abandoned after this time."""
     return Outcome("hung", error=f"did not come back within {limit_s:g} s")
 
 
@@ -57,7 +57,7 @@ Stamp = Callable[[tuple[Event, ...]], tuple[Event, ...]]
 
 
 def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], stamp: Stamp) -> Outcome:
-    """Run `function`, a bound call of `plugin`'s, and stamp its events; what it raises stays inside."""
+    """Run `function`, a bound call of `plugin`, and stamp its events; an exception becomes a failed outcome."""
     started = time.perf_counter()
     try:
         results, events = sort_output(name, plugin, function())
@@ -74,7 +74,7 @@ def call(name: str, plugin: AnyPlugin, function: Callable[[], Output | None], st
 
 
 def sort_output(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result, ...], tuple[Event, ...]]:
-    """Results and events of a call, exhausted and checked; `PluginError` says what can't be used."""
+    """Exhaust and check the output of a call; return its results and events. Raises `PluginError`."""
     if output is None:
         return (), ()
     if not isinstance(output, Iterable) or isinstance(output, str | bytes | dict | Result):
@@ -98,8 +98,8 @@ def sort_output(name: str, plugin: AnyPlugin, output: Any) -> tuple[tuple[Result
 
 def _check_result(name: str, plugin: AnyPlugin, item: Result, before: list[Result]) -> None:
     if type(item) not in plugin.gives:
-        told = ", ".join(kind.__name__ for kind in plugin.gives) or "nothing"
-        raise PluginError(f"{name} gave {type(item).__name__}, but its `gives` names {told}; add the class there")
+        named = ", ".join(kind.__name__ for kind in plugin.gives) or "nothing"
+        raise PluginError(f"{name} gave {type(item).__name__}, but its `gives` names {named}; add the class there")
     if any(type(item) is type(other) for other in before):
         raise PluginError(f"{name} gave two {type(item).__name__} for one frame, expected at most one; join them")
 

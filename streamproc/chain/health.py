@@ -1,4 +1,4 @@
-"""Circuit breakers: which plugins of a stream are switched off, and why."""
+"""Circuit breakers: switch off plugins of a stream that keep failing, and hold the reason."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ class Health:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why each plugin was switched off, by its name."""
+        """Reason for which each plugin was switched off, by its name."""
         return {self._steps[index].name: reason for index, reason in self._reasons.copy().items()}
 
     def hung(self, index: int) -> bool:
-        """Whether this step's plugin is stuck in a call that never returned."""
+        """Return whether this step's plugin is stuck in a call that never returned."""
         return index in self._hung
 
     def off_at(self, sequence: int) -> frozenset[int]:
-        """Steps that a task of this item leaves out: those switched off, and those stuck at it or before it."""
+        """Return the steps that a task of this item leaves out: switched off, or stuck at this item or before it."""
         return self.off | {index for index, first in self._hung.items() if first <= sequence}
 
     def mark_hung(self, index: int, sequence: int) -> None:
-        """A call of this step at this item never returned; it is switched off where the item stands in the order."""
+        """Record a call at this item that never returned; the step goes off where the item stands in the order."""
         self._hung[index] = min(sequence, self._hung.get(index, sequence))
 
     def in_a_row(self, index: int) -> int:
-        """How many times in a row this step has failed."""
+        """Return how many times in a row this step has failed."""
         return self._in_a_row[index]
 
     def resume(self, index: int, in_a_row: int) -> None:
-        """Go on counting where an earlier run stopped; a plugin that went off there gets one more try."""
+        """Continue the count of an earlier run; a plugin that went off there gets one more try."""
         self._in_a_row[index] = in_a_row
 
     def record(self, index: int, outcome: Outcome, *, final: bool = False) -> str:
-        """Count an outcome; the reason if the plugin is switched off for it, else empty.
+        """Count an outcome; return the reason if the plugin is switched off for it, else an empty text.
 
-        final: it was the last call, which ends open episodes: its failure counts at once.
+        final: it was the last call, which ends open episodes; a failure there switches the plugin off at once.
         """
         plan = self._steps[index].plan
         if outcome.verdict == "ok":
@@ -66,7 +66,7 @@ class Health:
         return self.switch_off(index, f"failed {times}, last with {outcome.sentence}")
 
     def switch_off(self, index: int, reason: str) -> str:
-        """Switch a plugin off for the rest of the run."""
+        """Switch a plugin off for the rest of the run; return the reason."""
         self._reasons.setdefault(index, reason)
         self.off |= {index}
         return reason

@@ -1,4 +1,4 @@
-"""Drives a chain core on the caller's own thread: one item after the other, without watch, so that breakpoints work."""
+"""Drives a chain core on the caller's thread: one item after the other, without watch, so that breakpoints work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class InlineDriver:
         self._warn = warn
 
     def feed(self, item: Item) -> Iterator[Record | Snapshot | Failure]:
-        """Yield what leaves the chain for one item; a failure comes before the record of its frame."""
+        """Run one item and yield the outputs of the chain; a failure comes before the record of its frame."""
         tasks = deque([self.core.admit(item)])
         while tasks:
             task = tasks.popleft()

@@ -1,4 +1,4 @@
-"""What goes into the chain core and what comes out of it. Frozen values; nothing here knows a thread or a clock."""
+"""Inputs and outputs of the chain core, as frozen values without threads or clocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FrameItem:
     before: Frame | None = None
     """the source frame before it, where flow is wanted"""
     results: Mapping[tuple[str, type], Any] = field(default_factory=dict)
-    """results that are known already, by (plugin, class): of a stored run, or of a repro bundle"""
+    """results known before the chain runs, by (plugin, class), as from a stored run or a repro bundle"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class TimeMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Barrier:
-    """Place in the order at which the states of all plugins are taken; comes out as the `Snapshot` of its number."""
+    """Place in the order at which all plugins' states are read; leaves the core as the `Snapshot` of its number."""
 
     moment: Moment
     number: int
@@ -65,7 +65,7 @@ class Task:
     stage: Stage
     item: Item
     frame: Frame | None
-    """the frame as this stage observes it: a step before may have replaced its picture"""
+    """the frame as this stage gets it: an earlier step may have replaced its picture"""
     results: Mapping[tuple[str, type], Any] = field(default_factory=dict)
     events: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
     """events so far, by step"""
@@ -74,7 +74,7 @@ class Task:
 
     @property
     def due(self) -> Due:
-        """What runs at this item."""
+        """Steps and clips due at this item."""
         return self.item.due if isinstance(self.item, FrameItem) else NOTHING_DUE
 
     @property
@@ -94,7 +94,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """States of all plugins at the barrier of this number; None where one of them can't be had."""
+    """States of all plugins at the barrier of this number; None where one of them can't be read."""
 
     number: int
     states: Mapping[str, Any] | None
@@ -102,19 +102,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CallInput:
-    """What one call of a plugin got."""
+    """Input of one plugin call."""
 
     moment: Moment
     frame: Frame | None
     clip: Buildable | None
     results: Mapping[tuple[str, type], Any]
     reason: str = ""
-    """why it was called, where not for a frame"""
+    """reason for a call that was not for a frame"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Failure:
-    """A call failed or hung: its outcome, its input, and why the plugin is switched off from now on, if it is."""
+    """Failed or hung call: its outcome, its input, and the reason if the plugin is switched off from now on."""
 
     step: Step
     outcome: Outcome

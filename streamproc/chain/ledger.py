@@ -1,4 +1,4 @@
-"""The closed ledger: every frame that was seen is at any moment in exactly one bucket."""
+"""The closed ledger: at any moment, every observed frame is in flight or in exactly one bucket."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ BUCKETS: tuple[Bucket, ...] = ("processed", "sampled_out", "gated", "dropped", "
 class LedgerPage:
     """The ledger of one stream at one moment."""
 
-    seen: int
+    observed: int
+    """frames that the source gave, those that it couldn't decode included"""
     in_flight: int
     buckets: Mapping[tuple[Bucket, str], int]
     """by bucket and reason (empty where there is nothing to say)"""
 
     def total(self, bucket: Bucket) -> int:
-        """Frames in this bucket for whatever reason."""
+        """Return the number of frames in this bucket, for any reason."""
         return sum(count for (name, _), count in self.buckets.items() if name == bucket)
 
     @property
     def closed(self) -> bool:
         """Whether the sums match."""
-        return self.seen == self.in_flight + sum(self.buckets.values())
+        return self.observed == self.in_flight + sum(self.buckets.values())
 
     def plus(self, other: LedgerPage) -> LedgerPage:
-        """Both pages added up."""
+        """Return the sum of both pages."""
         return LedgerPage(
-            seen=self.seen + other.seen,
+            observed=self.observed + other.observed,
             in_flight=self.in_flight + other.in_flight,
             buckets=Counter(self.buckets) + Counter(other.buckets),
         )
@@ -44,43 +45,43 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen = 0
+        self._observed = 0
         self._in_flight = 0
         self._buckets: Counter[tuple[Bucket, str]] = Counter()
 
     def admit(self) -> None:
-        """A frame was seen and goes on its way."""
+        """Count a frame that goes into the chain."""
         with self._lock:
-            self._seen += 1
+            self._observed += 1
             self._in_flight += 1
 
     def settle(self, bucket: Bucket, reason: str = "") -> None:
-        """A frame on its way has come to its end."""
+        """Move a frame from in flight to its bucket."""
         with self._lock:
             self._in_flight -= 1
             self._buckets[bucket, reason] += 1
 
     def book(self, bucket: Bucket, reason: str = "", number: int = 1) -> None:
-        """A number of frames were seen and ended at once."""
+        """Count frames that end at once, without entering the chain."""
         with self._lock:
-            self._seen += number
+            self._observed += number
             self._buckets[bucket, reason] += number
 
     def absorb(self, page: LedgerPage) -> None:
-        """Count the frames of a stream that has ended with these."""
+        """Add the frames of a stream that has ended."""
         with self._lock:
-            self._seen += page.seen
+            self._observed += page.observed
             self._in_flight += page.in_flight
             self._buckets.update(page.buckets)
 
     def page(self) -> LedgerPage:
-        """The state of things at this moment."""
+        """Return the counts at this moment."""
         with self._lock:
-            return LedgerPage(seen=self._seen, in_flight=self._in_flight, buckets=dict(self._buckets))
+            return LedgerPage(observed=self._observed, in_flight=self._in_flight, buckets=dict(self._buckets))
 
 
 def bucket_of(verdicts: Mapping[str, str]) -> tuple[Bucket, str]:
-    """Bucket and reason of a frame that left the chain with these verdicts, by plugin."""
+    """Return bucket and reason of a frame that left the chain with these verdicts, by plugin."""
     found = set(verdicts.values())
     if not found or "ok" in found or not found & {"failed", "off", "hung"}:
         return "processed", ""

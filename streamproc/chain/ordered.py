@@ -1,4 +1,4 @@
-"""Calls of plugins in order: camera cuts before a frame, states and their versions."""
+"""Ordered plugins: `on_time` at camera cuts, and states with their versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamproc.waiting import finished
 
 
 def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> Output | None:
-    """A stream plugin's output for a frame; where it is the first known of another shot, that of `on_time` before."""
+    """Call a stream plugin for a frame; at the first frame known to be of another shot, `on_time` comes before."""
     cut_ns = _cut_before(plugin, past)
     if cut_ns is None:
         output: Output | None = finished(plugin.process(frame, past))
@@ -34,7 +34,7 @@ def process_in_order(plugin: StreamPlugin[Any], frame: Frame, past: Results) -> 
 
 
 def _cut_before(plugin: StreamPlugin[Any], past: Results) -> int | None:
-    """Media time at which another shot began than that of the plugin's last call; None at its first: it knows nothing.
+    """Return the media time at which another shot began since the plugin's last call; None at its first call.
 
     Of several plugins that give `Shot` the nearest counts.
     """
@@ -58,12 +58,12 @@ def _joined(ended: Iterable[Any], plugin: StreamPlugin[Any], frame: Frame, past:
     try:
         yield from finished(plugin.process(frame, past)) or ()
     except MissingInput:
-        if not emitted:  # what ended at the cut would be lost with it
+        if not emitted:  # else the events of `on_time` would be lost with the frame
             raise
 
 
 def read_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
-    """(None, what `restore_state` takes or None where the plugin has no state), or (why it can't be had, None)."""
+    """Return (None, a state for `restore_state` or None if the plugin has none), or (the failure, None)."""
     try:
         state = plugin.state()
         if state is None:
@@ -71,11 +71,11 @@ def read_state(plugin: StreamPlugin[Any]) -> tuple[Outcome | None, Any]:
         stored = {"version": plugin.state_version, "shot": plugin.current_shot, "state": dict(state)}
         return None, json.loads(json.dumps(stored, allow_nan=False))
     except BaseException as error:  # noqa: BLE001 - a plugin's own fault, as in `call`
-        return Outcome("failed", error=f"its state can't be kept: {describe(error)}", cause=error), None
+        return Outcome("failed", error=f"its state can't be stored: {describe(error)}", cause=error), None
 
 
 def restore_state(plugin: StreamPlugin[Any], stored: Mapping[str, Any]) -> None:
-    """Let a plugin go on from what `read_state` gave; `ValueError` for the state of another version."""
+    """Let a plugin continue from a state of `read_state`; `ValueError` for the state of another version."""
     if set(stored) != {"version", "shot", "state"}:
         raise ValueError("another version of streamproc stored it, in a form that this one doesn't read")
     if stored["version"] != plugin.state_version:

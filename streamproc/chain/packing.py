@@ -13,15 +13,15 @@ from streamproc.frames import Image
 
 
 def pack_image(image: Image) -> dict[str, Any]:
-    """A picture as plain JSON values, exactly."""
+    """Return a picture as plain JSON values, without loss."""
     data = base64.b64encode(zlib.compress(image.tobytes(), 1)).decode()
     return {"shape": list(image.shape), "zlib": data}
 
 
-def unpack_image(kept: Mapping[str, Any]) -> Image:
-    """The picture that `pack_image` packed."""
-    data = zlib.decompress(base64.b64decode(kept["zlib"]))
-    return np.frombuffer(data, np.uint8).reshape(kept["shape"])
+def unpack_image(packed: Mapping[str, Any]) -> Image:
+    """Return the picture that `pack_image` packed."""
+    data = zlib.decompress(base64.b64decode(packed["zlib"]))
+    return np.frombuffer(data, np.uint8).reshape(packed["shape"])
 
 
 __all__ = ["pack_image", "unpack_image"]

@@ -1,4 +1,4 @@
-"""What is due at each source frame: beats of the plugins, and clips cut from all frames."""
+"""Sampling for a chain: decides which steps run at each source frame, and takes clips from all frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sampler:
         self._warn = warn
 
     def due(self, frame: Frame) -> Due:
-        """What runs at this frame; raises what a picture raises that can't be converted for a clip."""
+        """Return what runs at this frame; passes on the exception of a picture that can't be converted for a clip."""
         on_rate = self._beat is None or self._beat.takes(frame.pts_ns)
         steps: set[int] = set()
         clips: dict[int, Buildable] = {}
@@ -49,7 +49,7 @@ class Sampler:
         return clip
 
     def state(self) -> dict[str, Any]:
-        """Where each beat stands, and the pictures that the next clips need, as plain JSON values."""
+        """Return the places of all beats and the pictures that the next clips need, as plain JSON values."""
         return {
             "rate_due_ns": None if self._beat is None else self._beat.due_ns,
             "steps": {
@@ -62,7 +62,7 @@ class Sampler:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave; a step that wasn't there then starts afresh."""
+        """Continue from a stored `state`; a step that it doesn't hold starts afresh."""
         if self._beat is not None:
             self._beat.due_ns = state["rate_due_ns"]
         for step in self._steps:

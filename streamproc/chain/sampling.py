@@ -1,4 +1,4 @@
-"""Sampling by media time: which frames of a stream a plugin or a clip gets."""
+"""Sampling by media time: picks the frames of a stream that a plugin or a clip gets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Beat:
 
     @classmethod
     def of(cls, rate: float | None, nominal_ns: int | None) -> Beat | None:
-        """A beat of `rate` per second over frames nominally `nominal_ns` apart; None keeps every frame."""
+        """Return a beat of `rate` per second over frames nominally `nominal_ns` apart; None for every frame."""
         if rate is None:
             return None
         period = round(SECOND_NS / rate)
@@ -29,7 +29,7 @@ class Beat:
         return cls(period_ns=period, slack_ns=slack)
 
     def takes(self, pts_ns: int) -> bool:
-        """Whether the frame at `pts_ns` is on the beat; frames come in the order of their time."""
+        """Return whether the frame at `pts_ns` is on the beat; frames come in the order of their time."""
         if self.due_ns is not None and pts_ns < self.due_ns - self.slack_ns:
             return False
         on_beat = self.due_ns is not None and pts_ns < self.due_ns + self.period_ns - self.slack_ns

@@ -1,4 +1,4 @@
-"""Picture times in, items out: each decoded frame gets its media time and what is due at it."""
+"""Scheduling: gives each decoded frame its media time, index and due steps, and makes it an item of the chain."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from streamproc.source import DecodedFrame
 from streamproc.timeline import Timeline
 
 IDLE_SLACK_NS = 2 * SECOND_NS
-"""frames of a live stream may be on their way for so long: media time goes on without them by that much less"""
+"""allowance for frames of a live stream that are still under way: `idle` advances media time by this much less"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """What follows from one decoded frame: marks before it, then its item or the bucket that it ends in."""
+    """Consequence of one decoded frame: marks before it, then its item or the bucket that it ends in."""
 
     marks: tuple[TimeMark, ...] = ()
     item: FrameItem | None = None
@@ -37,7 +37,7 @@ class Scheduled:
 
 @dataclass(slots=True)
 class Gaps:
-    """Gaps in the time stamps of a stream, those while its source was lost aside."""
+    """Gaps in the time stamps of a stream, without those during which its source was lost."""
 
     count: int = 0
     longest_ns: int = 0
@@ -80,11 +80,11 @@ class Schedule:
         return Scheduled(marks=marks, item=FrameItem(moment=self._last, frame=frame, before=wanted, due=due))
 
     def lost(self) -> TimeMark:
-        """The source is lost behind the last frame."""
+        """Return the mark of a source that is lost after the last frame."""
         return TimeMark(moment=self._last, reason="lost")
 
     def idle(self, silent_ns: int) -> TimeMark | None:
-        """No frame has come for so long, by the clock: media time goes on; None while one may still be on its way."""
+        """Advance media time after so long without a frame, by the clock; None while one may still be under way."""
         on_ns = silent_ns - IDLE_SLACK_NS
         if on_ns <= 0 or self.timeline.last_ns is None:
             return None
@@ -95,16 +95,16 @@ class Schedule:
         )
 
     def barrier(self, number: int) -> Barrier:
-        """A barrier behind the last frame."""
+        """Return a barrier behind the last frame."""
         return Barrier(moment=self._last, number=number)
 
     def end(self, flush: bool) -> End:
-        """Nothing more comes."""
+        """Return the end of the stream."""
         self._before = None
         return End(moment=self._last, flush=flush)
 
     def state(self) -> dict[str, Any]:
-        """Plain JSON values from which `restore` goes on exactly."""
+        """Return plain JSON values from which `restore` continues exactly."""
         return {
             "timeline": self.timeline.state(),
             "index": self._frames.index,
@@ -115,7 +115,7 @@ class Schedule:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave, before the first decoded frame."""
+        """Continue from a stored `state`, before the first decoded frame."""
         self.timeline.restore(state["timeline"])
         self._frames.index = state["index"]
         self.gaps = Gaps(*state["gaps"])
@@ -127,7 +127,7 @@ class Schedule:
             self._before = Frame(stream=self._info, index=index, pts_ns=pts_ns, pixels=pixels)
 
     def _away_ns(self, decoded: DecodedFrame, away_ns: int) -> int:
-        """How long the source was lost, by capture time if that is known, beyond what `idle` has let pass already."""
+        """Return how long the source was lost, by capture time if known, minus the time that `idle` has passed."""
         passed_ns = (self.timeline.last_ns or 0) - self._last.pts_ns
         if decoded.captured_ns is not None and self._last.captured_ns is not None:
             away_ns = decoded.captured_ns - self._last.captured_ns
@@ -143,7 +143,7 @@ class Schedule:
         return (TimeMark(moment=moment, reason="back" if back else "gap"),)
 
     def _due(self, frame: Frame) -> Due | None:
-        """What runs at this frame; None where its picture can't be converted for a clip."""
+        """Return what runs at this frame; None where its picture can't be converted for a clip."""
         try:
             return self._sampler.due(frame)
         except Exception as error:  # noqa: BLE001 - whatever a decoder's picture raises
@@ -151,7 +151,7 @@ class Schedule:
             return None
 
     def _packed_before(self) -> dict[str, Any] | None:
-        """The picture that the next frame's flow starts from, at the flow's own size."""
+        """Return the picture from which the next frame's flow starts, at the flow's own size."""
         if self._before is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""One plugin of a chain with what decides when it runs, and the stages that consecutive plugins of one kind form."""
+"""Steps of a chain (one opened plugin each) and stages (consecutive steps of one kind)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamproc.plugin import AnyPlugin, StreamPlugin
 from streamproc.waiting import is_async
 
 Kind = Literal["pure", "waiting", "ordered"]
-"""How a step may run: anywhere in any order; likewise, but it waits for others and needs no core; in order only."""
+"""Way in which a step may run: `pure` on any worker in any order, `waiting` off the workers, `ordered` one by one"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,9 +26,9 @@ class Step:
     plan: PluginPlan
     plugin: AnyPlugin
     beat: Beat | None = None
-    """which frames it gets; None: each one that the stream's rate takes"""
+    """beat of the frames that it gets; None: each frame that the stream's rate takes"""
     cutter: ClipCutter | None = None
-    """cuts its clips, for a `ClipPlugin`"""
+    """takes its clips, for a `ClipPlugin`"""
     required: tuple[int, ...] = ()
     """steps whose results it needs"""
     wants_flow: bool = False
@@ -40,12 +40,12 @@ class Step:
 
     @property
     def timeout_s(self) -> float:
-        """How long one call may take."""
+        """Longest time that one call may take."""
         return self.plan.timeout_ns / 1e9
 
     @property
     def kind(self) -> Kind:
-        """How it may run."""
+        """Way in which it may run."""
         if isinstance(self.plugin, StreamPlugin):
             return "ordered"
         return "waiting" if self.plugin.waits or is_async(self.plugin.process) else "pure"
@@ -61,7 +61,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What runs at one frame: indices of steps, and the clips that end there, by step."""
+    """Work at one frame: indices of steps, and the clips that end there, by step."""
 
     steps: frozenset[int]
     clips: dict[int, Buildable]
@@ -71,7 +71,7 @@ NOTHING_DUE = Due(frozenset(), {})
 
 
 def stages_of(steps: Sequence[Step]) -> tuple[Stage, ...]:
-    """Stages of a chain; the first one is always pure, perhaps empty, so that every item passes a worker."""
+    """Group steps into stages; the first stage is always pure, perhaps empty, so that every item passes a worker."""
     groups = [Stage(kind, tuple(group)) for kind, group in groupby(steps, key=lambda step: step.kind)]
     return tuple(groups if groups and groups[0].kind == "pure" else [Stage("pure", ()), *groups])
 

@@ -1,4 +1,4 @@
-"""Runs a task: a pure stage of one frame. Needs nothing but the task, on whichever thread or process it runs."""
+"""Tasks: run one pure stage of one frame, on any thread or process."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from streamproc.plugin import Results
 def run_task(task: Task, info: StreamInfo, flow_plan: FlowPlan, caller: Caller, warn: Callable[[str], None]) -> Attempt:
     """Call the due steps of the task's stage one after the other.
 
-    Nothing of the outcome counts before the core accepts it in order. warn: called where flow can't be computed; what
-    needs it goes without.
+    The outcome counts once the core accepts it in order. warn: called where flow can't be computed; steps that need
+    flow are skipped then.
     """
     if not task.steps and task.place:
         return Attempt()

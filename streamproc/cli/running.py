@@ -210,11 +210,11 @@ def summarize(report: RunReport) -> None:
     # only buckets that hold frames: with all of them an 80-column table is unreadable
     shown = [bucket for bucket in BUCKETS if bucket == "processed" or report.ledger.total(bucket)]
     rows = [
-        (s.name, _clock(s.media_s), s.ledger.seen, *(s.ledger.total(b) for b in shown), f"{s.latency_p95_s:.3f}")
+        (s.name, _clock(s.media_s), s.ledger.observed, *(s.ledger.total(b) for b in shown), f"{s.latency_p95_s:.3f}")
         for s in report.streams
     ]
     heads = [f"{bucket.replace('_', ' ')}#" for bucket in shown]
-    show(table("stream", "time#", "seen#", *heads, "p95 latency s#", rows=rows))
+    show(table("stream", "time#", "observed#", *heads, "p95 latency s#", rows=rows))
     if report.events:
         show(table("stream", "event", "records#", rows=[(*key, count) for key, count in report.events.items()]))
     if plugins := _plugin_rows(report):

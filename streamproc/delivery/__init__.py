@@ -1,1 +1,1 @@
-"""From events and frames to sinks: merge, writers, outbox."""
+"""Delivery of records to sinks: owns the merge of streams, the writers, the outbox and dead letters."""

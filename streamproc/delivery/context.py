@@ -11,7 +11,7 @@ from streamproc.watch import Call, Watch
 
 
 class WriterContext(Protocol):
-    """The run, as its writers see it."""
+    """Services of a run for its writers."""
 
     @property
     def watch(self) -> Watch:
@@ -19,24 +19,24 @@ class WriterContext(Protocol):
         ...
 
     def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call into a source or sink, with the run's limits."""
+        """Return a call into a source or sink, with the run's limits."""
         ...
 
     def outbox(self) -> Outbox:
-        """The run's outbox, made on first use."""
+        """Return the run's outbox, made on first use."""
         ...
 
     def outbox_exists(self) -> bool:
-        """Whether there is an outbox already, perhaps of an earlier run."""
+        """Return whether there is an outbox already, perhaps of an earlier run."""
         ...
 
     def outbox_failed(self, error: OutboxError) -> None:
-        """End the run: nothing is safe any more."""
+        """End the run: events can't be stored safely any more."""
         ...
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """Where records are set aside that a sink refuses."""
+        """File of the records that sinks refuse."""
         ...
 
 

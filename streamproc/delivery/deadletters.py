@@ -1,4 +1,4 @@
-"""Dead letters: records that a sink refuses, set aside with the reason, so that the rest goes on."""
+"""Dead letters: records that a sink refuses, set aside with the reason, so that the others are delivered."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from streamproc.metrics import Tally
 log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 16
-"""records refused in a row, with none taken, after which the sink itself counts as broken"""
+"""records refused in a row, with none accepted, after which the sink itself counts as broken"""
 
 
 class DeadLetters:
-    """A file of JSON lines, shared by the sinks of all runs of a state folder; made for the first refused record."""
+    """File of JSON lines, shared by the sinks of all runs of a state folder; made for the first refused record."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,16 +52,16 @@ class DeadLetters:
                 os.fsync(file.fileno())
         except OSError as error:
             raise SinkError(
-                f"it refuses {name_of(record)} ({reason}), and {self.path} can't be written: {error.strerror}; "
+                f"a refused record can't be set aside: {name_of(record)} ({reason}); {self.path}: {error.strerror}; "
                 "free the disk or set runtime.state"
             ) from error
 
 
 class Sieve:
-    """Writes batches to one sink. A refused batch goes record by record, and what is refused alone is set aside.
+    """Writes batches to one sink. A refused batch goes record by record, and single refused records are set aside.
 
-    A record counts as refused when it fails twice and the sink takes another one in between: a sink that takes nothing
-    is broken, and raises as before.
+    A record counts as refused when it fails twice and the sink accepts another one in between. A sink that accepts
+    nothing is broken, and raises as before.
 
     counts: gets `refused`.
     """
@@ -76,14 +76,14 @@ class Sieve:
         """whether the last batch was refused: one of its records may be at fault"""
 
     def write(self, records: Sequence[Item], *, flush: bool = False) -> set[int]:
-        """Write these, and flush where asked; the `id()` of those set aside. Raises `SinkError`."""
+        """Write records, and flush where asked; return the `id()` of each that was set aside. Raises `SinkError`."""
         if self.suspicious:
             refused = self._one_by_one(records)
             self.suspicious = False
             return set(map(id, refused))
         try:
             self._sink.write(records)
-            if flush:  # a network sink may hear of a refusal only now
+            if flush:  # a network sink may learn of a refusal only now
                 self._sink.flush()
         except SinkBusy:
             raise
@@ -94,7 +94,7 @@ class Sieve:
         return set()
 
     def _one_by_one(self, records: Sequence[Item]) -> list[Item]:
-        """Write and flush each record; those that were refused. Raises `SinkError` where the sink is broken."""
+        """Write and flush each record; return the refused ones. Raises `SinkError` where the sink is broken."""
         refused: list[tuple[Item, SinkError]] = []
         pending: list[tuple[Item, SinkError]] = []
         for record in records:
@@ -107,9 +107,9 @@ class Sieve:
                 if len(pending) == _MOST_FAILURES and not refused:
                     break
         if pending and (self._good is None or self._try(self._good) is not None):
-            raise pending[-1][1]  # nothing shows that the sink takes anything now
+            raise pending[-1][1]  # no evidence that the sink accepts anything now
         refused += pending
-        # each gets another try now that the sink is known to work: it may have failed for a moment
+        # one more try each, now that the sink is known to work: the failure may have been a passing one
         still = [(record, again) for record, _ in refused if (again := self._try(record)) is not None]
         for record, error in still:
             self._set_aside(record, redact(str(error)))
@@ -133,7 +133,7 @@ class Sieve:
 
 
 def name_of(record: Item) -> str:
-    """Which record it is, for a message."""
+    """Return the identity of a record, for a message."""
     if isinstance(record, Event):
         return f"event {record.id} ({record.type} of stream {record.stream} at frame {record.frame_index})"
     what = "frame" if isinstance(record, Frame) else "record of frame"
@@ -144,7 +144,7 @@ def _as_json(record: Item) -> Any:
     if isinstance(record, Event):
         try:
             return record.to_json()
-        except Exception as error:  # noqa: BLE001 - one that an earlier version let through
+        except Exception as error:  # noqa: BLE001 - an event that an earlier version accepted
             return {"id": record.id, "type": record.type, "trouble": f"{type(error).__name__}: {error}"}
     return {"stream": record.stream.name, "frame": record.index, "pts_ns": record.pts_ns}
 

@@ -1,4 +1,4 @@
-"""From the ordered workers of the streams to the writers of the sinks."""
+"""Delivery: takes records from the ordered workers of the streams and hands them to the writers of the sinks."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 20_000
 """events of one stream that may wait for other streams or for sinks before its reader pauses"""
 MOST_WAITING_BYTES = 64 * 2**20
-"""and about how much memory they may hold"""
+"""most memory that these events may hold, estimated"""
 
 
 class Delivery:
-    """Hands the records of streams to sinks, which come and go while it works. Thread-safe.
+    """Hands the records of streams to sinks, which may be attached and detached at any time. Thread-safe.
 
     Events of recorded streams are ordered by (media time, stream, place in the stream), so that files are the same in
-    every run; those of live streams, frames and records go on at once, in the order of each stream. A stream may name a
-    sink that isn't attached: that one gets nothing.
+    every run. Events of live streams, frames and records go on at once, in the order of each stream. A stream may name
+    a sink that isn't attached; it gets nothing.
     """
 
     def __init__(self, context: WriterContext) -> None:
@@ -45,14 +45,14 @@ class Delivery:
     # --- sinks ---
 
     def attach(self, plan: SinkPlan, sink: AnySink) -> None:
-        """Add a sink under the name of its plan: it gets what is delivered to that name from now on."""
+        """Add a sink under the name of its plan; it gets everything delivered to that name from now on."""
         with self._lock:
             self._writers.attach(plan, sink)
 
     def detach(self, name: str, within_s: float = 10.0) -> None:
-        """Deliver what a sink should have got so far, within this time, close the sink, and wait for that.
+        """Deliver everything addressed to a sink so far, within this time, then close the sink; returns at the end.
 
-        Events that it doesn't take wait in the outbox; the report goes on to list it. Raises `StreamprocError` where no
+        Events that it doesn't take wait in the outbox; reports still list the sink. Raises `StreamprocError` where no
         such sink is attached.
         """
         with self._lock:
@@ -71,7 +71,7 @@ class Delivery:
             self._writers.start()
 
     def close(self, drain_s: float) -> None:
-        """Deliver what is left, a sink that fails within this time, and close the sinks; returns at the end."""
+        """Deliver everything left and close the sinks; a failing sink has this time. Returns at the end."""
         with self._lock:
             self._writers.close(drain_s)
             writers = self._writers.all()
@@ -79,34 +79,34 @@ class Delivery:
             writer.join()
 
     def writers(self) -> list[Writer]:
-        """Writers of all sinks, those detached included, for reports."""
+        """Return the writers of all sinks, detached ones included, for reports."""
         with self._lock:
             return self._writers.all()
 
     def backlog(self, sink: str) -> int:
-        """Number of items that wait in memory for a sink; 0 where it isn't attached."""
+        """Return the number of items that wait in memory for a sink; 0 where it isn't attached."""
         with self._lock:
             return sum(writer.backlog for writer in self._writers.of((sink,)))
 
     def backlogs(self) -> dict[str, int]:
-        """Number of items that wait in memory, by sink."""
+        """Return the number of items that wait in memory, by sink."""
         return {writer.name: writer.backlog for writer in self.writers()}
 
     # --- streams ---
 
     def expect(self, stream: str) -> None:
-        """Merge this recorded stream with the others: they wait for it until it has `ended`."""
+        """Merge this recorded stream with the others, which wait for it until it has `ended`."""
         with self._lock:
             self._merge.expect(stream)
 
     def ended(self, stream: str) -> None:
-        """Let no stream wait for this one: it has ended or was removed, is live, or only announces streams."""
+        """Let no stream wait for this one: it has ended, was removed, is live, or only announces streams."""
         with self._lock:
             self._merge.ended(stream)
             self._send_merged()
 
     def deliver(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None = None) -> None:
-        """Hand a record to these sinks; `done` is called once the last of them needs its frame no more."""
+        """Hand a record to these sinks; `done` is called once no sink needs its frame any more."""
         events = self._with_thumbnail(record, sinks)
         with self._lock:
             if not record.stream.live and record.stream.name in self._merge:
@@ -119,7 +119,7 @@ class Delivery:
             done()
 
     def barrier(self, stream: str) -> Receipt:
-        """Receipt for everything of this stream so far, fulfilled once all of that was handed to the writers."""
+        """Return a receipt, fulfilled once everything of this stream so far is with the writers."""
         receipt = Receipt()
         with self._lock:
             if self._merge.mark(stream, lambda: receipt.fulfil(self._serial)):
@@ -129,12 +129,12 @@ class Delivery:
         return receipt
 
     def flushed(self, sinks: Iterable[str], serial: int) -> bool:
-        """Whether all that was handed over up to `serial` is durable in every one of these sinks that is attached."""
+        """Return whether everything up to `serial` is durable in each of these sinks that is attached."""
         with self._lock:
             return self._writers.flushed(sinks, serial)
 
     def crowded(self, stream: str, sinks: tuple[str, ...]) -> bool:
-        """Whether so much of this stream waits that its reader should pause."""
+        """Return whether so much of this stream waits that its reader should pause."""
         with self._lock:
             count, size = self._merge.backlog(stream)
             writers = self._writers.of(sinks)
@@ -160,7 +160,7 @@ class Delivery:
                 writer.inbox.put(self._serial, _fitting(events, writer))
 
     def _send_whole(self, record: Record, sinks: tuple[str, ...], done: Callable[[], None] | None) -> bool:
-        """Hand the frame or the record to those who want it; whether somebody got the frame."""
+        """Hand the frame or the record to the sinks that take it; return whether any sink got the frame."""
         writers = [writer for writer in self._writers.of(sinks) if writer.takes != "events"]
         if not writers:
             return False
@@ -177,7 +177,7 @@ class Delivery:
         return bool(readers)
 
     def _with_thumbnail(self, record: Record, sinks: tuple[str, ...]) -> tuple[Event, ...]:
-        """Events of a record, with a thumbnail where a sink wants one and the picture can be converted."""
+        """Return a record's events, with a thumbnail where a sink wants one and the picture can be converted."""
         if not record.events or record.frame is None:
             return record.events
         with self._lock:
@@ -195,7 +195,7 @@ class Delivery:
 
 
 def _fitting(events: Iterable[Event], writer: Writer) -> tuple[Event, ...]:
-    """Events as a sink wants them: without attachments where it doesn't take pictures."""
+    """Return the events in the form that a sink takes: without attachments where it takes no pictures."""
     return tuple(events) if writer.wants_pictures else tuple(replace(event, attachments=()) for event in events)
 
 

@@ -4,7 +4,7 @@
     MemoryFeed --> Disabled      a sink for frames or records keeps failing, or any sink at the end of the run
     any        --> Disabled      a call hangs, or the outbox can't be used
 
-Each is touched by the writer's thread alone; after a hang another thread goes on with the next state.
+Only the writer's thread uses a state; after a hang another thread continues with the next state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from streamproc.delivery.deadletters import Sieve
 from streamproc.delivery.guarded import GuardedSink, Retry
 from streamproc.delivery.inbox import Inbox
-from streamproc.delivery.items import Entry, Kind, kind_of
+from streamproc.delivery.items import InboxEntry, Kind, kind_of
 from streamproc.delivery.outbox import Waiting
 from streamproc.delivery.status import SinkStatus
 from streamproc.delivery.stored import StoredEvents
@@ -35,7 +35,7 @@ _LOCAL_TRIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """What the states of one writer share."""
+    """Parts that the states of one writer share."""
 
     name: str
     takes: Kind
@@ -49,36 +49,36 @@ class Parts:
 
 
 class Feed(ABC):
-    """A state: where the sink gets its items from."""
+    """State of a writer: the place from which its sink gets items."""
 
-    def __init__(self, parts: Parts, batch: Iterable[Entry] = (), retry: Retry | None = None) -> None:
+    def __init__(self, parts: Parts, batch: Iterable[InboxEntry] = (), retry: Retry | None = None) -> None:
         self.batch = list(batch)
-        """items taken from the inbox that nobody else holds yet"""
+        """items taken from the inbox and not handed on yet"""
         self._parts = parts
         self._retry = retry or Retry()
 
     @abstractmethod
     def has_work(self) -> bool:
-        """Whether a turn has something to do now."""
+        """Return whether a turn has something to do now."""
 
     @abstractmethod
     def pause_s(self) -> float | None:
-        """Time until a turn has something to do, if no item comes; None: for ever."""
+        """Return the time until a turn has something to do if no item comes; None: for ever."""
 
     @abstractmethod
     def turn(self) -> None:
-        """Take a step; raises `SinkError` or `OutboxError`."""
+        """Do one turn of work; raises `SinkError` or `OutboxError`."""
 
     @abstractmethod
     def finished(self) -> bool:
-        """Whether nothing is left to do once the inbox is closed and empty."""
+        """Return whether nothing is left to do once the inbox is closed and empty."""
 
     @abstractmethod
     def failed(self, error: SinkError) -> Feed:
-        """The state to go on in after a failed turn."""
+        """Return the state after a failed turn."""
 
     def disabled(self, *, lossy: bool = False) -> Disabled:
-        """Give up the sink; `lossy`: something can't be stored either."""
+        """Return the state that disables the sink; `lossy`: the outbox can't store everything either."""
         return Disabled(self._parts, self.batch, lossy=lossy)
 
     def fill(self) -> None:
@@ -119,7 +119,7 @@ class MemoryFeed(Feed):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self._unflushed: list[Entry] = []
+        self._unflushed: list[InboxEntry] = []
         """events written but not durable yet"""
         self._uncounted: Counter[Kind] = Counter()
         """frames and records written but not durable yet"""
@@ -149,7 +149,7 @@ class MemoryFeed(Feed):
         if not (self.batch or self._dirty or parts.inbox.closing):
             return
         parts.sink.open()
-        while parts.status.stored:  # what earlier runs left comes first
+        while parts.status.stored:  # events of earlier runs come first
             self._deliver_head()
         if self.batch:
             self._write()
@@ -188,7 +188,7 @@ class MemoryFeed(Feed):
             if id(entry.item) in refused:
                 continue
             if self._parts.takes == "events":
-                self._unflushed.append(Entry(entry.serial, entry.item))
+                self._unflushed.append(InboxEntry(entry.serial, entry.item))
             else:
                 self._uncounted[self._parts.takes] += 1
         self._dirty = True
@@ -210,7 +210,7 @@ class MemoryFeed(Feed):
 class OutboxFeed(Feed):
     """Events go to the outbox, and from there to the sink, for as long as that takes."""
 
-    def __init__(self, parts: Parts, batch: Iterable[Entry] = (), retry: Retry | None = None) -> None:
+    def __init__(self, parts: Parts, batch: Iterable[InboxEntry] = (), retry: Retry | None = None) -> None:
         super().__init__(parts, batch, retry)
         self._dirty = bool(self.batch)
 
@@ -224,7 +224,7 @@ class OutboxFeed(Feed):
         return _shorter(self._parts.stored.pause_s, self._retry.left_s if self._dirty else None)
 
     def turn(self) -> None:
-        """Store what came, deliver one batch: what comes meanwhile is stored before the next."""
+        """Store new events, then deliver one batch: events that arrive during delivery are stored before the next."""
         parts = self._parts
         if parts.stored.look_due() and parts.stored.look():
             self._dirty = True
@@ -253,12 +253,12 @@ class OutboxFeed(Feed):
 
 
 class Disabled(Feed):
-    """The sink gets nothing: events go to the outbox, from where a later run delivers them; the rest is lost.
+    """The sink gets nothing: events go to the outbox, from which a later run delivers them; other items are lost.
 
-    lost: how many items nobody holds any more. lossy: a checkpoint must not pass over what this state takes.
+    lost: number of items that are lost already. lossy: no checkpoint may pass the items that this state takes.
     """
 
-    def __init__(self, parts: Parts, batch: Iterable[Entry], *, lost: int = 0, lossy: bool = False) -> None:
+    def __init__(self, parts: Parts, batch: Iterable[InboxEntry], *, lost: int = 0, lossy: bool = False) -> None:
         super().__init__(parts, batch)
         self._lossy = lossy or lost > 0
         parts.status.lost += lost
@@ -299,7 +299,7 @@ class Disabled(Feed):
         return self
 
 
-def _release(entries: Iterable[Entry]) -> None:
+def _release(entries: Iterable[InboxEntry]) -> None:
     for entry in entries:
         if entry.written is not None:
             entry.written()

@@ -1,4 +1,4 @@
-"""A sink's own code, called under watch: whatever it raises is a `SinkError`, and a call that hangs is abandoned."""
+"""Guarded calls of sinks: every exception becomes a `SinkError`, and a call that hangs is abandoned."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LONGEST_WAIT_S = 30.0
 
 @dataclass(slots=True)
 class Retry:
-    """When to try again, and how many tries failed."""
+    """Time of the next try, and number of failed ones."""
 
     tries: int = 0
     at: float = 0.0
     last_error: str = ""
 
     def failed(self, error: SinkError) -> None:
-        """Put the next try off: as the sink asks, else twice as long each time."""
+        """Delay the next try: as long as the sink asks, else twice as long each time."""
         self.tries += 1
         self.last_error = redact(str(error))
         wait = error.retry_after_s if isinstance(error, SinkBusy) else _FIRST_WAIT_S * 2 ** min(self.tries - 1, 10)
@@ -36,14 +36,14 @@ class Retry:
 
     @property
     def left_s(self) -> float:
-        """How long to wait still."""
+        """Time left to wait."""
         return max(0.0, self.at - time.monotonic())
 
 
 class GuardedSink:
-    """One sink, touched by its writer's thread alone; every call may raise `SinkError` or `Abandoned`.
+    """One sink, used by its writer's thread alone; every call may raise `SinkError` or `Abandoned`.
 
-    call: what the watch knows its calls by; what it abandons must not be called again.
+    call: registers its calls with the watch; a sink with an abandoned call must not be called again.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class GuardedSink:
         self.is_open = True
 
     def write(self, items: Sequence[Any]) -> None:
-        """Hand these over."""
+        """Write items."""
         self._run("write", lambda: self._sink.write(items))
 
     def flush(self) -> None:
-        """Make what was written durable."""
+        """Make everything written durable."""
         self._run("flush", self._sink.flush)
 
     def close(self) -> str:
-        """Close it if it was ever opened; the trouble, if any."""
+        """Close it if it was ever opened; return the error, or an empty text."""
         if not self._touched:
             return ""
         self._touched = self.is_open = False

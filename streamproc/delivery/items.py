@@ -18,18 +18,18 @@ _ITEM_BYTES = 1_000
 
 
 @dataclass(slots=True)
-class Entry:
-    """One item that waits for a sink."""
+class InboxEntry:
+    """Item that waits for a sink, with its serial."""
 
     serial: int
     item: Item
     written: Callable[[], None] | None = None
-    """called once the sink has taken the item, or never will"""
+    """called once the sink has taken the item, or it is clear that it won't"""
     weight: int = 0
 
 
 def weight(item: Item) -> int:
-    """About how many bytes an item holds in memory; a frame counts in the credits of its stream."""
+    """Estimate the bytes that an item holds in memory; a frame is 0, as the credits of its stream count it."""
     if isinstance(item, Event):
         sized = [value for value in item.data.values() if isinstance(value, str | list | dict)]
         return _ITEM_BYTES + sum(len(a.data) for a in item.attachments) + 8 * sum(len(value) for value in sized)
@@ -44,17 +44,17 @@ def _array_bytes(results: Iterable[Any]) -> int:
 
 
 def kind_of(item: Item) -> Kind:
-    """Kind of an item."""
+    """Return the kind of an item."""
     if isinstance(item, Event):
         return "events"
     return "frames" if isinstance(item, Frame) else "records"
 
 
 def taken_by(sink: AnySink) -> Kind:
-    """Kind of the items that a sink takes."""
+    """Return the kind of the items that a sink takes."""
     if isinstance(sink, EventSink):
         return "events"
     return "frames" if isinstance(sink, FrameSink) else "records"
 
 
-__all__ = ["Entry", "Item", "Kind", "kind_of", "taken_by", "weight"]
+__all__ = ["InboxEntry", "Item", "Kind", "kind_of", "taken_by", "weight"]

@@ -1,4 +1,4 @@
-"""Order of events between recorded streams: by media time, so that files are the same in every run."""
+"""Merge of recorded streams: orders their events by media time, so that files are the same in every run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StreamQueue:
 
     order: int
     joined_ns: int
-    """media time of the others when the stream joined: its own time counts from there"""
+    """media time of the others when the stream joined; its own time is added to it"""
     watermark_ns: int = -1
     """no later item of this stream comes before this time"""
     ended: bool = False
@@ -38,13 +38,13 @@ class MergeQueue:
         self._queues: dict[str, StreamQueue] = {}
         self._joined = 0
         self._reached_ns = 0
-        """highest media time that has left"""
+        """highest media time released so far"""
 
     def __contains__(self, stream: str) -> bool:
         return stream in self._queues
 
     def expect(self, stream: str) -> None:
-        """Let the others wait for this stream. One that joins late starts where the others are."""
+        """Let the others wait for this stream. A stream that joins late starts at the media time of the others."""
         queue = self._queues.get(stream)
         if queue is None:
             self._queues[stream] = StreamQueue(self._joined, self._reached_ns)
@@ -53,14 +53,14 @@ class MergeQueue:
             queue.ended = False
 
     def ended(self, stream: str) -> None:
-        """No longer wait for this stream; it leaves once its events have."""
+        """Stop waiting for this stream; it is removed once its events are released."""
         queue = self._queues.get(stream)
         if queue is not None:
             queue.ended = True
             self._forget(stream, queue)
 
     def hold(self, stream: str, pts_ns: int, events: Sequence[Event], sinks: tuple[str, ...]) -> None:
-        """Add the events of one frame; the stream has come as far as `pts_ns`, with or without them."""
+        """Add the events of one frame and advance the stream's watermark to `pts_ns`, even without events."""
         queue = self._queues[stream]
         time_ns = queue.joined_ns + pts_ns
         queue.sinks = sinks
@@ -69,7 +69,7 @@ class MergeQueue:
         queue.bytes += sum(map(weight, events))
 
     def mark(self, stream: str, mark: Mark) -> bool:
-        """Add a mark behind the events of a stream; False where none of them waits."""
+        """Add a mark behind the events of a stream; return False where none waits."""
         queue = self._queues.get(stream)
         if queue is None or not queue.items:
             return False
@@ -77,7 +77,7 @@ class MergeQueue:
         return True
 
     def release(self) -> Iterator[tuple[Event | Mark, tuple[str, ...]]]:
-        """Remove what nothing earlier can come before any more, in order, each with the sinks of its stream."""
+        """Remove items that no earlier one can precede any more, in order; yield each with its stream's sinks."""
         while (found := self._first()) is not None:
             stream, queue = found
             time_ns, item = queue.items.popleft()
@@ -88,7 +88,7 @@ class MergeQueue:
             yield item, queue.sinks
 
     def waiting_for(self, sink: str) -> list[Event]:
-        """Events that wait here for a sink, in order; they stay."""
+        """Return the events that wait here for a sink, in order, without removing them."""
         queues = [queue for queue in self._queues.values() if sink in queue.sinks]
         found = [
             (time_ns, queue.order, place, item)
@@ -99,12 +99,12 @@ class MergeQueue:
         return [item for *_, item in sorted(found, key=lambda one: one[:3])]
 
     def backlog(self, stream: str) -> tuple[int, int]:
-        """Number of items of a stream that wait here, and about how many bytes they hold."""
+        """Return the number of items of a stream that wait here, and an estimate of their bytes."""
         queue = self._queues.get(stream)
         return (0, 0) if queue is None else (len(queue.items), queue.bytes)
 
     def _first(self) -> tuple[str, StreamQueue] | None:
-        """Queue whose first item is next, if nothing earlier can come."""
+        """Return the queue whose first item is next, if nothing earlier can come."""
         waiting = [(queue.items[0][0], queue.order, name) for name, queue in self._queues.items() if queue.items]
         if not waiting:
             return None

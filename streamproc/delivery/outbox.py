@@ -1,7 +1,7 @@
-"""The outbox: events for network sinks lie on disk until their sink has flushed them.
+"""The outbox: stores events for network sinks on disk until their sink has flushed them.
 
-SQLite in WAL mode with full synchronisation: what `add` returned from survives `kill -9` and a power cut. Runs may
-share a file: each row belongs to a run, and a run adopts the rows of runs that have ended.
+SQLite in WAL mode with full synchronisation: once `add` returns, its events survive `kill -9` and a power failure.
+Runs may share a file: each row belongs to a run, and a run adopts the rows of runs that have ended.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _ADVICE = "free the disk or set runtime.state"
 
 
 def outbox_key(plan: SinkPlan) -> str:
-    """Under what a sink's events wait: name and options, so that another job's sink of that name isn't meant."""
+    """Return the key of a sink's events: name and options, so that another job's sink of that name differs."""
     return f"{plan.name}@{blake2b(plan.options.model_dump_json().encode(), digest_size=8).hexdigest()}"
 
 
 class OutboxError(StreamprocError):
-    """The outbox itself can't be written: nothing is safe any more, so the run ends."""
+    """The outbox can't be used: no event can be stored safely any more, so the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Waiting:
 
     number: int
     serial: int
-    """the run's count at the time, 0 for what an earlier run left"""
+    """the run's serial at the time, 0 for an event of an earlier run"""
     event: Event
 
 
@@ -69,13 +69,13 @@ class Outbox:
             raise OutboxError(f"the outbox {path} can't be locked: {error.strerror}; {_ADVICE}") from error
 
     def add(self, sink: str, events: Sequence[tuple[int, Event]]) -> None:
-        """Store these (serial, event) for `sink`; durable on return."""
+        """Store (serial, event) pairs for `sink`; durable on return."""
         rows = [(sink, serial, pack(event), self._run.id) for serial, event in events]
         with self._writing() as db:
             db.executemany("INSERT INTO outbox (sink, serial, body, run) VALUES (?, ?, ?, ?)", rows)
 
     def adopt(self, sink: str) -> int:
-        """Take over the events that ended runs left for `sink`; number of events."""
+        """Take over the events that ended runs left for `sink`; return their number."""
         ended = [run for run in self._runs_of(sink) if not self._run.alive(run)]
         if not ended:
             return 0
@@ -88,7 +88,7 @@ class Outbox:
             )
 
     def head(self, sink: str, most: int) -> list[Waiting]:
-        """The oldest events of this run for `sink`."""
+        """Return the oldest events of this run for `sink`."""
         with self._reading():
             rows = self._db.read(
                 "SELECT number, serial, body FROM outbox WHERE sink = ? AND run = ? ORDER BY number LIMIT ?",
@@ -97,16 +97,16 @@ class Outbox:
         return [Waiting(number, serial, unpack(body)) for number, serial, body in rows]
 
     def remove(self, sink: str, upto: int) -> None:
-        """Delete the events of this run for `sink` up to this number: they are flushed."""
+        """Delete the events of this run for `sink` up to this number, once they are flushed."""
         with self._writing() as db:
             db.execute("DELETE FROM outbox WHERE sink = ? AND run = ? AND number <= ?", (sink, self._run.id, upto))
 
     def count(self, sink: str) -> int:
-        """How many events of this run and of ended ones wait for `sink`; for a plain name, for all its targets."""
+        """Return the number of events, of this run and ended ones, for `sink`; for a plain name, over all its keys."""
         return sum(count for key, count in self.waiting().items() if sink in (key, key.rpartition("@")[0]))
 
     def waiting(self) -> dict[str, int]:
-        """How many events of this run and of ended ones wait, by the key of their sink."""
+        """Return the number of events, of this run and ended ones, by the key of their sink."""
         with self._reading():
             rows = self._db.read("SELECT sink, run, count(*) FROM outbox GROUP BY sink, run ORDER BY sink")
         counts: dict[str, int] = {}
@@ -116,7 +116,7 @@ class Outbox:
         return counts
 
     def close(self) -> None:
-        """Close the file; what waits in it is free for other runs."""
+        """Close the file; other runs may take over the events in it."""
         self._db.close()
         self._run.release()
 
@@ -142,7 +142,7 @@ class Outbox:
 
 
 def _add_run(db: sqlite3.Connection) -> None:
-    """Migrate a file of a version that knew one run: its rows belong to a run that has ended."""
+    """Migrate a file without the column `run`: its rows belong to a run that has ended."""
     db.execute("BEGIN IMMEDIATE")
     columns = {row[1] for row in db.execute("PRAGMA table_info(outbox)")}
     if columns and "run" not in columns:
@@ -151,7 +151,7 @@ def _add_run(db: sqlite3.Connection) -> None:
 
 
 def pack(event: Event) -> str:
-    """`event` as JSON text, exact to the nanosecond."""
+    """Return `event` as JSON text, exact to the nanosecond."""
     values = {f.name: getattr(event, f.name) for f in fields(event)}
     values["data"] = dict(event.data)
     values["attachments"] = [[a.name, a.media_type, base64.b64encode(a.data).decode()] for a in event.attachments]
@@ -159,7 +159,7 @@ def pack(event: Event) -> str:
 
 
 def unpack(text: str) -> Event:
-    """The event that `pack` wrote."""
+    """Return the event that `pack` wrote."""
     values = json.loads(text)
     pictures = [
         Attachment(name=name, media_type=kind, data=base64.b64decode(data))

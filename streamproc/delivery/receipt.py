@@ -1,4 +1,4 @@
-"""Callbacks that wait for others: a receipt for a stream's events, a countdown over a frame's readers."""
+"""Deferred callbacks: a receipt for a stream's events, a countdown over a frame's readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Receipt:
         self._then: Callable[[int], None] | None = None
 
     def fulfil(self, serial: int) -> None:
-        """Everything was handed over, as this serial or before."""
+        """Record that everything was handed over, up to this serial."""
         with self._lock:
             self._serial = serial
             then = self._then
@@ -32,7 +32,7 @@ class Receipt:
 
 
 class Countdown:
-    """Calls `then` at its last of so many calls."""
+    """Calls `then` at the last of `count` calls."""
 
     def __init__(self, count: int, then: Callable[[], None]) -> None:
         self._left = count

@@ -1,4 +1,4 @@
-"""Which runs of a state folder are alive: each holds the lock of a file for as long as it lives."""
+"""Locks of the runs of a state folder: each run holds one while it is alive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = "runs"
 
 
 class RunLock:
-    """Identity of one run, and its lock. Where the file system knows no locks, every other run counts as ended."""
+    """Identity of one run, and its lock. On a file system without locks every other run counts as ended."""
 
     def __init__(self, state: Path) -> None:
         """Make the file in `state` and lock it; raises `OSError` where it can't be made."""
@@ -21,15 +21,15 @@ class RunLock:
             self.id = uuid4().hex
             try:
                 self._file = lock_file(self._path_of(self.id))
-            except BlockingIOError:  # another run asks at this moment whether this one lives: take another name
+            except BlockingIOError:  # another run checks this lock at this moment: take another name
                 continue
 
     def alive(self, run: str) -> bool:
-        """Whether a run is still at work."""
+        """Return whether a run is still at work."""
         return run == self.id or is_locked(self._path_of(run))
 
     def release(self) -> None:
-        """End the run: what it leaves is free for others. May be called twice."""
+        """End the run: other runs may take over its events. May be called twice."""
         if self._file is not None:
             unlock_file(self._path_of(self.id), self._file)
             self._file = None

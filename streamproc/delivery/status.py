@@ -9,10 +9,10 @@ from streamproc.metrics import Tally
 
 @dataclass(slots=True, eq=False)
 class SinkStatus:
-    """Written by the sink's writer, read by anyone."""
+    """Counts and troubles of one sink; its writer alone writes them."""
 
     counts: Tally = field(default_factory=Tally)
-    """`events`, `frames` and `records` delivered, `retries`, and records `refused`"""
+    """`events`, `frames` and `records` delivered, `retries`, and `refused` records"""
     notes: list[str] = field(default_factory=list)
     """remarks of the sink that are no trouble"""
     trouble: str = ""
@@ -27,11 +27,11 @@ class SinkStatus:
 
     @property
     def undelivered(self) -> int:
-        """Items that the sink did not get; what the outbox holds counts once nobody tries any more."""
+        """Items that the sink did not get; events in the outbox count once their delivery has stopped."""
         return self.lost + (self.stored if self.disabled or self.ended else 0)
 
     def continued(self) -> SinkStatus:
-        """Status of a sink attached under the name of this one: counts go on."""
+        """Return the status of a sink that is attached under the same name later: counts go on."""
         return SinkStatus(counts=self.counts, notes=self.notes, lost=self.lost)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from streamproc.delivery.context import WriterContext
-from streamproc.delivery.items import Entry
+from streamproc.delivery.items import InboxEntry
 from streamproc.delivery.outbox import OutboxError, Waiting
 from streamproc.delivery.status import SinkStatus
 from streamproc.events import Event
@@ -15,7 +15,7 @@ _LOOK_EVERY_S = 5.0
 
 
 class StoredEvents:
-    """Outbox of one sink, touched by its writer; every method may raise `OutboxError`.
+    """Outbox of one sink, used by its writer alone; every method may raise `OutboxError`.
 
     The file is made once there is something to store.
     """
@@ -30,7 +30,7 @@ class StoredEvents:
         self._look_at = 0.0
 
     def look_due(self) -> bool:
-        """Whether it is time to look for events of runs that have ended."""
+        """Return whether it is time to look for events of runs that have ended."""
         return self._usable and time.monotonic() >= self._look_at
 
     @property
@@ -43,7 +43,7 @@ class StoredEvents:
         self._look_at = 0.0
 
     def look(self) -> bool:
-        """Take over what runs that have ended left for this sink; whether anything waits that wasn't known."""
+        """Take over the events that ended runs left for this sink; return whether more events wait than before."""
         self._look_at = time.monotonic() + _LOOK_EVERY_S
         if not self._context.outbox_exists():
             return False
@@ -55,7 +55,7 @@ class StoredEvents:
         before, self._status.stored = self._status.stored, outbox.count(self.key)
         return self._status.stored > before
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[InboxEntry]) -> None:
         """Store the events among these; durable on return."""
         events = [(entry.serial, entry.item) for entry in entries if isinstance(entry.item, Event)]
         if events:
@@ -63,19 +63,19 @@ class StoredEvents:
             self._status.stored += len(events)
 
     def head(self, most: int) -> list[Waiting]:
-        """The oldest events."""
+        """Return the oldest events."""
         head = self._context.outbox().head(self.key, most)
         if not head:
             self._status.stored = 0
         return head
 
     def remove(self, delivered: Sequence[Waiting]) -> None:
-        """Delete the head: it is delivered."""
+        """Delete delivered events, which were the oldest ones."""
         self._context.outbox().remove(self.key, delivered[-1].number)
         self._status.stored -= len(delivered)
 
     def count(self) -> None:
-        """Count what waits at the end, whichever run left it there."""
+        """Count the events that wait at the end, of all ended runs."""
         if self._usable and self._context.outbox_exists():
             self._status.stored = self._context.outbox().count(self.key)
 
@@ -85,7 +85,7 @@ class StoredEvents:
         return self._usable
 
     def failed(self, error: OutboxError) -> None:
-        """The outbox can't be used: end the run."""
+        """End the run: the outbox can't be used."""
         if self._usable:
             self._usable = False
             self._context.outbox_failed(error)

@@ -6,12 +6,12 @@ from streamproc.events import Attachment
 from streamproc.frames import Frame, resize
 
 WIDTH = 320
-"""pixels that a thumbnail is wide at most"""
+"""largest width of a thumbnail in pixels"""
 _QUALITY = 80
 
 
 def thumbnail(frame: Frame) -> Attachment:
-    """The frame as a small JPEG, at most `WIDTH` pixels wide."""
+    """Return the frame as a small JPEG, at most `WIDTH` pixels wide."""
     import cv2
 
     width = min(WIDTH, frame.width)

@@ -1,4 +1,4 @@
-"""One thread per sink: hands over what its inbox holds, and moves between the states of `feeds`."""
+"""Writers: one thread per sink, which delivers the items of its inbox and moves between the states of `feeds`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Owns one sink and the thread that alone touches it.
+    """Owns one sink and the only thread that uses it.
 
     A network sink for events is fed from the outbox, any other from memory. A sink that hangs in a call is disabled and
-    its thread abandoned; another thread goes on here.
+    its thread abandoned; a new thread continues the writer's work.
     """
 
     def __init__(self, plan: SinkPlan, sink: AnySink, context: WriterContext, status: SinkStatus | None = None) -> None:
@@ -72,7 +72,7 @@ class Writer:
 
     @property
     def wants_pictures(self) -> bool:
-        """Whether events should carry a thumbnail."""
+        """Whether the sink wants a thumbnail with each event."""
         return isinstance(self.sink, EventSink) and self.sink.pictures
 
     @property
@@ -95,17 +95,17 @@ class Writer:
         self._thread.start()
 
     def close(self, drain_s: float) -> None:
-        """Deliver what is left within this time (a sink fed from memory that works: all of it); then `join`."""
+        """Deliver the items left within this time; a working sink fed from memory gets all of them. Then `join`."""
         self._parts.stored.look_soon()
         self.inbox.close(drain_s)
 
     def stop(self, within_s: float) -> None:
-        """`close` while the run goes on: a call of the sink, too, may take no longer than this."""
+        """Close it while the run goes on: calls of the sink, too, may take no longer than this."""
         self._call.hurry(within_s)
         self.close(within_s)
 
     def join(self) -> None:
-        """Wait for the thread to end (the one that isn't stuck)."""
+        """Wait for the thread at work to end; a stuck one is not waited for."""
         self._done.wait()
         self._thread.join()
 
@@ -115,7 +115,7 @@ class Writer:
         return threading.Thread(target=self._work, name=f"streamproc-sink-{self.name}", daemon=True)
 
     def _hung(self) -> None:
-        """The watch has abandoned a call, and with it the thread: another one goes on; called once, by the watch."""
+        """Continue on a new thread: the watch has abandoned a call and its thread. The watch calls this once."""
         took_s = time.monotonic() - self._call.started
         said = f"{took_s:.0f}" if took_s >= 10 else f"{took_s:.1f}"
         self.status.trouble = f"{self._parts.sink.method}() timed out after {said} s"
@@ -150,7 +150,7 @@ class Writer:
             return self.inbox.closing and not len(self.inbox) and self._state.finished()
 
     def _attempt(self, step: Callable[[], None]) -> None:
-        """Take a step, and change the state where it fails."""
+        """Run a step, and change the state where it fails."""
         try:
             step()
         except SinkError as error:
@@ -160,7 +160,7 @@ class Writer:
             self._disable(str(error))
         except Exception as error:
             log.error("the writer of sink %s failed: %s", self.name, describe(error), exc_info=error)
-            self._disable(f"streamproc itself failed: {describe(error)}; please report it")
+            self._disable(f"streamproc itself failed: {describe(error)}; report it with this log")
 
     def _disable(self, trouble: str) -> None:
         self.status.trouble = trouble

@@ -1,4 +1,4 @@
-"""Writers of a run by the names of their sinks: at work, leaving, and past ones for the report."""
+"""Writers of a run by the names of their sinks: attached, leaving, and past ones for the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamproc.sink import AnySink
 
 
 class Writers:
-    """Not thread-safe; a sink's name is free again once its writer is past."""
+    """Writers by name; not thread-safe. A sink's name is free again once its writer is past."""
 
     def __init__(self, context: WriterContext) -> None:
         self._context = context
@@ -24,7 +24,7 @@ class Writers:
         self._closed = False
 
     def attach(self, plan: SinkPlan, sink: AnySink) -> Writer:
-        """Make a writer, and start it where the others are at work."""
+        """Make a writer, and start it where the others have started."""
         if self._closed:
             raise StreamprocError(f"sink {plan.name!r} can't be attached: the run is ending")
         if plan.name in self._attached or plan.name in self._leaving:
@@ -38,7 +38,7 @@ class Writers:
         return writer
 
     def detach(self, name: str) -> Writer:
-        """Take a writer out; it leaves until `left`."""
+        """Detach a writer; it counts as leaving until `left`."""
         if name not in self._attached:
             raise StreamprocError(
                 f"no sink {name!r} is attached{nearest(name, self._attached)}; attached are: "
@@ -50,7 +50,7 @@ class Writers:
         return writer
 
     def left(self, name: str) -> None:
-        """A writer has delivered what it could."""
+        """Record that a leaving writer has delivered what it could."""
         self._past[name] = self._leaving.pop(name)
 
     def start(self) -> None:
@@ -60,22 +60,22 @@ class Writers:
             writer.start()
 
     def close(self, drain_s: float) -> None:
-        """Let all writers deliver what they have; nobody is attached any more."""
+        """Let all writers deliver their items; no sink can be attached any more."""
         self._closed = True
         for writer in self._attached.values():
             writer.close(drain_s)
 
     def of(self, sinks: Iterable[str]) -> list[Writer]:
-        """Writers of these sinks, as far as they are attached."""
+        """Return the writers of these sinks that are attached."""
         return [self._attached[name] for name in sinks if name in self._attached]
 
     def flushed(self, sinks: Iterable[str], serial: int) -> bool:
-        """Whether all up to `serial` is durable at these sinks, those that leave included."""
+        """Return whether everything up to `serial` is durable at these sinks, leaving ones included."""
         waited_for = [self._attached.get(name) or self._leaving.get(name) for name in sinks]
         return all(writer.inbox.is_flushed(serial) for writer in waited_for if writer is not None)
 
     def all(self) -> list[Writer]:
-        """Every writer of the run: attached ones first, then those that have left."""
+        """Return every writer of the run: attached ones first, then leaving and past ones."""
         return [*self._attached.values(), *self._leaving.values(), *self._past.values()]
 
 

@@ -1,4 +1,4 @@
-"""The running system."""
+"""The running system: owns threads, sources, admission, checkpoints and reports of a run."""
 
 from streamproc.chain.ledger import BUCKETS, LedgerPage
 from streamproc.engine.replay import Replay, replay_bundle

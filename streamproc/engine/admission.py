@@ -1,4 +1,4 @@
-"""Admission by credits in bytes: the one place where a stream waits, so that nothing behind it ever blocks."""
+"""Admission by credits in bytes: the only place where a stream waits, so that later parts never block."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Credits:
-    """How much one stream's frames in flight may hold; the first frame is always let in."""
+    """Memory budget of one stream's frames in flight; the first frame is always admitted."""
 
     def __init__(self, limit_bytes: int, limit_frames: int, reserve: int = 0) -> None:
-        """Credits for so many bytes and frames. reserve: frames more, once `use_reserve` is called."""
+        """Set the limits. reserve: additional frames, once `use_reserve` is called."""
         self._limit_bytes = limit_bytes
         self._limit_frames = limit_frames
         self._reserve = reserve
@@ -20,7 +20,7 @@ class Credits:
         self.peak_bytes = 0
 
     def take(self, cost: int, give_up: Callable[[], bool]) -> bool:
-        """Wait for room and take it; False once `give_up()` is true (call `nudge` after that changes)."""
+        """Wait for room and take it; return False once `give_up()` is true (call `nudge` when that changes)."""
         with self._changed:
             roomy = self._fits(cost)
             while not roomy:
@@ -32,7 +32,7 @@ class Credits:
             return True
 
     def try_take(self, cost: int) -> bool:
-        """Take room if there is any right now."""
+        """Take room if there is any now; return whether there was."""
         with self._changed:
             if not self._fits(cost):
                 return False
@@ -40,25 +40,25 @@ class Credits:
             return True
 
     def force(self, cost: int) -> None:
-        """Take room whether there is any or not: for the one frame that must not be given up at a stop."""
+        """Take room even if there is none: for the one frame that must not be dropped at a stop."""
         with self._changed:
             self._book(cost)
 
     def use_reserve(self) -> None:
-        """Let the frames of the reserve in, too."""
+        """Admit the frames of the reserve, too."""
         with self._changed:
             self._limit_frames, self._reserve = self._limit_frames + self._reserve, 0
             self._changed.notify_all()
 
     def give_back(self, cost: int) -> None:
-        """A frame has come to its end."""
+        """Return the room of a frame that has ended."""
         with self._changed:
             self._bytes -= cost
             self._frames -= 1
             self._changed.notify_all()
 
     def nudge(self) -> None:
-        """Let whoever waits ask `give_up` again."""
+        """Let waiting threads call `give_up` again."""
         with self._changed:
             self._changed.notify_all()
 

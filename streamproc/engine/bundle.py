@@ -26,15 +26,15 @@ from streamproc.media.carried import pack_picture
 from streamproc.results import Result
 
 FORMAT = 2
-"""how a bundle is written; 1 had tables of another form"""
+"""format of a bundle; 1 had tables of another form"""
 
 _VERSIONS = ("streamproc", "numpy", "opencv-python", "av", "onnxruntime", "ai-edge-litert", "tensorflow")
 
 
 def write_bundle(folder: Path, info: StreamInfo, failure: Failure) -> Path:
-    """Save the input of a failed call; the path of the bundle, or whatever is raised when it can't be saved."""
+    """Save the input of a failed call and return the bundle's path; raises any exception if it can't be saved."""
     step, outcome = failure.step, failure.outcome
-    # failures of another kind, or of another plugin of this name, keep a bundle of their own
+    # failures of another kind, or of another plugin of this name, get a bundle of their own
     made_by = f"{type(step.plugin).__module__}:{type(step.plugin).__qualname__}"
     kind = blake2b(f"{made_by}\0{outcome.error}".encode(), digest_size=4)
     name = f"{_safe(info.name)}-{_safe(step.name)}-{failure.given.moment.frame_index}-{kind.hexdigest()}.zip"
@@ -48,7 +48,7 @@ def write_bundle(folder: Path, info: StreamInfo, failure: Failure) -> Path:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed runs were writing into this folder; call it before this process writes there."""
+    """Remove unfinished bundles of killed runs from this folder; call it before this process writes there."""
     for half in folder.glob("*.part") if folder.is_dir() else ():
         pid = half.name.removesuffix(".part").rpartition(".")[2]
         if not (half.name.startswith(".") and pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):

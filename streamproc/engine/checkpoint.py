@@ -1,8 +1,8 @@
-"""Checkpoints of resumable sources: where to go on, and the state of every plugin at exactly that place.
+"""Checkpoints of resumable sources: positions to read on from, and the state of every plugin at exactly that place.
 
-A checkpoint stands at one barrier in all streams of a source: everything before it is done, flushed by every sink, and
-in the states; nothing behind it is. It is written before the source commits; after a restart read positions come from
-it.
+A checkpoint belongs to one barrier in all streams of a source. Everything before the barrier is processed, flushed by
+every sink and part of the states; nothing behind it is. The checkpoint is written before the source commits; a
+restarted run reads on from its positions.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Checkpoint:
     positions: Mapping[str, int]
     """by partition: the offset at which reading goes on"""
     streams: Mapping[str, Any]
-    """by stream: what `StreamRun` and its intake need to go on, plain JSON values"""
+    """by stream: state from which `StreamRun` and its intake continue, as plain JSON values"""
 
 
 class CheckpointStore:
-    """The checkpoints of a state folder, by source."""
+    """Checkpoints of a state folder, by source."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class CheckpointStore:
             raise StreamprocError(f"checkpoints can't be stored in {error}") from error
 
     def read(self, source: str) -> Checkpoint | None:
-        """The last checkpoint of a source, None where there is none."""
+        """Return the last checkpoint of a source, None where there is none."""
         try:
             rows = self._db.read("SELECT body FROM checkpoints WHERE source = ?", (source,))
         except DatabaseError as error:

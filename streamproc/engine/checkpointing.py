@@ -1,4 +1,4 @@
-"""Checkpoints of one resumable source: barriers travel through its streams, and positions are committed behind them."""
+"""Checkpointing of one resumable source: sends barriers through its streams and commits positions behind them."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ class Pending:
 
     positions: Mapping[str, int]
     waiting: set[str]
-    """streams of which not everything before the barrier was handed to the writers yet"""
+    """streams with items before the barrier that the writers don't have yet"""
     order: tuple[str, ...] = ()
-    """streams, the most silent first"""
+    """streams, the longest silent first"""
     streams: dict[str, Any] = field(default_factory=dict)
     failed: bool = False
     """a plugin's state can't be had, or the loop over the records was left"""
     number: int = field(default_factory=partial(next, _NUMBERS))
-    """of its barriers: those of one that failed may still be on their way when the next one begins"""
+    """number of its barriers: those of a failed checkpoint may still be under way when the next one begins"""
     _serial: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def reached(self) -> int | None:
-        """What must be flushed before the checkpoint may be written; None while a barrier is on its way."""
+        """Serial that sinks must flush before the checkpoint may be written; None while a barrier is under way."""
         with self._lock:
             return None if self.waiting else self._serial
 
     def passed(self, stream: str, body: Any) -> None:
-        """The barrier of one stream left its chain."""
+        """Record that the barrier of one stream left its chain."""
         with self._lock:
             self.failed = self.failed or body is None
             self.streams[stream] = body
 
     def sent(self, stream: str, serial: int) -> None:
-        """Everything that this stream emitted before its barrier was handed over, up to this serial."""
+        """Record that the writers have everything of this stream before its barrier, up to this serial."""
         with self._lock:
             self._serial = max(self._serial, serial)
             self.waiting.discard(stream)
 
     def checkpoint(self) -> Checkpoint:
-        """The finished checkpoint."""
+        """Return the finished checkpoint."""
         streams = {name: self.streams[name] for name in self.order if name in self.streams}
         return Checkpoint(positions=self.positions, streams=streams)
 
@@ -88,9 +88,9 @@ class Exits:
 
 
 class Checkpointing:
-    """Positions of one resumable source and the checkpoints behind them; touched by its reader thread.
+    """Positions of one resumable source and their checkpoints; used by its reader thread.
 
-    commit: hands positions to the source, after their checkpoint was written.
+    commit: hands positions to the source, once their checkpoint is written.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Checkpointing:
         commit: Callable[[Mapping[str, int]], None],
     ) -> None:
         self.stored: dict[str, Any] = {}
-        """streams of the last run that have not shown up again, the most silent first"""
+        """streams of the last run that have not come up again, the longest silent first"""
         self.resumed = False
         """whether there was a checkpoint to go on from"""
         self._source = source
@@ -115,7 +115,7 @@ class Checkpointing:
         self._pending: Pending | None = None
 
     def resume(self) -> Mapping[str, int]:
-        """Positions to read on from: of this run if the source was lost, else of the checkpoint; empty at a start."""
+        """Return the positions to read on from: this run's after a loss, else the checkpoint's; empty at a start."""
         if not self._positions:
             checkpoint = self._store().read(self._source)
             if checkpoint is not None:
@@ -126,7 +126,7 @@ class Checkpointing:
         return dict(self._positions)
 
     def read(self, position: Position) -> None:
-        """A frame of this position was read."""
+        """Record that the frame at this position was read."""
         self._positions[position.partition] = position.offset + 1
 
     @property
@@ -136,18 +136,18 @@ class Checkpointing:
 
     @property
     def due(self) -> bool:
-        """Whether more was read than is committed or about to be."""
+        """Whether there are read positions that are neither committed nor in a pending checkpoint."""
         return self._pending is None and self._positions != self._committed
 
     def begin(self, intakes: Mapping[str, Intake], by_silence: list[str]) -> None:
-        """Send barriers through all streams; streams of the last run that haven't shown up again go on with theirs."""
+        """Send barriers through all streams; streams of the last run that haven't come up again retain their state."""
         order = (*self.stored, *by_silence)
         self._pending = pending = Pending(dict(self._positions), set(intakes), order, dict(self.stored))
         for name, intake in intakes.items():
             intake.barrier(pending.number, partial(self._passed, pending, name))
 
     def begin_last(self, streams: list[str]) -> None:
-        """The input has ended, and its streams with it: nothing of them needs a state."""
+        """Begin the checkpoint at the end of the input, whose streams have ended and need no state."""
         self._pending = pending = Pending(dict(self._positions), set(streams))
         for name in streams:
             self._exits.note(pending, name)

@@ -1,4 +1,4 @@
-"""What the parts of a run share."""
+"""Context of a run: services that its streams and readers share."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from streamproc.watch import Call, Watch
 
 
 class Tap(Protocol):
-    """Gets what leaves the chains of a run, on their ordered workers: a call that blocks holds its stream up."""
+    """Receiver of the records and failures of all chains, on their ordered workers: blocking delays the stream."""
 
     def record(self, record: Record) -> None:
-        """A record left a chain."""
+        """Take a record that left a chain."""
         ...
 
     def mark(self, stream: str, then: Callable[[bool], None]) -> None:
@@ -30,13 +30,13 @@ class Tap(Protocol):
         ...
 
     def failure(self, failure: Failure) -> None:
-        """A call of a plugin failed; the record of its frame follows."""
+        """Take a failed call of a plugin; the record of its frame follows."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What the streams and readers of a run share."""
+    """Services that the streams and readers of a run share."""
 
     plan: RuntimePlan
     pool: Pool
@@ -44,7 +44,7 @@ class RunContext:
     delivery: Delivery
     models: ModelStore
     names: Names
-    """which source the name of a stream belongs to"""
+    """owner (source) of each stream's name"""
     files: StateFiles
     events: Tally
     """events by (stream, type)"""
@@ -58,11 +58,11 @@ class RunContext:
         return max(4, 2 * self.plan.workers + 2)
 
     def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call into a source or sink, with the run's limits."""
+        """Return a call into a source or sink, with the run's limits."""
         return Call(what, self.plan.call_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9)
 
     def opening(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call that opens a plugin, likewise."""
+        """Return a call that opens a plugin, with the run's limits."""
         return Call(what, self.plan.open_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9, opens=True)
 
 

@@ -1,4 +1,4 @@
-"""Drives a chain core with threads: tasks on the pool's workers, the rest in order on a thread of the stream's own."""
+"""Drives a chain core with threads: tasks run on the pool's workers, ordered work on the stream's own thread."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ Work = Callable[[], Iterator[Output]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """What a driver does with what leaves the core, on the ordered worker of the stream."""
+    """Callbacks for the outputs of the core, on the ordered worker of the stream."""
 
     record: Callable[[Record], None]
     snapshot: Callable[[Snapshot], None]
     failure: Callable[[Failure], None]
     close: Callable[[Step], None]
-    """close a plugin at the end of its stream"""
+    """closes a plugin at the end of its stream"""
     broken: Callable[[Exception], None]
-    """streamproc itself failed: settle what is in flight"""
+    """streamproc itself failed: settles the frames in flight"""
     hung: Callable[[Step], None]
-    """a call was abandoned; called at once, on the watch's thread"""
+    """called at once when a call is abandoned, on the watch's thread"""
     warn: Callable[[str], None]
-    """flow can't be computed"""
+    """called where flow can't be computed"""
     may_block: bool = False
-    """whether one of these waits for others: then the ordered worker is a thread of its own"""
+    """whether a callback may wait for others: then the ordered worker is a thread of its own"""
 
 
 @dataclass(slots=True, eq=False)
 class WatchedCaller:
-    """Makes calls under the watch and observes how long they take. abandon: called when one takes too long."""
+    """Makes calls under the watch and measures their time. abandon: called when one takes too long."""
 
     stream: str
     watch: Watch
@@ -64,7 +64,7 @@ class WatchedCaller:
     abandon: Callable[[Step], None]
 
     def __call__(self, step: Step, function: Callable[[], T], /) -> T:
-        """Make a call; raises `Abandoned` when it returns after it was given up."""
+        """Make a call; raises `Abandoned` when it returns after it was abandoned."""
         # a call that is awaited is cancelled at its limit, and only abandoned where that doesn't help
         limit_s = step.timeout_s + (_CANCELLING_S if step.kind == "waiting" and is_async(step.plugin.process) else 0)
         call = Call(f"plugin {step.name} of stream {self.stream}", limit_s, partial(self.abandon, step))
@@ -79,7 +79,7 @@ class WatchedCaller:
 
 @dataclass(slots=True)
 class _Ordered:
-    """The ordered worker: which thread it is, and what is left to close."""
+    """State of the ordered worker: its thread, and the plugins left to close."""
 
     generation: int = 0
     thread: threading.Thread | None = None
@@ -88,7 +88,7 @@ class _Ordered:
 
 
 class Turns:
-    """Work that is done in order, by whichever thread brings some while no other is at it. do: does one piece."""
+    """Runs work in order on the threads that bring it, one at a time. do: does one piece."""
 
     def __init__(self, do: Callable[[Work], None]) -> None:
         self._do = do
@@ -96,8 +96,8 @@ class Turns:
         self._busy = threading.Lock()
 
     def put(self, work: Work, *, hurry: bool = False) -> None:
-        """Do this piece and those that others bring meanwhile, or leave it to the thread that is at it."""
-        del hurry  # nothing waits for company here
+        """Do this piece and those that others add meanwhile, or leave it to the thread that is working."""
+        del hurry  # pieces are not grouped here
         self._waiting.append(work)
         while self._waiting and self._busy.acquire(blocking=False):
             try:
@@ -107,7 +107,7 @@ class Turns:
                 self._busy.release()
 
     def hurry(self) -> None:
-        """Nothing waits for company here."""
+        """Do nothing: pieces are not grouped here."""
 
 
 class ThreadDriver:
@@ -145,11 +145,11 @@ class ThreadDriver:
         self._pool.put(self.queue, item)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the stream has ended; whether it has."""
+        """Wait until the stream has ended; return whether it has."""
         return self._ordered.done.wait(timeout_s)
 
     def join(self) -> None:
-        """Wait for the ordered worker (the one that isn't stuck)."""
+        """Wait for the ordered worker; a stuck thread is not waited for."""
         self._ordered.done.wait()
         if self._ordered.thread is not None:
             self._ordered.thread.join()
@@ -175,12 +175,12 @@ class ThreadDriver:
             self._box.hurry()
 
     def _pure_hung(self, task: Task, thread: threading.Thread, step: Step) -> None:
-        """The watch abandons a pure step: the ordered worker switches it off and has the task done again."""
+        """Let the ordered worker switch off an abandoned pure step and run its task again."""
         where = self._watch.stack
         self._handlers.hung(step)
         self._pool.abandon(self.queue, thread)
         work = partial(self.core.hung, task, step, where)
-        # the watch's own thread must not be held up
+        # the watch's own thread must not wait
         threading.Thread(target=self._box.put, args=(work,), kwargs={"hurry": True}, daemon=True).start()
 
     # --- on the ordered worker ---
@@ -193,7 +193,7 @@ class ThreadDriver:
         ordered.thread.start()
 
     def _ordered_hung(self, step: Step) -> None:
-        """The watch abandons an ordered step: another thread goes on behind it."""
+        """Continue behind an abandoned ordered step on another thread."""
         where = self._watch.stack
         self._handlers.hung(step)
         self._spawn(partial(self.core.resume_after_hang, step, where))
@@ -212,7 +212,7 @@ class ThreadDriver:
         self._ordered.done.set()
 
     def _take(self, work: Work) -> None:
-        """Do a piece of ordered work on a worker, where there is no thread for it."""
+        """Do a piece of ordered work on a worker of the pool, for a stream without an ordered thread."""
         if self._ordered.done.is_set():
             return
         try:

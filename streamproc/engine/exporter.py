@@ -1,4 +1,4 @@
-"""The Prometheus page: true counters and histograms, read from the engine when somebody asks."""
+"""The Prometheus page: true counters and histograms, read from the engine at each request."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class EngineCollector:
-    """Collects what an engine counts; register it with a `prometheus_client.CollectorRegistry`."""
+    """Collector of an engine's counts; register it with a `prometheus_client.CollectorRegistry`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def describe(self) -> list[Metric]:
-        """Nothing is known before a run starts."""
+        """Return nothing: the metrics aren't known before a run starts."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of this moment."""
+        """Yield all metrics of this moment."""
         yield self._info()
         yield from self._frames()
         yield from self._plugins()
@@ -46,7 +46,7 @@ class EngineCollector:
         frames = CounterMetricFamily(
             "streamproc_frames", "frames by outcome and reason", labels=["stream", "outcome", "reason"]
         )
-        flying = GaugeMetricFamily("streamproc_frames_in_flight", "frames on their way", labels=["stream"])
+        flying = GaugeMetricFamily("streamproc_frames_in_flight", "frames in flight", labels=["stream"])
         depth = GaugeMetricFamily("streamproc_queue_depth", "frames that wait for a worker", labels=["stream"])
         up = GaugeMetricFamily("streamproc_source_up", "1 while the stream is being read", labels=["stream"])
         lost = CounterMetricFamily("streamproc_source_reconnects", "times a source was opened again", labels=["stream"])
@@ -110,7 +110,7 @@ def _add_ledger(frames: Any, flying: Any, stream: str, page: LedgerPage) -> None
 
 
 def serve(engine: Engine, host: str, port: int) -> Callable[[], None]:
-    """Serve `/metrics`; returns what ends it. Port 0 picks a free one, which is logged."""
+    """Serve `/metrics`; return a function that stops the server. Port 0 picks a free port, which is logged."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Consequences of a plugin's failure: logged by measure, saved as a repro bundle, perhaps the end of the run."""
+"""Consequences of a plugin's failure: a log line, a repro bundle, perhaps the end of the run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Failures:
         self._failed = Tally()
 
     def report(self, failure: Failure) -> None:
-        """A call failed or hung, and perhaps switches its plugin off."""
+        """Report a call that failed or hung, and perhaps switches its plugin off."""
         step, outcome = failure.step, failure.outcome
         if outcome.verdict == "failed":
             self._log(failure)
@@ -45,7 +45,7 @@ class Failures:
             log.warning("plugin switched off stream=%s plugin=%s: it %s", self._info.name, step.name, failure.disabled)
 
     def hung(self, step: Step, reason: str) -> None:
-        """A call of `step` was abandoned at this moment; its report follows in order."""
+        """Handle a call of `step` that was abandoned just now; its report follows in order."""
         if step.plan.on_error == "stop":
             self._stop(f"plugin {step.name} of stream {self._info.name} {reason}")
 

@@ -1,4 +1,4 @@
-"""Files of a run that last, in its state folder: the outbox, checkpoints, dead letters, repro bundles."""
+"""Files in the state folder of a run: the outbox, checkpoints, dead letters, repro bundles."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from streamproc.engine.checkpoint import CheckpointStore
 
 
 class StateFiles:
-    """Makes each file on first use; safe to share between threads."""
+    """Files of a state folder, each made on first use; safe to share between threads."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.dead_letters = DeadLetters(folder / "dead_letters.jsonl")
-        """where records are set aside that a sink refuses"""
+        """file of the records that sinks refuse"""
         self._lock = threading.Lock()
         self._outbox: Outbox | None = None
         self._checkpoints: CheckpointStore | None = None
 
     def clean(self) -> None:
-        """Remove what killed runs left half-written."""
+        """Remove files that killed runs left half-written."""
         remove_unfinished(self.folder / "bundles")
 
     def outbox(self) -> Outbox:
-        """The run's outbox; raises `OutboxError`."""
+        """Return the run's outbox; raises `OutboxError`."""
         with self._lock:
             if self._outbox is None:
                 self._outbox = Outbox(self._outbox_path)
@@ -38,14 +38,14 @@ class StateFiles:
         return self._outbox is not None or self._outbox_path.exists()
 
     def checkpoints(self) -> CheckpointStore:
-        """Checkpoints of resumable sources."""
+        """Return the checkpoints of resumable sources."""
         with self._lock:
             if self._checkpoints is None:
                 self._checkpoints = CheckpointStore(self.folder / "checkpoints.sqlite")
             return self._checkpoints
 
     def bundles(self) -> Path:
-        """The folder for repro bundles."""
+        """Return the folder for repro bundles."""
         folder = self.folder / "bundles"
         folder.mkdir(parents=True, exist_ok=True)
         return folder

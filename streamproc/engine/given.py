@@ -1,4 +1,4 @@
-"""What a source gives, checked as the output of plugins is: an author's mistake is named where it is made."""
+"""Checks of a source's output, like those of plugins: name an author's mistake where it is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamproc.source import DecodedFrame, InputInfo
 
 
 def checked_info(source: object, info: Any) -> InputInfo:
-    """What `open` gave; `SourceError` names the class where it can't be used."""
+    """Check and return the result of `open`; a `SourceError` names the class and the mistake."""
     if isinstance(info, InputInfo):
         return info
     raise SourceError(

@@ -1,4 +1,7 @@
-"""Decoded frames in: each gets its time, is sampled and admitted. On the reader's thread; `tick` on the watch's."""
+"""Intake of decoded frames: gives each its time, samples and admits it.
+
+It runs on the reader's thread; `tick` runs on the watch's.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +27,25 @@ _LOOK_EVERY_S = 0.05
 class Intake:
     """Admits the decoded frames of one stream.
 
-    crowded: whether so much of this stream waits for sinks that no more may come. stopping: whether to stop waiting.
-    keep_all: whether a frame must not be given up at a stop, as the position behind it will be committed.
+    crowded: returns whether so much of this stream waits for sinks that no more may come. stopping: set to stop
+    waiting. lossless: whether no frame may be dropped at a stop, as the position behind it will be committed.
     """
 
     def __init__(
-        self, run: StreamRun, crowded: Callable[[], bool], stopping: threading.Event, keep_all: bool = False
+        self, run: StreamRun, crowded: Callable[[], bool], stopping: threading.Event, lossless: bool = False
     ) -> None:
         self.run = run
         self.schedule = Schedule(run.plan, run.info, run.steps, partial(log.warning, "stream %s: %s", run.info.name))
         self._crowded = crowded
         self._stopping = stopping
-        self._keep_all = keep_all
+        self._lossless = lossless
         self._lock = threading.Lock()  # over the schedule
         self._lost_at: float | None = None
         self._fed_at = time.monotonic()
         self._idle_at = 0.0
 
     def feed(self, decoded: DecodedFrame, following_ns: int | None = None) -> None:
-        """Take a decoded frame: book it in the ledger at once, or send it on its way.
+        """Take a decoded frame: book it in the ledger at once, or send it into the chain.
 
         following_ns: time stamp of the picture after it, where it is known.
         """
@@ -60,14 +63,14 @@ class Intake:
             self.run.ledger.book(scheduled.bucket, scheduled.reason)
 
     def lost(self) -> None:
-        """The source was lost after the last frame."""
+        """Send the mark of a source that was lost after the last frame."""
         with self._lock:
             if self._lost_at is None:
                 self._lost_at = time.monotonic()
                 self.run.put(self.schedule.lost())
 
     def tick(self, now: float) -> None:
-        """Let media time go on where no frame comes; called now and then with the monotonic clock."""
+        """Advance media time where no frame comes; called regularly with the monotonic clock."""
         if now - self._fed_at < _IDLE_EVERY_S or now - self._idle_at < _IDLE_EVERY_S:
             return
         with self._lock:
@@ -77,7 +80,7 @@ class Intake:
                 self.run.put(mark)
 
     def barrier(self, number: int, then: Callable[[Mapping[str, Any] | None, dict[str, Any]], None]) -> None:
-        """Send a barrier; `then` gets the plugins' states at its place, and this intake's own."""
+        """Send a barrier; `then` gets the plugins' states at its place, and this intake's own state."""
         own = {
             **self.schedule.state(),
             "info": {
@@ -90,12 +93,12 @@ class Intake:
         self.run.put_barrier(self.schedule.barrier(number), lambda states: then(states, own))
 
     def restore(self, body: Any) -> None:
-        """Go on from what a barrier brought, before the first frame."""
+        """Continue from the states of a barrier, before the first frame."""
         self.schedule.restore(body)
         self.run.driver.core.restore(body["plugins"])
 
     def end(self, flush: bool) -> None:
-        """Nothing more comes. flush: whether open episodes end."""
+        """Send the end of the stream. flush: whether open episodes end."""
         with self._lock:
             self.run.put(self.schedule.end(flush))
 
@@ -105,7 +108,7 @@ class Intake:
             run.admit(item)
 
     def _has_room(self) -> bool:
-        """Make room for a live frame by dropping older ones; False where the frame itself is dropped."""
+        """Make room for a live frame by dropping older ones; return False where the frame itself is dropped."""
         run = self.run
         if self._crowded():
             run.ledger.book("dropped", "sinks")
@@ -117,13 +120,13 @@ class Intake:
         return True
 
     def _wait_for_room(self) -> bool:
-        """Wait until a recorded frame has room; False where it is given up at a stop."""
+        """Wait until a recorded frame has room; return False where it is dropped at a stop."""
         run = self.run
         while self._crowded() and not self._stopping.is_set():
             self._stopping.wait(_LOOK_EVERY_S)
         if run.credits.take(run.cost, self._stopping.is_set):
             return True
-        if self._keep_all:
+        if self._lossless:
             run.credits.force(run.cost)
             return True
         run.ledger.book("dropped", "stopped")

@@ -1,4 +1,4 @@
-"""Where the ordered worker of a stream waits for its work: one piece at a time where that is wanted, else in groups."""
+"""Mailbox of a stream's ordered worker: gives its work in groups, or at once in a hurry."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 GROUP = 3
-"""a thread that wakes up finds its code and data thrown out of the processor's caches by the nets that ran meanwhile;
-what it does for the second and third piece takes half as long as for the first"""
+"""pieces in a group. A thread that wakes up finds its code and data evicted from the processor's caches by nets; its
+second and third piece take half as long as the first"""
 
 
 class Mailbox(Generic[T]):
-    """A queue whose reader sleeps until `GROUP` pieces lie in it, or until `hurry`; then it gets them all."""
+    """A queue whose reader sleeps until it holds `GROUP` pieces, or until `hurry`; then it gets them all."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
@@ -22,20 +22,20 @@ class Mailbox(Generic[T]):
         self._open = False
 
     def put(self, item: T, *, hurry: bool = False) -> None:
-        """Let a piece lie until there are enough of them."""
+        """Add a piece; the reader wakes up once there are enough of them, or at once with `hurry`."""
         with self._wake:
             self._items.append(item)
             if hurry or len(self._items) >= GROUP:
                 self._unlock()
 
     def hurry(self) -> None:
-        """Nothing may come for a while: let the reader have what is there."""
+        """Wake the reader for the pieces that are there, as no other may come for a while."""
         with self._wake:
             if self._items:
                 self._unlock()
 
     def get(self) -> T:
-        """The next piece, in the order in which they came."""
+        """Return the next piece, in order of arrival."""
         with self._wake:
             while not self._open:
                 self._wake.wait()

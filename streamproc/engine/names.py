@@ -1,4 +1,4 @@
-"""The names of all streams of a run: each belongs to one source."""
+"""Names of all streams of a run: each belongs to one source."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from streamproc.errors import StreamprocError
 
 
 class Names:
-    """Which source a stream's name belongs to; safe to share between readers.
+    """Owners of stream names, by source; safe to share between readers.
 
-    configured: the names of the configured streams, each of which belongs to its own source.
+    configured: names of the configured streams, each of which belongs to its own source.
     """
 
     def __init__(self, configured: Iterable[str]) -> None:
@@ -20,7 +20,7 @@ class Names:
         self._owners = {name: name for name in self._configured}
 
     def configure(self, name: str) -> None:
-        """A stream of this name is configured from now on; `StreamprocError` where another source announced it."""
+        """Add a configured stream; `StreamprocError` where another source announced this name."""
         with self._lock:
             if self._owners.setdefault(name, name) != name:
                 raise StreamprocError(
@@ -29,21 +29,21 @@ class Names:
             self._configured.add(name)
 
     def forget(self, name: str) -> None:
-        """A stream is configured no more."""
+        """Remove a configured stream and the names that its source claimed."""
         with self._lock:
             self._configured.discard(name)
             for stream in [stream for stream, owner in self._owners.items() if owner == name]:
                 del self._owners[stream]
 
     def claim(self, name: str, source: str) -> str:
-        """The name for a stream that `source` calls `name`: `source/name` where another source has that one already."""
+        """Return the name for a source's stream `name`: `source/name` where another source owns that already."""
         with self._lock:
             while self._owners.setdefault(name, source) != source:
                 name = f"{source}/{name}"
             return name
 
     def release(self, name: str) -> None:
-        """A stream has ended that its source had announced."""
+        """Free the name of an announced stream that has ended."""
         with self._lock:
             if name not in self._configured:
                 self._owners.pop(name, None)

@@ -1,4 +1,4 @@
-"""Opens and closes the plugins of a stream; one that refuses or hangs is named."""
+"""Opens and closes the plugins of a stream; errors name the plugin that fails or hangs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def close_plugin(name: str, plugin: AnyPlugin) -> None:
-    """Close a plugin; one that fails at that is only logged."""
+    """Close a plugin; a failure is only logged."""
     try:
         finished(plugin.close())
     except BaseException as error:
@@ -33,7 +33,7 @@ def close_plugin(name: str, plugin: AnyPlugin) -> None:
 
 
 def close_step(step: Step, stream: str, doubt: str) -> tuple[str, ...]:
-    """Close a plugin that has come to the end of its stream; its remarks and the engine's about the whole run."""
+    """Close a plugin at the end of its stream; return its remarks and the engine's about the whole run."""
     remarks = _remarks_of(step, stream, doubt)
     close_plugin(step.name, step.plugin)
     return remarks
@@ -48,13 +48,13 @@ def _remarks_of(step: Step, stream: str, doubt: str) -> tuple[str, ...]:
         log.warning("plugin %s failed in remarks: %s", step.name, describe(error))
     remarks = (*own, *filter(None, (clips, doubt)))
     for remark in remarks:
-        if remark != doubt:  # logged when it showed
+        if remark != doubt:  # logged at once when it came up
             log.warning("plugin %s of %s: %s", step.name, stream, remark)
     return remarks
 
 
 class Opener(Protocol):
-    """How a plugin is opened so that one that hangs doesn't hang the run."""
+    """Calls a plugin's `open` under the watch, so that a hanging plugin doesn't hang the run."""
 
     def __call__(self, what: str, function: Callable[[], T], /) -> T:
         """Call `function`; `what` names it where it takes too long."""
@@ -62,7 +62,7 @@ class Opener(Protocol):
 
 
 def open_steps(plan: ChainPlan, info: StreamInfo, models: ModelStore, opener: Opener) -> tuple[Step, ...]:
-    """Make and open the plugins of a stream; if one refuses, close them all and raise `PluginError`."""
+    """Make and open the plugins of a stream; if one fails, close them all and raise `PluginError`."""
     made: list[tuple[str, AnyPlugin]] = []
     try:
         return tuple(_opened(plan, info, models, opener, made))
@@ -96,7 +96,7 @@ def _opened(
 def _open_plugin(
     entry: PluginPlan, info: StreamInfo, models: ModelStore, made: list[tuple[str, AnyPlugin]]
 ) -> tuple[AnyPlugin, ClipSpec | None]:
-    """The opened plugin and the clip that it orders, if it is of that kind."""
+    """Return the opened plugin and the clip that it wants, if it is a clip plugin."""
     log = logging.getLogger(f"streamproc.plugin.{entry.name}")
     try:
         plugin: Any = entry.cls(entry.options)

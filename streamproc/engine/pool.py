@@ -1,8 +1,8 @@
 """Workers for pure stages, shared fairly between streams, and threads for stages that wait.
 
-A worker whose call waits instead of computing doesn't count: another one takes its place, as Go's scheduler does for
-blocked system calls. So does one more where a stream's frame has waited for a while and none of its tasks runs.
-`relieve` notices both; the runtime's watch thread calls it ten times a second.
+A worker whose call waits instead of computing doesn't count: another one takes its place, as in Go's scheduler for
+blocked system calls. One more worker starts where a stream's frame has waited for a while and none of its tasks runs.
+`relieve` checks for both; the runtime's watch thread calls it ten times a second.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from streamproc.chain.item import FrameItem, Item, Task
 from streamproc.watch import Abandoned
 
 PATIENCE_S = 0.1
-"""a call that has taken so long may wait; a frame that has waited so long starves"""
+"""a call is checked for waiting after this time; a frame starves after it"""
 _BUSY_SHARE = 0.3
-"""a call that has used less than this share of its time on a core waits"""
+"""a call waits if it has spent less than this share of its time on a core"""
 _MOST_RELIEF = 32
 """threads beyond the number of workers"""
 _MOST_WAITING = 64
@@ -46,14 +46,14 @@ class Queue:
 
     runner: Runner
     waiting: deque[tuple[float, Item]] = field(default_factory=deque)
-    """items, each with the moment of the monotonic clock at which it came"""
+    """items, each with its arrival on the monotonic clock"""
     running: int = 0
-    """tasks of this stream that run at the moment"""
+    """running tasks of this stream"""
     waits: bool = False
     """whether calls of this stream have waited rather than computed"""
 
     def starves(self, now: float) -> bool:
-        """Whether an item has waited for long and nothing of this stream runs."""
+        """Return whether an item has waited for `PATIENCE_S` and nothing of this stream runs."""
         return bool(self.waiting) and not self.running and now - self.waiting[0][0] >= PATIENCE_S
 
 
@@ -63,22 +63,22 @@ class _Worker:
 
     thread: threading.Thread
     clock: int | None = None
-    """of the CPU time of the thread, where the system tells"""
+    """clock of the thread's CPU time, where the system has one"""
     since: float = 0.0
-    """moment at which its task began, 0 while it has none"""
+    """start of its task on the monotonic clock, 0 while it has none"""
     used_s: float = 0.0
-    """CPU time of the thread at that moment"""
+    """CPU time of the thread at the start of its task"""
     queue: Queue | None = None
     """the stream of its task"""
 
     def begin(self, queue: Queue) -> None:
-        """A task of this stream begins on this thread."""
+        """Record the start of a task of this stream."""
         self.queue = queue
         self.used_s = self._cpu_s()
         self.since = time.monotonic()
 
     def waits(self, now: float) -> bool:
-        """Whether its task has taken for long and used hardly any CPU time."""
+        """Return whether its task has run for `PATIENCE_S` and used hardly any CPU time."""
         took_s = now - self.since
         if not self.since or self.clock is None or took_s < PATIENCE_S:
             return False
@@ -92,7 +92,7 @@ class _Worker:
 
 
 class Pool:
-    """Worker threads. Work that was begun goes before new frames; new frames are taken stream by stream in turn."""
+    """Worker threads. Started work goes before new frames; new frames are taken from the streams in turn."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -130,19 +130,19 @@ class Pool:
             self._queues.append(queue)
 
     def remove(self, queue: Queue) -> None:
-        """Nothing more comes from this queue."""
+        """Take no more frames from this queue."""
         with self._wake:
             if queue in self._queues:
                 self._queues.remove(queue)
 
     def put(self, queue: Queue, item: Item) -> None:
-        """Let an item wait in its queue."""
+        """Add an item to its queue."""
         with self._wake:
             queue.waiting.append((time.monotonic(), item))
             self._wake.notify()
 
     def drop_oldest(self, queue: Queue) -> FrameItem | None:
-        """Take the oldest waiting frame out of the queue, if there is one; what isn't a frame stays."""
+        """Remove and return the oldest waiting frame, if there is one; other items stay."""
         with self._wake:
             for place, (_, item) in enumerate(queue.waiting):
                 if isinstance(item, FrameItem):
@@ -151,7 +151,7 @@ class Pool:
         return None
 
     def relieve(self, now: float) -> None:
-        """Let other workers take the place of those that wait, and one more run for each stream that starves."""
+        """Start workers in place of those that wait, and one more for each stream that starves."""
         with self._wake:
             waiting = [worker for worker in self._workers if worker.waits(now)]
             for worker in waiting:
@@ -166,7 +166,7 @@ class Pool:
                     self._spawn()
 
     def abandon(self, queue: Queue, thread: threading.Thread) -> None:
-        """A thread is stuck in a call for good: don't wait for it, and start another in its place."""
+        """Replace a thread that is stuck in a call for good."""
         with self._wake:
             stuck = [worker for worker in self._workers if worker.thread is thread]
             for worker in stuck:
@@ -232,7 +232,7 @@ class Pool:
 
 
 class WaitingThreads:
-    """Threads for calls that wait for others, bounded in number; each lives as long as there is work."""
+    """Threads for calls that wait for others, bounded in number; each ends when there is no work left."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -250,7 +250,7 @@ class WaitingThreads:
                 thread.start()
 
     def abandon(self, thread: threading.Thread) -> None:
-        """Don't count a thread that is stuck."""
+        """Stop counting a thread that is stuck."""
         with self._lock:
             self._threads.discard(thread)
 

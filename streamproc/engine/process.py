@@ -1,4 +1,4 @@
-"""The process of a run, set up for many large pictures and several worker threads."""
+"""Settings of a run's process, for many large pictures and several worker threads."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager
 
 _OPENCV_THREADS = "OPENCV_FOR_THREADS_NUM"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-_KEPT_BYTES = 256 << 20
-_LARGEST_KEPT = 32 << 20
-"""the most that glibc takes: a 4K picture in RGB is 25 MB"""
+_RETAINED_BYTES = 256 << 20
+_LARGEST_RETAINED = 32 << 20
+"""largest value that glibc accepts; a 4K picture in RGB has 25 MB"""
 
 
 def prepare_process() -> None:
     """Set up a process that does nothing but run streamproc.
 
-    Keeps the memory of pictures for the pictures after them, and OpenCV from starting threads beside the workers:
-    OpenCV's own wait for each other inside workers that keep all cores busy already.
+    Reuses the memory of pictures, and keeps OpenCV from starting threads beside the workers: OpenCV's threads would
+    wait for each other, as the workers keep all cores busy already.
     """
     if _OPENCV_THREADS not in os.environ:
         import cv2
@@ -74,18 +74,18 @@ def opencv_on_one_thread() -> Iterator[None]:
 
 
 def prepare_memory() -> None:
-    """Keep the memory of pictures for the pictures after them, unless the environment says something of it.
+    """Reuse the memory of pictures for later ones, unless the environment configures malloc itself.
 
-    glibc gives each picture's memory back to the system and asks for it again, page by page: 1.3 of the 8 ms that a
-    720p frame costs beside its net.
+    By default glibc returns each picture's memory to the system and requests it again, page by page: 1.3 of the 8 ms
+    that a 720p frame costs beside its net.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if sys.platform != "linux" or "_threshold" in tunables or any(name.startswith("MALLOC_") for name in os.environ):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, _LARGEST_RETAINED)
+        mallopt(_TRIM_THRESHOLD, _RETAINED_BYTES)
 
 
 __all__ = ["opencv_on_one_thread", "prepare_memory", "prepare_process"]

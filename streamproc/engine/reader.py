@@ -1,4 +1,4 @@
-"""The reader: one thread a source. It opens a lost source again, and starts the streams that the source carries."""
+"""The reader: one thread per source. It reopens a lost source and starts the streams that the source carries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class SourceStatus:
-    """How a source fares."""
+    """Status and counts of a source."""
 
     error: str = ""
-    """why it failed"""
+    """reason for its failure"""
     reconnects: int = 0
     frames_read: int = 0
     info: InputInfo | None = None
-    """of its input, once it was open"""
+    """description of its input, once it is open"""
     undecodable: int = 0
 
 
@@ -47,22 +47,22 @@ def _set_event() -> threading.Event:
 
 @dataclass(slots=True, eq=False)
 class _Reader:
-    """The reader's thread."""
+    """State of the reader's thread."""
 
     thread: threading.Thread
     left: threading.Event = field(default_factory=threading.Event)
-    """set once nothing more is read"""
+    """set once reading has ended"""
     finished: bool = False
-    """whether its streams were ended and everything that they emitted is delivered"""
+    """whether its streams have been ended at the end of the input"""
     going_on: threading.Event = field(default_factory=_set_event)
     """cleared while the source is paused"""
     checkpointed_at: float = field(default_factory=time.monotonic)
 
 
 class _Calls:
-    """Calls of a reader into its source and into plugins that open, under the watch.
+    """Calls of a reader into its source and into plugins' `open`, under the watch.
 
-    abandoned: called with what the reader was busy with, once, when one of them takes too long.
+    abandoned: called once, with a description of the call, when a call takes too long.
     """
 
     def __init__(self, name: str, context: RunContext, abandoned: Callable[[str], None]) -> None:
@@ -78,7 +78,7 @@ class _Calls:
         return self._run(self._call, function)
 
     def opening(self, what: str, function: Callable[[], T]) -> T:
-        """Call a plugin that opens."""
+        """Call a plugin's `open`."""
         return self._run(self._context.opening(what, self._give_up), function)
 
     def _run(self, call: Call, function: Callable[[], T]) -> T:
@@ -92,7 +92,7 @@ class _Calls:
 
 
 class SourceRun:
-    """One configured stream: its source, its reader thread, and the streams that come out of it."""
+    """One configured source at work: its reader thread, and the streams that it carries."""
 
     def __init__(self, plan: StreamPlan, context: RunContext) -> None:
         self.plan = plan
@@ -120,7 +120,7 @@ class SourceRun:
 
     @property
     def ledger(self) -> Ledger:
-        """Counts of what belongs to no stream at work."""
+        """Counts of frames that belong to no stream at work."""
         return self.streams.origin.ledger
 
     @property
@@ -133,14 +133,14 @@ class SourceRun:
         self._reader.thread.start()
 
     def stop(self) -> None:
-        """Stop reading; what was read still comes out."""
+        """Stop reading; frames read so far are still processed."""
         self.stopping.set()
         self._reader.going_on.set()
         for run in list(self.streams.runs.values()):
             run.credits.nudge()
 
     def pause(self) -> None:
-        """Read no more until `resume`."""
+        """Stop reading until `resume`."""
         self._reader.going_on.clear()
 
     def resume(self) -> None:
@@ -148,7 +148,7 @@ class SourceRun:
         self._reader.going_on.set()
 
     def join(self) -> None:
-        """Wait until everything that was read has come out."""
+        """Wait until every frame that was read is processed."""
         self._reader.left.wait()
         if not self._calls.gone:
             self._reader.thread.join()
@@ -157,7 +157,7 @@ class SourceRun:
         self.streams.settle(0, lambda: False)
 
     def tick(self, now: float) -> None:
-        """Let media time go on in live streams that give nothing; called now and then with the monotonic clock."""
+        """Advance media time in live streams without frames; called regularly with the monotonic clock."""
         info = self.status.info
         if info is not None and info.live and not self._source.resumable and not self._reader.left.is_set():
             for intake in list(self.streams.intakes.values()):
@@ -178,7 +178,7 @@ class SourceRun:
         self._end()
 
     def _abandoned(self, busy_with: str) -> None:
-        """The watch gave up on a call into the source or a plugin that opens: the stream ends without this thread."""
+        """End the stream without this thread, whose call into the source or a plugin's `open` was abandoned."""
         self._fail(f"{busy_with} did not come back in time; its thread is abandoned")
         self._end()
 
@@ -187,7 +187,7 @@ class SourceRun:
         log.warning("stream %s failed: %s", self.plan.name, why)
 
     def _read_until_end(self) -> None:
-        """Read; a source that is lost, or away at the start, is opened again until the run is stopped."""
+        """Read; reopen a source that is lost, or away at the start, until the run is stopped."""
         while True:
             try:
                 if self._read_once():
@@ -200,40 +200,40 @@ class SourceRun:
             self.status.reconnects += 1
 
     def _paused(self) -> float:
-        """A live source is closed: its time goes on as in an outage, until it is resumed."""
+        """Wait while a closed live source is paused; its time goes on as in an outage."""
         self.outages.pause()
         self._mark_lost()
         self._reader.going_on.wait()
         return 0.0
 
     def _mark_lost(self) -> None:
-        if not self._source.resumable:  # one that can be read on misses nothing: its time goes on without a seam
+        if not self._source.resumable:  # a resumable source loses no frame, and so its time has no gap
             for intake in self.streams.intakes.values():
                 intake.lost()
 
     def _lost(self, error: SourceLost) -> float:
-        """The source is away; seconds to wait. Raises where its input is a recording, which can't come back."""
+        """Return the seconds to wait for a lost source. Raises if its input is a recording, which can't come back."""
         info = self.status.info
         if not self._source.resumable and info is not None and not info.live:
             raise SourceError(str(error)) from error
         if info is None:
-            self._context.delivery.ended(self.plan.name)  # nobody waits for a stream that may come at any time
+            self._context.delivery.ended(self.plan.name)  # no stream waits for one that may come at any time
         wait_s = self.outages.lost(redact(str(error)))
         self._mark_lost()
         return wait_s
 
     def _read_once(self) -> bool:
-        """Open, read, close; whether that was all, as the input has ended or the source is stopped. False: paused."""
+        """Open, read and close; return True where the input has ended or the source is stopped, False: paused."""
         try:
             info = self._open()
             outside = Outside(stopping=self.stopping.is_set, count=self._count, gated=self._gated)
             frames = self._decoding.frames(info, outside)
             while (pair := self._calls.ask(lambda: next(frames, None))) is not None and self._goes_on(info):
-                self.outages.came()
+                self.outages.worked()
                 if pair[0] is not None:
                     self._take(pair[0], info, pair[1])
                 self._checkpoint_now_and_then()
-            if self.stopping.is_set() or pair is not None:  # what was read last is read again, or is late by then
+            if self.stopping.is_set() or pair is not None:  # the last frame is read again, or is outdated by then
                 self._last_checkpoint()
             else:
                 self._finish(info)
@@ -242,7 +242,7 @@ class SourceRun:
             self._close_source()
 
     def _goes_on(self, info: InputInfo) -> bool:
-        """Whether to go on reading; a paused recording waits here, any other source is closed."""
+        """Return whether to read on; a paused recording waits here, any other source is closed."""
         if not info.live and not self._source.resumable:
             self._reader.going_on.wait()
         return self._reader.going_on.is_set() and not self.stopping.is_set()
@@ -295,7 +295,7 @@ class SourceRun:
     def _end(self) -> None:
         """Send the end behind the last frame.
 
-        What is open stays open where the next run goes on, and where a recording was left in the middle: nothing ended.
+        Open episodes end, except where the next run continues them or a recording was stopped in the middle.
         """
         stopping = self.stopping.is_set()
         live = self.status.info is not None and self.status.info.live
@@ -305,7 +305,7 @@ class SourceRun:
             self.streams.end_all(flush)
             resumed = self._checkpoints is not None and self._checkpoints.resumed
             if not self.streams.intakes and not self.status.error and not stopping and not resumed:
-                self._fail("not one frame could be read; look at it with: streamproc probe")
+                self._fail("no frame could be read; look at the source with: streamproc probe")
             if not self.streams.intakes:
                 self._context.delivery.ended(self.plan.name)
         self._reader.left.set()
@@ -326,7 +326,7 @@ class SourceRun:
             return
         checkpoints.finish()
         late = time.monotonic() - self._reader.checkpointed_at >= self._context.plan.commit_ns / 1e9
-        # what streams that made room emitted must be out before a position behind it is committed
+        # events of streams that made room must be delivered before a position behind them is committed
         if late and checkpoints.due and self.streams.intakes and self.streams.settle(0, lambda: True):
             self._begin_checkpoint(checkpoints)
 
@@ -335,7 +335,7 @@ class SourceRun:
         checkpoints.begin(self.streams.intakes, self.streams.by_silence())
 
     def _last_checkpoint(self) -> None:
-        """At an orderly stop: wait for everything read so far to be done, then commit it."""
+        """Process everything read so far, then commit it: at an orderly stop."""
         checkpoints = self._checkpoints
         if checkpoints is None or not self.streams.intakes:
             return
@@ -347,7 +347,7 @@ class SourceRun:
             checkpoints.wait(deadline)
 
     def _finish(self, info: InputInfo) -> None:
-        """The input has ended: end its streams, and commit once everything that they emitted is delivered."""
+        """End the streams of an ended input, and commit once all their events are delivered."""
         self.streams.bring_back(info)
         checkpoints = self._checkpoints
         if checkpoints is None or not self.streams.intakes:

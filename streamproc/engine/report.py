@@ -1,4 +1,4 @@
-"""What a run came to: the frozen account that exit codes, summaries and HTML reports are made from."""
+"""Report of a run: frozen data from which exit codes, summaries and HTML reports are made."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class PluginReport:
     p95_s: float
     max_s: float
     verdicts: Mapping[str, int]
-    """how often: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
+    """number of calls by verdict: `ok`, `failed`, `missing` (an input), `off`, `hung`"""
     off: str = ""
-    """why it was switched off"""
+    """reason for which it was switched off"""
     needs: tuple[str, ...] = ()
     """classes of results without which it isn't called"""
     remarks: tuple[str, ...] = ()
-    """what it has to say about the whole run"""
+    """its sentences about the whole run"""
 
     @property
     def idle(self) -> str:
-        """Why it gave nothing though it was to run: a sentence's end; empty where it gave something."""
+        """Reason why it gave nothing though it was due, as the end of a sentence; empty where it gave something."""
         asked, failed = sum(self.verdicts.values()), self.verdicts.get("failed", 0)
         if not asked or self.verdicts.get("ok") or self.off:
             return ""
         if failed:
-            return f"failed at every frame that it was given ({failed:,})"
+            return f"failed at each of its frames ({failed:,})"
         if not self.needs:
-            return f"asked at {counted(asked, 'frame')} for a result that no plugin gave; name its class in `needs`"
+            return f"wanted a result that no plugin gave, at {counted(asked, 'frame')}; name its class in `needs`"
         names = " and ".join(self.needs)
         return f"never had its input ({names}), in {counted(asked, 'frame')}; check the plugins before it that give it"
 
@@ -57,7 +57,7 @@ class StreamReport:
     rate: float | None = None
     live: bool = False
     mended: Mapping[str, int] = field(default_factory=dict)
-    """time stamps mended, by what was wrong"""
+    """corrected time stamps, by fault"""
     gaps: int = 0
     """steps of the time stamps of more than a second and three nominal durations"""
     longest_gap_s: float = 0.0
@@ -67,12 +67,12 @@ class StreamReport:
     plugins: tuple[PluginReport, ...] = ()
     error: str = ""
     repeatable: bool = True
-    """false where a time-out struck, so that another run may differ"""
+    """false after a time-out, so that another run may differ"""
     ended: bool = False
     up: bool = False
     """whether its source is being read at this moment"""
     away: str = ""
-    """why its source is away; empty while it isn't"""
+    """reason for the outage of its source; empty while there is none"""
     ended_streams: int = 0
     """streams of the same source that had to end to make room for others; their frames are counted here"""
 
@@ -85,7 +85,7 @@ class SinkReport:
     delivered: int
     retries: int
     undelivered: int
-    """items that the sink did not get in this run: `stored` ones, and lost ones"""
+    """items that the sink did not get in this run: stored and lost ones"""
     up: bool = True
     """whether the sink works, as far as is known"""
     stored: int = 0
@@ -93,13 +93,13 @@ class SinkReport:
     notes: tuple[str, ...] = ()
     """remarks of the sink that are no trouble"""
     refused: int = 0
-    """records that it refused; they are set aside in the run's `dead_letters`"""
+    """records that it refused; they are in the run's `dead_letters`"""
     trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A whole run, at its end or on the way."""
+    """A whole run, at its end or before."""
 
     streams: tuple[StreamReport, ...]
     sinks: tuple[SinkReport, ...]
@@ -109,23 +109,23 @@ class RunReport:
     cpu_s: float
     interrupted: bool = False
     stopped: str = ""
-    """why the run was ended early"""
+    """reason for which the run was ended early"""
     outbox_error: str = ""
     stranded: Mapping[str, int] = field(default_factory=dict)
-    """by sink name: events of earlier runs that wait for a sink that this run hasn't, or has with other options"""
+    """by sink name: events of earlier runs for a sink that this run lacks, or has with other options"""
     dead_letters: str = ""
     """the file of records that sinks refused"""
     abandoned: tuple[str, ...] = ()
-    """what the threads are stuck in that were given up: a plugin, a source, a sink"""
+    """plugins, sources and sinks in whose calls abandoned threads are stuck"""
 
     @property
     def abandoned_threads(self) -> int:
-        """How many threads are stuck for good: leave the process by `os._exit`."""
+        """Number of threads that are stuck for good; if there are any, leave the process by `os._exit`."""
         return len(self.abandoned)
 
     @property
     def exit_code(self) -> int:
-        """See `streamproc.exits`."""
+        """Exit code of the command; see `streamproc.exits`."""
         if self.outbox_error:
             return OUTBOX_FAILED
         if any(sink.undelivered or sink.refused or sink.trouble for sink in self.sinks):
@@ -139,7 +139,7 @@ class RunReport:
     @property
     def ledger(self) -> LedgerPage:
         """The ledgers of all streams added up."""
-        total = LedgerPage(seen=0, in_flight=0, buckets={})
+        total = LedgerPage(observed=0, in_flight=0, buckets={})
         for stream in self.streams:
             total = total.plus(stream.ledger)
         return total

@@ -16,16 +16,16 @@ from streamproc.metrics import Histogram
 
 
 def stream_reports(source: SourceRun) -> list[StreamReport]:
-    """One for each stream that has shown up, and one for the source itself where it counted something of its own."""
+    """Return one report for each stream so far, and one for the source where it has counts of its own."""
     found = [_stream_report(source, run) for run in list(source.streams.runs.values())]
     page = source.ledger.page()
-    if not found or (page.seen and source.plan.name not in source.streams.runs):
+    if not found or (page.observed and source.plan.name not in source.streams.runs):
         found.append(_own_report(source, page))
     return found
 
 
 def _own_report(source: SourceRun, page: LedgerPage) -> StreamReport:
-    """What a source counted that belongs to no stream at work."""
+    """Report the counts of a source that belong to no stream at work."""
     return StreamReport(
         name=source.plan.name,
         ledger=page,
@@ -67,7 +67,7 @@ def _stream_report(source: SourceRun, run: StreamRun) -> StreamReport:
 def plugin_reports(
     steps: Sequence[Step], seconds: Sequence[Histogram], stats: StreamStats, health: Health
 ) -> tuple[PluginReport, ...]:
-    """Reports of the plugins of one stream, in the order of the chain."""
+    """Return the reports of one stream's plugins, in the order of the chain."""
     return tuple(
         PluginReport(
             name=step.name,
@@ -86,7 +86,7 @@ def plugin_reports(
 
 
 def sink_report(writer: Writer) -> SinkReport:
-    """Report of a sink at work, or one that was detached."""
+    """Return the report of a sink, attached or detached."""
     status = writer.status
     return SinkReport(
         name=writer.name,

@@ -1,4 +1,4 @@
-"""A whole run: streams and sinks at work together, changed while they work, and ended on every path."""
+"""The engine: runs streams and sinks, changes them while they work, and ends them on every path."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _WATCH_EVERY_S = 0.1
 
 @dataclass(slots=True, eq=False)
 class Course:
-    """How a run goes."""
+    """Course of a run: its start, stop and end."""
 
     begun: tuple[float, float] | None = None
     """wall clock and CPU time at its start"""
     stopped_at: float | None = None
-    """moment of the monotonic clock at which it was told to stop"""
+    """moment of the monotonic clock at which `stop` was called"""
     reason: str = ""
-    """why it was stopped, where that is a failure"""
+    """reason for the stop, where that is a failure"""
     interrupted: bool = False
     outbox_error: str = ""
     stranded: dict[str, int] = field(default_factory=dict)
@@ -63,34 +63,34 @@ class SinkServices:
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """Where records are set aside that a sink refuses."""
+        """File of the records that sinks refuse."""
         return self.files.dead_letters
 
     def guarded(self, what: str, abandon: Callable[[], None]) -> Call:
-        """A call into a sink, with the run's limits."""
+        """Return a call into a sink, with the run's limits."""
         return Call(what, self.plan.call_limit_ns / 1e9, abandon, hurry_s=self.plan.drain_ns / 1e9)
 
     def outbox(self) -> Outbox:
-        """The run's outbox."""
+        """Return the run's outbox."""
         return self.files.outbox()
 
     def outbox_exists(self) -> bool:
-        """Whether there is an outbox already."""
+        """Return whether there is an outbox already."""
         return self.files.outbox_exists()
 
     def outbox_failed(self, error: OutboxError) -> None:
-        """End the run: nothing is safe any more."""
+        """End the run: events can't be stored safely any more."""
         self.failed(error)
 
 
 class Engine:
     """Runs a plan once. `run` blocks until every stream has ended or `stop` was called.
 
-    extra: sinks of the caller's own that get the events of all streams, such as a report's.
+    extra: additional sinks that get the events of all streams, such as a report's.
     tap: gets every record, and every failure of a plugin, on the ordered workers.
 
     Streams and sinks may change while it works, from any thread: `add`, `remove`, `pause`, `resume` and `apply`, and
-    `delivery.attach` and `delivery.detach`. Each touches nothing but what it names.
+    `delivery.attach` and `delivery.detach`. Each changes nothing but the stream or sink that it names.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Engine:
         self._files = StateFiles(plan.runtime.state)
         self._pool = Pool(plan.runtime.workers)
         self.delivery = Delivery(SinkServices(plan.runtime, self.watch, self._files, self._outbox_failed))
-        """the way to the sinks"""
+        """delivery to the sinks"""
         self._always = tuple(p.name for p, _ in extra)
         self._context = self._made_context(models or ModelStore(), tap)
         self.sources = Sources(self._context, self._always)
@@ -160,19 +160,19 @@ class Engine:
         self.sources.add(stream)
 
     def remove(self, name: str) -> None:
-        """Stop a stream and wait until everything that it read has come out; the report goes on to list it."""
+        """Stop a stream and wait until everything that it read is delivered; reports still list it."""
         self.sources.remove(name)
 
     def pause(self, name: str) -> None:
-        """Read no more from a stream until `resume`: a live source is closed, a recording waits."""
+        """Stop reading a stream until `resume`: a live source is closed, a recording waits."""
         self.sources.pause(name)
 
     def resume(self, name: str) -> None:
-        """Go on with a paused stream."""
+        """Continue a paused stream."""
         self.sources.resume(name)
 
     def apply(self, plan: Plan) -> Changes:
-        """Change streams and sinks to those of another plan, touching only what differs; what was changed.
+        """Change streams and sinks to those of another plan, only where they differ; return the changes.
 
         Settings of the runtime itself (workers, state folder, limits) stay: `Changes.ignored` names those that differ.
         Where a stream or sink can't be added, the others are changed all the same, and the first error is raised.
@@ -193,7 +193,7 @@ class Engine:
         return changes
 
     def _steps(self, plan: Plan, changes: Changes) -> list[Callable[[], None]]:
-        """Removals before additions; a sink goes after the streams that use it and comes before them."""
+        """Return the steps: removals before additions; sinks go after the streams that use them, and come before."""
         sinks = {sink.name: sink for sink in plan.sinks}
         streams = {stream.name: stream for stream in plan.streams}
 
@@ -210,7 +210,7 @@ class Engine:
     # --- the end ---
 
     def stop(self, reason: str = "") -> None:
-        """End in an orderly way: stop reading, finish what is in flight, deliver. A reason makes it a failure."""
+        """End the run in order: stop reading, finish frames in flight, deliver. A reason makes it a failure."""
         course = self._course
         if reason and not course.reason:
             course.reason = reason
@@ -220,7 +220,7 @@ class Engine:
         self.sources.stop()
 
     def interrupt(self) -> None:
-        """As a signal does: `stop`, and the report says so."""
+        """Stop as a signal does; the report says so."""
         self._course.interrupted = True
         self.stop()
 
@@ -230,7 +230,7 @@ class Engine:
         return self._course.finished.is_set()
 
     def report(self) -> RunReport:
-        """What the run has counted so far."""
+        """Return the counts of the run so far."""
         course = self._course
         wall, cpu = course.begun or (time.monotonic(), time.process_time())
         writers = [writer for writer in self.delivery.writers() if writer.name not in self._always]
@@ -250,11 +250,11 @@ class Engine:
         )
 
     def live_streams(self) -> list[StreamRun]:
-        """The streams that have shown a frame so far, for metrics."""
+        """Return the streams with a frame so far, for metrics."""
         return self.sources.streams()
 
     def backlogs(self) -> dict[str, int]:
-        """Number of items that wait in memory, by sink."""
+        """Return the number of items that wait in memory, by sink."""
         return {name: count for name, count in self.delivery.backlogs().items() if name not in self._always}
 
     def _outbox_failed(self, error: OutboxError) -> None:
@@ -276,7 +276,7 @@ class Engine:
         )
 
     def _find_stranded(self) -> None:
-        """Find events that earlier runs left for sinks which this run doesn't have, for the report."""
+        """Find events of earlier runs for sinks that this run lacks, for the report."""
         if self._course.outbox_error or not self._files.outbox_exists():
             return
         ours = {writer.key for writer in self.delivery.writers() if writer.name not in self._always}

@@ -1,4 +1,4 @@
-"""Which runs may share a state folder: all but those that would overwrite each other's checkpoints."""
+"""Locks of a state folder: keep apart runs that would overwrite each other's checkpoints."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from streamproc.filelock import lock_file, unlock_file
 
 @contextmanager
 def sharing(folder: Path, sources: Iterable[str] = ()) -> Iterator[None]:
-    """Share a state folder with other runs, but the checkpoints of these sources with none.
+    """Share a state folder with other runs, except the checkpoints of these sources.
 
-    The system frees the locks when the process ends, however it ends. The folder is made, and removed again if it
-    stayed empty. Where it can't be made, or the file system knows no locks, nothing is locked: whatever needs the
-    folder reports that. Raises `StreamprocError` where another run uses a checkpoint.
+    The system frees the locks when the process ends, even after a crash. The folder is made, and removed again if it
+    stays empty. Where it can't be made, or on a file system without locks, nothing is locked; later users of the folder
+    report the error. Raises `StreamprocError` where another run uses a checkpoint.
     """
     with ExitStack() as locks:
         shared = _shared(folder)
@@ -52,7 +52,7 @@ def _leave(folder: Path, shared: int) -> None:
 
 
 def _shared(folder: Path) -> int | None:
-    """Lock the folder itself together with other runs: earlier versions lock it for one run alone."""
+    """Take a shared lock of the folder itself, as earlier versions lock it for one run alone."""
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a stream counts: verdicts and remarks of its plugins, latency, how far it has come."""
+"""Statistics of a stream: verdicts and remarks of its plugins, latency, media time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class StepStats:
-    """What is counted of one plugin."""
+    """Counts of one plugin."""
 
     verdicts: Tally = field(default_factory=Tally)
     doubts: BoxDoubts = field(default_factory=BoxDoubts)
     doubt: str = ""
-    """what is strange about its boxes"""
+    """sentence on what is wrong with its boxes"""
     remarks: tuple[str, ...] = ()
-    """of the plugin and the engine about the whole run, once that is over"""
+    """remarks of the plugin and the engine about the whole run, at its end"""
 
 
 class StreamStats:
-    """What is counted of one stream, in the order of its records."""
+    """Counts of one stream, in the order of its records."""
 
     def __init__(self, stream: str, steps: Sequence[Step]) -> None:
         self.steps = {step.name: StepStats() for step in steps}
@@ -35,17 +35,17 @@ class StreamStats:
         self.last_pts_ns = 0
         """media time of the last processed frame"""
         self.repeatable = True
-        """false once a time-out struck"""
+        """false after a time-out"""
         self._stream = stream
 
     def count(self, record: Record) -> None:
-        """Count the verdicts of a record, and look at its boxes; success outside a frame doesn't count."""
+        """Count the verdicts of a record, and check its boxes; success outside a frame doesn't count."""
         for name, verdict in record.verdicts.items():
             if not record.reason or verdict != "ok":
                 self.steps[name].verdicts.add(verdict)
         for (name, _), result in record.results.items():
             stats = self.steps.get(name)
-            if stats is None:  # known before, of no plugin of this chain
+            if stats is None:  # a given result, of no plugin of this chain
                 continue
             if doubt := stats.doubts.look((result,)):
                 stats.doubt = doubt

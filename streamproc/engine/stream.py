@@ -1,7 +1,7 @@
-"""One stream at work: its driver, and what happens to what leaves its chain.
+"""One stream at work: its driver, and the handling of records that leave its chain.
 
-A frame's way: reader -> `Intake` (time, sampling, admission) -> queue -> tasks (workers) -> `ChainCore` (ordered
-worker) -> record -> `StreamRun` (ledger, numbers) -> delivery.
+Route of a frame: reader -> `Intake` (time, sampling, admission) -> queue -> tasks (workers) -> `ChainCore` (ordered
+worker) -> record -> `StreamRun` (ledger, counts) -> delivery.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from streamproc.record import Record
 log = logging.getLogger(__name__)
 
 _BYTES_PER_PIXEL = 6
-"""what a frame is reckoned to hold: the decoder's picture (1.5), RGB (3) and some smaller forms"""
+"""estimated memory of a frame: the decoder's picture (1.5), RGB (3) and some smaller forms"""
 _WAITING_FRAMES = 32
-"""frames in flight of a chain with plugins that wait for others, beside those of any chain"""
+"""additional frames in flight for a chain with waiting plugins"""
 
 
 class StreamRun:
@@ -46,7 +46,7 @@ class StreamRun:
         self._flight = Flight(ledger)
         self.stats = StreamStats(info.name, steps)
         self.error = ""
-        """why streamproc gave this stream up: a bug of its own"""
+        """failure of streamproc itself that ended this stream"""
         self.credits = _credits(plan, info, steps, context)
         self._context = context
         self._failures = Failures(info, context.files.bundles, context.stop)
@@ -73,14 +73,14 @@ class StreamRun:
         self.driver.start()
 
     def admit(self, item: FrameItem) -> None:
-        """Send a frame on its way; it holds a credit until its last reader is done."""
+        """Send a frame into the chain; it holds a credit until its last reader is done."""
         self._flight.admit(item.frame.index)
         self.driver.put(item)
-        if self.error:  # it broke down meanwhile
+        if self.error:  # the stream failed in the meantime
             self._flight.settle(item.frame.index, "failed", "streamproc itself")
 
     def has_credit(self) -> bool:
-        """Take the credit of one live frame if there is any; a stream whose calls wait may have more in flight."""
+        """Take the credit of one live frame if there is any; streams with waiting calls have a reserve."""
         if self.credits.try_take(self.cost):
             return True
         if not self.driver.queue.waits:
@@ -89,18 +89,18 @@ class StreamRun:
         return self.credits.try_take(self.cost)
 
     def drop_oldest(self, reason: str) -> bool:
-        """Give up the frame that has waited for longest; False where none waits."""
+        """Drop the frame that has waited longest; return False where none waits."""
         item = self._context.pool.drop_oldest(self.driver.queue)
         if item is not None and self._flight.settle(item.frame.index, "dropped", reason) is not None:
             self.credits.give_back(self.cost)
         return item is not None
 
     def put(self, item: Item) -> None:
-        """Send what isn't a frame on its way."""
+        """Send an item that isn't a frame into the chain."""
         self.driver.put(item)
 
     def put_barrier(self, item: Barrier, then: Callable[[Mapping[str, Any] | None], None]) -> None:
-        """Send a barrier; `then` gets the states of all plugins at its place, None where they can't be had."""
+        """Send a barrier; `then` gets the states of all plugins at its place, None where they can't be read."""
         self._barriers[item.number] = then
         self.driver.put(item)
         if self.error and self._barriers.pop(item.number, None) is not None:
@@ -137,14 +137,14 @@ class StreamRun:
             self._context.delivery.ended(self.plan.name)
 
     def _release(self) -> None:
-        """The last reader of a frame is done with it."""
+        """Release the memory budget of a frame once its last reader is done."""
         self.credits.give_back(self.cost)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
         self._barriers.pop(snapshot.number)(snapshot.states)
 
     def _failed(self, failure: Failure) -> None:
-        if failure.given.reason == "barrier":  # of which no record leaves
+        if failure.given.reason == "barrier":  # a barrier has no record
             self.stats.steps[failure.step.name].verdicts.add("failed")
         if self._context.tap is not None:
             self._context.tap.failure(failure)
@@ -155,8 +155,8 @@ class StreamRun:
         stats.remarks = close_step(step, self.info.name, stats.doubt)
 
     def _break_down(self, error: Exception) -> None:
-        """Give the stream up, but settle every frame that is in flight."""
-        self.error = f"streamproc itself failed: {describe(error)}; please report it"
+        """End the stream after a failure of streamproc itself, and settle every frame in flight."""
+        self.error = f"streamproc itself failed: {describe(error)}; report it with this log"
         log.error("stream %s: %s", self.info.name, self.error, exc_info=error)
         for index in self._flight.indices():
             if self._flight.settle(index, "failed", "streamproc itself") is not None:
@@ -167,13 +167,13 @@ class StreamRun:
         self._context.delivery.ended(self.plan.name)
 
     def _hung(self, step: Step) -> None:
-        """The watch has just abandoned a call."""
+        """Handle a call that the watch has just abandoned."""
         self.stats.repeatable = False
         self._failures.hung(step, hung(step.timeout_s).error)
 
 
 def _credits(plan: StreamPlan, info: StreamInfo, steps: tuple[Step, ...], context: RunContext) -> Credits:
-    # live frames would grow old while they wait for company in the mailbox
+    # live frames would grow old while they wait for a group in the mailbox
     waiting = 0 if info.live else GROUP + 1
     found = Credits(plan.buffer_bytes, context.frames_in_flight + waiting, _WAITING_FRAMES)
     if any(step.kind == "waiting" for step in steps):

@@ -1,4 +1,4 @@
-"""The streams of one source, by name: opened when they show their first frame, and bounded in number."""
+"""Streams of one source, by name: opened at their first frame, and bounded in number."""
 
 from __future__ import annotations
 
@@ -23,53 +23,53 @@ from streamproc.source import AnySource, DecodedFrame, InputInfo
 log = logging.getLogger(__name__)
 
 _MOST_ENDING = 8
-"""streams of one source that may be on their way out before the reader waits for them"""
+"""streams of one source that may be ending before the reader waits for them"""
 _LOOK_EVERY_S = 0.05
 
 
 class Activity:
-    """Which streams gave a frame least recently."""
+    """Order of streams by their last frame."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}
         self._count = 0
 
     def note(self, name: str) -> None:
-        """A frame of this stream was read."""
+        """Record that a frame of this stream was read."""
         self._count += 1
         self._last[name] = self._count
 
     def forget(self, name: str) -> None:
-        """The stream has ended."""
+        """Remove a stream that has ended."""
         self._last.pop(name, None)
 
     def sorted(self, names: Mapping[str, Any]) -> list[str]:
-        """These streams, the most silent first."""
+        """Return these streams, the longest silent first."""
         return sorted(names, key=lambda name: self._last.get(name, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where the streams of one source come from."""
+    """Source of streams, with everything needed to open them."""
 
     plan: StreamPlan
     source: AnySource
     ledger: Ledger
-    """of what belongs to no stream, and of the stream that has the source's own name"""
+    """ledger of frames that belong to no stream, and of the stream that has the source's own name"""
     context: RunContext
     opener: Opener
     stopping: threading.Event
 
 
 class Streams:
-    """The streams that a source has announced; touched by its reader thread, read by reports."""
+    """Streams that a source has announced; changed by its reader thread, read by reports."""
 
     def __init__(self, origin: Origin) -> None:
         self.runs: dict[str, StreamRun] = {}
         self.intakes: dict[str, Intake] = {}
-        """those that take frames"""
+        """intakes of the streams that take frames"""
         self.stored: dict[str, Any] = {}
-        """states of the last run's streams that have not shown up again, the most silent first"""
+        """states of the last run's streams that have not come up again, the longest silent first"""
         self.ended = 0
         """streams that ended to make room for others"""
         self.origin = origin
@@ -77,7 +77,7 @@ class Streams:
         self._ending: list[StreamRun] = []
 
     def intake_of(self, decoded: DecodedFrame, info: InputInfo) -> Intake:
-        """The intake of the stream that a decoded frame belongs to; a stream's chain opens at its first frame."""
+        """Return the intake of a decoded frame's stream; the chain of a new stream is opened."""
         name = self.origin.context.names.claim(decoded.stream or self.origin.plan.name, self.origin.plan.name)
         if name not in self.intakes:
             self._announce(name, decoded, info)
@@ -85,24 +85,24 @@ class Streams:
         return self.intakes[name]
 
     def by_silence(self) -> list[str]:
-        """The streams that take frames, the most silent first."""
+        """Return the streams that take frames, the longest silent first."""
         return self._activity.sorted(self.intakes)
 
     def bring_back(self, info: InputInfo) -> None:
-        """The input has ended: streams that an earlier run knew and that didn't show up again end with it."""
+        """Open the stored streams of an earlier run that didn't come up again, so that they end with the input."""
         while self.stored:
             name = next(iter(self.stored))
             self._open(name, info, {}, self.stored.pop(name))
 
     def end_all(self, flush: bool) -> None:
-        """Nothing more comes from any of them. flush: whether open episodes end."""
+        """Send the end of all streams. flush: whether open episodes end."""
         for intake in self.intakes.values():
             intake.end(flush)
 
     def settle(self, most: int, give_up: Callable[[], bool] | None = None) -> bool:
-        """Forget the streams that have ended to make room; wait until at most so many are still on their way.
+        """Remove streams that have ended to make room; wait until at most `most` are still ending.
 
-        give_up: whether to stop waiting; by default at the stop of the source.
+        give_up: returns whether to stop waiting; by default at the stop of the source.
         """
         give_up = give_up or self.origin.stopping.is_set
         while True:
@@ -118,7 +118,7 @@ class Streams:
             self._ending[0].driver.wait(_LOOK_EVERY_S)
 
     def _announce(self, name: str, decoded: DecodedFrame, info: InputInfo) -> None:
-        """A stream shows its first frame: now its size is known, and its chain can be opened."""
+        """Open a stream at its first frame, which gives its size."""
         stored = self.stored.pop(name, None)
         self._make_room(info)
         if any(run.info.name == name for run in self._ending):  # it begins again before it has ended
@@ -132,7 +132,7 @@ class Streams:
         self._open(name, info, begun, stored)
 
     def _make_room(self, info: InputInfo) -> None:
-        """End the streams that are too many, those of the last run first: they were silent for longest."""
+        """End the streams above the limit, those of the last run first, as they have been silent longest."""
         while self.origin.source.several and len(self.intakes) + len(self.stored) >= self.origin.source.most_streams:
             name = next(iter(self.stored), "") or self.by_silence()[0]
             if name in self.stored:
@@ -140,7 +140,7 @@ class Streams:
             self._retire(name)
 
     def _retire(self, name: str) -> None:
-        """End a stream, and what is open in it, to make room for another."""
+        """End a stream and its open episodes, to make room for another."""
         self.intakes.pop(name).end(flush=True)
         self._activity.forget(name)
         self.ended += 1
@@ -154,7 +154,7 @@ class Streams:
         self.settle(_MOST_ENDING)
 
     def _open(self, name: str, info: InputInfo, begun: Mapping[str, Any], stored: Any) -> None:
-        """Open a stream's chain; one that a checkpoint knows keeps its size and goes on from there."""
+        """Open a stream's chain; a stream in the checkpoint retains its size and continues from there."""
         plan, context = self.origin.plan, self.origin.context
         stream = StreamInfo(
             name=name,
@@ -169,7 +169,7 @@ class Streams:
         steps = open_steps(plan, stream, context.models, self.origin.opener)
         ledger = self.origin.ledger if name == plan.name else Ledger()
         run = StreamRun(plan, stream, steps, ledger, context)
-        intake = Intake(run, self._crowded(name), self.origin.stopping, keep_all=self.origin.source.resumable)
+        intake = Intake(run, self._crowded(name), self.origin.stopping, lossless=self.origin.source.resumable)
         if stored is not None:
             self._restore(intake, stored)
         if name != plan.name:
@@ -194,7 +194,7 @@ class Streams:
             raise
 
     def _fold(self, run: StreamRun) -> None:
-        """Forget a stream that has ended to make room; what it counted is its source's now."""
+        """Remove a stream that has ended to make room; its counts become its source's."""
         name, context = run.info.name, self.origin.context
         context.pool.remove(run.driver.queue)
         if run.ledger is self.origin.ledger:
@@ -207,9 +207,9 @@ class Streams:
 
 
 def _session_of(decoded: DecodedFrame, live: bool) -> str:
-    """What distinguishes this beginning of a stream: the position where it begins, unless that is 0, or the time.
+    """Return a mark of this beginning of a stream: the position where it begins, unless that is 0, or the time.
 
-    A recording has one beginning and needs no mark: empty.
+    A recording has only one beginning and needs no mark: empty.
     """
     if decoded.position is not None:
         return str(decoded.position.offset) if decoded.position.offset else ""

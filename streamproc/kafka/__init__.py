@@ -1,1 +1,1 @@
-"""What the Kafka source and sinks share."""
+"""Parts that the Kafka source and sinks share."""

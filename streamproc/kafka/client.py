@@ -1,4 +1,4 @@
-"""What the sinks to Kafka and the source from it share: clients that leave nothing behind when no broker answers."""
+"""Kafka clients that leave no thread or socket behind when no broker answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ClientT = TypeVar("ClientT")
 
 
 def connected(kind: Callable[..., ClientT], **settings: Any) -> ClientT:
-    """A `KafkaProducer`, `KafkaConsumer` or `KafkaAdminClient` that has found a broker; raises `KafkaError`.
+    """Return a `KafkaProducer`, `KafkaConsumer` or `KafkaAdminClient` that has found a broker; raises `KafkaError`.
 
-    kafka-python 3.0 leaves its input/output thread and its sockets behind when the constructor fails; each try while a
-    broker is away would add some. It leaves a socket behind, too, that has something to send, or is being connected, at
-    the moment when the client is closed.
+    kafka-python 3.0 leaves its input/output thread and its sockets behind when the constructor fails, so each try
+    without a broker would add some. It also leaves a socket behind that is connecting or has data to send when the
+    client is closed.
     """
     closing = _closing_client()
     made: list[Any] = []
@@ -34,11 +34,11 @@ def connected(kind: Callable[..., ClientT], **settings: Any) -> ClientT:
 
 
 def _closing_client() -> Callable[..., Any]:
-    """kafka-python's client class is derived from here, where kafka-python may be imported."""
+    """Derive from kafka-python's client class within a function, as kafka-python is imported on first use."""
     from kafka.net.compat import KafkaNetClient
 
     class ClosingClient(KafkaNetClient):  # type: ignore[misc]  # kafka-python ships no types
-        """Closes its sockets when it is closed, whatever they were about."""
+        """Closes all its sockets when it is closed."""
 
         def close(self, node_id: Any = None) -> None:
             """Close one connection, or all and the input/output thread."""

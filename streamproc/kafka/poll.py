@@ -1,8 +1,8 @@
-"""The thread that owns a Kafka consumer: it polls all the time, so that the group never takes its reader for dead.
+"""The thread that owns a Kafka consumer. It polls all the time, so that the group never counts its member as dead.
 
-Fetching is paused while the reader has enough to do. When partitions are about to go to another member, what wasn't
-handed to the reader is dropped (the next owner reads it), and the group waits a while until the engine has committed
-what was.
+Fetching is paused while the reader has enough to do. When partitions are about to go to another member, records that
+the reader hasn't taken are dropped, as the next owner reads them. The group then waits a while until the engine has
+committed the records that the reader has taken.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DRAIN_LOOK_S = 0.05
 
 
 class Poller:
-    """Start it once; `take` and `commit` are for one other thread, the reader's."""
+    """Poller of one topic. Start it once; `take` and `commit` are for one other thread, the reader's."""
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Settings:
-        """How it behaves."""
+        """Settings of a poller."""
 
         topic: str
         buffer_bytes: int
@@ -41,7 +41,7 @@ class Poller:
         log: logging.Logger
 
     class Record(Protocol):
-        """What is used of a consumer's record."""
+        """The used attributes of a consumer's record."""
 
         topic: str
         partition: int
@@ -52,7 +52,7 @@ class Poller:
         headers: Iterable[tuple[str, bytes | None]]
 
     def __init__(self, consumer: KafkaConsumer, settings: Settings, delivered: Mapping[str, int]) -> None:
-        """`delivered`: by partition, the offset behind the last frame the reader has given on; kept by the reader."""
+        """`delivered`: by partition, the offset behind the last frame that the reader has passed on; it updates it."""
         self._consumer = consumer
         self._settings = settings
         self._delivered = delivered
@@ -73,12 +73,12 @@ class Poller:
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
         self.finished = False
-        """whether all that was in the topic at the start has been taken"""
+        """whether all records that the topic had at the start have been taken"""
 
     # --- the reader's side ---
 
     def seek(self, positions: Mapping[str, int]) -> None:
-        """Before `start`: where to go on, unless the group has come further."""
+        """Set the positions to read on from, unless the group has committed later ones; call it before `start`."""
         self._wanted = dict(positions)
 
     def start(self, name: str) -> None:
@@ -90,11 +90,11 @@ class Poller:
 
     @property
     def connected(self) -> bool:
-        """Whether any broker can be reached at this moment."""
+        """Whether a broker can be reached at this moment."""
         return any(conn.connected for conn in list(self._consumer._client._manager._conns.values()))
 
     def take(self, wait_s: float) -> Poller.Record | None:
-        """The next record; None if none came within `wait_s`. Raises `SourceLost` or `SourceError`."""
+        """Return the next record; None if none came within `wait_s`. Raises `SourceLost` or `SourceError`."""
         with self._change:
             if not self._buffer and not self.finished:
                 self._change.wait_for(lambda: self._buffer or self._failure or self.finished, wait_s)
@@ -114,13 +114,13 @@ class Poller:
         with self._change:
             if self._thread is None or self._closing or self._failure is not None:
                 return
-            # what isn't ours any more is for its new owner to commit
+            # positions of lost partitions are for their new owner to commit
             ours = {name: at for name, at in positions.items() if name in self._mine}
             offsets = {self._mine[name]: OffsetAndMetadata(at, "", -1) for name, at in ours.items()}
         if not offsets:
             return
         answered = threading.Event()
-        # it runs on the consumer's own loop: while partitions are being given up, `poll` doesn't return
+        # it runs on the consumer's own loop: while partitions are being revoked, `poll` doesn't return
         future = self._consumer.commit_async(offsets)
         future.add_callback(lambda _: self._committed_upto(ours))
         future.add_errback(lambda error: self._warn(f"failed ({error})"))
@@ -133,7 +133,9 @@ class Poller:
         if not worth_logging(self._failed_commits):
             return
         self._settings.log.warning(
-            "committing to %s %s: what is done since then is done again after a restart", self._settings.topic, what
+            "committing to %s %s: frames since the last commit are processed again after a restart",
+            self._settings.topic,
+            what,
         )
 
     def close(self) -> None:
@@ -155,10 +157,10 @@ class Poller:
             while not self._closing:
                 self._throttle()
                 before = self._revocations
-                self._keep(self._consumer.poll(timeout_ms=_POLL_MS), before)
+                self._buffer_records(self._consumer.poll(timeout_ms=_POLL_MS), before)
                 self._pick_up_join()
                 self._look_at_end(before)
-        except Exception as error:  # noqa: BLE001 - told to the reader, which raises it
+        except Exception as error:  # noqa: BLE001 - passed to the reader, which raises it
             with self._change:
                 self._failure = error
                 self._change.notify_all()
@@ -175,17 +177,17 @@ class Poller:
         self._ends = self._consumer.end_offsets(parts, timeout_ms=round(self._settings.timeout_s * 1000))
 
     def _pick_up_join(self) -> None:
-        """Have a join that outlasted `poll` taken up by the next one.
+        """Let the next `poll` continue a join that outlasted the last one.
 
-        kafka-python 3.0 forgets it where only new metadata asked for it, as it does when a topic becomes known after
-        the first join, or grows: its result then waits for ever, without partitions and without heartbeats.
+        kafka-python 3.0 forgets a join that only new metadata asked for, as when a topic becomes known after the first
+        join, or grows. The member then waits for ever, without partitions and without heartbeats.
         """
         coordinator = self._consumer._coordinator
         if coordinator._join_task is not None:
             coordinator.request_rejoin()
 
     def _throttle(self) -> None:
-        """Pause fetching while the reader has enough, go on when half of it is done."""
+        """Pause fetching while the buffer is full, and resume once half of it is taken."""
         limit = self._settings.buffer_bytes
         crowded = self._buffered > (limit // 2 if self._paused else limit)
         if crowded:
@@ -194,15 +196,15 @@ class Poller:
             self._consumer.resume(*self._consumer.assignment())
         self._paused = crowded
 
-    def _keep(self, polled: Mapping[TopicPartition, Sequence[Poller.Record]], revocations: int) -> None:
+    def _buffer_records(self, polled: Mapping[TopicPartition, Sequence[Poller.Record]], revocations: int) -> None:
         with self._change:
             for part, records in polled.items():
                 name = _name(part)
                 if name in self._left:
                     continue
                 if revocations != self._revocations:
-                    # these may have been fetched before partitions were given up and taken back: start over
-                    with suppress(ValueError):  # it has gone again meanwhile
+                    # these may have been fetched before partitions were revoked and assigned again: start over
+                    with suppress(ValueError):  # the partition has been revoked again
                         known = self._known(name)
                         self._consumer.seek(part, records[0].offset if known is None else known)
                     continue
@@ -218,7 +220,7 @@ class Poller:
         if not mine or any(self._position(part) < self._ends.get(part, 0) for part in mine):
             return
         with self._change:
-            # positions mean something only if no partition was on its way out while they were asked for
+            # positions count only if no partition was revoked while they were read
             if not self._buffer and not self._left and revocations == self._revocations:
                 self.finished = True
                 self._change.notify_all()
@@ -234,7 +236,7 @@ class Poller:
         while self._undone(names) and not self._closing:
             if time.monotonic() >= deadline:
                 self._settings.log.warning(
-                    "%s: partitions are given up before all that was read of them is committed; some may be done twice",
+                    "%s: partitions are revoked before all their frames are committed; some may be processed twice",
                     self._settings.topic,
                 )
                 break
@@ -244,13 +246,13 @@ class Poller:
             self._mine = {name: part for name, part in self._mine.items() if name not in names}
 
     async def _lost(self, parts: Iterable[TopicPartition]) -> None:
-        """The group has taken this member for dead: nothing can be committed any more, so waiting is of no use."""
+        """Drop lost partitions without waiting: the group counts this member as dead, and takes no commit of it."""
         names = self._drop(parts)
         with self._change:
             self._mine = {name: part for name, part in self._mine.items() if name not in names}
 
     def _drop(self, parts: Iterable[TopicPartition]) -> set[str]:
-        """Forget what was fetched of these and not yet taken; their names."""
+        """Drop buffered records of these partitions; return the partitions' names."""
         names = {_name(part) for part in parts}
         with self._change:
             self._revocations += 1
@@ -263,20 +265,20 @@ class Poller:
         mine = {_name(part): part for part in parts}
         known = {name: at for name in mine if (at := self._known(name)) is not None}
         committed: Mapping[TopicPartition, Any] = {}
-        if known:  # others may have come further since
+        if known:  # other members may have committed later offsets
             limit_ms = round(self._settings.timeout_s * 1000)
             asked = [mine[name] for name in known]
             committed = await self._consumer._coordinator.fetch_committed_offsets_async(asked, timeout_ms=limit_ms)
         with self._change:
             for name, at in known.items():
-                told = committed.get(mine[name])
-                self._wanted[name] = at if told is None else max(at, told.offset)
+                found = committed.get(mine[name])
+                self._wanted[name] = at if found is None else max(at, found.offset)
                 self._consumer.seek(mine[name], self._wanted[name])
             self._mine |= mine
             self._left.clear()
 
     def _known(self, name: str) -> int | None:
-        """Where to go on in a partition as far as this run knows: behind what it has read, whether committed or not."""
+        """Return the offset to read on from as far as this run knows: behind all that it has read, or None."""
         marks = [self._wanted.get(name), self._delivered.get(name), self._taken.get(name)]
         if marks == [None, None, None]:
             marks.append(self._first.get(name))
@@ -286,12 +288,12 @@ class Poller:
         self._committed.update(positions)
 
     def _undone(self, names: set[str]) -> bool:
-        """Whether the reader has given on more than is committed."""
+        """Return whether the reader has passed on records that are not committed."""
         return any(self._delivered.get(name, 0) > self._committed.get(name, 0) for name in names)
 
 
 def trouble(what: str, error: Exception) -> SourceError:
-    """kafka-python's error as a source's: `SourceLost` where waiting may help."""
+    """Translate kafka-python's error: `SourceLost` where waiting may help, else `SourceError`."""
     from kafka.errors import KafkaError
 
     kind = SourceLost if isinstance(error, KafkaError) and error.retriable else SourceError
@@ -299,7 +301,7 @@ def trouble(what: str, error: Exception) -> SourceError:
 
 
 def partition_name(record: Poller.Record) -> str:
-    """How a record's partition is called in positions: `topic/3`."""
+    """Return the name of a record's partition in positions: `topic/3`."""
     return f"{record.topic}/{record.partition}"
 
 
@@ -312,7 +314,7 @@ def _size(record: Poller.Record) -> int:
 
 
 def _listener(revoked: Any, lost: Any, assigned: Any) -> Any:
-    """kafka-python's listener class is made here, where kafka-python may be imported."""
+    """Make kafka-python's listener within a function, as kafka-python is imported on first use."""
     from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 
     class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types

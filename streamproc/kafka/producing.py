@@ -1,4 +1,4 @@
-"""What the sinks that write to Kafka have in common: a producer with every wait bounded and every failure typed."""
+"""Producing to Kafka: a producer with bounded waits and typed failures, shared by the sinks."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Message:
 
 
 class Producing:
-    """An idempotent producer (acks=all, order kept per partition) for one topic.
+    """An idempotent producer (acks=all, in order per partition) for one topic.
 
-    After a failure the producer is thrown away, and the next `send` makes a new one: what is unacknowledged is the
-    caller's to send again.
+    After a failure the producer is dropped, and the next `send` makes a new one; the caller sends unacknowledged
+    messages again.
     """
 
     def __init__(self, options: ProducerOptions) -> None:
@@ -61,7 +61,7 @@ class Producing:
             self._producer = self._guarded(self._make)
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Hand these to the producer; raises `SinkBusy` or `SinkError`."""
+        """Hand messages to the producer; raises `SinkBusy` or `SinkError`."""
         self.connect()
         self._guarded(lambda: self._send(messages))
 
@@ -70,7 +70,7 @@ class Producing:
         self._guarded(self._acknowledged)
 
     def close(self) -> None:
-        """Give up what isn't acknowledged."""
+        """End the producer; drop messages that aren't acknowledged."""
         self._sent = []
         if self._producer is not None:
             producer, self._producer = self._producer, None
@@ -109,7 +109,7 @@ class Producing:
         self._sent = []
 
     def _guarded(self, action: Any) -> Any:
-        """Kafka's errors as ours; those that pass by themselves are worth another try."""
+        """Translate Kafka's errors: retriable ones to `SinkBusy`, others to `SinkError`."""
         from kafka.errors import KafkaError
 
         try:
@@ -123,7 +123,7 @@ class Producing:
 
 
 def _end(producer: KafkaProducer) -> None:
-    """Close it without waiting for what isn't acknowledged, and see its thread end."""
+    """Close the producer without waiting for acknowledgements, and wait for its thread to end."""
     from kafka.errors import KafkaError
 
     try:
@@ -135,7 +135,7 @@ def _end(producer: KafkaProducer) -> None:
 
 
 class Publishing(ABC):
-    """The half that sinks to Kafka share, mixed in before `EventSink` or `FrameSink`."""
+    """Common part of sinks to Kafka; inherit from it before `EventSink` or `FrameSink`."""
 
     network: ClassVar[bool] = True
     options: ProducerOptions
@@ -147,7 +147,7 @@ class Publishing(ABC):
         self._producing.connect()
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Hand these to the producer; raises `SinkBusy` or `SinkError`."""
+        """Hand messages to the producer; raises `SinkBusy` or `SinkError`."""
         assert self._producing is not None, "write comes after open"
         self._producing.send(messages)
 
@@ -157,7 +157,7 @@ class Publishing(ABC):
             self._producing.flush()
 
     def close(self) -> None:
-        """End the producer; what isn't acknowledged is given up."""
+        """End the producer; drop messages that aren't acknowledged."""
         if self._producing is not None:
             self._producing.close()
 

@@ -1,4 +1,4 @@
-"""A sink that keeps the events of a run for its report."""
+"""Event log: a sink that collects the events of a run for its report."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from streamproc.sink import EventSink, SinkContext
 
 
 class EventLogOptions(Options):
-    """How much a report may hold."""
+    """Limits of a report."""
 
-    most: int = Field(5_000, ge=1, description="events kept; later ones are only counted")
-    most_pictures: int = Field(400, ge=0, description="thumbnails kept; later events have none")
+    most: int = Field(5_000, ge=1, description="events stored; later ones are only counted")
+    most_pictures: int = Field(400, ge=0, description="thumbnails stored; later events have none")
 
 
 class EventLog(EventSink[EventLogOptions]):
-    """Keeps the first events and thumbnails of a run, and counts the rest."""
+    """Stores the first events and thumbnails of a run, and counts the others."""
 
     pictures = True
 
@@ -29,10 +29,10 @@ class EventLog(EventSink[EventLogOptions]):
         self._pictures = 0
 
     def open(self, context: SinkContext) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     def write(self, events: Sequence[Event]) -> None:
-        """Keep what there is room for."""
+        """Store the events for which there is room."""
         for event in events:
             if len(self.events) >= self.options.most:
                 self.left_out += 1
@@ -42,7 +42,7 @@ class EventLog(EventSink[EventLogOptions]):
             self.events.append(event if room else replace(event, attachments=()))
 
     def flush(self) -> None:
-        """Nothing to flush."""
+        """Do nothing: there is nothing to flush."""
 
 
 __all__ = ["EventLog", "EventLogOptions"]

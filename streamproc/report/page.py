@@ -29,7 +29,7 @@ _MOST_PICTURES = 60
 
 
 def prepare_report(path: Path) -> None:
-    """Raise `StreamprocError` now if a report can't be written there at the end of a run."""
+    """Raise `StreamprocError` early if a report can't be written to this path at the end of a run."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8"):
@@ -43,7 +43,7 @@ def prepare_report(path: Path) -> None:
 def write_report(
     path: Path, report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page of a run, whole or not at all; with its configuration where that is given.
+    """Write the page of a run, whole or not at all, with its configuration if given.
 
     Raises `StreamprocError` where it can't be written.
     """
@@ -62,7 +62,7 @@ def write_report(
 
 
 def render_report(report: RunReport, events: Sequence[Event], config: Mapping[str, Any] | None = None) -> str:
-    """The page as HTML text."""
+    """Return the page as HTML text."""
     here = files(__name__.rpartition(".")[0])
     style = (here / "report.css").read_text(encoding="utf-8")
     script = (here / "report.js").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def _head(report: RunReport) -> str:
     ledger = report.ledger
     media = sum(stream.media_s for stream in report.streams)
     facts = [
-        (f"{ledger.seen:,}", "frames seen"),
+        (f"{ledger.observed:,}", "frames observed"),
         (f"{ledger.total('processed'):,}", "processed"),
         (f"{sum(report.events.values()):,}", "events"),
         (clock(media), "of video"),
@@ -115,7 +115,7 @@ def _head(report: RunReport) -> str:
 
 
 def _first_only(report: RunReport, events: Sequence[Event]) -> str:
-    """A sentence where the run had more events than the page holds."""
+    """Return a sentence if the run had more events than the page holds."""
     total = sum(report.events.values())
     if total <= len(events):
         return ""
@@ -142,7 +142,7 @@ def _pictures(report: RunReport, events: Sequence[Event]) -> str:
 
 
 def _box(event: Event, size: tuple[int, int]) -> str:
-    """The event's box as an element over its picture, in parts of the picture; empty where it has none."""
+    """Return the event's box as an element over its picture, in fractions of it; empty where it has none."""
     box = event.data.get("box")
     if not isinstance(box, list | tuple) or len(box) != 4 or not min(size) or not all(map(_is_number, box)):
         return ""
@@ -186,14 +186,14 @@ def _ledger(report: RunReport) -> str:
     for stream in report.streams:
         page = stream.ledger
         reasons = Counter({f"{bucket.replace('_', ' ')}: {why}": n for (bucket, why), n in page.buckets.items() if why})
-        told = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
+        counts_text = "; ".join(f"{why} {count:,}" for why, count in sorted(reasons.items()))
         mended = ", ".join(f"{count} {kind}" for kind, count in stream.mended.items())
         stamps = mended and f"time stamps mended: {mended}"
-        notes = "; ".join(part for part in (told, stamps, gaps(stream), stream.error) if part)
-        numbers = [page.seen, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
+        notes = "; ".join(part for part in (counts_text, stamps, gaps(stream), stream.error) if part)
+        numbers = [page.observed, *(page.total(bucket) for bucket in BUCKETS), page.in_flight]
         rows.append([stream.name, *(f"{number:,}" for number in numbers), "yes" if page.closed else "NO", notes])
     counts = [f"{bucket.replace('_', ' ')}#" for bucket in BUCKETS]
-    heads = ["stream", "seen#", *counts, "in flight#", "closed", "notes"]
+    heads = ["stream", "observed#", *counts, "in flight#", "closed", "notes"]
     return _table(heads, rows)
 
 
@@ -226,7 +226,7 @@ def _sinks(report: RunReport) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, raw: int = -1, identity: str = "") -> str:
-    """A table; heads that end in `#` stand over numbers; the column `raw` holds HTML already."""
+    """Return a table; heads that end in `#` are over numbers; the column `raw` holds HTML already."""
     side = [" class=n" if name.endswith("#") else "" for name in heads]
     head = "".join(f"<th{side[i]}>{text(name.removesuffix('#'))}</th>" for i, name in enumerate(heads))
     body = "".join(

@@ -14,7 +14,7 @@ _SHOWN_APART = frozenset({*_FIRST, "box", "label", "track_id", "name", "text"})
 
 
 def summary(data: Mapping[str, Any]) -> str:
-    """What an event says, from its `data`: who, its text, the field's common words, then what its plugin added.
+    """Summarise an event from its `data`: subject, text, common fields, then the plugin's own fields.
 
     >>> summary({"label": "person", "track_id": 7, "zone": "yard", "speed": 1.25})
     'person #7, zone yard, speed 1.25'
@@ -39,7 +39,7 @@ def _short(value: str | int | float) -> str:
 
 
 def text(value: object) -> str:
-    """Text from outside as HTML, secrets taken out."""
+    """Escape text from outside as HTML, without secrets."""
     return escape(redact(str(value)))
 
 

@@ -24,7 +24,7 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What the timeline's width stands for, in seconds."""
+    """Time axis of the timeline, in seconds."""
 
     start: float
     """media time, or seconds since 1970 where `origins` are given"""
@@ -34,7 +34,7 @@ class Axis:
 
     @classmethod
     def of(cls, report: RunReport, events: Sequence[Event]) -> Axis:
-        """Wall-clock time if all streams are live and their events have capture times, else media time."""
+        """Return an axis of wall-clock time if all streams are live with capture times, else of media time."""
         origins = {
             e.stream: (e.captured_ns - e.start_ns) / SECOND_NS for e in reversed(events) if e.captured_ns is not None
         }
@@ -49,20 +49,20 @@ class Axis:
         return cls(0.0, max([*ends.values(), 1.0]), {})
 
     def times(self, event: Event) -> tuple[float, float]:
-        """Seconds from the start of the axis to start and end of an event; one that never ended lasts to the end."""
+        """Return start and end of an event in seconds from the axis start; an open event lasts to the axis end."""
         offset = self.origins.get(event.stream, 0.0) - self.start
         end = self.span if event.end_ns is None else event.end_ns / SECOND_NS + offset
         return event.start_ns / SECOND_NS + offset, end
 
     def label(self, at: float) -> str:
-        """The time at so many seconds from the start of the axis."""
+        """Return the text of the time at so many seconds from the start of the axis."""
         if not self.origins:
             return clock(self.start + at)
         moment = datetime.fromtimestamp(self.start + at).astimezone()
         return moment.strftime("%m-%d %H:%M" if self.span > _DAY else "%H:%M:%S" if self.span < 3600 else "%H:%M")
 
     def ticks(self) -> Iterator[float]:
-        """Where to write the time, at most a dozen times; at full hours or minutes of the local clock."""
+        """Return the places of time labels, at most a dozen; at full hours or minutes of the local clock."""
         step = next((s for s in _STEPS if self.span / s <= _MOST_TICKS), 0)
         step = step or _DAY * math.ceil(self.span / _DAY / _MOST_TICKS)
         first = 0.0
@@ -73,7 +73,7 @@ class Axis:
 
 
 def timeline(report: RunReport, events: Sequence[Event]) -> str:
-    """An SVG picture with a band for each stream and type."""
+    """Draw an SVG picture with a band for each stream and type."""
     bands = _bands(events)
     if not bands:
         return "<p>No events in this run.</p>"
@@ -98,7 +98,7 @@ def timeline(report: RunReport, events: Sequence[Event]) -> str:
 
 
 def _bands(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
-    """Events by (stream, type); of an episode its last record."""
+    """Group events by (stream, type); of an episode, take its last event."""
     last: dict[tuple[str, str, str, str, str], Event] = {}
     for event in events:
         unique = event.id if event.phase == "instant" else ""
@@ -110,7 +110,7 @@ def _bands(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
 
 
 def _stacked(found: Sequence[Event], axis: Axis) -> list[list[Event]]:
-    """Events of one band in rows in which none covers another; what finds no room goes into the last."""
+    """Arrange the events of one band in rows without overlap; events without room go into the last row."""
     rows: list[list[Event]] = []
     ends: list[float] = []
     least = 4.0 * axis.span / _WIDTH
@@ -145,7 +145,7 @@ def _scale(axis: Axis, y: int) -> Iterator[str]:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, with tenths below ten minutes.
+    """Format hours, minutes and seconds, with tenths below ten minutes.
 
     >>> clock(3723.4), clock(1.2)
     ('1:02:03', '0:01.2')

@@ -1,4 +1,4 @@
-"""What went wrong in a run, in sentences: for the summary of the command line and for the report."""
+"""Troubles of a run in sentences, for the summary of the command line and for the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamproc.errors import counted
 
 
 def troubles(report: RunReport) -> list[str]:
-    """One sentence for each thing that a person should know; empty after a run without a fault."""
+    """Return one sentence for each trouble that a user should know; empty after a run without a fault."""
     lines = [f"stream {s.name} failed: {s.error}" for s in report.streams if s.error]
     for stream in report.streams:
         lines += _of_stream(stream)
@@ -38,7 +38,7 @@ def troubles(report: RunReport) -> list[str]:
 
 
 def _undelivered(sink: SinkReport) -> str:
-    """What a sink did not get, and where it is."""
+    """Describe the items that a sink did not get, and where they are."""
     stored, lost = min(sink.stored, sink.undelivered), max(0, sink.undelivered - sink.stored)
     parts = [
         f"{counted(stored, 'undelivered event')} {'waits' if stored == 1 else 'wait'} in the outbox" if stored else "",
@@ -48,7 +48,7 @@ def _undelivered(sink: SinkReport) -> str:
 
 
 def _of_stream(stream: StreamReport) -> Iterator[str]:
-    """What to know of one stream that needn't have failed."""
+    """Yield the troubles of one stream that didn't stop it."""
     for plugin in stream.plugins:
         failed = plugin.verdicts.get("failed", 0)
         if plugin.off:
@@ -76,7 +76,7 @@ def _of_stream(stream: StreamReport) -> Iterator[str]:
 
 
 def gaps(stream: StreamReport) -> str:
-    """How many gaps the time stamps of a stream have, in words; empty where they have none."""
+    """Describe the gaps in a stream's time stamps; empty where there are none."""
     return f"{counted(stream.gaps, 'gap')} (the longest {stream.longest_gap_s:.2f} s)" if stream.gaps else ""
 
 

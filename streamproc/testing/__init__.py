@@ -1,4 +1,4 @@
-"""For tests of plugins, sources and sinks: makers, fakes of the outermost edge, and runs without a configuration file.
+"""Tools for tests of plugins, sources and sinks: makers, fakes of the outermost edge, runs without configuration.
 
 >>> from streamproc.testing import make_frame, run_plugin  # doctest: +SKIP
 >>> assert run_plugin(Dark, [make_frame(fill=10), make_frame(fill=200)], limit=40).types == ["image.dark"]

@@ -1,4 +1,4 @@
-"""What every plugin must hold to, whoever wrote it: run these from your own tests."""
+"""The contract of plugins, as checks to run from your own tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamproc.results import Result
 from streamproc.waiting import finished, opened
 
 BATCH = 4
-"""frames that a pure plugin is given at once"""
+"""frames that a pure plugin gets at once"""
 _TURNS_S = 1e-6
 
 
@@ -35,14 +35,14 @@ def check_plugin_contract(
     models: ModelStore | None = None,
     **options: Any,
 ) -> None:
-    """Assert what the engine relies on, over these frames (or clips):
+    """Assert the contract that the engine relies on, over these frames (or clips):
 
     - it is a complete plugin of this protocol, its options can be described as JSON Schema and read back
-    - the check of its options finds nothing wrong with these
-    - it gives only what its `gives` names, and events with JSON data
-    - it doesn't write into the pixels that it shares with others, and asks for none unless it has `pixels = True`
+    - the check of its options finds no mistake in these
+    - it gives only results that its `gives` names, and events with JSON data
+    - it doesn't write into shared pixels, and reads none unless it has `pixels = True`
     - pure kinds: the same answer in any order, in batches (several at once on a thread each), from a second object
-    - stream plugins with `state`: restored half-way, they go on exactly
+    - stream plugins with `state`: restored half-way, they continue exactly
     """
     check_plugin(cls)
     cls.options_type.model_json_schema()
@@ -66,7 +66,7 @@ def plugin_answers(
     models: ModelStore | None = None,
     **options: Any,
 ) -> list[str]:
-    """What a new plugin object answers to each of these frames (or clips), as text that compares by value.
+    """Return a new plugin object's answer to each of these frames (or clips), as text that compares by value.
 
     For comparing one process with another: `pool.submit(plugin_answers, Mine, frames).result()`.
     """
@@ -80,7 +80,7 @@ def plugin_answers(
 
 
 def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: ModelStore | None) -> None:
-    """The part for pure kinds: the same answer in any order, from threads, from another object."""
+    """Assert the contract of pure kinds: the same answer in any order, from threads, from another object."""
     first, second = _opened(cls, work, options, models), _opened(cls, work, options, models)
     try:
         straight = [_answer(first, subject, past) for subject, past in work]
@@ -88,8 +88,8 @@ def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, 
         assert straight == backward, f"{cls.__name__} answers differently in another order: it isn't pure"
         batched = [answer for at in range(0, len(work), BATCH) for answer in _batch(first, work[at : at + BATCH])]
         assert straight == batched, (
-            f"{cls.__name__} answers differently when it works on {BATCH} at once: what belongs to one call must not "
-            "be kept in the plugin"
+            f"{cls.__name__} answers differently when it works on {BATCH} at once: data of one call must not be stored "
+            "in the plugin"
         )
     finally:
         close_plugin("test", first)
@@ -97,7 +97,7 @@ def check_frame_plugin(cls: type[AnyPlugin], work: Sequence[Any], options: Any, 
 
 
 def _batch(plugin: Any, work: Sequence[Any]) -> list[str]:
-    """The answers where one plugin has all of these in its hands at once, each on a thread of its own.
+    """Return the answers of one plugin that processes all of these at once, each on a thread of its own.
 
     The threads begin together and take turns as often as the interpreter can, so that a race shows in a few calls.
     """
@@ -153,7 +153,7 @@ def _opened(cls: type[AnyPlugin], work: Sequence[Any], options: Any, models: Mod
 
 
 def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
-    """The plugin's answer as text, so that answers compare by value whatever they are made of."""
+    """Return the plugin's answer as text, so that answers of any type compare by value."""
     before = subject.rgb.copy()
     parts: list[Any] = []
     moment = Moment.of(subject.last if isinstance(subject, Clip) else subject)
@@ -171,7 +171,7 @@ def _answer(plugin: Any, subject: Frame | Clip, past: Results) -> str:
 
 
 def _table(item: Result) -> Any:
-    """The result as plain values, after a round trip through Arrow."""
+    """Return the result as plain values, after a round trip through Arrow."""
     name = type(item).__name__
     try:
         table = item.to_arrow()
@@ -187,7 +187,7 @@ def _table(item: Result) -> Any:
 
 
 def _output(plugin: Any, subject: Frame | Clip, past: Results) -> list[Result | Event]:
-    """What the engine takes from one call; `AssertionError` with what it would report."""
+    """Return the engine's view of one call's output; `AssertionError` with the error that it would report."""
     name = type(plugin).__name__
     call: Any = partial(process_in_order, plugin) if isinstance(plugin, StreamPlugin) else plugin.process
     try:

@@ -1,4 +1,4 @@
-"""What every source and sink must hold to, built in or not: run these from your own tests."""
+"""The contract of sources and sinks, as checks to run from your own tests."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from streamproc.testing.makers import make_frame, make_info, make_records
 
 _LEAST_SPAN_NS = 1_000_000
 _MOST = 50
-"""pictures that are looked at; a live source gives them without end"""
+"""number of pictures to check; a live source gives them without end"""
 
 
 def source_context(
     *, stopping: Callable[[], bool] = lambda: False, counts: Counter[str] | None = None
 ) -> SourceContext:
-    """What a source gets from the engine when it is opened; `counts` gets the frames that it can't read, by reason."""
-    kept = Counter[str]() if counts is None else counts
+    """Return the context with which the engine opens a source; `counts` gets unreadable frames by reason."""
+    found = Counter[str]() if counts is None else counts
 
     def count(reason: str, number: int = 1, /) -> None:
-        kept[reason] += number
+        found[reason] += number
 
     return SourceContext(stream="test", log=logging.getLogger(__name__), stopping=stopping, count=count)
 
 
 def sink_context() -> SinkContext:
-    """What a sink gets from the engine when it is opened."""
+    """Return the context with which the engine opens a sink."""
     return SinkContext(name="test", log=logging.getLogger(__name__))
 
 
 def make_events(count: int) -> list[Event]:
-    """Events as a sink gets them: with ids, at successive frames of one stream, in other scripts, with a picture."""
+    """Return events as a sink gets them: with ids, at successive frames of a stream, non-Latin texts, a picture."""
     info = make_info("dock")
     picture = Attachment(name="thumbnail", media_type="image/jpeg", data=b"\xff\xd8\xff\xd9")
     made = []
@@ -58,7 +58,7 @@ def make_events(count: int) -> list[Event]:
 
 
 def check_source_contract(cls: type[AnySource], **options: Any) -> None:
-    """Assert what the engine relies on, with these options, which must lead to something that can be read:
+    """Assert the contract that the engine relies on, with these options, which must lead to a readable input:
 
     - it is a complete source, its options are described
     - `open` gives an `InputInfo`; opened again, a recording has the same identity and gives the same pictures
@@ -89,7 +89,7 @@ def check_source_contract(cls: type[AnySource], **options: Any) -> None:
 
 
 def check_sink_contract(cls: type[AnySink], **options: Any) -> None:
-    """Assert what the engine relies on, with these options, which must lead to something that can be written:
+    """Assert the contract that the engine relies on, with these options, which must lead to a writable place:
 
     - it is a complete sink, its options are described
     - it takes events (or frames, or records) in one batch and one by one, an empty batch, and the same ones once more
@@ -105,7 +105,7 @@ def check_sink_contract(cls: type[AnySink], **options: Any) -> None:
 
 
 def _items(cls: type[AnySink]) -> Sequence[Any]:
-    """What a sink of this kind gets."""
+    """Return the items that a sink of this kind gets."""
     if issubclass(cls, EventSink):
         return make_events(4)
     if issubclass(cls, FrameSink):
@@ -187,7 +187,7 @@ def _print_of(decoded: DecodedFrame) -> tuple[int | None, bytes]:
 
 
 def _check_stop(cls: Any, options: Any) -> None:
-    """Once `stopping()` is true it ends within a few pictures, as the run can't end before."""
+    """Assert that it ends within a few pictures once `stopping()` is true, as the run can't end before."""
     stopping = False
     source = _made(cls, options)
     info = source.open(source_context(stopping=lambda: stopping))

@@ -20,7 +20,7 @@ from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceCont
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A mark inside a list of frames: what goes wrong at that place."""
+    """Mark of a failure at this place in a list of frames."""
 
     kind: Literal["lost", "broken", "undecodable", "raise"]
 
@@ -36,7 +36,7 @@ class ListSourceOptions(Options):
 
 
 class ListSource(PictureSource[ListSourceOptions]):
-    """Gives the pictures and times of a list of frames; `Fault` marks between them go wrong where they stand.
+    """Source of the pictures and times of a list of frames; fails at each `Fault` mark between them.
 
     After a `lost` mark it goes on behind the mark when it is opened again.
     """
@@ -106,7 +106,7 @@ class ListSinkOptions(Options):
 
 
 class ListSink(EventSink[ListSinkOptions]):
-    """Keeps events in `events`; can be busy or broken on purpose."""
+    """Collects events in `events`; can be busy or broken on purpose."""
 
     def __init__(self, options: ListSinkOptions | None = None) -> None:
         super().__init__(options or ListSinkOptions())
@@ -136,7 +136,7 @@ class ListSink(EventSink[ListSinkOptions]):
 
 
 class ManualClock:
-    """A clock that stands still until it is moved: pass `clock` where a function without arguments gives the time."""
+    """A clock that stands still until it is moved; call it for the time."""
 
     def __init__(self, start_s: float = 0.0) -> None:
         self._now = start_s
@@ -147,13 +147,13 @@ class ManualClock:
             return self._now
 
     def advance(self, by_s: float) -> None:
-        """Move on and wake whoever waits."""
+        """Advance the clock and wake all waiting threads."""
         with self._changed:
             self._now += by_s
             self._changed.notify_all()
 
     def wait_for(self, done: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-        """Wait until `done()` after a move; False after `timeout_s` of real time."""
+        """Wait until `done()` after a move; return False after `timeout_s` of real time."""
         with self._changed:
             return self._changed.wait_for(done, timeout_s)
 

@@ -1,4 +1,4 @@
-"""Makers of streams, frames, clips and results, each with sensible values for everything that isn't given."""
+"""Makers of streams, frames, clips and results, with sensible defaults for everything."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_frame(
     pts_s: float | None = None,
     info: StreamInfo | None = None,
 ) -> Frame:
-    """One frame: of one colour, or with these pixels (uint8 (h, w, 3)); its time follows from `index` unless given."""
+    """Make a frame of one colour, or of these pixels (uint8 (h, w, 3)); its time follows from `index` by default."""
     if info is None:
         height, width = (48, 64) if rgb is None else rgb.shape[:2]
         info = make_info(width=width, height=height)

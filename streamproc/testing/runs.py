@@ -1,4 +1,4 @@
-"""Run plugins without a configuration file: alone, or as a chain in the real engine."""
+"""Runs of plugins without a configuration file: alone, or as a chain in the real engine."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class PluginRun:
     results: list[Result] = field(default_factory=list)
     """every result of the plugin under test, in the order of frames"""
     records: list[Record] = field(default_factory=list)
-    """all that left the chain"""
+    """all records that left the chain"""
 
     @property
     def types(self) -> list[str]:
-        """The types of the events, in order."""
+        """Types of the events, in order."""
         return [event.type for event in self.events]
 
     def all(self, kind: type[ResultT]) -> list[ResultT]:
-        """The results of one class."""
+        """Return the results of one class."""
         return [result for result in self.results if isinstance(result, kind)]
 
 
 def plugin_plan(
     cls: type[AnyPlugin], *, name: str = "", settings: dict[str, Any] | None = None, **options: Any
 ) -> PluginPlan:
-    """A plugin with these options; `settings` are those of its chain entry, such as rate and on_error."""
+    """Return the plan of a plugin with these options; `settings` are those of its entry, such as rate and on_error."""
     checked = cls.options_type.model_validate(options)
     return PluginPlan(name=name or cls.__name__.lower(), cls=cls, options=checked, **(settings or {}))
 
@@ -70,9 +70,9 @@ def run_plugin(
     models: ModelStore | None = None,
     **options: Any,
 ) -> PluginRun:
-    """Run one plugin over frames in the real chain, on this thread; what it raises is raised here.
+    """Run one plugin over frames in the real chain, on this thread, and raise its exceptions here.
 
-    frames: frames (renumbered and re-timed so that their order is kept, where they all stand at time 0) or, for a
+    frames: frames (renumbered and re-timed in their order, where all are at time 0) or, for a
         `ClipPlugin`, the clips themselves.
     past: what earlier plugins gave, one iterable of results for each frame.
     options: the plugin's own.
@@ -140,7 +140,7 @@ def _rate(first: Frame | None) -> Fraction | None:
 
 
 class _Tap:
-    """Keeps the records of a run, and what one of its plugins raised."""
+    """Collects the records of a run, and the exceptions of one of its plugins."""
 
     def __init__(self, plugin: str) -> None:
         self.records: list[Record] = []
@@ -194,7 +194,7 @@ def make_plan(
     live: bool = False,
     name: str = "test",
 ) -> Plan:
-    """A plan with one stream from a list of frames and without sinks; `ValueError` when the chain doesn't fit."""
+    """Return a plan with one stream from a list of frames and no sinks; `ValueError` when the chain doesn't fit."""
     wired, issues = wire(chain)
     if issues:
         raise ValueError("; ".join(f"{issue.plugin}: {issue.message}" for issue in issues))
@@ -218,7 +218,7 @@ def _stream_plan(chain: tuple[PluginPlan, ...], name: str, options: ListSourceOp
 
 
 def _in_order(frames: list[Frame]) -> list[Frame]:
-    """Frames made one by one all stand at time 0: give them the places that a reader of the test expects."""
+    """Number and time frames that were made one by one, all at time 0, in their order."""
     rises = all(a.pts_ns < b.pts_ns for a, b in pairwise(frames))
     if rises:
         return frames

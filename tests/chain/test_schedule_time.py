@@ -30,7 +30,7 @@ def frame_s(scheduled: Scheduled) -> float:
     return scheduled.item.frame.pts_ns / S
 
 
-def test_gap_carries_the_capture_time_of_the_new_frame() -> None:
+def test_gap_carries_the_new_frames_capture_time() -> None:
     plan = schedule()
     for n in range(5):
         feed(plan, n / 10)
@@ -39,7 +39,7 @@ def test_gap_carries_the_capture_time_of_the_new_frame() -> None:
     assert mark.moment.frame_index == 4
 
 
-def test_back_carries_the_capture_time_of_the_new_frame() -> None:
+def test_back_carries_the_new_frames_capture_time() -> None:
     plan = schedule()
     feed(plan, 0)
     feed(plan, 1)
@@ -64,14 +64,14 @@ def test_no_time_passes_before_the_first_frame() -> None:
     assert schedule().idle(60 * S) is None
 
 
-def test_a_frame_after_idle_time_has_its_own_time() -> None:
+def test_frame_after_idle_has_its_own_time() -> None:
     plan = schedule()
     feed(plan, 0)
     plan.idle(IDLE_SLACK_NS + 4 * S)
     assert frame_s(feed(plan, 6)) == 6
 
 
-def test_a_frame_later_than_the_slack_never_goes_back() -> None:
+def test_late_frame_never_goes_back_in_time() -> None:
     plan = schedule()
     feed(plan, 0)
     plan.idle(IDLE_SLACK_NS + 10 * S)

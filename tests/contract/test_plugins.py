@@ -316,7 +316,7 @@ PURE = sorted(name for name in CASES if issubclass(Registry().plugin(name), Fram
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_a_pure_kind_answers_the_same_in_another_process(
+def test_pure_plugin_answers_alike_in_another_process(
     name: str, elsewhere: ProcessPoolExecutor, tmp_path: Path
 ) -> None:
     case, cls = CASES[name], Registry().plugin(name)

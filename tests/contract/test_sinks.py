@@ -47,7 +47,7 @@ def test_every_registered_sink_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_nothing_happens_before_open_and_close_may_come_at_once(name: str, tmp_path: Path) -> None:
+def test_close_may_follow_open_at_once(name: str, tmp_path: Path) -> None:
     sink = made(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
     sink.open(CONTEXT)
@@ -56,7 +56,7 @@ def test_nothing_happens_before_open_and_close_may_come_at_once(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_what_is_written_twice_is_taken_twice(name: str, tmp_path: Path) -> None:
+def test_items_written_twice_are_taken_twice(name: str, tmp_path: Path) -> None:
     sink = made(name, tmp_path)
     sink.open(CONTEXT)
     sink.write(items(sink))
@@ -66,7 +66,7 @@ def test_what_is_written_twice_is_taken_twice(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"stdout"}))
-def test_a_place_that_can_not_be_written_is_a_sink_error_that_names_it(name: str, tmp_path: Path) -> None:
+def test_unwritable_place_is_a_named_sink_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     sink = made(name, tmp_path / "file")
     with pytest.raises(SinkError, match="file"):

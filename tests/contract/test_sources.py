@@ -60,7 +60,7 @@ def make(kind: str, options: dict[str, object]) -> AnySource:
 
 
 @pytest.mark.parametrize("case", READABLE)
-def test_it_ends_and_gives_every_picture_at_its_time(case: Case, tmp_path: Path) -> None:
+def test_source_ends_and_gives_every_picture_in_time(case: Case, tmp_path: Path) -> None:
     found = read(make(case.kind, case.good(tmp_path)))
     assert found.pts_ns == [index * STEP_NS for index in range(COUNT)]
     assert found.counts == {}
@@ -90,7 +90,7 @@ def test_two_runs_are_identical(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", READABLE)
-def test_what_it_says_of_itself_holds(case: Case, tmp_path: Path) -> None:
+def test_source_describes_itself_correctly(case: Case, tmp_path: Path) -> None:
     info = read(make(case.kind, case.good(tmp_path)), limit=1).info
     assert isinstance(info, InputInfo)
     assert info.identity
@@ -102,7 +102,7 @@ def test_what_it_says_of_itself_holds(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", READABLE)
-def test_it_can_be_opened_again_and_closed_twice_at_any_point(case: Case, tmp_path: Path) -> None:
+def test_source_can_reopen_and_close_twice(case: Case, tmp_path: Path) -> None:
     source = make(case.kind, case.good(tmp_path))
     next(frames_of(source, source.open(context())))
     source.close()
@@ -111,7 +111,7 @@ def test_it_can_be_opened_again_and_closed_twice_at_any_point(case: Case, tmp_pa
 
 
 @pytest.mark.parametrize("case", READABLE)
-def test_a_video_source_gives_its_packets_to_whoever_decodes(case: Case, tmp_path: Path) -> None:
+def test_video_source_gives_its_packets_to_any_decoder(case: Case, tmp_path: Path) -> None:
     source = make(case.kind, case.good(tmp_path))
     if not isinstance(source, VideoSource):
         return
@@ -126,7 +126,7 @@ def test_a_video_source_gives_its_packets_to_whoever_decodes(case: Case, tmp_pat
 
 
 @pytest.mark.parametrize("case", REFUSING)
-def test_the_constructor_touches_nothing_and_open_refuses_in_a_sentence(case: Case, tmp_path: Path) -> None:
+def test_constructor_does_nothing_and_open_refuses_clearly(case: Case, tmp_path: Path) -> None:
     assert case.bad is not None
     source = make(case.kind, case.bad(tmp_path))
     with pytest.raises(SourceError) as caught:

@@ -34,7 +34,7 @@ class Digest(FramePlugin[Options]):
         raise ValueError(f"{pixels} {told}")
 
 
-def test_a_plugin_sees_the_same_pixels_in_the_bundle_as_in_the_run(tmp_path: Path) -> None:
+def test_bundle_holds_the_same_pixels_as_the_run(tmp_path: Path) -> None:
     noise = np.random.default_rng(3).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     video = encode(tmp_path / "a.mp4", Recipe(frames=2, size=(128, 96), picture=lambda _: noise))
     config = {
@@ -62,7 +62,7 @@ def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
         replay_bundle(older, Registry(), ModelStore())
 
 
-def test_what_a_killed_run_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_unfinished_bundles_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()

@@ -110,7 +110,7 @@ def more(sink: ListSink, stream: str) -> None:
     until(lambda: count(sink, stream) >= before + 5)
 
 
-def test_streams_are_added_and_removed_while_others_go_on(tmp_path: Path) -> None:
+def test_streams_come_and_go_while_others_run(tmp_path: Path) -> None:
     engine, sink = engine_of(tmp_path, camera("one"))
 
     def meanwhile(engine: Engine) -> None:
@@ -160,9 +160,9 @@ def test_paused_camera_is_closed_until_it_resumes(tmp_path: Path) -> None:
         engine.pause("one")
         until(lambda: "one" in Camera.closed)
         until(lambda: engine.report().streams[0].ledger.in_flight == 0)
-        frozen = engine.report().streams[0].ledger.seen
+        frozen = engine.report().streams[0].ledger.observed
         more(sink, "two")
-        assert engine.report().streams[0].ledger.seen == frozen
+        assert engine.report().streams[0].ledger.observed == frozen
         assert engine.report().streams[0].away == "paused"
         engine.resume("one")
         more(sink, "one")

@@ -104,10 +104,10 @@ def naps(seed: int) -> frozenset[int]:
 def check(found: Run, plain: Run) -> None:
     """Each picture is counted once, and the same as without a gate."""
     assert found.ledger.closed
-    assert found.ledger.seen == plain.ledger.seen
+    assert found.ledger.observed == plain.ledger.observed
     assert found.ledger.total("undecodable") == plain.ledger.total("undecodable")
     assert found.ledger.total("processed") == len(found.frames)
-    assert found.ledger.total("gated") == found.ledger.seen - len(found.frames) - found.ledger.total("undecodable")
+    assert found.ledger.total("gated") == found.ledger.observed - len(found.frames) - found.ledger.total("undecodable")
     everything = dict(plain.frames)
     times = [pts_ns for pts_ns, _ in found.frames]
     assert len(set(times)) == len(times)
@@ -164,7 +164,7 @@ def test_two_fields_are_gated_as_one_picture(tmp_path: Path) -> None:
     path.write_bytes(b"".join(field_coded(100)))
     plain = run(path)
     found = run(path, Timetable(frozenset(range(130))), PacketRing())
-    assert plain.ledger.seen == found.ledger.seen == 100
+    assert plain.ledger.observed == found.ledger.observed == 100
     assert found.ledger.total("gated") > 0
 
 

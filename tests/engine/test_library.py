@@ -229,7 +229,7 @@ def test_a_run_that_never_begins_leaves_nothing(temp: Path) -> None:
     run = streamproc.run(feed(3), [Measure])
     assert list(temp.iterdir()) == []
     assert Feed.read == {}
-    assert run.report().streams[0].ledger.seen == 0
+    assert run.report().streams[0].ledger.observed == 0
 
 
 def test_a_run_is_iterated_once() -> None:

@@ -74,7 +74,7 @@ def phases(events: Sequence[Event]) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def test_the_most_silent_stream_ends_where_keys_name_too_many(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_longest_silent_stream_ends_above_the_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tape = Tape(count=60, streams=[f"k{n}" for n in range(60)])
     tape.commit_each = False
     report, events = play(tape, tmp_path)
@@ -90,7 +90,7 @@ def test_the_most_silent_stream_ends_where_keys_name_too_many(tmp_path: Path, ca
     assert tape.committed[-1] == {"0": 60}
 
 
-def test_a_stream_that_had_to_end_may_come_back_and_begins_again(tmp_path: Path) -> None:
+def test_ended_stream_may_come_back_and_begins_again(tmp_path: Path) -> None:
     tape = Tape(count=12, streams=["a", "b", "c"])
     tape.commit_each = False
     report, events = play(tape, tmp_path)
@@ -100,7 +100,7 @@ def test_a_stream_that_had_to_end_may_come_back_and_begins_again(tmp_path: Path)
     assert closed(report)
 
 
-def test_streams_of_an_earlier_run_count_too_and_end_first(tmp_path: Path) -> None:
+def test_streams_of_an_earlier_run_end_first(tmp_path: Path) -> None:
     tape = Tape(count=4, streams=["a", "b", "c", "d"])
     tape.commit_each = False
     tape.breaks_at = 2
@@ -113,7 +113,7 @@ def test_streams_of_an_earlier_run_count_too_and_end_first(tmp_path: Path) -> No
     assert all(found == ["start", "end"] for found in phases([*before, *after]).values())
 
 
-def test_what_ends_at_the_end_of_the_input_is_committed_and_ends_once(tmp_path: Path) -> None:
+def test_episodes_ending_with_the_input_are_committed_once(tmp_path: Path) -> None:
     tape = Tape(count=6, streams=["a"])
     tape.commit_each = False
     _, first = play(tape, tmp_path)
@@ -126,7 +126,7 @@ def test_what_ends_at_the_end_of_the_input_is_committed_and_ends_once(tmp_path: 
     assert phases([*first, *more]) == {("a", "stay/1"): ["start", "end"], ("a", "stay/1@6"): ["start", "end"]}
 
 
-def test_a_stream_named_like_a_configured_one_gets_its_sources_name_in_front(tmp_path: Path) -> None:
+def test_stream_with_a_configured_name_gets_a_prefix(tmp_path: Path) -> None:
     tape = Tape(count=6, streams=["door", "yard"])
     tape.commit_each = False
     got: list[Event] = []
@@ -140,7 +140,7 @@ def test_a_stream_named_like_a_configured_one_gets_its_sources_name_in_front(tmp
     assert {event.stream for event in got} == {"tape/door", "yard"}
 
 
-def test_two_sources_with_a_stream_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_equal_stream_names_of_two_sources_are_distinguished(tmp_path: Path) -> None:
     got: list[Event] = []
     tapes = [Tape(count=4, streams=["cam"]), Tape(count=6, streams=["cam"])]
     first = plan_of(tapes[0], tmp_path, [plugin_plan(Tell)], keep(got))
@@ -170,7 +170,7 @@ def watch(state: Path, source: type[Any], meanwhile: Any = None, **settings: Any
 
 
 @pytest.mark.parametrize("identity", [None, "door camera"])
-def test_episodes_of_a_live_stream_are_new_after_a_restart(tmp_path: Path, identity: str | None) -> None:
+def test_live_episodes_are_new_after_a_restart(tmp_path: Path, identity: str | None) -> None:
     (_, first), (_, second) = (watch(tmp_path, Camera, identity=identity) for _ in range(2))
     assert [event.phase for event in first] == [event.phase for event in second] == ["start", "end"]
     assert len({event.episode for event in first}) == 1
@@ -194,9 +194,7 @@ def metrics(engine: Engine) -> dict[str, float]:
     }
 
 
-def test_a_camera_that_is_away_at_start_is_waited_for_and_its_metric_is_true(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_camera_away_at_start_is_awaited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     read: list[float] = []
     engines: list[Engine] = []
 
@@ -226,7 +224,7 @@ def test_a_camera_that_is_away_at_start_is_waited_for_and_its_metric_is_true(
     assert caplog.text.count("source is back after") == 1  # the outage behind it repeats, and is not logged
 
 
-def test_a_camera_that_never_came_is_named_at_the_end(tmp_path: Path) -> None:
+def test_camera_that_never_connects_is_named_at_end(tmp_path: Path) -> None:
     asked = threading.Event()
 
     class Never(Camera):
@@ -244,7 +242,7 @@ def test_a_camera_that_never_came_is_named_at_the_end(tmp_path: Path) -> None:
     assert not report.streams[0].error
 
 
-def test_a_camera_that_is_away_holds_up_no_recording(tmp_path: Path) -> None:
+def test_camera_that_is_away_delays_no_recording(tmp_path: Path) -> None:
     done = threading.Event()
 
     class Never(Camera):

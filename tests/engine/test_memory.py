@@ -88,7 +88,7 @@ def test_memory_is_flat_over_twenty_thousand_frames(tmp_path: Path) -> None:
     assert at[19_999] - at[2_000] < 30 * MIB
 
 
-def test_a_slow_plugin_on_large_pictures_holds_no_more_than_the_streams_buffer(tmp_path: Path) -> None:
+def test_slow_plugin_on_large_pictures_respects_the_buffer(tmp_path: Path) -> None:
     peak = [0]
     before = resident()
 

@@ -158,7 +158,7 @@ def test_a_live_source_keeps_its_size_when_it_comes_back(tmp_path: Path) -> None
     Camera.opened = 0
     stream = StreamPlan(name="own", source=Camera, source_options=Options(), chain=(), sinks=(), reconnect_ns=1_000_000)
     report = run_engine(Engine(Plan(streams=(stream,), runtime=RuntimePlan(state=tmp_path))))
-    assert report.streams[0].ledger.seen == 20
+    assert report.streams[0].ledger.observed == 20
     assert report.streams[0].reconnects == 2
     assert closed(report)
 

@@ -101,7 +101,7 @@ def test_whatever_a_plugin_raises_is_a_counted_failure(tmp_path: Path, error: Ba
 
 
 @pytest.mark.parametrize("kind", [FramePlugin, StreamPlugin])
-def test_output_without_end_is_cut_off_with_an_error(tmp_path: Path, kind: type[Any]) -> None:
+def test_output_without_end_is_an_error(tmp_path: Path, kind: type[Any]) -> None:
     def endless(frame: Frame) -> Output:
         while True:
             yield Event.instant(frame, "much.ado")
@@ -112,7 +112,7 @@ def test_output_without_end_is_cut_off_with_an_error(tmp_path: Path, kind: type[
     assert closed(report)
 
 
-def test_what_was_given_before_a_failure_half_way_is_not_used(tmp_path: Path) -> None:
+def test_output_before_a_failure_is_not_used(tmp_path: Path) -> None:
     def half(frame: Frame) -> Output:
         yield Event.instant(frame, "half.way")
         raise ValueError("half-way")
@@ -161,7 +161,7 @@ BAD_EVENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("make", BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
-def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path, make: Any) -> None:
+def test_unwritable_event_is_a_failure_of_its_plugin(tmp_path: Path, make: Any) -> None:
     report, events = run_faulty([plugin_plan(gives(lambda f: [make(f)])), plugin_plan(Tell)], make_frames(3), tmp_path)
     assert report.streams[0].plugins[0].verdicts == {"failed": 3}
     assert [event.type for event in events] == ["tell.seen"] * 3 + ["tell.end"]
@@ -178,13 +178,13 @@ def test_an_event_that_no_sink_could_write_is_its_plugins_failure(tmp_path: Path
     ],
     ids=["a list that holds itself", "seconds"],
 )
-def test_what_is_wrong_with_an_event_is_said_without_jargon(tmp_path: Path, make: Any, words: str) -> None:
+def test_event_errors_use_no_jargon(tmp_path: Path, make: Any, words: str) -> None:
     plans = [plugin_plan(gives(lambda f: [make(f)]), settings={"on_error": "disable"})]
     report, _ = run_faulty(plans, make_frames(3), tmp_path)
     assert words in report.streams[0].plugins[0].off
 
 
-def test_stop_iteration_in_a_generator_is_told_with_the_authors_line(tmp_path: Path) -> None:
+def test_stop_iteration_in_a_generator_names_the_line(tmp_path: Path) -> None:
     def stops(frame: Frame) -> Output:
         yield Event.instant(frame, "a.b")
         next(iter(()))
@@ -193,7 +193,7 @@ def test_stop_iteration_in_a_generator_is_told_with_the_authors_line(tmp_path: P
     assert "test_plugin_faults.py" in report.streams[0].plugins[0].off
 
 
-def test_a_plugin_that_exits_while_it_opens_is_named(tmp_path: Path) -> None:
+def test_plugin_that_exits_while_opening_is_named(tmp_path: Path) -> None:
     def leave(self: Any, context: Any) -> None:
         raise SystemExit(0)
 
@@ -215,7 +215,7 @@ def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:
     assert [json.loads(json_line(event))["data"]["score"] for event in events] == [0.25, 0.25]
 
 
-def test_events_told_late_keep_ids_of_their_own(tmp_path: Path) -> None:
+def test_late_events_have_their_own_ids(tmp_path: Path) -> None:
     """A plugin that tells of an old frame again and again: each record is its own."""
 
     class Late(StreamPlugin[Options]):
@@ -230,7 +230,7 @@ def test_events_told_late_keep_ids_of_their_own(tmp_path: Path) -> None:
     assert [event.frame_index for event in events] == list(range(10))
 
 
-def test_a_result_that_gives_does_not_name_is_a_failure_and_what_hangs_on_it_goes_without(tmp_path: Path) -> None:
+def test_undeclared_result_fails_and_dependents_are_skipped(tmp_path: Path) -> None:
     class Needy(FramePlugin[Options]):
         needs = (Level,)
 
@@ -267,10 +267,10 @@ class WantsFlow(FramePlugin[Options]):
 
 
 @pytest.mark.parametrize("plugin", [Measure, WantsFlow])
-def test_a_picture_that_can_not_be_converted_stops_nothing(tmp_path: Path, plugin: type[Any]) -> None:
+def test_picture_that_can_not_be_converted_stops_nothing(tmp_path: Path, plugin: type[Any]) -> None:
     report, events = run_faulty([plugin_plan(plugin), plugin_plan(Tell)], unreadable(20), tmp_path)
     assert [event.type for event in events].count("tell.seen") == 20
-    assert report.streams[0].ledger.seen == 20
+    assert report.streams[0].ledger.observed == 20
     assert closed(report)
 
 
@@ -316,7 +316,7 @@ def test_a_plugin_that_hangs_anywhere_is_left_behind(tmp_path: Path, where: str)
 
 
 @pytest.mark.logs_errors
-def test_a_plugin_that_hangs_while_it_opens_fails_its_stream_alone(tmp_path: Path) -> None:
+def test_plugin_hanging_in_open_fails_its_stream_alone(tmp_path: Path) -> None:
     hanging = type("Hangs", (Hanging,), {"at": "open"})
     report, _ = run_faulty([plugin_plan(hanging)], make_frames(3), tmp_path, open_limit_ns=200_000_000)
     assert "did not come back" in report.streams[0].error
@@ -326,7 +326,7 @@ def test_a_plugin_that_hangs_while_it_opens_fails_its_stream_alone(tmp_path: Pat
 
 
 @pytest.mark.logs_errors
-def test_two_plugins_that_hang_at_the_same_frame_are_both_left_behind(tmp_path: Path) -> None:
+def test_two_plugins_hanging_at_one_frame_are_abandoned(tmp_path: Path) -> None:
     chain = [
         plugin_plan(HangPure, at=5, settings=SOON),
         plugin_plan(HangOrdered, at=5, settings=SOON),
@@ -341,7 +341,7 @@ def test_two_plugins_that_hang_at_the_same_frame_are_both_left_behind(tmp_path: 
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("plugin", [HangPure, HangOrdered])
-def test_a_hang_leaves_a_bundle_that_shows_where_it_hangs(tmp_path: Path, plugin: type[Any]) -> None:
+def test_bundle_of_a_hang_shows_the_place(tmp_path: Path, plugin: type[Any]) -> None:
     chain = [plugin_plan(Measure), plugin_plan(plugin, at=5, settings=SOON)]
     run_faulty(chain, make_frames(20), tmp_path)
     (bundle,) = (tmp_path / "bundles").iterdir()
@@ -367,7 +367,7 @@ class HangInPicture(ArrayPicture):
 
 
 @pytest.mark.logs_errors
-def test_a_picture_that_hangs_leaves_a_bundle_without_it(tmp_path: Path) -> None:
+def test_bundle_of_a_hanging_picture_leaves_it_out(tmp_path: Path) -> None:
     frames = make_frames(6)
     stuck = PixelCache(HangInPicture(np.zeros((frames[0].height, frames[0].width, 3), np.uint8)))
     frames[3] = replace(frames[3], pixels=stuck)
@@ -413,7 +413,7 @@ class Opened(StreamPlugin[Options]):
         raise ValueError("can't")
 
 
-def test_a_plugin_that_refuses_to_open_is_closed_and_so_are_those_before_it(tmp_path: Path) -> None:
+def test_failed_open_closes_the_plugins_before_it(tmp_path: Path) -> None:
     notes: list[str] = []
     good = type("Good", (Opened,), {"notes": notes})
     bad = type("Bad", (Opened,), {"notes": notes, "refuse": True})
@@ -422,14 +422,14 @@ def test_a_plugin_that_refuses_to_open_is_closed_and_so_are_those_before_it(tmp_
     assert notes == ["open good", "open bad", "close", "close"]
 
 
-def test_a_failing_plugin_does_not_change_the_number_of_threads_at_the_end(tmp_path: Path) -> None:
+def test_failing_plugin_leaves_the_thread_count_unchanged(tmp_path: Path) -> None:
     before = threading.active_count()
     run_faulty([plugin_plan(gives(raises(SystemExit(1)))), plugin_plan(Tell)], make_frames(20), tmp_path)
     assert threading.active_count() <= before + 1
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp_path: Path, workers: int) -> None:
+def test_breakers_of_two_stages_open_at_equal_frames(tmp_path: Path, workers: int) -> None:
     class Jitter(Measure):
         """Overtakes; gives nothing."""
 
@@ -478,7 +478,7 @@ def test_breakers_of_two_stages_open_at_the_same_frames_whatever_the_threads(tmp
     assert verdicts["d"] == {"ok": 23, "failed": 2, "off": 35}
 
 
-def test_a_bundle_imports_nothing_that_is_neither_installed_nor_named(tmp_path: Path) -> None:
+def test_bundle_imports_only_installed_or_named_modules(tmp_path: Path) -> None:
     bundle = failed_bundle(tmp_path)
     with pytest.raises(PluginError, match=r"names the module 'tests\.engine\.plugins', which belongs to no installed"):
         replay_bundle(bundle, Registry(), ModelStore())
@@ -489,7 +489,7 @@ def test_a_bundle_imports_nothing_that_is_neither_installed_nor_named(tmp_path: 
 
 
 @pytest.mark.parametrize("keep", [0, 10, 500])
-def test_a_bundle_that_was_cut_off_is_refused_with_a_sentence(tmp_path: Path, keep: int) -> None:
+def test_truncated_bundle_is_refused_with_a_sentence(tmp_path: Path, keep: int) -> None:
     bundle = failed_bundle(tmp_path)
     cut = tmp_path / "cut.zip"
     cut.write_bytes(bundle.read_bytes()[:keep])
@@ -507,7 +507,7 @@ def test_a_bundle_that_was_cut_off_is_refused_with_a_sentence(tmp_path: Path, ke
         ("past/measure/tests.engine.plugins:Level.arrow", b"no arrow"),
     ],
 )
-def test_a_bundle_with_a_damaged_part_is_refused_with_a_sentence(tmp_path: Path, part: str, data: bytes) -> None:
+def test_bundle_with_a_damaged_part_is_refused(tmp_path: Path, part: str, data: bytes) -> None:
     changed = rewritten(failed_bundle(tmp_path), tmp_path / "changed.zip", part, lambda _: data)
     with pytest.raises(PluginError, match="not a whole repro bundle"):
         replay_bundle(changed, Registry(), ModelStore(), ["tests.engine.plugins"])
@@ -544,7 +544,7 @@ class SpeechlessSizes(Sizes):
         raise RuntimeError("no words")
 
 
-def test_a_plugin_that_fails_in_remarks_keeps_the_engines_own(tmp_path: Path) -> None:
+def test_plugin_failing_in_remarks_leaves_the_engines_remarks(tmp_path: Path) -> None:
     report, _ = run_faulty([plugin_plan(SpeechlessSizes)], make_frames(35), tmp_path)
     (plugin,) = report.streams[0].plugins
     assert ["right and bottom hardly do" in remark for remark in plugin.remarks] == [True]
@@ -554,7 +554,7 @@ def test_a_plugin_that_fails_in_remarks_keeps_the_engines_own(tmp_path: Path) ->
     ("cls", "words"),
     [(Fractions, "its boxes lie between 0 and 1"), (Sizes, "right and bottom hardly do"), (Corners, "")],
 )
-def test_boxes_that_can_hardly_be_meant_are_reported_once(
+def test_doubtful_boxes_are_reported_once(
     cls: type[Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     report, _ = run_faulty([plugin_plan(cls)], make_frames(35), tmp_path)
@@ -563,7 +563,7 @@ def test_boxes_that_can_hardly_be_meant_are_reported_once(
     assert caplog.text.count("Detections.xyxy are") == bool(words)
 
 
-def test_left_top_width_height_are_named_as_what_they_may_be() -> None:
+def test_left_top_width_height_boxes_are_recognised() -> None:
     with pytest.raises(ValueError, match=r"of x, y, width and height make \[x, y, x \+ width"):
         Detections.of([[200, 150, 40, 60]], [0.5], ["person"])
 
@@ -581,7 +581,7 @@ class DarkenInOpenCv(FramePlugin[Options]):
 
 
 @pytest.mark.parametrize("cls", [Darken, DarkenInOpenCv])
-def test_whoever_writes_into_shared_pixels_reads_where_and_what_to_do(
+def test_writing_to_shared_pixels_names_line_and_remedy(
     cls: type[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_faulty([plugin_plan(cls, settings={"on_error": "disable"})], make_frames(3), tmp_path)
@@ -600,9 +600,7 @@ class Deep(FramePlugin[Options]):
         return []
 
 
-def test_the_authors_innermost_line_is_named_and_the_traceback_stands_at_debug_level(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_authors_innermost_line_is_named_traceback_at_debug(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "streamproc"):
         run_faulty([plugin_plan(Deep)], make_frames(3), tmp_path)
     place = f"[test_plugin_faults.py:{inspect.getsourcelines(deep)[1] + 1} in deep]"
@@ -614,9 +612,7 @@ def test_the_authors_innermost_line_is_named_and_the_traceback_stands_at_debug_l
     assert any("Traceback" in r.getMessage() for r in caplog.records if r.levelno == logging.DEBUG)
 
 
-def test_under_stop_the_traceback_is_logged_and_the_reason_names_the_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_stop_logs_the_traceback_and_names_the_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     report, _ = run_faulty([plugin_plan(Deep, settings={"on_error": "stop"})], make_frames(3), tmp_path)
     assert "in deep]" in report.stopped
     assert "Traceback" in caplog.text
@@ -636,7 +632,7 @@ class ClosesBadly(FramePlugin[Options]):
 
 
 @pytest.mark.parametrize("cls", [OpensBadly, ClosesBadly])
-def test_a_failure_at_open_or_close_names_the_line(
+def test_failure_in_open_or_close_names_the_line(
     cls: type[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     report, _ = run_faulty([plugin_plan(cls)], make_frames(3), tmp_path)
@@ -666,17 +662,15 @@ class Needs(FramePlugin[Options]):
 @pytest.mark.parametrize(
     ("chain", "words"),
     [
-        ([plugin_plan(Deep)], "failed at every frame that it was given (3)"),
-        ([plugin_plan(Asks)], "asked at 3 frames for a result that no plugin gave; name its class in `needs`"),
+        ([plugin_plan(Deep)], "failed at each of its frames (3)"),
+        ([plugin_plan(Asks)], "wanted a result that no plugin gave, at 3 frames; name its class in `needs`"),
         (
             [plugin_plan(NeverGives), plugin_plan(Needs)],
             "plugin needs of test never had its input (Level), in 3 frames; check the plugins before it that give it",
         ),
     ],
 )
-def test_a_run_in_which_a_plugin_gave_nothing_says_so_and_ends_with_an_exit_code(
-    chain: list[Any], words: str, tmp_path: Path
-) -> None:
+def test_run_without_plugin_output_has_an_exit_code(chain: list[Any], words: str, tmp_path: Path) -> None:
     report, _ = run_faulty(chain, make_frames(3), tmp_path)
     assert report.exit_code == PLUGIN_FAILED
     assert any(words in line for line in troubles(report)), troubles(report)

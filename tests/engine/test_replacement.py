@@ -127,7 +127,7 @@ def levels(tmp_path: Path, cls: type[Any], **settings: Any) -> dict[str, list[in
     return seen
 
 
-def test_all_that_comes_behind_sees_the_replacement_and_what_comes_before_the_source(tmp_path: Path) -> None:
+def test_replacement_covers_everything_behind_and_nothing_before(tmp_path: Path) -> None:
     seen = levels(tmp_path, Hide)
     assert seen.pop("before") == [SECRET] * 6
     assert {name: set(found) for name, found in seen.items()} == {

@@ -218,7 +218,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[st
 
 
 @pytest.mark.parametrize("offset", range(1, COUNT))
-def test_a_run_that_breaks_off_anywhere_goes_on_as_if_nothing_had_been(
+def test_interrupted_run_resumes_without_a_trace(
     tmp_path: Path, uninterrupted: dict[str, list[str]], offset: int
 ) -> None:
     tape = Tape()
@@ -236,7 +236,7 @@ def test_a_run_that_breaks_off_anywhere_goes_on_as_if_nothing_had_been(
 
 
 @pytest.mark.parametrize("offset", [3, 10, 17])
-def test_a_restart_from_an_older_commit_repeats_known_ids_only(
+def test_restart_from_an_older_commit_repeats_known_ids(
     tmp_path: Path, uninterrupted: dict[str, list[str]], offset: int
 ) -> None:
     """As after `kill -9`: the state folder is that of some time ago, the sinks have got more."""
@@ -278,7 +278,7 @@ def test_commits_go_on_after_a_quiet_start(tmp_path: Path) -> None:
     assert tape.committed[-1] == {"0": COUNT}
 
 
-def test_a_stop_loses_no_frame_and_commits_what_was_read(tmp_path: Path, uninterrupted: dict[str, list[str]]) -> None:
+def test_stop_loses_no_frame_and_commits(tmp_path: Path, uninterrupted: dict[str, list[str]]) -> None:
     tape = Tape()
     tape.commit_each = False
     got: list[Event] = []
@@ -304,7 +304,7 @@ def test_a_stop_loses_no_frame_and_commits_what_was_read(tmp_path: Path, uninter
     assert lines == expected
 
 
-def test_events_that_wait_for_another_stream_are_not_committed_over(tmp_path: Path) -> None:
+def test_events_waiting_in_the_merge_block_the_commit(tmp_path: Path) -> None:
     """Recorded streams are merged: what is held for a slower one is on no disk yet."""
     go = threading.Event()
 
@@ -338,7 +338,7 @@ class TornFrames(KeepFrames):
         raise SinkError("can't make it durable")
 
 
-def test_frames_are_committed_only_once_their_sink_has_flushed_them(tmp_path: Path) -> None:
+def test_frames_are_committed_after_their_sink_flushed(tmp_path: Path) -> None:
     tape = Tape()
     tape.breaks_at = COUNT - 1
     frames: list[Frame] = []
@@ -351,14 +351,14 @@ def test_frames_are_committed_only_once_their_sink_has_flushed_them(tmp_path: Pa
     assert torn.committed == []
 
 
-def test_a_state_folder_that_can_not_be_written_fails_the_stream_with_a_sentence(tmp_path: Path) -> None:
+def test_unwritable_state_folder_fails_the_stream(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     report, _ = play(Tape(), tmp_path / "state")
     assert "checkpoints can't be stored" in report.streams[0].error
     assert closed(report)
 
 
-def test_a_full_store_fails_the_stream_with_a_sentence(tmp_path: Path) -> None:
+def test_full_store_fails_the_stream(tmp_path: Path) -> None:
     import sqlite3
 
     CheckpointStore(tmp_path / "checkpoints.sqlite").close()
@@ -371,13 +371,13 @@ def test_a_full_store_fails_the_stream_with_a_sentence(tmp_path: Path) -> None:
 
 
 class BadState(Scene):
-    """Its state can't be kept."""
+    """Its state can't be stored."""
 
     def state(self) -> Mapping[str, Any]:
         return {"no": object()}
 
 
-def test_nothing_is_committed_while_a_plugins_state_can_not_be_kept(tmp_path: Path) -> None:
+def test_unstorable_plugin_state_blocks_the_commit(tmp_path: Path) -> None:
     tape = Tape()
     tape.commit_each = False
     report, events = play(tape, tmp_path, [plugin_plan(BadState, settings={"max_failures": 1000})])
@@ -392,7 +392,7 @@ class Forgetful(Scene):
         raise KeyError("seen")
 
 
-def test_a_plugin_that_can_not_restore_its_state_says_what_to_do(tmp_path: Path) -> None:
+def test_plugin_that_can_not_restore_says_the_remedy(tmp_path: Path) -> None:
     tape = Tape()
     tape.breaks_at = 6
     play(tape, tmp_path, [plugin_plan(Forgetful)])
@@ -422,7 +422,7 @@ def test_a_state_in_another_form_is_refused() -> None:
             restore_state(Scene(Options()), stored)
 
 
-def test_a_chain_that_has_changed_goes_on_with_what_it_knows(tmp_path: Path) -> None:
+def test_changed_chain_continues_with_known_state(tmp_path: Path) -> None:
     tape = Tape()
     tape.breaks_at = 6
     play(tape, tmp_path, [plugin_plan(Scene)])

@@ -70,13 +70,13 @@ def lines(run: PluginRun) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_events_are_the_same_bytes_whatever_the_number_of_threads(workers: int) -> None:
+def test_events_are_the_same_with_any_thread_count(workers: int) -> None:
     frames = [make_frame(fill=i % 256, index=i) for i in range(150)]
     chain = [plugin_plan(Measure), plugin_plan(Tell), plugin_plan(Fail, every=7)]
     assert lines(run_chain(chain, frames, workers=workers)) == lines(run_chain(chain, frames, workers=3))
 
 
-def test_ordered_plugins_see_every_frame_in_order_with_the_results_of_pure_ones() -> None:
+def test_ordered_plugins_get_every_frame_and_pure_results() -> None:
     frames = [make_frame(fill=i, index=i) for i in range(60)]
     run = run_chain([plugin_plan(Measure), plugin_plan(Tell)], frames)
     seen = [event.data for event in run.events if event.type == "tell.seen"]
@@ -86,7 +86,7 @@ def test_ordered_plugins_see_every_frame_in_order_with_the_results_of_pure_ones(
     assert closed(run.report)
 
 
-def test_event_ids_are_unique_and_the_same_in_every_run() -> None:
+def test_event_ids_are_unique_and_repeatable() -> None:
     frames = make_frames(40)
     first, second = (run_chain([plugin_plan(Tell)], frames) for _ in range(2))
     ids = [event.id for event in first.events]
@@ -94,7 +94,7 @@ def test_event_ids_are_unique_and_the_same_in_every_run() -> None:
     assert ids == [event.id for event in second.events]
 
 
-def test_a_plugin_that_fails_now_and_then_costs_only_its_own_results() -> None:
+def test_occasional_failure_costs_only_its_own_results() -> None:
     run = run_chain([plugin_plan(Fail, every=50), plugin_plan(Tell)], make_frames(500))
     (stream,) = run.report.streams
     assert stream.plugins[0].verdicts == {"failed": 10, "ok": 490}
@@ -104,7 +104,7 @@ def test_a_plugin_that_fails_now_and_then_costs_only_its_own_results() -> None:
     assert closed(run.report)
 
 
-def test_frames_at_which_no_plugin_could_be_used_count_as_failed() -> None:
+def test_frames_without_usable_plugin_count_as_failed() -> None:
     run = run_chain([plugin_plan(NanBoxes, settings={"max_failures": 1000})], make_frames(20))
     (stream,) = run.report.streams
     assert stream.ledger.total("failed") == 20
@@ -112,7 +112,7 @@ def test_frames_at_which_no_plugin_could_be_used_count_as_failed() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_plugin_that_keeps_failing_goes_off_at_the_same_frame_in_every_run(workers: int) -> None:
+def test_breaker_opens_at_equal_frames_in_every_run(workers: int) -> None:
     chain = [plugin_plan(Fail, from_index=20, settings={"max_failures": 5}), plugin_plan(Tell)]
     run = run_chain(chain, make_frames(100), workers=workers)
     (stream,) = run.report.streams
@@ -124,23 +124,23 @@ def test_a_plugin_that_keeps_failing_goes_off_at_the_same_frame_in_every_run(wor
     assert run.report.exit_code == PLUGIN_FAILED
 
 
-def test_on_error_stop_ends_the_run_and_says_why() -> None:
+def test_on_error_stop_ends_the_run_with_reason() -> None:
     chain = [plugin_plan(Fail, from_index=10, settings={"on_error": "stop"}), plugin_plan(Tell)]
     run = run_chain(chain, make_frames(10_000))
     assert "failed at frame 10" in run.report.stopped
-    assert run.report.streams[0].ledger.seen < 10_000
+    assert run.report.streams[0].ledger.observed < 10_000
     assert run.report.exit_code == PLUGIN_FAILED
     assert closed(run.report)
 
 
-def test_secrets_in_a_plugins_error_are_not_told() -> None:
+def test_secrets_in_a_plugins_error_are_masked() -> None:
     run = run_chain([plugin_plan(Fail, from_index=0, settings={"on_error": "disable"})], make_frames(3))
     assert "secret" not in run.report.streams[0].plugins[0].off
 
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("plugin", [HangPure, HangOrdered])
-def test_a_plugin_that_hangs_is_left_behind_and_everything_else_goes_on(plugin: type[Any]) -> None:
+def test_hanging_plugin_is_abandoned_and_the_rest_continues(plugin: type[Any]) -> None:
     chain = [plugin_plan(plugin, at=5, settings={"timeout_ns": 200_000_000}), plugin_plan(Tell)]
     run = run_chain(chain, make_frames(60))
     (stream,) = run.report.streams
@@ -175,9 +175,7 @@ def two_streams(tmp_path: Path, broken: list[Any], chain: list[Any]) -> tuple[Ru
     ],
     ids=["plugin fails", "plugin hangs", "NaN boxes", "source breaks off", "source has a bug", "no frames"],
 )
-def test_one_streams_fault_leaves_the_other_streams_events_complete(
-    tmp_path: Path, broken: list[Any], chain: list[Any]
-) -> None:
+def test_fault_in_one_stream_leaves_others_complete(tmp_path: Path, broken: list[Any], chain: list[Any]) -> None:
     report, events = two_streams(tmp_path, broken, chain)
     assert [event.data["seen"] for event in events if event.type == "tell.seen"] == list(range(1, 81))
     assert events[-1].type == "tell.end"
@@ -185,7 +183,7 @@ def test_one_streams_fault_leaves_the_other_streams_events_complete(
     assert closed(report)
 
 
-def test_a_source_that_breaks_off_gives_what_was_read_before() -> None:
+def test_truncated_source_gives_the_frames_before() -> None:
     run = run_chain([plugin_plan(Tell)], [*make_frames(25), Fault("broken"), *make_frames(3)])
     assert run.types.count("tell.seen") == 25
     assert run.types[-1] == "tell.end"
@@ -193,15 +191,15 @@ def test_a_source_that_breaks_off_gives_what_was_read_before() -> None:
     assert run.report.exit_code == STREAM_FAILED
 
 
-def test_what_can_not_be_decoded_is_in_the_ledger() -> None:
+def test_undecodable_frames_are_in_the_ledger() -> None:
     frames = make_frames(10)
     run = run_chain([plugin_plan(Tell)], [*frames[:5], Fault("undecodable"), Fault("undecodable"), *frames[5:]])
     page = run.report.streams[0].ledger
-    assert (page.seen, page.total("undecodable"), page.total("processed")) == (12, 2, 10)
+    assert (page.observed, page.total("undecodable"), page.total("processed")) == (12, 2, 10)
     assert page.closed
 
 
-def test_a_lost_live_source_is_opened_again_and_time_goes_on() -> None:
+def test_lost_live_source_is_reopened_and_time_continues() -> None:
     frames = make_frames(20)
     run = run_chain([plugin_plan(Tell)], [*frames[:10], Fault("lost"), *frames[:10]], live=True)
     assert run.report.streams[0].reconnects == 1
@@ -211,7 +209,7 @@ def test_a_lost_live_source_is_opened_again_and_time_goes_on() -> None:
     assert run.report.streams[0].ledger.closed
 
 
-def test_a_gap_in_time_is_told_before_the_frame_behind_it() -> None:
+def test_gap_mark_comes_before_the_next_frame() -> None:
     info = make_info(rate=10)
     frames = [make_frame(index=i, pts_s=t, info=info) for i, t in enumerate([0, 0.1, 0.2, 8.0, 8.1])]
     run = run_chain([plugin_plan(Tell)], frames)
@@ -219,7 +217,7 @@ def test_a_gap_in_time_is_told_before_the_frame_behind_it() -> None:
     assert run.events[3].pts_ns == 8_000_000_000
 
 
-def test_plugins_run_at_their_own_rate_and_what_hangs_on_them_with_them() -> None:
+def test_plugins_and_their_dependents_run_at_their_rate() -> None:
     info = make_info(rate=30)
     frames = make_frames(90, info=info)
     slow = plugin_plan(Measure, settings={"rate": 10})
@@ -236,7 +234,7 @@ def test_frames_that_nobody_wants_are_sampled_out() -> None:
     assert (page.total("processed"), page.total("sampled_out")) == (20, 80)
 
 
-def test_frames_between_the_ends_of_clips_are_sampled_out_and_those_at_an_end_are_not() -> None:
+def test_only_frames_between_clip_ends_are_sampled_out() -> None:
     frames = make_frames(40, info=make_info(rate=10))
     (stream,) = run_chain([plugin_plan(ClipMean)], frames).report.streams
     # no rate is set anywhere; the first clip ends at 0.6 s, the others every 0.4 s
@@ -256,7 +254,7 @@ def test_flow_is_from_the_source_frame_before() -> None:
         assert event.data["dt_ns"] == 100_000_000
 
 
-def test_clip_plugins_get_clips_by_media_time_in_the_engine() -> None:
+def test_clip_plugins_get_clips_by_media_time() -> None:
     info = make_info(rate=10)
     frames = [make_frame(fill=i, index=i, info=info) for i in range(40)]
     run = run_chain([plugin_plan(ClipMean)], frames)
@@ -266,7 +264,7 @@ def test_clip_plugins_get_clips_by_media_time_in_the_engine() -> None:
     assert issubclass(ClipMean, ClipPlugin)
 
 
-def test_a_clip_due_off_the_streams_rate_is_processed_at_a_frame_that_every_plugin_gets(tmp_path: Path) -> None:
+def test_clip_off_the_rate_waits_for_a_frame(tmp_path: Path) -> None:
     frames = make_frames(150, info=make_info(rate=25))
     plan = make_plan([plugin_plan(ClipMean), plugin_plan(Tell)], frames, state=tmp_path)
     kept = listed()
@@ -280,7 +278,7 @@ def test_a_clip_due_off_the_streams_rate_is_processed_at_a_frame_that_every_plug
     assert all(event.end_ns == event.data["pts_ns"][-1] <= event.pts_ns for event in clips)
 
 
-def test_clips_of_a_stream_that_is_too_slow_for_them_are_given_and_reported() -> None:
+def test_clips_of_a_slow_stream_are_reported() -> None:
     frames = make_frames(30, info=make_info(rate=3))
     run = run_chain([plugin_plan(ClipMean)], frames)
     assert len(run.events) == 22
@@ -288,19 +286,19 @@ def test_clips_of_a_stream_that_is_too_slow_for_them_are_given_and_reported() ->
     assert line.startswith("plugin clipmean of test: 22 of 22 clips have pictures about 333 ms apart instead of 200 ms")
 
 
-def test_a_stream_too_short_for_a_clip_is_reported() -> None:
+def test_stream_too_short_for_a_clip_is_reported() -> None:
     run = run_chain([plugin_plan(ClipMean)], make_frames(12, info=make_info(rate=25)))
     (line,) = troubles(run.report)
     assert "no clip was complete: one takes 4 pictures at 5 per second, 0.8 s without a gap" in line
 
 
-def test_a_rate_that_a_clip_plugin_would_ignore_is_refused() -> None:
+def test_rate_of_a_clip_plugin_is_refused() -> None:
     with pytest.raises(ValueError, match="set `rate` and `stride` in its options"):
         run_chain([plugin_plan(ClipMean, settings={"rate": 2})], make_frames(2))
 
 
 @pytest.mark.parametrize("wrong", [5, "text", {"a": 1}, [1, 2]], ids=["number", "text", "dict", "list of numbers"])
-def test_output_of_the_wrong_type_is_an_error_that_names_it(wrong: Any) -> None:
+def test_output_of_a_wrong_type_is_named(wrong: Any) -> None:
     class Wrong(FramePlugin[Options]):
         def process(self, frame: Any, past: Results) -> Output:
             bad: Any = wrong
@@ -331,7 +329,7 @@ def test_memory_in_flight_stays_within_the_streams_limit(tmp_path: Path) -> None
     assert engine.live_streams()[0].credits.peak_bytes <= limit
 
 
-def test_a_live_stream_drops_the_oldest_waiting_frame_and_keeps_the_order(tmp_path: Path) -> None:
+def test_overloaded_live_stream_drops_oldest_and_stays_ordered(tmp_path: Path) -> None:
     go = threading.Event()
 
     class Slow(FramePlugin[Options]):
@@ -348,7 +346,7 @@ def test_a_live_stream_drops_the_oldest_waiting_frame_and_keeps_the_order(tmp_pa
     engine = Engine(plan, extra=[(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)])
     thread = threading.Thread(target=engine.run)
     thread.start()
-    while not (streams := engine.report().streams) or streams[0].ledger.seen < 200:
+    while not (streams := engine.report().streams) or streams[0].ledger.observed < 200:
         threading.Event().wait(0.01)
     go.set()
     thread.join()
@@ -385,7 +383,7 @@ def jsonl(path: Path) -> SinkPlan:
     return SinkPlan(name="log", cls=JsonlSink, options=JsonlSink.options_type.model_validate({"path": str(path)}))
 
 
-def test_what_a_failing_sink_did_not_get_waits_in_the_outbox_for_the_next_run(tmp_path: Path) -> None:
+def test_undelivered_events_wait_in_outbox_for_next_run(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file where a folder should be")
     broken = jsonl(tmp_path / "out" / "log.jsonl")
     other = jsonl(tmp_path / "other.jsonl")
@@ -405,7 +403,7 @@ def test_what_a_failing_sink_did_not_get_waits_in_the_outbox_for_the_next_run(tm
 
 
 @pytest.mark.skipif(os.geteuid() != 0 and not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_reported_and_nothing_is_dropped(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_drops_nothing(tmp_path: Path) -> None:
     target = tmp_path / "full"
     target.symlink_to("/dev/full")
     report = run_with_sinks(tmp_path, 5, jsonl(target))
@@ -417,7 +415,7 @@ def test_a_full_disk_is_reported_and_nothing_is_dropped(tmp_path: Path) -> None:
     box.close()
 
 
-def test_an_outbox_that_can_not_be_written_ends_the_run_with_its_own_code(tmp_path: Path) -> None:
+def test_unwritable_outbox_ends_the_run_with_its_code(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     broken = SinkPlan(name="log", cls=ListSink, options=ListSinkOptions(broken_after=0))
     report = run_with_sinks(tmp_path, 5, broken)
@@ -425,7 +423,7 @@ def test_an_outbox_that_can_not_be_written_ends_the_run_with_its_own_code(tmp_pa
     assert "outbox" in report.outbox_error
 
 
-def test_stop_finishes_what_is_in_flight_and_delivers_it(tmp_path: Path) -> None:
+def test_stop_finishes_and_delivers_frames_in_flight(tmp_path: Path) -> None:
     plan = make_plan([plugin_plan(Tell)], make_frames(100_000), state=tmp_path)
     sink = ListSink()
     engine = Engine(plan, extra=[(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)])
@@ -443,7 +441,7 @@ def test_stop_finishes_what_is_in_flight_and_delivers_it(tmp_path: Path) -> None
     assert len(sink.events) == report.streams[0].ledger.total("processed")
 
 
-def test_recorded_streams_are_merged_by_media_time_so_that_files_are_the_same(tmp_path: Path) -> None:
+def test_recorded_streams_are_merged_by_media_time(tmp_path: Path) -> None:
     def once(workers: int) -> list[tuple[str, int]]:
         fast = make_plan([plugin_plan(Tell)], make_frames(60, info=make_info("a", rate=30)), state=tmp_path, name="a")
         slow = make_plan([plugin_plan(Measure), plugin_plan(Tell)], make_frames(20), state=tmp_path, name="b")
@@ -457,7 +455,7 @@ def test_recorded_streams_are_merged_by_media_time_so_that_files_are_the_same(tm
     assert [pts for _, pts in first] == sorted(pts for _, pts in first)
 
 
-def test_run_plugin_raises_what_the_plugin_raises() -> None:
+def test_run_plugin_raises_the_plugins_exception() -> None:
     with pytest.raises(ValueError, match="for good"):
         run_plugin(Fail, make_frames(3), from_index=0)
 
@@ -467,7 +465,7 @@ class FailsAtTheEnd(Tell):
         raise ValueError("on purpose")
 
 
-def test_a_plugin_that_fails_at_the_end_is_a_failure_of_the_run() -> None:
+def test_plugin_failing_at_the_end_fails_the_run() -> None:
     run = run_chain([plugin_plan(FailsAtTheEnd)], make_frames(5))
     assert "failed at the end" in run.report.streams[0].plugins[0].off
     assert run.report.exit_code == PLUGIN_FAILED

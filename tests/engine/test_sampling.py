@@ -28,18 +28,18 @@ def taken(rate: float, pts: list[int], nominal_ns: int | None) -> list[int]:
 
 
 @pytest.mark.parametrize("source", [Fraction(10), Fraction(25), NTSC, Fraction(60)])
-def test_equal_rates_keep_every_frame(source: Fraction) -> None:
+def test_equal_rates_take_every_frame(source: Fraction) -> None:
     pts = times(source, 500)
     assert taken(float(source), pts, round(1e9 / source)) == pts
 
 
-def test_matroskas_milliseconds_lose_no_frame_where_the_rates_are_equal() -> None:
+def test_matroska_milliseconds_lose_no_frame_at_equal_rates() -> None:
     pts = [round(t / 1e6) * 1_000_000 for t in times(NTSC, 500)]
     assert taken(float(NTSC), pts, round(1e9 / NTSC)) == pts
 
 
 @pytest.mark.parametrize(("source", "rate"), [(Fraction(30), 10), (NTSC, 5), (Fraction(60), 7), (Fraction(25), 2)])
-def test_a_lower_rate_is_met_on_average_and_evenly(source: Fraction, rate: float) -> None:
+def test_lower_rate_is_met_evenly_on_average(source: Fraction, rate: float) -> None:
     pts = times(source, round(20 * source))
     got = taken(rate, pts, round(1e9 / source))
     assert len(got) == pytest.approx(20 * rate, abs=1)
@@ -47,7 +47,7 @@ def test_a_lower_rate_is_met_on_average_and_evenly(source: Fraction, rate: float
     assert steps.max() - steps.min() <= 1.1e9 / source
 
 
-def test_variable_frame_rate_is_sampled_by_time_and_not_by_count() -> None:
+def test_variable_frame_rate_is_sampled_by_time() -> None:
     fast = [i * 10_000_000 for i in range(200)]
     slow = [2_000_000_000 + i * 200_000_000 for i in range(20)]
     got = taken(5, fast + slow, None)
@@ -57,7 +57,7 @@ def test_variable_frame_rate_is_sampled_by_time_and_not_by_count() -> None:
     assert steps.max() <= 230_000_000
 
 
-def test_after_a_gap_the_beat_starts_anew_without_a_burst() -> None:
+def test_beat_starts_anew_after_a_gap() -> None:
     got = taken(10, [0, 100_000_000, 9_030_000_000, 9_080_000_000, 9_130_000_000], 50_000_000)
     assert got == [0, 100_000_000, 9_030_000_000, 9_130_000_000]
 
@@ -74,7 +74,7 @@ def cut(pts: list[int], spec: ClipSpec) -> list[list[int]]:
     return clips
 
 
-def test_clips_are_cut_by_media_time_with_their_stride() -> None:
+def test_clips_follow_media_time_and_stride() -> None:
     pts = times(Fraction(30), 120)
     spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
     clips = cut(pts, spec)
@@ -84,7 +84,7 @@ def test_clips_are_cut_by_media_time_with_their_stride() -> None:
     assert len(clips) == 8
 
 
-def test_a_source_slower_than_the_clip_still_gives_clips_and_a_warning() -> None:
+def test_slow_source_still_gives_clips_and_a_warning() -> None:
     spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
     for rate, warned in ((2, True), (6, True), (9.5, False), (15, False), (29.97, False)):
         cutter = ClipCutter(spec, FlowPlan(), None)
@@ -94,14 +94,14 @@ def test_a_source_slower_than_the_clip_still_gives_clips_and_a_warning() -> None
         assert not warned or f"about {1000 / rate:.0f} ms apart instead of 100 ms" in cutter.warning
 
 
-def test_a_stream_without_room_for_a_clip_ends_with_a_warning() -> None:
+def test_stream_too_short_for_a_clip_warns() -> None:
     spec = ClipSpec(frames=16, rate=8, stride_ns=500_000_000, size=(16, 16))
     cutter = ClipCutter(spec, FlowPlan(), None)
     assert [cutter.add(frame) for frame in make_frames(45, info=make_info(rate=25))] == [None] * 45
     assert "no clip was complete: one takes 16 pictures at 8 per second, 2.0 s without a gap" in cutter.warning
 
 
-def test_a_restart_after_the_last_clip_gives_no_warning() -> None:
+def test_restart_after_the_last_clip_gives_no_warning() -> None:
     spec = ClipSpec(frames=4, rate=10, stride_ns=500_000_000, size=(16, 16))
     frames = make_frames(32, info=make_info(width=32, height=24, rate=10))
     before, after = ClipCutter(spec, FlowPlan(), None), ClipCutter(spec, FlowPlan(), None)
@@ -112,7 +112,7 @@ def test_a_restart_after_the_last_clip_gives_no_warning() -> None:
     assert after.warning == before.warning == ""
 
 
-def test_a_sampled_region_does_not_keep_the_whole_frame() -> None:
+def test_sampled_region_does_not_hold_the_whole_frame() -> None:
     spec = ClipSpec(frames=1, rate=10, stride_ns=100_000_000, size=(16, 12), region=(0, 0, 0.1, 0.1))
     (frame,) = make_frames(1, info=make_info(width=160, height=120, rate=10))
     cut_clip = ClipCutter(spec, FlowPlan(), None).add(frame)
@@ -120,7 +120,7 @@ def test_a_sampled_region_does_not_keep_the_whole_frame() -> None:
     assert not np.shares_memory(cut_clip.samples[0].rgb, frame.rgb)
 
 
-def test_a_clip_ends_at_a_frame_that_the_streams_rate_takes() -> None:
+def test_clip_ends_at_a_frame_of_the_rate() -> None:
     spec = ClipSpec(frames=4, rate=8, stride_ns=500_000_000, size=(16, 16))
     cutter, rate = ClipCutter(spec, FlowPlan(), 40_000_000), Beat.of(5, 40_000_000)
     assert rate is not None
@@ -145,13 +145,13 @@ def test_a_clip_never_spans_a_gap() -> None:
     assert all(clip[-1] - clip[0] == 300_000_000 for clip in clips)
 
 
-def test_the_same_motion_gives_the_same_clip_times_from_any_frame_rate() -> None:
+def test_equal_motion_gives_equal_clips_at_any_rate() -> None:
     spec = ClipSpec(frames=5, rate=5, stride_ns=1_000_000_000, size=(16, 16))
     by_rate = [cut(times(Fraction(rate), rate * 6), spec) for rate in (10, 25, 50)]
     assert by_rate[0] == by_rate[1] == by_rate[2]
 
 
-def test_a_region_is_cut_out_before_it_is_resized_and_belongs_to_the_state() -> None:
+def test_region_is_cropped_before_resizing_and_stored() -> None:
     info = make_info(width=40, height=20, rate=10)
     rgb = np.zeros((20, 40, 3), np.uint8)
     rgb[10:, 10:20] = 200
@@ -174,6 +174,6 @@ def test_a_region_is_cut_out_before_it_is_resized_and_belongs_to_the_state() -> 
 
 
 @pytest.mark.parametrize("region", [(0.5, 0, 0.5, 1), (0, 0, 1, 1.2), (-0.1, 0, 1, 1)])
-def test_a_region_outside_the_picture_can_not_be_ordered(region: tuple[float, float, float, float]) -> None:
+def test_region_outside_the_picture_is_refused(region: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match=r"0\.\.1"):
         ClipSpec(frames=1, rate=10, stride_ns=10**9, size=(4, 4), region=region)

@@ -102,21 +102,21 @@ def mistakes(value: str, environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_mistake_in_a_configuration_shows_an_address_with_its_secret(form: str) -> None:
+def test_configuration_mistakes_show_no_secret_of_an_address(form: str) -> None:
     assert MARK not in mistakes(form, {})
     forget()
     assert MARK not in mistakes("${ADDRESS}", {"ADDRESS": form})
 
 
 @pytest.mark.parametrize("text", [f"'{FORMS[0]}'", f"[{FORMS[0]}]", f"{{a: {FORMS[0]}, a: &x *y}}", f"{FORMS[0]}: 1"])
-def test_a_file_that_is_no_configuration_is_not_quoted_with_its_secrets(text: str) -> None:
+def test_file_that_is_no_configuration_quotes_no_secret(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_text(text)
     assert MARK not in str(caught.value)
 
 
 @pytest.mark.parametrize("secret", [MARK, "geheim", "4711815", "a b", "true"])
-def test_what_came_from_the_environment_is_named_and_never_shown_at_a_wrong_place(secret: str) -> None:
+def test_environment_values_are_named_and_never_shown(secret: str) -> None:
     text = mistakes("${A_NAME}", {"A_NAME": secret})
     assert f"'{secret}'" not in text
     assert "${A_NAME}" in text
@@ -152,7 +152,7 @@ def served(form: str, host: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_error_of_a_source_shows_the_secret_of_its_address(form: str, refusing: str) -> None:
+def test_source_errors_show_no_secret_of_the_address(form: str, refusing: str) -> None:
     # as in a program that uses the sources by themselves: nobody has read a configuration
     for error in (ConnectionRefusedError(111, "refused"), TimeoutError(), OSError(5, f"odd: {form}"), ValueError()):
         assert MARK not in str(explain(error, form, live=True))
@@ -249,7 +249,7 @@ def test_a_bundle_names_the_options_that_it_masks(tmp_path: Path) -> None:
     assert "addresses, password had another value" in replay.notes[-1]
 
 
-def test_the_configuration_of_a_report_holds_references_and_no_secret() -> None:
+def test_report_configuration_holds_references_and_no_secret() -> None:
     config = """
     version: 1
     streams: {a: {source: {type: synthetic}, chain: [leaky], sinks: []}}
@@ -290,14 +290,14 @@ def test_plain_values_of_the_environment_stay_readable(value: str) -> None:
     assert redact(f"it says {value} here") == f"it says {value} here"
 
 
-def test_a_known_secret_is_masked_however_it_is_written() -> None:
+def test_known_secret_is_masked_in_every_form() -> None:
     secret = 'p@s"s w\\rd/1'
     remember({"password": secret})
     for text in (secret, repr(secret), json.dumps(secret), "p%40s%22s%20w%5Crd%2F1"):
         assert "w" not in redact(f"x {text} y")
 
 
-def test_counts_and_words_near_a_secret_key_are_no_secrets() -> None:
+def test_counts_near_a_secret_key_are_no_secrets() -> None:
     options = {"max_tokens": 120, "author": "me", "key_point": 3, "topic": "a/b", "enabled_auth": True}
     assert redact_values(options) == options
 
@@ -305,7 +305,7 @@ def test_counts_and_words_near_a_secret_key_are_no_secrets() -> None:
 @pytest.mark.parametrize(
     ("password", "code"), [("a@b", "@ as %40"), ("a/b", "/ as %2F"), ("a#b", "# as %23"), ("q w", "a blank as %20")]
 )
-def test_an_address_that_must_be_encoded_is_refused_and_the_message_says_how(password: str, code: str) -> None:
+def test_address_to_be_encoded_is_refused_with_advice(password: str, code: str) -> None:
     config = f"{{version: 1, streams: {{a: {{source: 'rtsp://viewer:{password}@cam/live', sinks: []}}}}}}"
     with pytest.raises(ConfigError) as caught:
         load_text(config)
@@ -314,7 +314,7 @@ def test_an_address_that_must_be_encoded_is_refused_and_the_message_says_how(pas
     assert password not in str(caught.value)
 
 
-def test_user_and_password_of_rtsp_may_hold_any_character() -> None:
+def test_rtsp_login_may_hold_any_character() -> None:
     options = RtspOptions(url="rtsp://cam:554/live", user="me@site", password="p@/#? '1")
     assert options.address == "rtsp://me%40site:p%40%2F%23%3F%20%271@cam:554/live"
     with pytest.raises(ValueError, match="leave one of the two out"):
@@ -322,6 +322,6 @@ def test_user_and_password_of_rtsp_may_hold_any_character() -> None:
 
 
 @pytest.mark.parametrize("text", ["a-b_c." * 40_000, "a://" * 50_000 + "@", "a:b" * 60_000 + "@=://", "x=" * 80_000])
-def test_texts_that_are_made_to_be_slow_are_masked_like_any_other(text: str) -> None:
+def test_slow_texts_are_masked_like_any_other(text: str) -> None:
     remember({"tokens": [f"{MARK}{n}" for n in range(50)]})
     assert redact(f"{text} token={MARK} rtsp://me:{MARK}@cam/").endswith(" token=*** rtsp://***@cam/")

@@ -86,7 +86,7 @@ def test_a_run_leaves_a_living_runs_events_alone(tmp_path: Path) -> None:
     assert shared.rows() == 0
 
 
-def test_a_run_delivers_what_a_killed_run_left(tmp_path: Path) -> None:
+def test_run_delivers_events_of_a_killed_run(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     with shared.program("a", 3, gated=True) as first, shared.program("b", 4, gated=False) as second:
         first.kill()
@@ -96,7 +96,7 @@ def test_a_run_delivers_what_a_killed_run_left(tmp_path: Path) -> None:
     assert shared.rows() == 0
 
 
-def test_a_later_run_delivers_what_killed_runs_left(tmp_path: Path) -> None:
+def test_later_run_delivers_events_of_killed_runs(tmp_path: Path) -> None:
     shared = Shared(tmp_path)
     with shared.program("a", 3, gated=True), shared.program("b", 4, gated=True):
         assert shared.rows() == 7

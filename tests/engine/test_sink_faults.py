@@ -73,9 +73,7 @@ def hang(self: Any) -> None:
 
 @pytest.mark.parametrize("at", ["open", "write", "flush"])
 @pytest.mark.parametrize("error", [SinkError("no"), RuntimeError("odd"), SystemExit(1), KeyError("x")], ids=repr)
-def test_what_a_failing_local_sink_has_not_flushed_waits_in_the_outbox(
-    tmp_path: Path, at: str, error: BaseException
-) -> None:
+def test_unflushed_events_of_a_local_sink_are_stored(tmp_path: Path, at: str, error: BaseException) -> None:
     report = run(tmp_path, sink("bad", at=at, wrong=odd(error)), good := sink("good"))
     undelivered = {sink.name: sink.undelivered for sink in report.sinks}
     assert undelivered == {"bad": EVENTS, "good": 0}
@@ -87,7 +85,7 @@ def test_what_a_failing_local_sink_has_not_flushed_waits_in_the_outbox(
 
 
 @pytest.mark.parametrize("frames", [3, 600])
-def test_a_local_sink_is_tried_as_long_as_a_network_sink(
+def test_busy_local_sink_is_tried_like_network_sink(
     tmp_path: Path, frames: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its disk comes back after more failures than a moment's trouble gives."""
@@ -104,7 +102,7 @@ def test_a_local_sink_is_tried_as_long_as_a_network_sink(
     assert caplog.text.count("sink late is back after") == 1
 
 
-def test_a_sink_that_is_down_shows_in_the_metrics(tmp_path: Path) -> None:
+def test_metrics_show_a_sink_that_is_down(tmp_path: Path) -> None:
     down = sink("down", at="write")
     seen: list[dict[str, float]] = []
 
@@ -120,7 +118,7 @@ def test_a_sink_that_is_down_shows_in_the_metrics(tmp_path: Path) -> None:
     assert (seen[0]["streamproc_sink_up down"], seen[0]["streamproc_sink_up good"]) == (0, 1)
 
 
-def test_a_run_says_that_its_file_holds_lines_already(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_reports_existing_lines_in_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "events.jsonl"))
     first, second = (run(tmp_path, log) for _ in range(2))
@@ -134,7 +132,7 @@ def test_a_run_says_that_its_file_holds_lines_already(tmp_path: Path, caplog: py
     assert run(tmp_path, replaced).sinks[0].notes == ()
 
 
-def test_a_missing_folder_is_made_as_soon_as_it_can_be(tmp_path: Path) -> None:
+def test_missing_folder_is_made_once_possible(tmp_path: Path) -> None:
     """A disk that is mounted late: a file stands where the folder will be."""
     (tmp_path / "disk").write_text("not mounted yet")
     log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "disk/today/events.jsonl"))
@@ -149,7 +147,7 @@ def test_a_missing_folder_is_made_as_soon_as_it_can_be(tmp_path: Path) -> None:
     assert report.exit_code == 0
 
 
-def test_a_sink_that_can_not_be_closed_is_trouble(tmp_path: Path) -> None:
+def test_failing_close_of_a_sink_is_trouble(tmp_path: Path) -> None:
     report = run(tmp_path, sink("bad", at="close", wrong=odd(RuntimeError("no trailer"))))
     assert "no trailer" in report.sinks[0].trouble
     assert report.sinks[0].undelivered == 0
@@ -167,7 +165,7 @@ def test_a_busy_sink_gets_everything_in_order_later(tmp_path: Path, at: str, net
     assert report.sinks[0].retries == 3
 
 
-def test_a_failed_open_is_closed_before_the_next_try(tmp_path: Path) -> None:
+def test_failed_open_is_closed_before_retry(tmp_path: Path) -> None:
     plan = sink("late", at="open", times=2)
     run(tmp_path, plan)
     assert notes(plan).calls[:5] == ["open", "close", "open", "close", "open"]
@@ -189,7 +187,7 @@ def test_a_hanging_sink_is_disabled_its_events_stored(tmp_path: Path, at: str, n
 
 
 @pytest.mark.logs_errors
-def test_a_stopped_run_does_not_wait_for_a_sink_that_hangs(tmp_path: Path) -> None:
+def test_stopped_run_does_not_wait_for_hanging_sink(tmp_path: Path) -> None:
     stuck = sink("stuck", at="write", wrong=hang)
 
     def stop(engine: Engine) -> None:
@@ -246,7 +244,7 @@ def dead_letters(state: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("base", "network"), [(Picky, False), (Picky, True), (PickyLater, True)])
 @pytest.mark.parametrize("refuses", [{1}, {7}, {3, 4, 9}, {FRAMES}, {1, FRAMES}], ids=str)
-def test_an_event_that_a_sink_refuses_is_set_aside_and_the_others_are_delivered(
+def test_refused_event_is_set_aside_others_are_delivered(
     tmp_path: Path, base: type[Any], network: bool, refuses: set[int]
 ) -> None:
     picky = sink("picky", base, refuses=frozenset(refuses), network=network)
@@ -281,7 +279,7 @@ def test_a_sink_that_breaks_for_good_refuses_nothing(tmp_path: Path) -> None:
     assert waiting(tmp_path, "log") == report.sinks[0].undelivered
 
 
-def test_an_event_that_an_earlier_run_left_and_the_sink_refuses_is_set_aside(tmp_path: Path) -> None:
+def test_refused_old_event_is_set_aside(tmp_path: Path) -> None:
     run(tmp_path, sink("log", at="write"))
     picky = sink("log", Picky, refuses=frozenset({2}))
     report = run(tmp_path, picky)
@@ -290,7 +288,7 @@ def test_an_event_that_an_earlier_run_left_and_the_sink_refuses_is_set_aside(tmp
     assert set(notes(picky).got) == set(range(1, FRAMES + 1)) - {2}
 
 
-def test_an_event_that_an_older_version_let_through_leaves_the_outbox(tmp_path: Path) -> None:
+def test_invalid_event_of_an_older_version_leaves_outbox(tmp_path: Path) -> None:
     (frame,) = make_frames(1)
     absurd = replace(Event.instant(frame, "zone.entered"), start_ns=10**400, end_ns=None, phase="start")
     log = SinkPlan(name="log", cls=JsonlSink, options=LinesOptions(path=tmp_path / "events.jsonl"))
@@ -305,7 +303,7 @@ def test_an_event_that_an_older_version_let_through_leaves_the_outbox(tmp_path: 
     assert waiting(tmp_path, "log") == 0
 
 
-def test_an_outbox_that_can_not_be_made_is_reported_for_a_network_sink(tmp_path: Path) -> None:
+def test_network_sink_reports_an_outbox_without_folder(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     report = run(tmp_path / "state", sink("away", network=True), good := sink("good"))
     assert report.exit_code == OUTBOX_FAILED
@@ -319,7 +317,7 @@ class Away(Recorder):
     at = "write"
 
 
-def test_a_network_sink_gets_old_events_before_new_ones(tmp_path: Path) -> None:
+def test_network_sink_gets_old_events_first(tmp_path: Path) -> None:
     report = run(tmp_path, sink("net", Away), frames=4)
     assert report.sinks[0].undelivered == 5
     back = sink("net", network=True)
@@ -328,7 +326,7 @@ def test_a_network_sink_gets_old_events_before_new_ones(tmp_path: Path) -> None:
     assert notes(back).got == [*notes(other).got, *notes(other).got]
 
 
-def test_what_an_earlier_run_left_is_delivered_even_where_nothing_new_comes(tmp_path: Path) -> None:
+def test_old_events_are_delivered_without_new_ones(tmp_path: Path) -> None:
     run(tmp_path, sink("log", at="write"), frames=4)
     quiet = sink("log")
     plan = make_plan([], make_frames(4), state=tmp_path)
@@ -358,7 +356,7 @@ def test_an_interrupted_delivery_of_old_events_goes_on(tmp_path: Path) -> None:
     assert len(notes(shaky).got) == 2 * len(notes(other).got)
 
 
-def test_every_event_reaches_a_good_sink_once_and_in_order(tmp_path: Path) -> None:
+def test_good_sink_gets_every_event_once_in_order(tmp_path: Path) -> None:
     one, two = sink("one"), sink("two", network=True)
     report = run(tmp_path, one, two, frames=1500)
     assert len(notes(one).got) == len(set(notes(one).got)) == 1501
@@ -366,7 +364,7 @@ def test_every_event_reaches_a_good_sink_once_and_in_order(tmp_path: Path) -> No
     assert json.dumps([sink.delivered for sink in report.sinks]) == "[1501, 1501]"
 
 
-def test_events_that_wait_for_another_sink_are_told_of_in_every_run(tmp_path: Path) -> None:
+def test_stranded_events_are_reported_in_every_run(tmp_path: Path) -> None:
     """Whoever follows the advice and names another path must hear of what the first one left."""
     box = Outbox(tmp_path / "outbox.sqlite")
     (frame,) = make_frames(1)

@@ -125,7 +125,7 @@ def test_a_detached_sink_is_replaced_under_its_name(tmp_path: Path) -> None:
     assert found.delivered == 4
 
 
-def test_a_successor_gets_what_a_detached_sink_refused(tmp_path: Path) -> None:
+def test_successor_gets_items_a_detached_sink_refused(tmp_path: Path) -> None:
     broken, mended = sink("one", at="write"), sink("one")
     live = Live(tmp_path, broken)
 

@@ -140,7 +140,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize(("members", "words"), GIVEN.values(), ids=GIVEN.keys())
-def test_what_a_source_must_not_give_is_named_with_its_class(tmp_path: Path, members: Any, words: str) -> None:
+def test_wrong_source_output_is_named_with_its_class(tmp_path: Path, members: Any, words: str) -> None:
     report, events = run(tmp_path, type("Wrong", (Odd,), {**members, "at": lambda self, place: None}))
     assert words in report.streams[0].error
     assert "Wrong" in report.streams[0].error
@@ -154,7 +154,7 @@ def test_numpy_whole_numbers_are_times(tmp_path: Path) -> None:
     assert count(events, "odd") == COUNT
 
 
-def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_holds_is_lost(tmp_path: Path) -> None:
+def test_truncated_recording_fails_alone_and_loses_nothing(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4", Recipe(frames=60, b_frames=2, container={"movflags": "faststart"}))
     left = read(FileSource(FileOptions(path=str(cut_off(path, at=0.6)))), breaks_off=True)
     cut = replace(odd_stream(FileSource), source_options=FileOptions(path=str(path)))
@@ -167,20 +167,20 @@ def test_a_recording_that_breaks_off_fails_its_stream_alone_and_nothing_that_it_
     ends = [event for event in kept[1].events if event.type == "tell.end"]
     assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.frames))}
     assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.frames), 40]
-    assert report.streams[0].ledger.seen == 60
+    assert report.streams[0].ledger.observed == 60
     assert "of 60" in report.streams[0].error
     assert report.streams[1].error == ""
     assert report.exit_code == STREAM_FAILED
     assert closed(report)
 
 
-def test_a_source_that_fails_to_close_has_been_read_all_the_same(tmp_path: Path) -> None:
+def test_source_failing_in_close_is_still_complete(tmp_path: Path) -> None:
     report, events = run(tmp_path, going_wrong("close", raising(RuntimeError("odd"))))
     assert count(events, "odd") == COUNT
     assert report.exit_code == 0
 
 
-def test_a_live_source_that_fails_to_close_is_opened_again_all_the_same(tmp_path: Path) -> None:
+def test_live_source_failing_in_close_is_reopened(tmp_path: Path) -> None:
     class Camera(Odd):
         live = True
         opened = 0
@@ -200,7 +200,7 @@ def test_a_live_source_that_fails_to_close_is_opened_again_all_the_same(tmp_path
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("place", ["open", "shot 0", "shot 5", "close"])
-def test_a_source_that_hangs_is_given_up_and_the_others_are_complete(tmp_path: Path, place: str) -> None:
+def test_hanging_source_is_abandoned_and_others_are_complete(tmp_path: Path, place: str) -> None:
     report, events = run(tmp_path, going_wrong(place, HANG.wait))
     assert count(events, "good") == 40
     assert "did not come back" in report.streams[0].error
@@ -211,7 +211,7 @@ def test_a_source_that_hangs_is_given_up_and_the_others_are_complete(tmp_path: P
 
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("place", ["open", "shot 5"])
-def test_a_stopped_run_does_not_wait_for_a_source_that_hangs(tmp_path: Path, place: str) -> None:
+def test_stopped_run_does_not_wait_for_hanging_source(tmp_path: Path, place: str) -> None:
     hanging = threading.Event()
 
     def hang() -> None:
@@ -260,7 +260,7 @@ class Mean(FramePlugin[Options]):
         yield Event.instant(frame, "mean", shape=list(frame.rgb.shape), gray=list(frame.gray.shape))
 
 
-def test_pictures_of_changing_size_are_fitted_to_the_first(tmp_path: Path) -> None:
+def test_pictures_of_changing_size_are_fitted(tmp_path: Path) -> None:
     class Changing(Odd):
         def shot(self, index: int) -> DecodedFrame | None:
             self.size = (48, 64) if index % 3 else (60, 100)
@@ -285,7 +285,7 @@ def test_pictures_without_pixels_count_as_undecodable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chain", [[plugin_plan(ClipMean), plugin_plan(Tell)], [plugin_plan(Tell)]], ids=["clip", "no"])
-def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, chain: Any) -> None:
+def test_unconvertible_pictures_are_in_the_ledger(tmp_path: Path, chain: Any) -> None:
     class Unreadable(ArrayPicture):
         def to_rgb(self) -> Any:
             raise RuntimeError("can't be converted")
@@ -297,7 +297,7 @@ def test_pictures_that_can_not_be_converted_are_in_the_ledger(tmp_path: Path, ch
             return shot if index % 3 else replace(shot, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
 
     report, _ = run(tmp_path, Bad, chain=chain)
-    assert report.streams[0].ledger.seen == COUNT
+    assert report.streams[0].ledger.observed == COUNT
     assert report.streams[0].error == ""
     assert closed(report)
 
@@ -332,7 +332,7 @@ def test_counting_from_other_threads_keeps_the_ledger_closed(tmp_path: Path) -> 
     assert closed(report)
 
 
-def test_what_a_source_of_many_streams_can_not_read_is_in_the_report(tmp_path: Path) -> None:
+def test_unreadable_frames_of_many_streams_are_reported(tmp_path: Path) -> None:
     class Many(Odd):
         def shot(self, index: int) -> DecodedFrame | None:
             self.context.count("not a picture")
@@ -352,15 +352,15 @@ def test_an_engine_runs_once(tmp_path: Path) -> None:
         engine.run()
 
 
-def test_a_run_stopped_before_it_starts_ends_at_once(tmp_path: Path) -> None:
+def test_run_stopped_before_start_ends_at_once(tmp_path: Path) -> None:
     engine = Engine(make_plan([plugin_plan(Tell)], make_frames(3), state=tmp_path))
     engine.stop()
     report = run_engine(engine)
-    assert report.ledger.seen == 0
+    assert report.ledger.observed == 0
     assert report.exit_code == 0
 
 
-def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
+def test_engine_bug_fails_one_stream_and_settles_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("CRITICAL")
@@ -376,6 +376,6 @@ def test_the_engines_own_bug_fails_one_stream_and_settles_its_frames(
     monkeypatch.setattr(StreamStats, "count", counted)
     report, events = run(tmp_path, Odd)
     assert count(events, "good") == 40
-    assert "please report it" in report.streams[0].error
+    assert "report it with this log" in report.streams[0].error
     assert report.exit_code == STREAM_FAILED
     assert closed(report)

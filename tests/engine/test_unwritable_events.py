@@ -56,7 +56,7 @@ UNWRITABLE: dict[str, tuple[Callable[[Event], Event], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNWRITABLE)
-def test_an_event_that_can_not_be_written_fails_its_call_and_nothing_else(tmp_path: Path, kind: str) -> None:
+def test_unwritable_event_fails_only_its_call(tmp_path: Path, kind: str) -> None:
     spoil, reason = UNWRITABLE[kind]
 
     class Odd(FramePlugin[Options]):

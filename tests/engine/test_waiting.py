@@ -8,7 +8,7 @@ from streamproc.engine.admission import Credits
 from streamproc.engine.mailbox import GROUP, Mailbox
 
 
-def test_a_reader_that_had_to_wait_goes_on_when_half_of_the_frames_are_through() -> None:
+def test_waiting_reader_continues_when_half_is_free() -> None:
     mine = Credits(limit_bytes=1000, limit_frames=4)
     for _ in range(4):
         assert mine.take(1, lambda: False)
@@ -22,7 +22,7 @@ def test_a_reader_that_had_to_wait_goes_on_when_half_of_the_frames_are_through()
     assert mine.frames == 3
 
 
-def test_one_large_frame_is_let_in_when_nothing_else_is_in_flight() -> None:
+def test_one_large_frame_is_always_admitted() -> None:
     mine = Credits(limit_bytes=10, limit_frames=4)
     assert mine.take(50, lambda: False)
     waiting = threading.Thread(target=mine.take, args=(50, lambda: False))
@@ -43,7 +43,7 @@ def test_mailbox_keeps_the_order() -> None:
     assert got == sent
 
 
-def test_hurry_releases_what_came_before() -> None:
+def test_hurry_releases_earlier_pieces() -> None:
     box, (first, second) = Mailbox[int](), range(2)
     box.put(first)
     box.put(second, hurry=True)

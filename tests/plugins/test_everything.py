@@ -50,7 +50,7 @@ def test_most_families_work_in_one_chain(
     (stream,) = report.streams
     assert (stream.error, report.exit_code) == ("", 0)
     # no more than every other one: the clips of `gestures` end on frames that all plugins process
-    assert (stream.ledger.seen, stream.ledger.total("processed")) == (56, 28)
+    assert (stream.ledger.observed, stream.ledger.total("processed")) == (56, 28)
     assert len(stream.plugins) == len(plan.streams[0].chain) == 16
     for plugin in stream.plugins:
         assert plugin.off == ""

@@ -155,10 +155,10 @@ def records(path: Path) -> list[dict[str, Any]]:
 def ledger(summary: str, stream: str = "yard") -> dict[str, int]:
     """The numbers of one stream in the summary at the end of a run."""
     (row,) = [line.split() for line in summary.splitlines() if line.split()[:1] == [stream] and "0:00" in line]
-    return {"seen": int(row[2]), "processed": int(row[3])}
+    return {"observed": int(row[2]), "processed": int(row[3])}
 
 
-def test_a_run_writes_events_and_says_what_it_came_to(folder: Path) -> None:
+def test_run_writes_events_and_a_summary(folder: Path) -> None:
     done = call(folder, "run", "job.yaml")
     assert done.returncode == OK, done.stderr
     found = records(folder / "events.jsonl")
@@ -166,11 +166,11 @@ def test_a_run_writes_events_and_says_what_it_came_to(folder: Path) -> None:
     assert [record["data"]["start_s"] for record in found] == pytest.approx([1 + i / 5 for i in range(10)])
     for record in found:
         check_record(record)
-    assert ledger(done.stderr) == {"seen": 60, "processed": 20}
+    assert ledger(done.stderr) == {"observed": 60, "processed": 20}
     assert done.stdout == ""
 
 
-def test_quiet_says_nothing_and_stdout_is_for_events_alone(folder: Path) -> None:
+def test_quiet_says_nothing_and_stdout_has_events_only(folder: Path) -> None:
     done = call(folder, "run", "job.yaml", "--quiet", "--set", "streams.yard.sinks=[screen]")
     assert (done.returncode, done.stderr) == (OK, "")
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == 10
@@ -178,18 +178,18 @@ def test_quiet_says_nothing_and_stdout_is_for_events_alone(folder: Path) -> None
 
 def test_set_changes_a_value_of_the_configuration(folder: Path) -> None:
     done = call(folder, "run", "job.yaml", "--set", "streams.yard.rate=2", "--set", "plugins.dark.options.limit=255")
-    assert ledger(done.stderr) == {"seen": 60, "processed": 8}
+    assert ledger(done.stderr) == {"observed": 60, "processed": 8}
     assert len(records(folder / "events.jsonl")) == 8
 
 
-def test_check_shows_the_chain_of_a_right_configuration_and_opens_nothing(folder: Path) -> None:
+def test_check_shows_the_chain_and_opens_nothing(folder: Path) -> None:
     done = call(folder, "check", "job.yaml")
     assert done.returncode == OK
     assert "yard: dark -> log" in done.stdout
     assert {path.name for path in folder.iterdir()} - {"__pycache__"} == {"mine.py", "job.yaml"}
 
 
-def test_check_tells_every_mistake_with_its_place_and_the_nearest_right_word(folder: Path) -> None:
+def test_check_lists_every_mistake_with_its_place(folder: Path) -> None:
     text = CONFIG.replace("rate: 5", "rat: 5").replace("limit: 60", "limit: 600").replace("[log]", "[lgo]")
     (folder / "job.yaml").write_text(text)
     done = call(folder, "check", "job.yaml")
@@ -201,7 +201,7 @@ def test_check_tells_every_mistake_with_its_place_and_the_nearest_right_word(fol
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_a_wrong_model_and_a_wrong_label_are_mistakes_of_the_configuration(folder: Path, command: str) -> None:
+def test_wrong_model_and_label_are_configuration_mistakes(folder: Path, command: str) -> None:
     wrong = (
         "  first: {type: detection, options: {model: yolox-nanno}}\n"
         "  second: {type: detection, options: {labels: [persn]}}\n"
@@ -240,7 +240,7 @@ def test_a_wrong_model_and_a_wrong_label_are_mistakes_of_the_configuration(folde
         (["eval", "mot", "nowhere", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_usage_gets_a_sentence_and_code_2_before_anything_runs(folder: Path, words: list[str], told: str) -> None:
+def test_wrong_usage_gives_a_sentence_and_code_2(folder: Path, words: list[str], told: str) -> None:
     done = call(folder, *words)
     assert done.returncode == BAD_CONFIG
     assert told in done.stderr
@@ -249,7 +249,7 @@ def test_wrong_usage_gets_a_sentence_and_code_2_before_anything_runs(folder: Pat
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_recording_that_breaks_off_is_told_by_the_exit_code(folder: Path, name: str) -> None:
+def test_truncated_recording_has_an_exit_code(folder: Path, name: str) -> None:
     recipe = Recipe(frames=60, container={"movflags": "faststart"} if name == "a.mp4" else {})
     cut_off(encode(folder / name, recipe), at=0.6)
     ran = call(folder, "run", "job.yaml", "--set", f"streams.yard.source={name}")
@@ -275,7 +275,7 @@ def test_probe_takes_folders_patterns_and_cameras_too(folder: Path) -> None:
     assert "camera /dev/video97 doesn't exist" in camera.stderr
 
 
-def test_a_pipe_in_place_of_a_file_is_refused_at_once(folder: Path) -> None:
+def test_pipe_in_place_of_a_file_is_refused(folder: Path) -> None:
     os.mkfifo(folder / "a.mp4")
     probed = call(folder, "probe", "a.mp4")
     ran = call(folder, "run", "job.yaml", "--set", "streams.yard.source=a.mp4")
@@ -294,7 +294,7 @@ def test_no_command_shows_all_commands(folder: Path) -> None:
     assert alone.stderr.strip().startswith("Usage")
 
 
-def test_a_stream_that_can_not_be_opened_has_its_own_code_and_the_others_are_complete(folder: Path) -> None:
+def test_unopenable_stream_has_its_code_others_are_complete(folder: Path) -> None:
     more = "  gone: {source: nowhere.mp4, chain: [dark], sinks: [log]}\nplugins:"
     (folder / "job.yaml").write_text(CONFIG.replace("plugins:", more))
     done = call(folder, "run", "job.yaml")
@@ -303,7 +303,7 @@ def test_a_stream_that_can_not_be_opened_has_its_own_code_and_the_others_are_com
     assert len(records(folder / "events.jsonl")) == 10
 
 
-def test_a_failing_plugin_leaves_a_bundle_that_shows_the_failure_until_it_is_mended(folder: Path) -> None:
+def test_failing_plugin_leaves_a_bundle_until_corrected(folder: Path) -> None:
     done = call(
         folder, "run", "job.yaml", "--set", "streams.yard.chain=[broken, dark]", "--set", "streams.yard.rate=15"
     )
@@ -323,7 +323,7 @@ def test_a_failing_plugin_leaves_a_bundle_that_shows_the_failure_until_it_is_men
     assert "no failure" in mended.stdout
 
 
-def test_what_a_plugin_prints_is_logged_and_never_among_the_events(folder: Path) -> None:
+def test_plugin_prints_are_logged_apart_from_events(folder: Path) -> None:
     (folder / "talk.py").write_text(
         PLUGINS.split("class DarkOptions", maxsplit=1)[0]
         + """
@@ -348,7 +348,7 @@ runtime: {workers: 1}
     assert {f"printed: frame {index}!" for index in range(6)} <= printed
 
 
-def test_the_summary_tells_what_each_plugin_takes(folder: Path) -> None:
+def test_summary_shows_the_time_of_each_plugin(folder: Path) -> None:
     done = call(folder, "run", "job.yaml")
     assert re.search(r"yard +dark +\d+ +\d+\.\d +\d+\.\d", done.stderr)
 
@@ -382,7 +382,7 @@ def test_json_log_lines_are_json_whatever_happens(folder: Path) -> None:
     assert json.loads(wrong.stderr.splitlines()[-1])["level"] == "error"
 
 
-def test_a_broken_picture_puts_nothing_of_a_library_between_json_log_lines(folder: Path) -> None:
+def test_broken_picture_adds_nothing_to_json_log(folder: Path) -> None:
     (folder / "pictures").mkdir()
     (folder / "pictures" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     source = "streams.yard.source={type: images, options: {path: pictures}}"
@@ -401,7 +401,7 @@ def hangups_heeded() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hangups_heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_the_run_in_an_orderly_way(
+def test_signal_ends_the_run_in_order(
     folder: Path, started: list[subprocess.Popen[str]], number: signal.Signals
 ) -> None:
     words = ("--set", "streams.yard.sinks=[screen, log]", "--set", "streams.yard.source.options.duration=5h")
@@ -420,9 +420,7 @@ def test_a_signal_ends_the_run_in_an_orderly_way(
     assert "exit code 130" in told
 
 
-def test_a_second_signal_ends_it_at_once_even_with_a_plugin_that_is_stuck(
-    folder: Path, started: list[subprocess.Popen[str]]
-) -> None:
+def test_second_signal_ends_a_stuck_run_at_once(folder: Path, started: list[subprocess.Popen[str]]) -> None:
     run = start(folder, "run", "job.yaml", "--quiet", "--set", "streams.yard.chain=[stuck]")
     started.append(run)
     assert run.stdout is not None
@@ -461,7 +459,7 @@ def test_the_prometheus_page_counts_as_the_ledger_does(folder: Path, started: li
     assert outcomes["processed"] == told["processed"] == 20
     assert outcomes["sampled_out"] == 40
     flying = families["streamproc_frames_in_flight"].samples
-    assert outcomes.total() + sum(int(sample.value) for sample in flying) == told["seen"] == 60
+    assert outcomes.total() + sum(int(sample.value) for sample in flying) == told["observed"] == 60
     by_type = {s.labels["type"]: s.value for s in families["streamproc_events"].samples if s.name.endswith("_total")}
     assert by_type == {"image.dark": 10, "gate.seen": 20}
     assert families["streamproc_frames"].type == families["streamproc_events"].type == "counter"
@@ -482,7 +480,7 @@ def check_histogram(family: Any, labels: dict[str, str], count: int) -> None:
     assert seconds > 0
 
 
-def test_events_are_searched_in_a_database_and_their_pictures_written(folder: Path) -> None:
+def test_events_and_pictures_are_found_in_a_database(folder: Path) -> None:
     call(folder, "run", "job.yaml", "--quiet", "--set", "streams.yard.sinks=[store, log]")
     as_json = call(folder, "events", "events.db", "--type", "image", "--from", "2", "--json", "--pictures", "shots")
     found = [json.loads(line) for line in as_json.stdout.splitlines()]
@@ -522,7 +520,7 @@ def test_events_are_listed_newest_first_in_local_time(folder: Path, monkeypatch:
     assert "(the limit" in oldest.stderr
 
 
-def test_probe_says_what_a_video_holds(folder: Path) -> None:
+def test_probe_describes_a_video(folder: Path) -> None:
     encode(folder / "clip.mp4", Recipe())
     done = call(folder, "probe", "clip.mp4")
     assert done.returncode == OK
@@ -534,7 +532,7 @@ def test_probe_says_what_a_video_holds(folder: Path) -> None:
     assert facts["damaged"] == "0 packets"
 
 
-def test_the_schema_fits_the_configurations_that_the_program_takes(folder: Path) -> None:
+def test_schema_fits_accepted_configurations(folder: Path) -> None:
     from ruamel.yaml import YAML
 
     schema = json.loads(call(folder, "schema").stdout)
@@ -549,7 +547,7 @@ def test_the_schema_fits_the_configurations_that_the_program_takes(folder: Path)
     assert json.loads(call(folder, "schema", "event").stdout)["title"] == "streamproc event"
 
 
-def test_plugins_lists_what_is_installed_and_explains_one(folder: Path) -> None:
+def test_plugins_lists_installed_ones_and_explains_one(folder: Path) -> None:
     listed = call(folder, "plugins").stdout
     assert [name for name in ("detection", "tracking", "rules", "synthetic", "jsonl") if name not in listed] == []
     told = call(folder, "plugins", "tracking").stdout
@@ -569,7 +567,7 @@ def test_models_are_listed_without_a_network(folder: Path) -> None:
     assert "movenet" not in done.stdout
 
 
-def test_demo_without_network_and_models_is_worth_looking_at(folder: Path) -> None:
+def test_demo_works_without_network_and_models(folder: Path) -> None:
     import av
 
     nowhere = "http://127.0.0.1:1"

@@ -91,7 +91,7 @@ def test_a_built_in_command_is_not_replaced(package: Path) -> None:
     assert "Not to be had" not in call(package, "run", "--help").stdout
 
 
-def test_one_that_two_packages_add_is_refused_and_both_are_named(package: Path) -> None:
+def test_command_of_two_packages_is_refused(package: Path) -> None:
     without_broken(package)
     (package / "dogs_package.py").write_text(MODULE.replace("cat", "dog"))
     info = package / "dogs_package-2.0.dist-info"
@@ -106,7 +106,7 @@ def test_one_that_two_packages_add_is_refused_and_both_are_named(package: Path) 
     assert call(package, "dogs", "feed", "Rex").stdout == "Rex eats\n"
 
 
-def test_one_that_makes_no_command_says_so_and_stops_no_other(package: Path) -> None:
+def test_extension_without_command_is_named_alone(package: Path) -> None:
     points = package / "cats_package-1.0.dist-info" / "entry_points.txt"
     points.write_text(POINTS + EMPTY)
     assert "Look after cats." in call(package, "--help").stdout
@@ -115,7 +115,7 @@ def test_one_that_makes_no_command_says_so_and_stops_no_other(package: Path) -> 
     assert "the command 'empty' (cats_package:empty) can't be imported: RuntimeError(" in done.stderr
 
 
-def test_one_that_cannot_be_imported_says_so_and_stops_no_other(package: Path) -> None:
+def test_extension_failing_to_import_is_named_alone(package: Path) -> None:
     done = call(package, "broken", "--anything", "at", "all")
     assert done.returncode == BAD_CONFIG
     assert "the command 'broken' (cats_package:missing) can't be imported: AttributeError(" in done.stderr

@@ -21,14 +21,14 @@ def call(*words: str | Path) -> str:
     return result.output
 
 
-def test_flow_is_scored_as_a_table_and_as_json(tmp_path: Path) -> None:
+def test_flow_is_scored_as_table_and_json(tmp_path: Path) -> None:
     write_flo(tmp_path / "a.flo", np.zeros((4, 4, 2), np.float32))
     write_flo(tmp_path / "b.flo", np.full((4, 4, 2), (3, 4), np.float32))
     assert "epe       5.0000" in call("flow", tmp_path / "a.flo", tmp_path / "b.flo")
     assert json.loads(call("flow", tmp_path / "a.flo", tmp_path / "b.flo", "--json"))["over_3px"] == 1
 
 
-def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StreamprocError, match=r"No such file.*a\.flo"):
         call("flow", tmp_path / "a.flo", tmp_path / "b.flo")
     result = CliRunner().invoke(app, ["eval", "flow", str(tmp_path / "a.flo")])
@@ -45,7 +45,7 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
         ("path,label\na,cat\na,dog\n", r"several labels for 'a' \(cat, dog\)"),
     ],
 )  # fmt: skip
-def test_a_table_that_is_wrong_is_said_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
+def test_wrong_table_is_named_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(rows.encode("latin-1"))
     with pytest.raises(StreamprocError, match=message):
         call("classification", tmp_path / "t.csv", tmp_path / "t.csv")
@@ -67,7 +67,7 @@ def test_items_without_an_answer_are_counted(tmp_path: Path) -> None:
         call("classification", truth, found)
 
 
-def test_tracks_without_a_truth_are_refused_and_truth_without_tracks_is_scored(tmp_path: Path) -> None:
+def test_tracks_need_truth_and_truth_needs_no_tracks(tmp_path: Path) -> None:
     empty, known, binary = tmp_path / "e.csv", tmp_path / "gt.txt", tmp_path / "b.csv"
     empty.write_text("")
     known.write_text("1,1,10,10,20,20,1,-1,-1,-1\n")
@@ -115,7 +115,7 @@ def test_tracking_goes_by_its_old_name_too(tmp_path: Path) -> None:
     assert told == call("mot", tmp_path / "gt.txt", tmp_path / "gt.txt")
 
 
-def test_a_sequence_without_tracks_is_refused_and_left_out_where_asked(tmp_path: Path) -> None:
+def test_sequence_without_tracks_is_refused_unless_allowed(tmp_path: Path) -> None:
     row = "1,1,10,10,20,20,1,-1,-1,-1\n"
     for name in ("one", "two"):
         (tmp_path / "truth" / name).mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_a_sequence_without_tracks_is_refused_and_left_out_where_asked(tmp_path:
     assert {row["name"]: row["recall"] for row in rows} == {"one": 1, "two": 0, "OVERALL": 0.5}
 
 
-def test_captions_of_a_part_of_the_pictures_are_scored_where_asked(tmp_path: Path) -> None:
+def test_captions_of_some_pictures_are_scored_on_request(tmp_path: Path) -> None:
     notes = [{"image_id": n, "caption": f"a red car and {n} dogs"} for n in (1, 2)]
     (tmp_path / "t.json").write_text(json.dumps({"annotations": notes}))
     (tmp_path / "f.json").write_text(json.dumps(notes[:1]))

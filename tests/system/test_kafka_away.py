@@ -95,9 +95,7 @@ def await_up(engine: Engine, wanted: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_broker_that_is_away_is_waited_for_from_the_start_and_stopping_ends_the_wait(
-    own_kafka: KafkaBroker, tmp_path: Path
-) -> None:
+def test_absent_broker_is_awaited_and_stopping_ends_it(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     topic = own_kafka.topic(flush_messages="1")
     send(own_kafka, topic, *(frame(i) for i in range(8)))
     own_kafka.kill()
@@ -126,7 +124,7 @@ def test_a_broker_that_is_away_is_waited_for_from_the_start_and_stopping_ends_th
     assert told == [("start", 0, 0), ("end", 0, 10), ("start", 1, 15)]
 
 
-def test_stopping_ends_a_run_that_never_found_its_broker(own_kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_stopping_ends_a_run_without_broker(own_kafka: KafkaBroker, tmp_path: Path) -> None:
     own_kafka.kill()
     engine, sink = engine_of(own_kafka, "frames", tmp_path / "state", "g", "stopped")
 

@@ -25,7 +25,7 @@ def read(broker: KafkaBroker, topic: str, count: int, group: str | None = None) 
         consumer.close()
 
 
-def test_what_is_produced_comes_back_with_key_and_headers(kafka: KafkaBroker) -> None:
+def test_produced_frames_return_with_key_and_headers(kafka: KafkaBroker) -> None:
     topic = kafka.topic()
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
     producer.send(topic, key=b"dock", value=b"\xff\xd8", headers=[("stream", b"dock"), ("pts", b"40000000")])

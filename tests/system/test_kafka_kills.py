@@ -170,7 +170,7 @@ def open_episodes(lines: list[str]) -> set[tuple[str, str]]:
     return {episode for episode, phases in places.items() if "start" in phases and "end" not in phases}
 
 
-def test_killed_twice_on_its_way_it_tells_every_event_and_invents_none(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_two_kills_lose_and_invent_no_event(kafka: KafkaBroker, tmp_path: Path) -> None:
     topic = kafka.topic(partitions=2)
     belt = Belt(kafka, topic)
     folder = tmp_path / "killed"

@@ -80,7 +80,7 @@ def send(producer: KafkaProducer, topic: str, numbers: range) -> None:
     producer.flush(timeout=30)
 
 
-def test_killed_and_started_again_it_gives_the_same_events(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_restart_after_kill_gives_the_same_events(kafka: KafkaBroker, tmp_path: Path) -> None:
     topic = kafka.topic(partitions=2)
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
     send(producer, topic, range(FRAMES // 2))

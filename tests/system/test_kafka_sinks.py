@@ -80,7 +80,7 @@ def deliver(sink: KafkaSink, *events: Event) -> None:
     sink.flush()
 
 
-def test_an_event_is_a_cloudevent_keyed_by_its_stream(kafka: KafkaBroker) -> None:
+def test_event_is_a_cloudevent_keyed_by_stream(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=4)
     events = [made(1, label="person"), made(2, "gate"), made(3), made(4, "gate")]
     sink = KafkaSink(ProducerOptions(servers=kafka.bootstrap, topic=topic))
@@ -97,7 +97,7 @@ def test_an_event_is_a_cloudevent_keyed_by_its_stream(kafka: KafkaBroker) -> Non
     assert headers["event-id"].decode() == json.loads(found[0].value)["id"]
 
 
-def test_a_broker_away_is_a_reason_to_wait_and_nothing_is_lost(own_kafka: KafkaBroker) -> None:
+def test_absent_broker_delays_and_loses_nothing(own_kafka: KafkaBroker) -> None:
     topic = own_kafka.topic()
     sink = KafkaSink(ProducerOptions(servers=own_kafka.bootstrap, topic=topic, timeout="2s"))
     sink.open(CONTEXT)
@@ -114,7 +114,7 @@ def test_a_broker_away_is_a_reason_to_wait_and_nothing_is_lost(own_kafka: KafkaB
     assert list(dict.fromkeys(ids)) == [made(number).id for number in (1, 2, 3)]
 
 
-def test_a_message_the_broker_never_takes_is_an_error(kafka: KafkaBroker) -> None:
+def test_message_the_broker_refuses_is_an_error(kafka: KafkaBroker) -> None:
     topic = kafka.topic(max_message_bytes="2000")
     sink = KafkaSink(ProducerOptions(servers=kafka.bootstrap, topic=topic))
     sink.open(CONTEXT)
@@ -133,7 +133,7 @@ class Long(FramePlugin[Options]):
         yield Event.instant(frame, "long.seen", n=frame.index, note="x" * (10_000 if frame.index == 2 else 1))
 
 
-def test_a_run_sets_aside_the_message_that_the_broker_never_takes(kafka: KafkaBroker, tmp_path: Path) -> None:
+def test_message_the_broker_refuses_is_set_aside(kafka: KafkaBroker, tmp_path: Path) -> None:
     topic = kafka.topic(max_message_bytes="2000")
     options = ProducerOptions(servers=kafka.bootstrap, topic=topic)
     plan = make_plan([plugin_plan(Long)], make_frames(6), state=tmp_path)

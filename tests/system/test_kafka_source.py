@@ -111,7 +111,7 @@ def offsets(shots: list[DecodedFrame]) -> list[int]:
     return [shot.position.offset for shot in shots if shot.position]
 
 
-def test_what_the_frames_sink_sent_comes_back(kafka: KafkaBroker) -> None:
+def test_frames_of_the_frames_sink_come_back(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=3)
     sent = [frame(i, stream=name, captured_ns=10**18 + i) for i in range(4) for name in ("dock", "gate")]
     send(kafka, topic, *sent)
@@ -129,7 +129,7 @@ def test_what_the_frames_sink_sent_comes_back(kafka: KafkaBroker) -> None:
             np.testing.assert_array_equal(shot.picture.to_rgb(), original.rgb)
 
 
-def test_a_foreign_producers_pictures_get_the_records_time_and_key(kafka: KafkaBroker) -> None:
+def test_foreign_pictures_get_the_records_time_and_key(kafka: KafkaBroker) -> None:
     import cv2
 
     topic = kafka.topic()
@@ -146,7 +146,7 @@ def test_a_foreign_producers_pictures_get_the_records_time_and_key(kafka: KafkaB
     assert (first.picture.width, first.picture.height) == (30, 20)
 
 
-def test_what_cant_be_read_is_counted_and_passed_over(kafka: KafkaBroker) -> None:
+def test_unreadable_records_are_counted_and_skipped(kafka: KafkaBroker) -> None:
     import cv2
 
     topic = kafka.topic()
@@ -195,7 +195,7 @@ def test_without_a_commit_everything_comes_again(kafka: KafkaBroker) -> None:
 
 
 @pytest.mark.parametrize(("kept", "committed", "first"), [(4, 2, 4), (2, 4, 4), (3, None, 3)])
-def test_a_kept_position_counts_unless_the_group_has_come_further(
+def test_stored_position_counts_unless_the_group_is_ahead(
     kafka: KafkaBroker, kept: int, committed: int | None, first: int
 ) -> None:
     topic = kafka.topic()
@@ -208,7 +208,7 @@ def test_a_kept_position_counts_unless_the_group_has_come_further(
         assert offsets(source.next(1)) == [first]
 
 
-def test_it_ends_where_the_topic_ended_if_told_to(kafka: KafkaBroker) -> None:
+def test_source_ends_at_the_topics_end_if_asked(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=4)
     send(kafka, topic, *(frame(i, stream=name) for i in range(5) for name in "abc"))
     with reading(kafka, topic, until="end") as source:
@@ -220,7 +220,7 @@ def test_it_ends_where_the_topic_ended_if_told_to(kafka: KafkaBroker) -> None:
         assert [shot for shot in source.pictures if shot is not None] == []
 
 
-def test_a_slow_reader_holds_fetching_back_and_loses_nothing(kafka: KafkaBroker) -> None:
+def test_slow_reader_pauses_fetching_and_loses_nothing(kafka: KafkaBroker) -> None:
     topic = kafka.topic()
     count = 600
     send(kafka, topic, *(frame(i % 48) for i in range(count)), encoding="raw")
@@ -259,7 +259,7 @@ def run_reader(source: Reading, ready: threading.Event, seen: list[DecodedFrame]
     return read
 
 
-def test_a_partition_that_moves_is_committed_first_so_that_nothing_is_done_twice(kafka: KafkaBroker) -> None:
+def test_moving_partition_is_committed_first(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=2)
     with producer(kafka) as other:
         jpeg_like = frame(0).rgb.tobytes()
@@ -308,9 +308,7 @@ def shared_out(members: list[Reading], each: int) -> bool:
     return False
 
 
-def test_partitions_that_a_topic_gets_later_are_shared_out_and_read(
-    kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_later_partitions_are_assigned_and_read(kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poll, "_POLL_MS", 1)  # as if the broker were slow: each join outlasts some polls
     topic = kafka.topic(partitions=2)
     with reading(kafka, topic, session="4s") as one, reading(kafka, topic, session="4s") as two:
@@ -331,7 +329,7 @@ def test_partitions_that_a_topic_gets_later_are_shared_out_and_read(
         assert seen == {f"{topic}/{part}" for part in range(4)}
 
 
-def test_a_member_that_leaves_without_a_commit_leaves_everything_to_the_next(kafka: KafkaBroker) -> None:
+def test_member_leaving_without_commit_leaves_everything(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=1)
     send(kafka, topic, frame(0), frame(1))
     with reading(kafka, topic) as slow:
@@ -343,7 +341,7 @@ def test_a_member_that_leaves_without_a_commit_leaves_everything_to_the_next(kaf
             assert offsets(other.next(2)) == [0, 1]
 
 
-def test_what_cant_be_finished_in_time_is_given_up_uncommitted(
+def test_unfinished_frames_are_left_uncommitted_after_the_limit(
     kafka: KafkaBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = kafka.topic(partitions=2)
@@ -368,7 +366,7 @@ def test_what_cant_be_finished_in_time_is_given_up_uncommitted(
 
 
 @pytest.mark.filterwarnings("error::ResourceWarning")
-def test_a_client_that_is_closed_while_it_has_something_to_send_leaves_no_socket_open(kafka: KafkaBroker) -> None:
+def test_closed_client_with_unsent_data_leaves_no_socket(kafka: KafkaBroker) -> None:
     client = connected(KafkaAdminClient, bootstrap_servers=kafka.bootstrap)
     client.list_topics()
     (connection,) = client._manager._conns.values()
@@ -398,7 +396,7 @@ def transaction(topic: str, producer: KafkaProducer, numbers: range, *, commit: 
     ],
     ids=["committed", "committed, all", "aborted", "aborted, all"],
 )
-def test_a_topic_that_ends_in_the_mark_of_a_transaction_has_an_end(
+def test_topic_ending_in_a_transaction_mark_has_end(
     kafka: KafkaBroker, last: bool, level: str, wanted: list[int]
 ) -> None:
     topic = kafka.topic(partitions=1)
@@ -416,7 +414,7 @@ def test_a_topic_that_ends_in_the_mark_of_a_transaction_has_an_end(
             assert offsets([shot for shot in shots if shot]) == [at for at in wanted if at >= first]
 
 
-def test_identity_is_the_topics_own_and_not_only_its_name(kafka: KafkaBroker) -> None:
+def test_identity_is_the_topics_own(kafka: KafkaBroker) -> None:
     topic = kafka.topic()
     identities = []
     for again in range(2):

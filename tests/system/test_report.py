@@ -104,7 +104,7 @@ def test_the_page_refers_to_nothing_outside_itself(tmp_path: Path) -> None:
     assert re.findall(r"https?://|@import|url\(", page) == []
 
 
-def test_what_comes_from_outside_is_text_and_never_markup(tmp_path: Path) -> None:
+def test_foreign_content_is_text_and_never_markup(tmp_path: Path) -> None:
     page, _, _ = page_of(tmp_path)
     assert Outline(page).tags.count("script") == 1
     assert "<b>cart</b>" not in page
@@ -124,12 +124,12 @@ def test_the_ledger_shows_the_numbers_of_the_report(tmp_path: Path) -> None:
     head, row = Outline(page).rows["Ledger"]
     shown = dict(zip(head, row, strict=True))
     book = report.ledger
-    assert shown["seen"] == str(book.seen) == "60"
+    assert shown["observed"] == str(book.observed) == "60"
     assert shown["processed"] == str(book.total("processed"))
     assert (shown["in flight"], shown["closed"]) == ("0", "yes")
 
 
-def test_episodes_at_the_same_time_lie_above_each_other(tmp_path: Path) -> None:
+def test_simultaneous_episodes_lie_above_each_other(tmp_path: Path) -> None:
     _, report, _ = page_of(tmp_path)
     frame = make_frame(info=INFO)
     first, second = (Event.begin(frame, "zone.entered", episode=f"yard/{n}") for n in (1, 2))
@@ -142,7 +142,7 @@ def test_episodes_at_the_same_time_lie_above_each_other(tmp_path: Path) -> None:
     assert len(bars) == 2
 
 
-def test_what_went_wrong_stands_at_the_top(tmp_path: Path) -> None:
+def test_troubles_stand_at_the_top(tmp_path: Path) -> None:
     page, report, _ = page_of(tmp_path)
     top = page.split("<h2>")[0]
     assert f"exit code {report.exit_code}:" in top
@@ -160,7 +160,9 @@ def test_a_run_without_events_has_a_page_too(tmp_path: Path) -> None:
 
 
 def live_report(**settings: Any) -> RunReport:
-    stream = StreamReport(name="gate", ledger=LedgerPage(seen=9, in_flight=0, buckets={}), media_s=7200.0, live=True)
+    stream = StreamReport(
+        name="gate", ledger=LedgerPage(observed=9, in_flight=0, buckets={}), media_s=7200.0, live=True
+    )
     return RunReport(streams=(stream,), sinks=(), wall_s=7200.0, cpu_s=9.0, **{"events": {}, **settings})
 
 
@@ -180,7 +182,7 @@ def kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("kolkata")
-def test_the_timeline_of_cameras_shows_the_time_of_day() -> None:
+def test_camera_timeline_shows_the_time_of_day() -> None:
     page = render_report(live_report(), [live_event(600), live_event(3900)], None)
     # media time 0 is 2026-04-24 03:06:40 UTC, 08:36:40 in Kolkata
     labels = re.findall(r"class=time>([^<]+)<", page)
@@ -191,7 +193,7 @@ def test_the_timeline_of_cameras_shows_the_time_of_day() -> None:
 
 
 @pytest.mark.parametrize("span_s", [0.2, 59, 3600, 86_400, 30 * 86_400, 1e9])
-def test_a_timeline_of_any_length_has_a_dozen_ticks_at_most(span_s: float) -> None:
+def test_any_timeline_has_at_most_a_dozen_ticks(span_s: float) -> None:
     for event, report in (
         (live_event(span_s), live_report()),
         (replace(live_event(span_s), captured_ns=None), live_report()),
@@ -200,7 +202,7 @@ def test_a_timeline_of_any_length_has_a_dozen_ticks_at_most(span_s: float) -> No
         assert 1 <= len(ticks) <= 13
 
 
-def test_a_run_that_was_interrupted_is_no_fault_and_its_configuration_is_shown_on_demand_only() -> None:
+def test_interrupted_run_hides_its_configuration_by_default() -> None:
     page = render_report(live_report(interrupted=True), [live_event(5)], None)
     assert '<p class="note">exit code 130: stopped by SIGINT, SIGTERM or SIGHUP' in page
     assert "Configuration" not in Outline(page).rows
@@ -208,14 +210,14 @@ def test_a_run_that_was_interrupted_is_no_fault_and_its_configuration_is_shown_o
     assert "<h2>Configuration</h2>" in render_report(live_report(), [], {"version": 1})
 
 
-def test_a_page_that_holds_the_first_events_only_says_so() -> None:
+def test_page_with_first_events_only_says_so() -> None:
     page = render_report(
         live_report(events={("gate", "line.crossed"): 12_345}), [live_event(n) for n in range(3)], None
     )
     assert "This page holds the first 3 of 12,345 events; a sink holds them all." in page
 
 
-def test_a_media_type_can_not_break_out_of_its_attribute() -> None:
+def test_media_type_can_not_break_its_attribute() -> None:
     picture = Attachment(name="a", media_type='image/x"><script>alert(1)</script>', data=b"x")
     page = render_report(live_report(), [replace(live_event(1), attachments=(picture,))], None)
     assert Outline(page).tags.count("script") == 1
@@ -231,7 +233,7 @@ ODD_BOXES: list[Any] = [
 
 
 @pytest.mark.parametrize("box", ODD_BOXES, ids=lambda box: str(box)[:20])
-def test_a_strange_box_or_media_type_spoils_no_page(tmp_path: Path, box: Any) -> None:
+def test_strange_box_or_media_type_spoils_no_page(tmp_path: Path, box: Any) -> None:
     _, report, _ = page_of(tmp_path, frames=1)
     picture = Attachment(name="odd", media_type='image/png" onerror="alert(1)', data=b"x")
     event = replace(Event.instant(make_frame(info=INFO), "box.seen", box=box), attachments=(picture,), stream="yard")
@@ -247,7 +249,7 @@ def test_a_time_far_away_makes_no_endless_page(tmp_path: Path) -> None:
     assert len(render_report(report, [event], {})) < 100_000
 
 
-def test_a_report_for_which_there_is_no_room_leaves_summary_and_exit_code_alone(tmp_path: Path) -> None:
+def test_report_without_room_leaves_summary_and_exit_code(tmp_path: Path) -> None:
     job = {
         "version": 1,
         "streams": {"yard": {"source": {"type": "synthetic", "options": {"duration": "1s"}}, "chain": [], "sinks": []}},
@@ -288,7 +290,7 @@ def screenshot(page: str, folder: Path, *, dark: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_browser_shows_it_in_the_colours_that_its_user_likes(tmp_path: Path, dark: bool) -> None:
+def test_page_follows_the_browsers_colour_scheme(tmp_path: Path, dark: bool) -> None:
     page, _, _ = page_of(tmp_path)
     image = screenshot(page, tmp_path, dark=dark)
     assert image.shape == (1800, 1280, 3)

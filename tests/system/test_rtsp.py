@@ -181,11 +181,11 @@ def test_a_run_waits_for_a_missing_camera(rtsp: Serve, tmp_path: Path, caplog: p
         await_report(engine, lambda stream: stream.reconnects > 0)
         assert not engine.report().streams[0].up
         server.start()
-        await_report(engine, lambda stream: stream.up and stream.ledger.seen > 0)
+        await_report(engine, lambda stream: stream.up and stream.ledger.observed > 0)
         engine.stop()
 
     report = run_engine(engine, meanwhile)
-    assert report.streams[0].ledger.seen > 0
+    assert report.streams[0].ledger.observed > 0
     assert report.streams[0].error == ""
     assert caplog.text.count("takes no connection; check address and port") == 1
     assert caplog.text.count("stream door: source is back after") == 1

@@ -133,7 +133,7 @@ def test_events_carry_the_true_time_within_one_frame(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "damaged"])
-def test_event_files_are_the_same_bytes_in_every_run(tmp_path: Path, broken: bool) -> None:
+def test_event_files_are_equal_in_every_run(tmp_path: Path, broken: bool) -> None:
     clip = video(tmp_path, CASES["variable with B-frames"])
     if broken:
         clip = hurt(clip, at=0.3)

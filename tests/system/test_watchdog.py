@@ -43,7 +43,7 @@ JOB = {
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_an_interrupt_ends_a_run_whose_plugin_holds_the_interpreter_lock(tmp_path: Path, form: str) -> None:
+def test_interrupt_ends_a_plugin_holding_the_interpreter(tmp_path: Path, form: str) -> None:
     (tmp_path / "plug.py").write_text(PLUGIN)
     (tmp_path / "job.yaml").write_text(json.dumps(JOB))
     command = [sys.executable, "-m", "streamproc", "run", "job.yaml", "--log-format", form]
@@ -66,7 +66,7 @@ def watched(body: str, limit_s: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_what_holds_the_lock_for_too_long_ends_the_process() -> None:
+def test_held_interpreter_lock_ends_the_process() -> None:
     ended = watched(HANG, 1.0)
     assert ended.returncode == INTERPRETER_STUCK
     assert "held the interpreter lock" in ended.stderr
@@ -80,7 +80,7 @@ def test_work_that_lets_others_run_is_left_alone() -> None:
     assert (ended.returncode, ended.stderr) == (7, "")
 
 
-def test_a_stopped_process_is_not_taken_for_a_stuck_one() -> None:
+def test_stopped_process_does_not_count_as_stuck() -> None:
     stop = "kill -STOP $PPID; sleep 2; kill -CONT $PPID"
     body = f"import subprocess; subprocess.run(['sh', '-c', {stop!r}])\n    sys.exit(7)"
     ended = watched(body, 0.9)

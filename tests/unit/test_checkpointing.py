@@ -45,7 +45,7 @@ def test_a_barrier_in_flight_outlives_a_failed_checkpoint(tmp_path: Path) -> Non
     intakes = {"fast": cast(Intake, fast), "slow": cast(Intake, slow)}
     checkpoints.begin(intakes, ["fast", "slow"])
     (failed,) = fast.held
-    fast.held.pop(failed)(None, {})  # a plugin's state can't be had
+    fast.held.pop(failed)(None, {})  # a plugin's state can't be read
     checkpoints.finish()
     checkpoints.begin(intakes, ["fast", "slow"])
     slow.held.pop(failed)({}, {})

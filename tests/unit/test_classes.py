@@ -154,7 +154,7 @@ class AwaitedSource(PictureSource[Options]):
         (GivesLoose, "is a result without a declaration of its fields; write @dataclass"),
     ],
 )
-def test_a_mistake_in_a_plugins_class_is_found_before_it_runs(cls: type[Any], words: str) -> None:
+def test_mistake_in_a_plugin_class_is_found_early(cls: type[Any], words: str) -> None:
     with pytest.raises(PluginError) as caught:
         Registry().plugin(f"{__name__}:{cls.__name__}")
     assert words in str(caught.value)
@@ -162,7 +162,7 @@ def test_a_mistake_in_a_plugins_class_is_found_before_it_runs(cls: type[Any], wo
     assert f"(test_classes.py:{inspect.getsourcelines(named)[1]})" in str(caught.value)
 
 
-def test_a_sink_or_source_that_nobody_awaits_is_refused() -> None:
+def test_async_sink_or_source_is_refused() -> None:
     with pytest.raises(PluginError, match="write is `async def`"):
         Registry().sink(f"{__name__}:AwaitedSink")
     with pytest.raises(PluginError, match="frames is `async def`"):
@@ -186,7 +186,7 @@ plugins: {{p: {{type: "{__name__}:{cls.__name__}"{given}}}}}
         (Unnamed, "{limit: 5}", r"takes no options, got limit; .*: class Unnamed\(FramePlugin\[UnnamedOptions\]\)"),
     ],
 )
-def test_check_makes_an_object_and_says_what_is_wrong_with_it(cls: type[Any], options: str, words: str) -> None:
+def test_check_constructs_an_object_and_reports_mistakes(cls: type[Any], options: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         check(cls, options)
 
@@ -216,7 +216,7 @@ def test_a_stride_in_seconds_is_refused(stride: float) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_a_clip_that_cannot_be_cut_is_refused_with_what_to_write(wrong: Any, words: str) -> None:
+def test_impossible_clip_is_refused_with_advice(wrong: Any, words: str) -> None:
     right: Any = {"frames": 8, "rate": 10, "stride_ns": seconds(1), "size": (64, 36)}
     assert ClipSpec(**right)
     with pytest.raises(ValueError, match=words):

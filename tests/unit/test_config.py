@@ -88,12 +88,12 @@ def test_a_right_configuration_becomes_a_plan() -> None:
     assert str(plan.sinks[0].options.model_dump()["path"]) == "out/events.jsonl"
 
 
-def test_options_of_a_chain_entry_are_the_streams_own() -> None:
+def test_chain_entry_options_are_the_streams_own() -> None:
     plan = load_text(GOOD, environment={"PASSWORD": "pw"})
     assert "yard" in plan.streams[0].chain[1].options.model_dump()["zones"]
 
 
-def test_secrets_from_the_environment_are_not_kept_in_the_plans_text() -> None:
+def test_environment_secrets_stay_out_of_the_plan() -> None:
     plan = load_text(GOOD, environment={"PASSWORD": "pw"})
     assert "pw@" not in json.dumps(plan.source)
 
@@ -114,7 +114,7 @@ sinks:
 """
 
 
-def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word() -> None:
+def test_all_mistakes_are_listed_with_place_and_suggestion() -> None:
     told = mistakes(BAD)
     expected = {
         "config:4:20": "did you mean 'file'",
@@ -147,7 +147,7 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_right_word
         ("version: 1\nstreams: {a: {source: x, buffer: 5}}\n", "with its unit"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, words: str) -> None:
+def test_mistakes_are_reported(text: str, words: str) -> None:
     assert any(words in line for line in mistakes(text)), mistakes(text)
 
 
@@ -174,14 +174,14 @@ POLYGON = "plugins: {p: {type: rules, options: {zones: {y: {polygon: %s}}}}}"
         ("defaults: {chain: {a: true}}", "chain: expected a list of entries, got keys with values"),
     ],
 )  # fmt: skip
-def test_mistakes_are_told_in_words_that_need_no_python(text: str, words: str) -> None:
+def test_mistakes_are_explained_without_python_terms(text: str, words: str) -> None:
     told = [line for line in mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n") if words in line]
     assert told, mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n")
     for word in ("tuple", "dictionary", "instance", "valid", "<class", "None", "^["):
         assert word not in told[0]
 
 
-def test_what_a_file_holds_instead_is_told_in_words() -> None:
+def test_wrong_file_content_is_named_in_words() -> None:
     assert mistakes("- a\n") == ["config: holds a list with 1 entry, expected keys such as version and streams"]
 
 
@@ -190,7 +190,7 @@ def test_a_missing_file_is_one_clear_sentence(tmp_path: Path) -> None:
         load(tmp_path / "nothing.yaml")
 
 
-def test_set_overrides_values_and_its_mistakes_are_named_as_such(tmp_path: Path) -> None:
+def test_set_overrides_values_and_names_its_mistakes(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(GOOD)
     environment = {"PASSWORD": "x"}
@@ -209,7 +209,7 @@ def test_variables_have_defaults_and_stand_in_values_only() -> None:
     assert str(plan.streams[0].source_options.model_dump()["path"]).endswith("a.mp4")
 
 
-def test_a_plugin_without_its_input_is_refused_before_anything_opens() -> None:
+def test_plugin_without_its_input_is_refused_early() -> None:
     _, issues = wire([plugin_plan(NeedsTracks, name="fence")])
     assert "needs Tracks, but no plugin before it" in issues[0].message
 
@@ -242,7 +242,7 @@ def test_a_duration_without_a_unit_is_refused(wrong: Any) -> None:
         parse_duration(wrong)
 
 
-def test_the_schema_for_editors_accepts_what_the_loader_accepts() -> None:
+def test_editor_schema_accepts_what_the_loader_accepts() -> None:
     from ruamel.yaml import YAML
 
     schema = config_schema(Registry())
@@ -264,7 +264,7 @@ def test_every_configuration_that_we_ship_is_right(file: Path) -> None:
     assert load(file, environment=environment).streams
 
 
-def test_code_not_yet_packaged_is_found_beside_the_configuration(tmp_path: Path) -> None:
+def test_unpackaged_code_is_found_beside_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "beside_the_config.py").write_text(
         "from streamproc import FramePlugin, Options\n"
         "class Mine(FramePlugin[Options]):\n"
@@ -288,7 +288,7 @@ def test_a_file_that_exists_is_no_pattern(tmp_path: Path) -> None:
     assert guess_source(str(tmp_path / "gone [2024].mp4"))["type"] == "file"  # which says that it doesn't exist
 
 
-def test_merge_keys_and_tags_are_read_without_a_crash() -> None:
+def test_merge_keys_and_tags_are_read() -> None:
     text = "version: 1\nstreams:\n  b: &x {source: a.mp4}\n  c:\n    <<: *x\n    rate: 2\n"
     assert [stream.rate for stream in load_text(text).streams] == [None, 2]
     assert mistakes('version: 1\nstreams: !!python/object/apply:os.system ["echo hi"]\n')
@@ -339,7 +339,7 @@ def left(label: str) -> str:
         ("{type: motion, options: {label: it}}", "", left("it"), "left_objects.l.owners.0: no plugin before it"),
     ],
 )
-def test_a_label_that_no_plugin_before_can_give_is_a_mistake(people: str, follow: str, rules: str, words: str) -> None:
+def test_label_no_earlier_plugin_gives_is_a_mistake(people: str, follow: str, rules: str, words: str) -> None:
     found = mistakes(CHAIN.format(people=people, follow=follow, rules=rules))
     assert len(found) == 1
     assert words in found[0]
@@ -353,7 +353,7 @@ def test_labels_that_can_come_are_right(people: str, label: str) -> None:
     assert load_text(CHAIN.format(people=people, follow="", rules=line(f"[{label}]"))).warnings == ()
 
 
-def test_a_variable_that_is_not_set_is_one_mistake() -> None:
+def test_unset_variable_is_one_mistake() -> None:
     """Not also the mistake that an empty address would be."""
     text = "version: 1\nstreams: {a: {source: {type: rtsp, options: {url: '${CAMERA}'}}, rate: 0}}\n"
     assert [mistake.split(": ")[2] for mistake in mistakes(text)] == [
@@ -362,7 +362,7 @@ def test_a_variable_that_is_not_set_is_one_mistake() -> None:
     ]
 
 
-def test_what_can_reach_nobody_is_a_warning() -> None:
+def test_unreachable_events_and_sinks_are_warnings() -> None:
     text = "version: 1\nstreams: {a: {source: {type: synthetic}, sinks: []}}\nsinks: {log: {type: stdout}}\n"
     assert load_text(text).warnings == (
         "config:2:14: streams.a: has no sinks: what it finds goes nowhere but a report (--report)",
@@ -412,7 +412,7 @@ plugins: {{p: {{type: tracking, rate: {number}, options: {{new_score: {number}}}
     assert sum("finite number" in line or "equal to" in line for line in mistakes(text)) == 5
 
 
-def test_a_polygon_that_crosses_itself_is_a_mistake_wherever_one_is_drawn() -> None:
+def test_polygon_that_crosses_itself_is_a_mistake() -> None:
     bow, closed = "[[0, 0], [1, 1], [1, 0], [0, 1]]", "[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]"
     text = """
 version: 1
@@ -428,7 +428,7 @@ plugins:
     load_text(text.replace("SHAPE", closed))
 
 
-def test_one_chain_writes_no_file_twice_and_several_streams_of_one_source_share_none() -> None:
+def test_no_two_plugins_or_streams_share_a_file() -> None:
     kafka = "{type: kafka, options: {servers: 'h:1', topic: t}}"
     text = f"""
 version: 1
@@ -464,11 +464,11 @@ BILLION = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
     ids=["billion laughs", "circle", "merge", "two documents", "deep list", "deep keys", "digits", "set"],
 )
-def test_a_file_that_is_made_to_break_its_reader_is_refused_with_a_sentence(text: str, words: str) -> None:
+def test_hostile_file_is_refused_with_a_sentence(text: str, words: str) -> None:
     assert any(words in line for line in mistakes(text)), mistakes(text)
 
 
-def test_what_stands_under_a_name_cant_be_set_below_it(tmp_path: Path) -> None:
+def test_value_under_a_scalar_cant_be_set(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("version: 1\nstreams: {a: {source: a.mp4}}\n")
     with pytest.raises(ConfigError, match=r"streams\.a\.source holds 'a\.mp4', expected keys; set streams\.a\.source"):
         load(tmp_path / "job.yaml", overrides=["streams.a.source.url=b.mp4"])
@@ -478,11 +478,11 @@ def test_what_stands_under_a_name_cant_be_set_below_it(tmp_path: Path) -> None:
     ("code", "words"),
     [
         ("import sys; sys.exit(0)", "importing ends failed: SystemExit: 0"),
-        ("class E(Exception):\n    def __str__(self): raise RuntimeError\nraise E()", "its own text can't be had"),
+        ("class E(Exception):\n    def __str__(self): raise RuntimeError\nraise E()", "its text can't be read"),
         ("open('rtsp://me:hush@cam/')", "rtsp://***@cam/"),
     ],
 )
-def test_a_module_that_cant_be_imported_is_a_mistake_of_the_configuration(
+def test_unimportable_module_is_a_configuration_mistake(
     tmp_path: Path, code: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "ends", raising=False)
@@ -497,7 +497,7 @@ def test_a_module_that_cant_be_imported_is_a_mistake_of_the_configuration(
     assert "hush" not in str(caught.value)
 
 
-def test_a_stream_name_that_is_wrong_hides_no_other_mistake() -> None:
+def test_wrong_stream_name_hides_no_other_mistake() -> None:
     text = """
 version: 1
 streams:
@@ -528,7 +528,7 @@ def watched(plugin: str, options: str) -> list[str]:
     return mistakes(WATCHED.format(type=plugin, options=options))
 
 
-def test_a_wrong_model_and_wrong_labels_are_mistakes_with_their_places() -> None:
+def test_wrong_models_and_labels_have_their_places() -> None:
     (told,) = watched("detection", "{model: yolox-nanno, labels: [persn]}")
     assert told.startswith("config:6:22: plugins.watched.options.model: no model 'yolox-nanno' in the model list")
     assert "did you mean 'yolox-nano'?" in told
@@ -575,12 +575,12 @@ def test_models_of_built_in_plugins_are_checked(plugin: str, options: str, words
         ("pose", "{mode: bottom-up}"),
     ],
 )
-def test_models_that_can_be_fetched_and_their_labels_are_right(plugin: str, options: str) -> None:
+def test_downloadable_models_and_their_labels_are_right(plugin: str, options: str) -> None:
     text = WATCHED.format(type=plugin, options=options)
     assert load_text(text, models=ModelStore(mirrors=[], cache=Path("nowhere"), download=False)).streams
 
 
-def test_what_is_wrong_beside_a_model_hides_nothing_and_makes_nothing_up() -> None:
+def test_other_mistakes_neither_hide_nor_invent_model_mistakes() -> None:
     first, second = watched("detection", "{model: yolox-nanno, min_score: 4}")
     assert ".model: no model" in first
     assert ".min_score: " in second
@@ -594,7 +594,7 @@ def test_what_is_wrong_beside_a_model_hides_nothing_and_makes_nothing_up() -> No
     assert "expected a text" in told
 
 
-def test_the_store_of_the_run_says_which_models_there_are(tmp_path: Path) -> None:
+def test_store_of_the_run_decides_which_models_exist(tmp_path: Path) -> None:
     entry = {"name": "scratches", "task": "detection", "runtime": "onnx", "decode": "yolox", "labels": ["scratch"]}
     shape = {"height": 32, "width": 32, "layout": "NCHW", "colour": "bgr"}
     (tmp_path / "scratches").mkdir()
@@ -640,14 +640,14 @@ def test_anybodys_plugin_may_check_its_options() -> None:
     assert "expected a whole number" in second
 
 
-def test_a_mistake_is_told_where_a_stream_has_an_option_of_its_own() -> None:
+def test_mistake_in_a_streams_own_option_is_placed() -> None:
     text = WATCHED.format(type="detection", options="{labels: [person]}")
     own = text.replace("chain: [watched]", "chain: [{use: watched, options: {labels: [persn]}}]")
     (told,) = mistakes(own)
     assert told.startswith("config:2:84: streams.a.chain.0.options.labels.0: yolox-nano has no label 'persn'")
 
 
-def test_keys_that_stand_twice_are_all_told_and_hide_nothing_else() -> None:
+def test_all_duplicate_keys_are_listed() -> None:
     text = """\
 version: 1
 version: 1
@@ -674,7 +674,7 @@ streams:
     assert [stream.rate for stream in load_text(text).streams] == [5, 6]
 
 
-def test_variables_that_are_not_set_are_one_mistake_each() -> None:
+def test_each_unset_variable_is_one_mistake() -> None:
     text = """
 version: 1
 streams: {a: {source: {type: synthetic, options: {rate: "${RATE}", duration: "${LONG}"}}, rate: "${RATE}"}}
@@ -685,7 +685,7 @@ runtime: {workers: "${MANY}"}
     assert all("isn't set; set it, or write" in mistake for mistake in found)
 
 
-def test_a_module_that_takes_long_to_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_with_a_slow_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned = threading.Event()
 
     class Tell(logging.Handler):

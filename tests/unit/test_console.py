@@ -7,7 +7,7 @@ import pytest
 from streamproc.cli.console import say, show, table
 
 
-def test_colons_and_brackets_in_a_text_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_colons_and_brackets_in_text_stay(capsys: pytest.CaptureFixture[str]) -> None:
     say("OpenCV :-1: error [red]x[/red]")
     show(table("label", rows=[(":car: [b]",)]), stdout=True)
     shown = capsys.readouterr()

@@ -10,12 +10,12 @@ from streamproc.config.plan import RuntimePlan
 from streamproc.cores import usable_cores
 
 
-def test_a_system_without_affinity_has_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_equal_cores_on_a_system_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # macOS has none
     assert RuntimePlan().workers == usable_cores() == (os.cpu_count() or 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no processor affinity")
-def test_a_process_that_may_use_one_core_has_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_with_one_core_has_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     assert RuntimePlan().workers == 1

@@ -72,7 +72,7 @@ def test_the_moment_stamps_frame_time_and_capture() -> None:
     assert unknown.captured_ns is None
 
 
-def test_what_the_author_stamped_does_not_count() -> None:
+def test_authors_own_stamps_do_not_count() -> None:
     wrong = Event(type="a.b", phase="instant", start_ns=0, end_ns=0, frame_index=3, pts_ns=5, captured_ns=7)
     event = wrong.stamped(make_info(), "mine", 0, Moment(pts_ns=NOW, frame_index=400))
     assert (event.frame_index, event.pts_ns, event.captured_ns) == (400, NOW, None)

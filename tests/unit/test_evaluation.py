@@ -18,7 +18,7 @@ from streamproc.models import ModelStore
 from tests.nets import brightness_classes, model_folder
 
 
-def test_accuracy_precision_and_recall_follow_from_the_confusion_matrix() -> None:
+def test_classification_scores_follow_from_the_confusion_matrix() -> None:
     """Of four cats three are found; of the five called cat two are dogs."""
     truth = [0, 0, 0, 0, 1, 1, 2]
     ranked = [[0, 1], [0, 1], [0, 2], [1, 0], [0, 1], [0, 2], [2, 0]]
@@ -84,7 +84,7 @@ def test_a_short_caption_is_punished_for_its_length() -> None:
     assert scores[0] == pytest.approx(np.exp(1 - 4 / 2))
 
 
-def test_cider_is_ten_for_the_reference_itself_and_less_for_a_longer_one() -> None:
+def test_cider_is_ten_for_the_reference_itself() -> None:
     sentences = {n: f"word{n} {n}a {n}b {n}c" for n in range(4)}
     same = captions.evaluate({n: [s] for n, s in sentences.items()}, sentences)
     assert (same.cider, same.bleu[3]) == pytest.approx((10, 1))
@@ -116,7 +116,7 @@ def test_words_are_those_of_cocos_tokeniser(sentence: str, told: str) -> None:
     assert captions.words(sentence) == told.split()
 
 
-def test_bleu_is_that_of_cocos_server_where_ngrams_are_missing() -> None:
+def test_bleu_matches_coco_where_ngrams_are_missing() -> None:
     """pycocoevalcap adds a little to counts, so that captions of one word have a BLEU-4 that isn't zero."""
     references = {1: ["A man rides a bicycle.", "A cyclist on the road."], 2: ["Two cars are parked."], 3: ["A dog."]}
     report = captions.evaluate(references, {1: "man", 2: "cars", 3: "dog"})
@@ -179,7 +179,7 @@ def test_iou_dice_and_accuracy_of_squares() -> None:
         segmentation.evaluate([(truth, found)], ["a"])
 
 
-def test_masks_are_read_as_ids_and_paired_by_name(tmp_path: Path) -> None:
+def test_masks_are_ids_paired_by_name(tmp_path: Path) -> None:
     ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for side in ("truth", "found"):
         (tmp_path / side).mkdir()
@@ -246,7 +246,7 @@ def test_a_real_classifier_is_scored_over_pictures(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [{"labels": ["person"]}, {"labels": ["a", "b"], "resize": "letterbox"}])
-def test_a_net_whose_answer_is_no_class_of_the_whole_picture_is_refused(tmp_path: Path, more: dict[str, Any]) -> None:
+def test_net_without_whole_picture_classes_is_refused(tmp_path: Path, more: dict[str, Any]) -> None:
     spec = {"height": 8, "width": 8, "layout": "NCHW", "colour": "rgb", "resize": more.pop("resize", "stretch")}
     model = model_folder(tmp_path / "net", brightness_classes(8, 8), input=spec, **more)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), np.uint8))
@@ -254,7 +254,7 @@ def test_a_net_whose_answer_is_no_class_of_the_whole_picture_is_refused(tmp_path
         nets.segment(ModelStore(), str(model), segmentation.find_masks(tmp_path / "a.png"), tmp_path)
 
 
-def test_a_net_is_run_over_a_folder_per_class(tmp_path: Path) -> None:
+def test_net_runs_over_a_folder_per_class(tmp_path: Path) -> None:
     spec: dict[str, Any] = {"height": 8, "width": 8, "layout": "NCHW", "colour": "rgb", "resize": "stretch"}
     model = model_folder(tmp_path / "levels", brightness_classes(8, 8), labels=["bright", "dark"], input=spec)
     for name, levels in (("bright", (250, 240)), ("dark", (3, 200))):

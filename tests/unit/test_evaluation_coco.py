@@ -29,14 +29,14 @@ def found(image: int = 0, score: float = 0.9, **parts: Any) -> dict[str, Any]:
     return {"image_id": image, "category_id": 1, "score": score} | parts
 
 
-def test_the_box_itself_scores_one_and_a_box_of_iou_0_7_half_of_the_steps() -> None:
+def test_box_scores_one_and_iou_07_scores_half() -> None:
     assert evaluate(truth(), [found(bbox=BOX)], "bbox").figures["AP"] == pytest.approx(1)
     report = evaluate(truth(), [found(bbox=[10.0, 20.0, 72.0, 50.0])], "bbox")  # IoU 0.72: over 0.50 to 0.70
     assert report.figures["AP"] == pytest.approx(0.5, abs=1e-6)
     assert (report.figures["AP50"], report.figures["AP75"]) == pytest.approx((1, 0))
 
 
-def test_half_of_the_objects_found_is_half_of_the_recall() -> None:
+def test_half_of_the_objects_is_half_recall() -> None:
     report = evaluate(truth(2), [found(bbox=BOX)], "bbox")
     assert report.figures["AR 100"] == pytest.approx(0.5)
     # precision 1 up to the recall of 0.5: 51 of the 101 points of the curve
@@ -85,7 +85,7 @@ def test_a_truth_of_another_form_is_refused() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["bbox", "keypoints", "segm"])
-def test_perfect_results_score_one_whatever_the_ids_of_annotations(ids: list[Any], kind: Any) -> None:
+def test_perfect_results_score_one_with_any_ids(ids: list[Any], kind: Any) -> None:
     known, answers = truth(3), []
     for row, number in zip(known["annotations"], ids, strict=True):
         row |= {"id": number, "segmentation": [[10.0, 20.0, 110.0, 20.0, 110.0, 70.0, 10.0, 70.0]]}
@@ -120,7 +120,7 @@ def test_pictures_and_categories_may_be_named_by_texts(pictures: list[Any], cate
     assert set(report.classes) == {f"a {name}" for name in categories}
 
 
-def test_categories_of_one_name_are_told_apart() -> None:
+def test_categories_of_one_name_are_distinguished() -> None:
     known = truth(2)
     known["categories"].append({"id": 2, "name": "person"})
     known["annotations"][1]["category_id"] = 2
@@ -128,7 +128,7 @@ def test_categories_of_one_name_are_told_apart() -> None:
     assert report.classes == {"person (1)": pytest.approx(1), "person (2)": pytest.approx(0)}
 
 
-def test_what_is_left_out_is_said_in_a_note() -> None:
+def test_left_out_results_are_named_in_a_note() -> None:
     known = truth(2)
     del known["images"][1]
     report = evaluate(known, [found(bbox=BOX)], "bbox")
@@ -144,7 +144,7 @@ def test_what_is_left_out_is_said_in_a_note() -> None:
     assert report.notes == ("1 results have masks of another size than their picture; they match nothing",)
 
 
-def test_categories_without_a_name_go_by_their_id_and_unlisted_ones_are_left_out() -> None:
+def test_unnamed_categories_go_by_id_unlisted_are_dropped() -> None:
     known = truth(2)
     known["categories"] = [{"id": 1}]
     known["annotations"][1]["category_id"] = 9
@@ -154,7 +154,7 @@ def test_categories_without_a_name_go_by_their_id_and_unlisted_ones_are_left_out
     assert "1 annotations are of pictures or categories" in report.notes[0]
 
 
-def test_the_area_of_a_mask_is_measured_where_it_is_missing() -> None:
+def test_missing_mask_area_is_measured() -> None:
     known = truth()
     row = known["annotations"][0]
     del row["area"], row["bbox"]
@@ -180,7 +180,7 @@ def test_the_area_of_a_mask_is_measured_where_it_is_missing() -> None:
         ("keypoints", {}, {"keypoints": POINTS[:39]}, "result 0 has 13 keypoints, expected 17"),
     ],
 )
-def test_what_pycocotools_refuses_is_refused_with_a_sentence(
+def test_results_pycocotools_refuses_are_refused(
     kind: Any, change: dict[str, Any], result: dict[str, Any], told: str
 ) -> None:
     known = truth()
@@ -190,7 +190,7 @@ def test_what_pycocotools_refuses_is_refused_with_a_sentence(
         evaluate(known, [answer], kind)
 
 
-def test_annotations_without_what_their_kind_needs_are_refused() -> None:
+def test_incomplete_annotations_are_refused() -> None:
     known = truth()
     del known["annotations"][0]["bbox"]
     with pytest.raises(ValueError, match="annotation 0 of the truth has no bbox"):
@@ -205,7 +205,7 @@ def test_annotations_without_what_their_kind_needs_are_refused() -> None:
         evaluate(truth(), answers, "keypoints")
 
 
-def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
+def test_unexpected_form_is_refused() -> None:
     known = truth()
     known["annotations"][0]["segmentation"] = {"size": [100, 200], "counts": {}}
     with pytest.raises(ValueError, match="pycocotools refuses these annotations or results: "):
@@ -213,12 +213,12 @@ def test_a_form_that_no_check_foresaw_is_refused_too() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "words"), [({"a": 1}, "are an object"), (5, "are a number")], ids=["keys", "number"])
-def test_results_of_another_form_are_told_in_words_that_need_no_python(wrong: Any, words: str) -> None:
+def test_results_of_another_form_are_explained_in_words(wrong: Any, words: str) -> None:
     with pytest.raises(ValueError, match=f"the results {words}, expected a list"):
         prepare(truth(), wrong, "bbox")
 
 
-def test_results_of_categories_that_the_truth_does_not_list_are_left_out_with_a_note() -> None:
+def test_results_of_unlisted_categories_are_dropped_with_note() -> None:
     """As pycocotools does: a detector of 80 classes is scored on a truth of one."""
     results = [found(image=n, bbox=BOX) for n in (0, 1)]
     others = [found(bbox=BOX) | {"category_id": number} for number in (3, 80)]

@@ -53,7 +53,7 @@ def test_counts_follow_from_arithmetic() -> None:
     assert row.idf1 == pytest.approx(2 * 4 / (10 + 9))
 
 
-def test_mot17_leaves_out_tracks_on_distractors_and_scores_flagged_pedestrians_only() -> None:
+def test_mot17_drops_distractors_and_scores_flagged_pedestrians() -> None:
     truth = concatenate([
         boxes([(1, 1, 0)], class_id=1),
         boxes([(1, 2, 100)], class_id=7, score=0),  # a static person: boxes on it count neither way
@@ -68,7 +68,7 @@ def test_mot17_leaves_out_tracks_on_distractors_and_scores_flagged_pedestrians_o
     assert (row.false_positives, row.misses) == (1, 0)
 
 
-def test_rows_may_come_in_any_order_and_are_read_back_as_written(tmp_path: Path) -> None:
+def test_rows_in_any_order_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "tracks.txt"
     write_mot(path, boxes([(1, 5, 0), (1, 6, 20.5), (2, 5, 1)], score=0.5))
     path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
@@ -117,7 +117,7 @@ def test_truth_and_tracks_are_paired_by_name(tmp_path: Path) -> None:
         ([(0, 1, 0), (1, 1, 0)], "the first frame is 0; MOTChallenge counts frames from 1"),
     ],
 )
-def test_what_trackeval_refuses_is_refused(rows: list[tuple[int, int, float]], told: str) -> None:
+def test_tracks_trackeval_refuses_are_refused(rows: list[tuple[int, int, float]], told: str) -> None:
     good, bad = boxes([(1, 1, 0), (1, 2, 40), (2, 1, 0)]), boxes(rows)
     with pytest.raises(ValueError, match=f"the tracks of a: .*{told}"):
         evaluate({"a": (good, bad)})

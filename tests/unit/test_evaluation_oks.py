@@ -14,7 +14,7 @@ def pose(seed: int) -> NDArray[np.float64]:
     return np.concatenate([rng.uniform(0, 100, (17, 2)), np.full((17, 1), 2.0)], axis=1)
 
 
-def test_a_pose_is_like_itself_and_unlike_one_far_away() -> None:
+def test_pose_is_like_itself_and_no_distant_one() -> None:
     a = pose(1)
     far = a + np.array([10_000, 0, 0])
     assert np.allclose(oks(np.stack([a, far]), np.stack([a]), np.array([400.0])), [[1], [0]])
@@ -45,7 +45,7 @@ def test_none_against_some_is_an_empty_table() -> None:
     assert oks(np.stack([pose(1)]), np.zeros((0, 17, 3)), np.ones(0)).shape == (1, 0)
 
 
-def test_what_cant_be_measured_is_refused() -> None:
+def test_unmeasurable_input_is_refused() -> None:
     with pytest.raises(ValueError, match=r"area holds 0\.0, expected"):
         oks(pose(1)[None], pose(1)[None], np.zeros(1))
     with pytest.raises(ValueError, match=r"found.*\(1, 16, 3\)"):

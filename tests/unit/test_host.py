@@ -14,7 +14,7 @@ SCRIPT = (
 
 
 @pytest.mark.parametrize(("said", "threads"), [(None, 1), ("3", 3)])
-def test_opencv_keeps_to_one_thread_unless_the_environment_says_otherwise(said: str | None, threads: int) -> None:
+def test_opencv_uses_one_thread_unless_configured(said: str | None, threads: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OPENCV_FOR_THREADS_NUM"}
     if said is not None:
         environment["OPENCV_FOR_THREADS_NUM"] = said

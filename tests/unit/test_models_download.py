@@ -90,7 +90,7 @@ def fetch(entry: ModelEntry, folder: Path) -> Path:
     return download.fetch(entry, entry.files[0], folder / "net.onnx")
 
 
-def test_a_download_tells_its_progress_and_leaves_nothing_else(shop: Shop, tmp_path: Path) -> None:
+def test_download_reports_progress_and_leaves_nothing_else(shop: Shop, tmp_path: Path) -> None:
     entry, told = entry_for(shop.url), []
     path = download.fetch(
         entry, entry.files[0], tmp_path / "net.onnx", lambda name, done, total: told.append((name, done, total))
@@ -101,19 +101,19 @@ def test_a_download_tells_its_progress_and_leaves_nothing_else(shop: Shop, tmp_p
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["net.onnx"]
 
 
-def test_a_cut_connection_is_continued_where_it_broke_off(shop: Shop, tmp_path: Path) -> None:
+def test_interrupted_download_continues_at_its_place(shop: Shop, tmp_path: Path) -> None:
     shop.cut_after = [100_000, 50_000]
     assert fetch(entry_for(shop.url), tmp_path).read_bytes() == BODY
     assert shop.ranges == [None, "bytes=100000-", "bytes=150000-"]
 
 
-def test_what_an_earlier_run_left_is_continued(shop: Shop, tmp_path: Path) -> None:
+def test_files_of_an_earlier_run_are_continued(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "net.onnx.part").write_bytes(BODY[:70_000])
     assert fetch(entry_for(shop.url), tmp_path).read_bytes() == BODY
     assert shop.ranges == ["bytes=70000-"]
 
 
-def test_a_server_without_ranges_sends_the_whole_file_again(shop: Shop, tmp_path: Path) -> None:
+def test_server_without_ranges_sends_the_file_again(shop: Shop, tmp_path: Path) -> None:
     shop.knows_ranges = False
     (tmp_path / "net.onnx.part").write_bytes(b"x" * 70_000)
     assert fetch(entry_for(shop.url), tmp_path).read_bytes() == BODY
@@ -125,7 +125,7 @@ def test_a_spoilt_beginning_is_fetched_again(shop: Shop, tmp_path: Path) -> None
     assert shop.ranges == ["bytes=70000-", None]
 
 
-def test_a_connection_that_never_brings_anything_is_given_up(shop: Shop, tmp_path: Path) -> None:
+def test_connection_that_brings_nothing_is_abandoned(shop: Shop, tmp_path: Path) -> None:
     shop.cut_after = [1000] + [0] * 20
     with pytest.raises(DownloadError, match=r"breaks off after 1000 of 256000 bytes.*models pull tiny"):
         fetch(entry_for(shop.url), tmp_path)
@@ -139,7 +139,7 @@ def test_a_wrong_checksum_is_refused_and_thrown_away(shop: Shop, tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
 
 
-def test_a_body_longer_than_stated_is_refused_at_once(shop: Shop, tmp_path: Path) -> None:
+def test_body_longer_than_stated_is_refused(shop: Shop, tmp_path: Path) -> None:
     shop.content = BODY * 3
     with pytest.raises(ChecksumError, match="more than the 256000 bytes"):
         fetch(entry_for(shop.url), tmp_path)
@@ -159,13 +159,13 @@ def test_a_refused_connection_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.leaves_threads  # a resolver without an answer can't be ended before its own time is over
-def test_a_name_that_cannot_be_resolved_says_what_to_do(tmp_path: Path) -> None:
+def test_unresolvable_name_says_what_to_do(tmp_path: Path) -> None:
     # .invalid never resolves (RFC 2606)
     with pytest.raises(DownloadError, match=r"host\.invalid can't be reached.*put net\.onnx into a folder"):
         fetch(entry_for("http://host.invalid/net.onnx"), tmp_path)
 
 
-def test_a_password_in_an_address_is_not_told(shop: Shop, tmp_path: Path) -> None:
+def test_password_in_an_address_is_masked(shop: Shop, tmp_path: Path) -> None:
     secret = shop.url.replace("http://", "http://bob:hunter2@") + ".gone?token=s3cr3t"
     with pytest.raises(DownloadError) as caught:
         fetch(entry_for(secret), tmp_path)
@@ -173,12 +173,12 @@ def test_a_password_in_an_address_is_not_told(shop: Shop, tmp_path: Path) -> Non
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_model_without_an_address_has_to_lie_in_a_mirror(tmp_path: Path) -> None:
+def test_model_without_address_must_be_in_a_mirror(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"no public address.*STREAMPROC_MODELS"):
         fetch(entry_for(None), tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_do(shop: Shop, tmp_path: Path) -> None:
+def test_unwritable_cache_says_what_to_do(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "net.onnx.part").mkdir()
     with pytest.raises(DownloadError, match=r"net\.onnx can't be written .*STREAMPROC_CACHE"):
         fetch(entry_for(shop.url), tmp_path)
@@ -194,7 +194,7 @@ def test_two_threads_download_once(shop: Shop, tmp_path: Path) -> None:
     assert len(shop.ranges) == 1
 
 
-def test_a_store_told_not_to_download_says_so_without_the_network(tmp_path: Path) -> None:
+def test_store_without_downloads_fails_without_network(tmp_path: Path) -> None:
     store = ModelStore(mirrors=(), cache=tmp_path, download=False)
     with pytest.raises(ModelNotFound, match=r"yolox-nano isn't on this machine.*streamproc models pull yolox-nano"):
         store.load("yolox-nano")

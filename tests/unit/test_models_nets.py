@@ -62,7 +62,7 @@ def test_an_open_length_takes_any(store: ModelStore, tmp_path: Path) -> None:
     assert net(np.ones((3, 4), np.float32))[0].shape == (3, 4)
 
 
-def test_outputs_that_do_not_fit_are_refused_with_both_shapes(store: ModelStore, tmp_path: Path) -> None:
+def test_outputs_that_misfit_are_refused_with_shapes(store: ModelStore, tmp_path: Path) -> None:
     net = store.load(str(model_folder(tmp_path / "m", doubling_net())))
     net.expect("mine", {"y": (1, None), "#0": (None, 4)})
     with pytest.raises(
@@ -86,22 +86,20 @@ def test_another_input_size_where_the_model_allows_it(store: ModelStore, tmp_pat
         store.load(str(folder), input_hw=(6, 8))
 
 
-def test_another_input_size_is_refused_where_the_model_has_one(store: ModelStore, tmp_path: Path) -> None:
+def test_other_input_size_is_refused_for_fixed_models(store: ModelStore, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "m", pooling_net(8, 8), input=INPUT)
     with pytest.raises(ModelError, match="m has 8x8 only, got the input size 4x12"):
         store.load(str(folder), input_hw=(4, 12))
 
 
 @pytest.mark.parametrize("wrong", [{"height": 6}, {"layout": "NHWC"}, {"layout": "NDHWC"}])
-def test_a_net_that_is_not_what_its_entry_says_is_refused(
-    wrong: dict[str, Any], store: ModelStore, tmp_path: Path
-) -> None:
+def test_net_that_differs_from_its_entry_is_refused(wrong: dict[str, Any], store: ModelStore, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "m", pooling_net(8, 8), input=INPUT | wrong)
     with pytest.raises(ModelError, match=r"m wants the input x float32 \(1, 3, 8, 8\), its entry says N.*\dx8"):
         store.load(str(folder))
 
 
-def test_mean_variance_normalisation_of_a_flat_map_gives_zeros() -> None:
+def test_mean_variance_normalisation_of_flat_map_gives_zeros() -> None:
     import onnxruntime as ort
     from onnx import TensorProto, helper
 
@@ -127,7 +125,7 @@ def test_a_file_of_another_kind_is_refused(store: ModelStore, tmp_path: Path) ->
             store.load(str(folder))
 
 
-def test_openvino_that_is_not_installed_is_named_with_its_extra(
+def test_missing_openvino_is_named_with_its_extra(
     store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)  # what an import finds where the package is absent
@@ -143,7 +141,7 @@ def test_an_onnx_net_is_shared_between_threads(store: ModelStore, tmp_path: Path
 
 
 @pytest.mark.real
-def test_a_litert_net_answers_the_same_on_every_thread(real: ModelStore) -> None:
+def test_litert_net_answers_alike_on_every_thread(real: ModelStore) -> None:
     net = real.load("mobilenet-v1-tiny")
     rng = np.random.default_rng(3)
     pictures = [rng.integers(0, 256, (1, 128, 128, 3), dtype=np.uint8) for _ in range(3)]
@@ -154,7 +152,7 @@ def test_a_litert_net_answers_the_same_on_every_thread(real: ModelStore) -> None
 
 
 @pytest.mark.real
-def test_a_litert_net_with_an_open_batch_takes_several(real: ModelStore) -> None:
+def test_litert_net_with_open_batch_takes_several(real: ModelStore) -> None:
     net = real.load("mobileface-fp16")
     faces = np.random.default_rng(4).integers(0, 256, (3, 112, 112, 3)).astype(np.float32)
     together = net(faces)[0]
@@ -174,7 +172,7 @@ def test_bodypix_loses_its_custom_operator(real: ModelStore) -> None:
 
 
 @pytest.mark.real
-def test_reid_0267_answers_numbers_also_for_a_flat_picture(real: ModelStore) -> None:
+def test_reid_0267_gives_numbers_for_a_flat_picture(real: ModelStore) -> None:
     net = real.load("reid-0267")
     flat = net(np.full((1, 3, 256, 128), 90, np.float32))[0]
     assert np.isfinite(flat).all()
@@ -183,7 +181,7 @@ def test_reid_0267_answers_numbers_also_for_a_flat_picture(real: ModelStore) -> 
 
 
 @pytest.mark.real
-def test_an_openvino_net_answers_the_same_on_every_thread(real: ModelStore) -> None:
+def test_openvino_net_answers_alike_on_every_thread(real: ModelStore) -> None:
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("OpenVINO is not installed: pip install 'streamproc[openvino]'")
     net = real.load("person-vehicle-bike")
@@ -209,7 +207,7 @@ def test_keras_files_are_loaded_in_safe_mode_only(store: ModelStore, tmp_path: P
         store.load(str(evil))
 
 
-def test_a_saved_model_is_loaded_unless_it_can_run_code(store: ModelStore, tmp_path: Path) -> None:
+def test_saved_model_is_loaded_unless_it_runs_code(store: ModelStore, tmp_path: Path) -> None:
     tf = pytest.importorskip("tensorflow")
     given = [tf.TensorSpec([None, 2], tf.float32, name="x")]
     files = [{"name": name} for name in ("saved_model.pb", "fingerprint.pb")]

@@ -50,7 +50,7 @@ def test_the_input_size_keeps_its_limits(picture: tuple[int, int], pixels: int) 
     assert height * width <= max(pixels, 32 * 32)
 
 
-def test_a_letterboxed_picture_lies_top_left_and_boxes_come_back() -> None:
+def test_letterboxed_picture_is_top_left_and_invertible() -> None:
     rgb = np.full((100, 400, 3), 200, np.uint8)
     image, fit = letterbox(rgb, (80, 200), pad=7)
     assert image.shape == (80, 200, 3)
@@ -116,7 +116,7 @@ def test_a_picture_is_not_written_to() -> None:
 @pytest.mark.parametrize("size", [(640, 360), (60, 40)])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("resizing", ["letterbox", "stretch", "crop"])
-def test_a_frame_lies_in_the_input_as_its_picture_does(
+def test_frame_fills_the_input_as_its_picture(
     size: tuple[int, int], layout: Literal["NCHW", "NHWC"], resizing: str
 ) -> None:
     wanted = spec(height=48, width=64, layout=layout, resize=resizing)
@@ -128,7 +128,7 @@ def test_a_frame_lies_in_the_input_as_its_picture_does(
     assert np.array_equal(from_frame, from_array)
 
 
-def test_a_net_sees_the_pixels_that_frames_and_clips_are_resized_to() -> None:
+def test_net_gets_the_pixels_of_frames_and_clips() -> None:
     rgb = np.random.default_rng(4).integers(0, 256, (90, 150, 3), dtype=np.uint8)
     frame = make_frame(rgb=rgb)
     for height, width in ((60, 100), (45, 75), (30, 50), (120, 200)):

@@ -78,7 +78,7 @@ def kinds(model: bytes) -> Counter[str]:
 
 
 @pytest.mark.parametrize("corners", [CORNERS, ((0, 0), (0, 1), (1, 0), (1, 1)), ((1, 1), (0, 1), (1, 0), (0, 0))])
-def test_a_focus_layer_becomes_one_convolution_with_the_same_answers(corners: Sequence[tuple[int, int]]) -> None:
+def test_focus_layer_becomes_one_equal_convolution(corners: Sequence[tuple[int, int]]) -> None:
     model = focus_net(corners)
     merged = merge_focus(model)
     onnx.checker.check_model(merged)
@@ -99,13 +99,13 @@ def test_a_focus_layer_becomes_one_convolution_with_the_same_answers(corners: Se
     ],
     ids=["no slices", "every pixel", "a stride", "one corner twice", "six parts"],
 )
-def test_what_is_no_focus_layer_is_refused(model: bytes) -> None:
+def test_other_layers_than_focus_are_refused(model: bytes) -> None:
     with pytest.raises(ModelError, match=r"no Focus layer.*'onnx_focus_conv'"):
         merge_focus(model)
 
 
 @pytest.mark.parametrize("sides", [(5, 9, 13), (13, 9, 5), (3, 3)])
-def test_pools_over_one_tensor_are_chained_and_give_the_same_bits(sides: tuple[int, ...]) -> None:
+def test_chained_pools_give_the_same_bits(sides: tuple[int, ...]) -> None:
     model = pooling_pyramid(*sides) if len(set(sides)) == len(sides) else twice(sides[0])
     chained = chain_pools(model)
     onnx.checker.check_model(chained)
@@ -123,7 +123,7 @@ def twice(side: int) -> bytes:
 
 
 @pytest.mark.parametrize("model", [doubling_net(), pooling_pyramid(5, 9, stride=2)], ids=["no pools", "a stride"])
-def test_what_has_no_pools_to_chain_is_refused(model: bytes) -> None:
+def test_net_without_pools_to_chain_is_refused(model: bytes) -> None:
     with pytest.raises(ModelError, match=r"no two maximum pools.*'onnx_pool_chain'"):
         chain_pools(model)
 
@@ -150,7 +150,7 @@ def test_a_transposition_at_the_end_is_left_out() -> None:
 @pytest.mark.parametrize(
     "model", [doubling_net(), turning_net((2, 1, 0)), turning_net(twice=True)], ids=["none", "others", "two outputs"]
 )
-def test_what_does_not_end_in_one_is_refused(model: bytes) -> None:
+def test_net_without_final_transposition_is_refused(model: bytes) -> None:
     with pytest.raises(ModelError, match=r"doesn't end in a transposition.*'onnx_columns'"):
         keep_columns(model)
 

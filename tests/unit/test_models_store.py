@@ -85,14 +85,14 @@ def test_an_unknown_name_gives_the_nearest_one(store: ModelStore) -> None:
         store.load("yolox-nona")
 
 
-def test_a_bare_file_is_refused_with_what_to_do(store: ModelStore, tmp_path: Path) -> None:
+def test_bare_file_is_refused_with_advice(store: ModelStore, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(doubling_net())
     with pytest.raises(ModelNotFound, match=r"folder of its own with a model\.json"):
         store.load(str(tmp_path / "x.onnx"))
 
 
 @pytest.mark.parametrize("sub", ["", "yolox-nano"])
-def test_mirrors_may_be_flat_or_have_a_folder_per_model(sub: str, tmp_path: Path) -> None:
+def test_mirrors_may_be_flat_or_in_folders(sub: str, tmp_path: Path) -> None:
     (tmp_path / sub).mkdir(exist_ok=True)
     path = tmp_path / sub / "yolox_nano_416x416.onnx"
     path.write_bytes(b"not the real file")
@@ -101,7 +101,7 @@ def test_mirrors_may_be_flat_or_have_a_folder_per_model(sub: str, tmp_path: Path
     assert located == ("mirror", {path.name: path})
 
 
-def test_a_mirror_with_a_wrong_file_is_an_error_not_a_fallback(tmp_path: Path) -> None:
+def test_mirror_with_a_wrong_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "yolox_nano_416x416.onnx").write_bytes(b"not the real file")
     store = ModelStore(mirrors=(tmp_path,), cache=tmp_path / "cache", download=False)
     with pytest.raises(ChecksumError, match=r"yolox_nano_416x416\.onnx is not the file that yolox-nano wants"):
@@ -119,14 +119,14 @@ def test_the_environment_names_mirrors_and_cache(tmp_path: Path, monkeypatch: py
     assert store.cache == tmp_path / "xdg" / "streamproc" / "models"
 
 
-def test_a_folder_with_a_manifest_in_a_mirror_is_a_name(tmp_path: Path) -> None:
+def test_folder_with_a_manifest_is_a_name(tmp_path: Path) -> None:
     model_folder(tmp_path / "mirror" / "mine", doubling_net())
     store = ModelStore(mirrors=(tmp_path / "mirror",), cache=tmp_path / "cache")
     assert store.load("mine")(one())[0].tolist() == [[2, 4, 6, 8]]
     assert [s.place for s in list_models(store) if s.entry.name == "mine"] == ["folder"]
 
 
-def test_a_checksum_is_computed_once_and_again_after_a_change(tmp_path: Path) -> None:
+def test_checksum_is_computed_anew_after_a_change(tmp_path: Path) -> None:
     content = doubling_net()
     file = {"name": "net.onnx", "sha256": hashlib.sha256(content).hexdigest()}
     folder = model_folder(tmp_path / "mine", content, files=[file])
@@ -146,7 +146,7 @@ def test_a_checksum_is_computed_once_and_again_after_a_change(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("way", ["in place", "by a rename"])
-def test_a_file_replaced_with_size_and_time_kept_is_read_again(tmp_path: Path, way: str) -> None:
+def test_file_replaced_with_equal_stat_is_read_again(tmp_path: Path, way: str) -> None:
     content = doubling_net()
     file = {"name": "net.onnx", "sha256": hashlib.sha256(content).hexdigest()}
     folder = model_folder(tmp_path / "mine", content, files=[file])
@@ -196,7 +196,7 @@ def test_two_threads_load_a_model_once(store: ModelStore, tmp_path: Path) -> Non
         ({"treshold": 1}, "treshold: unknown key"),
     ],
 )
-def test_a_wrong_manifest_is_told_by_key(
+def test_wrong_manifest_is_named_by_key(
     change: dict[str, object], told: str, store: ModelStore, tmp_path: Path
 ) -> None:
     folder = model_folder(tmp_path / "mine", doubling_net(), **change)
@@ -206,7 +206,7 @@ def test_a_wrong_manifest_is_told_by_key(
     assert "model.json" in str(caught.value)
 
 
-def test_add_keeps_a_model_under_its_name(store: ModelStore, tmp_path: Path) -> None:
+def test_add_stores_a_model_under_its_name(store: ModelStore, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "mine", doubling_net(), labels=["a"])
     added = add(store, folder)
     assert added.files[0].sha256 == hashlib.sha256(doubling_net()).hexdigest()
@@ -215,7 +215,7 @@ def test_add_keeps_a_model_under_its_name(store: ModelStore, tmp_path: Path) -> 
     assert [v.fault for v in verify(store)] == [None]
 
 
-def test_add_refuses_a_taken_name_a_missing_file_and_a_broken_net(store: ModelStore, tmp_path: Path) -> None:
+def test_add_refuses_taken_names_missing_files_broken_nets(store: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="a name of the built-in list"):
         add(store, model_folder(tmp_path / "a", doubling_net(), name="yolox-nano"))
     with pytest.raises(ModelError, match=r"has no other\.bin"):
@@ -247,7 +247,7 @@ def test_one_bad_folder_does_not_hide_the_others(tmp_path: Path) -> None:
     assert "bad" not in names
 
 
-def test_pull_looks_every_name_up_before_the_first_download(store: ModelStore) -> None:
+def test_pull_checks_every_name_before_downloading(store: ModelStore) -> None:
     with pytest.raises(ModelNotFound, match="no model 'nonsense'"):
         pull(store, ["yolox-nano", "nonsense"])
 

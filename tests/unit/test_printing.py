@@ -24,7 +24,7 @@ def test_half_lines_of_two_threads_stay_apart(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == ["printed: from the other", "printed: from this one", "printed: without an end"]
 
 
-def test_a_line_without_an_end_is_logged_in_pieces(caplog: pytest.LogCaptureFixture) -> None:
+def test_line_without_end_is_logged_in_pieces(caplog: pytest.LogCaptureFixture) -> None:
     with prints_logged():
         for _ in range(300):
             print("." * 100, end="")

@@ -83,7 +83,7 @@ def test_jsonl_writes_one_valid_cloudevent_a_line(tmp_path: Path) -> None:
         check_record(json.loads(line))
 
 
-def test_jsonl_appends_to_an_earlier_run_unless_told_to_replace(tmp_path: Path) -> None:
+def test_jsonl_appends_to_earlier_runs_unless_replacing(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     write(jsonl(path), [made(1)])
     write(jsonl(path), [made(2)])
@@ -92,7 +92,7 @@ def test_jsonl_appends_to_an_earlier_run_unless_told_to_replace(tmp_path: Path) 
     assert ids(path) == [made(3).id]
 
 
-def test_jsonl_opened_again_in_one_run_keeps_what_it_wrote(tmp_path: Path) -> None:
+def test_jsonl_reopened_in_one_run_retains_its_lines(tmp_path: Path) -> None:
     sink = jsonl(tmp_path / "events.jsonl", mode="replace")
     write(sink, [made(1)])
     write(sink, [made(2)])
@@ -101,7 +101,7 @@ def test_jsonl_opened_again_in_one_run_keeps_what_it_wrote(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sink", [JsonlSink, CsvSink])
 @pytest.mark.parametrize("kept", [1, 20, 200])
-def test_a_line_left_unfinished_by_a_crash_is_cut_off(
+def test_unfinished_line_of_a_crash_is_removed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, sink: type[JsonlSink | CsvSink], kept: int
 ) -> None:
     path = tmp_path / "out"
@@ -138,7 +138,7 @@ def test_a_killed_writer_leaves_only_whole_lines(tmp_path: Path) -> None:
     assert len(found) >= 11
 
 
-def test_a_full_disk_is_a_reason_to_wait_and_leaves_no_half_line(tmp_path: Path) -> None:
+def test_full_disk_delays_and_leaves_no_half_line(tmp_path: Path) -> None:
     sink = jsonl(tmp_path / "events.jsonl")
     sink.open(SinkContext(name="out", log=LOG))
     sink.write([made(1)])
@@ -159,7 +159,7 @@ def test_a_full_disk_is_a_reason_to_wait_and_leaves_no_half_line(tmp_path: Path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_no_room_left_is_told_apart_from_other_errors() -> None:
+def test_full_disk_differs_from_other_errors() -> None:
     sink = jsonl(Path("/dev/full"))
     sink.open(SinkContext(name="out", log=LOG))
     with pytest.raises(SinkBusy, match="free some room"):
@@ -186,7 +186,7 @@ def test_a_path_that_cant_be_written_says_so(tmp_path: Path) -> None:
 # --- csv ---
 
 
-def test_csv_has_a_row_an_event_and_one_header(tmp_path: Path) -> None:
+def test_csv_has_one_header_and_event_rows(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     sink = CsvSink(LinesOptions(path=path))
     write(sink, [made(1, zone='the "yard", north', speed=1.234)])
@@ -240,7 +240,7 @@ def test_a_reader_that_went_away_wants_no_more(monkeypatch: pytest.MonkeyPatch) 
         sink.flush()
 
 
-def test_standard_output_that_was_closed_is_an_error_of_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_standard_output_is_a_sink_error(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stdout", closed)
@@ -295,14 +295,14 @@ def test_events_are_found(database: Path, query: Query, seconds: list[int]) -> N
     assert [found.record["data"]["start_s"] for found in search(database, query)] == seconds
 
 
-def test_what_is_found_is_the_whole_event_with_its_pictures(database: Path) -> None:
+def test_found_event_is_whole_with_its_pictures(database: Path) -> None:
     (found,) = search(database, Query(label="car"))
     assert found.record == made(2, label="car").to_json()
     assert found.pictures == {"thumbnail": b"\xff\xd8"}
     check_record(found.record)
 
 
-def test_a_repeated_event_is_kept_once(tmp_path: Path) -> None:
+def test_repeated_event_is_stored_once(tmp_path: Path) -> None:
     sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
     write(sink, [made(1), made(2)])
     write(sink, [made(2), made(2), made(3)])
@@ -310,7 +310,7 @@ def test_a_repeated_event_is_kept_once(tmp_path: Path) -> None:
     assert len(search(tmp_path / "db", Query(text="person"))) == 3
 
 
-def test_a_database_in_use_by_another_is_a_reason_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_in_use_elsewhere_delays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_TIMEOUT_S", 0.01)
     sink = SqliteSink(SqliteOptions(path=tmp_path / "db"))
     sink.open(SinkContext(name="out", log=LOG))

@@ -75,7 +75,7 @@ def test_every_stream_has_files_of_its_own(tmp_path: Path) -> None:
         assert (about["identity"], about["width"], about["rate"]) == (f"made:{name}", 64, "10")
 
 
-def test_results_read_back_equal_what_was_written(tmp_path: Path) -> None:
+def test_results_read_back_equal_written_ones(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     gives = tuple((f"p{n}", cls) for n, cls in enumerate(MAKERS))
     given = [

@@ -97,12 +97,12 @@ def test_a_pure_plugin_passes() -> None:
     check_plugin_contract(Level, FRAMES)
 
 
-def test_one_that_remembers_is_told_from_another_order() -> None:
+def test_plugin_with_memory_fails_in_another_order() -> None:
     with pytest.raises(AssertionError, match="Remembering answers differently in another order"):
         check_plugin_contract(Remembering, FRAMES)
 
 
-def test_one_that_mixes_what_it_works_on_at_once_is_told_from_batches() -> None:
+def test_plugin_mixing_concurrent_frames_fails_in_batches() -> None:
     with pytest.raises(AssertionError, match="Keeping answers differently when it works on 4 at once"):
         check_plugin_contract(Keeping, FRAMES)
 
@@ -115,7 +115,7 @@ class Picky(Level):
         return [Mistake((), "nothing is right")]
 
 
-def test_one_that_refuses_options_that_it_is_to_run_with_is_told() -> None:
+def test_plugin_refusing_its_own_options_is_reported() -> None:
     with pytest.raises(AssertionError, match="finds mistakes in these"):
         check_plugin_contract(Picky, FRAMES)
 
@@ -141,21 +141,21 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("given", "words"), REFUSED)
-def test_what_the_engine_refuses_is_refused_in_tests_too(given: Any, words: str) -> None:
+def test_contract_refuses_what_the_engine_refuses(given: Any, words: str) -> None:
     with pytest.raises(PluginError, match=words):
         run_plugin(output(given), FRAMES)
     with pytest.raises(AssertionError, match=words):
         check_plugin_contract(output(given), FRAMES)
 
 
-def test_another_protocol_and_an_event_that_no_sink_can_write_are_refused_in_tests_too() -> None:
+def test_contract_refuses_other_protocols_and_unwritable_events() -> None:
     with pytest.raises(PluginError, match="speaks plugin protocol 2"):
         run_plugin(output([], api=2), FRAMES)
     with pytest.raises(ValueError, match="event data holds a set"):
         run_plugin(output([Event.instant(FRAMES[0], "a.b", what={1})]), FRAMES)
 
 
-def test_makers_make_what_plugins_get() -> None:
+def test_makers_make_valid_plugin_input() -> None:
     found = make_classification(run=0.2, walk=0.7)
     assert (found.label, found.class_id.tolist()) == (("walk", "run"), [1, 0])
     poses = make_poses((10, 20, 50, 120), (100, 20, 140, 120))
@@ -222,7 +222,7 @@ NUMBERS = itertools.count()
         (Other, "another identity"),
     ],
 )
-def test_the_contract_of_sources_finds_what_the_engine_trips_over(cls: Any, words: str) -> None:
+def test_source_contract_finds_what_fails_the_engine(cls: Any, words: str) -> None:
     with pytest.raises(AssertionError, match=words):
         check_source_contract(cls)
 
@@ -247,7 +247,7 @@ class Told(Hungry):
         return len(events)  # type: ignore[return-value]
 
 
-def test_the_contract_of_sinks_finds_what_the_engine_trips_over(tmp_path: Path) -> None:
+def test_sink_contract_finds_what_fails_the_engine(tmp_path: Path) -> None:
     with pytest.raises(IndexError):
         check_sink_contract(Hungry)
     with pytest.raises(AssertionError, match="write gave"):
@@ -269,7 +269,7 @@ class LookingOpenly(Looking):
     pixels = True
 
 
-def test_a_stream_plugin_gets_pixels_only_where_it_declares_them() -> None:
+def test_stream_plugin_gets_pixels_only_if_declared() -> None:
     check_plugin_contract(LookingOpenly, FRAMES)
     with pytest.raises(StreamprocError, match=r"set `pixels = True` in its class"):
         check_plugin_contract(Looking, FRAMES)
@@ -292,6 +292,6 @@ class GivesOdd(FramePlugin[Options]):
         yield Odd(level=3)  # type: ignore[arg-type]
 
 
-def test_a_result_that_no_table_can_hold_is_named() -> None:
+def test_result_without_a_table_form_is_named() -> None:
     with pytest.raises(AssertionError, match=r"Odd can't be written as a table: .*Odd.level is 3, expected str"):
         check_plugin_contract(GivesOdd, FRAMES)

@@ -46,25 +46,25 @@ def test_time_stamps_become_media_time(stamps: list[int | None], times: list[flo
     assert [fault for fault in found if fault] == faults
 
 
-def test_pairs_of_equal_time_stamps_do_not_make_time_drift() -> None:
+def test_pairs_of_equal_stamps_cause_no_drift() -> None:
     times, _ = place_ms([stamp for index in range(5000) for stamp in (40 * index, 40 * index)])
     assert times == sorted(set(times))
     assert max(abs(time - 40 * (index // 2)) for index, time in enumerate(times)) <= 40.002
 
 
-def test_a_gap_keeps_its_true_length_and_is_told() -> None:
+def test_gap_has_its_true_length_and_is_marked() -> None:
     timeline = Timeline(Fraction(25))
     placed = [timeline.place(stamp * MS) for stamp in (0, 40, 1040, 3040, 3080)]
     assert [p.pts_ns // MS for p in placed] == [0, 40, 1040, 3040, 3080]
     assert [p.gap for p in placed] == [False, False, False, True, False]
 
 
-def test_at_a_low_rate_a_regular_step_is_no_gap() -> None:
+def test_regular_step_at_low_rate_is_no_gap() -> None:
     timeline = Timeline(Fraction(1, 2))
     assert not any(timeline.place(2 * SECOND_NS * index).gap for index in range(5))
 
 
-def test_a_single_leap_forward_is_known_by_the_picture_after_it() -> None:
+def test_single_leap_is_recognised_by_the_next_picture() -> None:
     stamps = [0, 40, 60_000, 120, 160]
     timeline = Timeline(Fraction(25))
     placed = [
@@ -74,13 +74,13 @@ def test_a_single_leap_forward_is_known_by_the_picture_after_it() -> None:
     assert timeline.mended["forward"] == 1
 
 
-def test_a_true_gap_is_kept_though_the_caller_looks_ahead() -> None:
+def test_true_gap_stays_with_look_ahead() -> None:
     timeline = Timeline(Fraction(25))
     pairs = ((0, 40), (40, 9000), (9000, 9040))
     assert [timeline.place(a * MS, b * MS).pts_ns // MS for a, b in pairs] == [0, 40, 9000]
 
 
-def test_ntsc_time_is_exact_after_a_day_with_and_without_time_stamps() -> None:
+def test_ntsc_time_is_exact_after_a_day() -> None:
     rate = Fraction(30000, 1001)
     with_stamps, without = Timeline(rate), Timeline(rate)
     count = 30_000
@@ -90,7 +90,7 @@ def test_ntsc_time_is_exact_after_a_day_with_and_without_time_stamps() -> None:
     assert stamps[-1] == round(Fraction((count - 1) * 1001 * SECOND_NS, 30000))
 
 
-def test_without_a_nominal_rate_the_last_good_step_mends() -> None:
+def test_last_good_step_mends_without_nominal_rate() -> None:
     assert place_ms([0, 100, 200, None, 400], rate=None)[0] == [0, 100, 200, 300, 400]
     assert place_ms([None, None], rate=None)[0] == [0, 40]
 
@@ -108,7 +108,7 @@ def test_without_a_nominal_rate_the_last_good_step_mends() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("ahead", [True, False], ids=["recorded", "live"])
-def test_a_mended_picture_stays_out_of_the_way_of_those_that_follow(
+def test_mended_picture_stays_before_those_that_follow(
     rate: Fraction | None, stamps: list[int | None], times: list[float], ahead: bool
 ) -> None:
     timeline = Timeline(rate)
@@ -122,13 +122,13 @@ def test_a_mended_picture_stays_out_of_the_way_of_those_that_follow(
         assert got[-1] == times[-1]
 
 
-def test_a_slow_stream_without_a_nominal_rate_has_no_gaps_once_its_step_is_known() -> None:
+def test_slow_stream_has_no_gaps_once_known() -> None:
     timeline = Timeline(None)
     gaps = [timeline.place(5 * SECOND_NS * index).gap for index in range(6)]
     assert gaps[4:] == [False] * 2
 
 
-def test_time_goes_on_over_a_reconnection_from_any_new_count() -> None:
+def test_time_continues_over_a_reconnection() -> None:
     timeline = Timeline(Fraction(25))
     for stamp in (0, 40):
         timeline.place(stamp * MS)

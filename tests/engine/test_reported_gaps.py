@@ -1,4 +1,4 @@
-"""What a person is told of a run in which something was wrong but nothing failed."""
+"""Reports of a run in which something was wrong but nothing failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def job(path: Path, folder: Path) -> str:
     )
 
 
-def test_frames_that_cannot_be_decoded_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_undecodable_frames_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = encode(tmp_path / "a.ts", Recipe(frames=100, b_frames=2, options={"sc_threshold": "0", "crf": "18"}))
     hurt(path, at=0.5, length=2000)
     with caplog.at_level(logging.WARNING):
@@ -41,7 +41,7 @@ def test_frames_that_cannot_be_decoded_are_told_of(tmp_path: Path, caplog: pytes
     assert sum("a frame can't be decoded stream=s" in record.getMessage() for record in caplog.records) >= 1
 
 
-def test_gaps_of_a_recording_are_told_of_as_probe_tells_them(tmp_path: Path) -> None:
+def test_gaps_of_a_recording_match_probe(tmp_path: Path) -> None:
     """Damage to Matroska itself takes whole packets away, and nothing is left that could be counted as undecodable."""
     path = hurt(encode(tmp_path / "a.mkv", Recipe(rate=Fraction(10), frames=100, gop=20)), at=0.5, length=100_000)
     found = probe(path)
@@ -65,20 +65,20 @@ def test_gaps_of_a_recording_are_told_of_as_probe_tells_them(tmp_path: Path) -> 
         pytest.param(Recipe(rate=Fraction(1, 2), frames=6), id="one picture in two seconds"),
     ],
 )
-def test_a_recording_without_gaps_is_said_to_have_none(tmp_path: Path, recipe: Recipe) -> None:
+def test_recording_without_gaps_reports_none(tmp_path: Path, recipe: Recipe) -> None:
     path = encode(tmp_path / "a.mkv", recipe)
     report = Engine(load_text(job(path, tmp_path))).run()
     assert (report.streams[0].gaps, probe(path).gaps) == (0, 0)
     assert troubles(report) == []
 
 
-def test_time_without_pictures_of_a_live_stream_is_no_trouble() -> None:
-    page = LedgerPage(seen=2, in_flight=0, buckets={("processed", ""): 2})
+def test_live_time_without_pictures_is_no_trouble() -> None:
+    page = LedgerPage(observed=2, in_flight=0, buckets={("processed", ""): 2})
     live = StreamReport(name="s", ledger=page, media_s=9.0, live=True, gaps=1, longest_gap_s=8.0)
     assert troubles(RunReport(streams=(live,), sinks=(), events={}, wall_s=1.0, cpu_s=1.0)) == []
 
 
-def test_another_plugin_that_fails_at_the_same_frame_keeps_a_bundle_of_its_own(tmp_path: Path) -> None:
+def test_failures_of_two_plugins_have_separate_bundles(tmp_path: Path) -> None:
     for failing in (plugin_plan(Fail, name="p", from_index=0), plugin_plan(NanBoxes, name="p")):
         Engine(make_plan([failing], make_frames(2), state=tmp_path)).run()
     names = sorted(path.name for path in (tmp_path / "bundles").iterdir())
@@ -88,7 +88,7 @@ def test_another_plugin_that_fails_at_the_same_frame_keeps_a_bundle_of_its_own(t
 
 
 @pytest.mark.real
-def test_litert_does_not_greet_on_stderr_and_nothing_else_is_held_back(shared: Path, tmp_path: Path) -> None:
+def test_litert_greeting_is_silenced_and_nothing_else(shared: Path, tmp_path: Path) -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom streamproc.models import ModelStore\n"
         "store = ModelStore(mirrors=[Path(sys.argv[1])], cache=Path(sys.argv[2]), download=False)\n"
