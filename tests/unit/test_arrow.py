@@ -453,4 +453,4 @@ class Aliased(Result):
 def test_aliases_of_arrays_have_the_form_of_the_array() -> None:
     given = Aliased(level=np.array([1, 2], np.float32))
     assert Aliased.from_arrow(given.to_arrow()).level.tolist() == [1, 2]
-    assert str(Aliased.arrow_schema().field("level").type) .startswith("list<")
+    assert str(Aliased.arrow_schema().field("level").type).startswith("list<")
