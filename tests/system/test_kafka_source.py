@@ -358,7 +358,7 @@ def test_unfinished_frames_are_left_uncommitted_after_the_limit(
             moved = {shot.position.partition for shot in shots if shot.position}
             assert len(moved) == 1
             assert offsets(shots) == list(range(10))
-            assert "given up before all that was read of them is committed" in caplog.text
+            assert "partitions are revoked before all their frames are committed" in caplog.text
             slow.source.commit(dict.fromkeys(moved, 10))  # too late: it isn't this member's to commit any more
             assert committed(kafka, topic) == {}
             fast.source.commit(dict.fromkeys(moved, 10))
