@@ -324,6 +324,7 @@ def _nulls(values: Sequence[Any]) -> pa.Array | None:
 
 def form_of(annotation: Any, shape: Shape | None = None) -> tuple[Form, bool]:
     """Return the form of an annotation, and whether it may be None; raises `Unmapped` if it has none."""
+    annotation = _without_alias(annotation)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         found = [part for part in args[1:] if isinstance(part, Shape)]
@@ -341,6 +342,15 @@ def form_of(annotation: Any, shape: Shape | None = None) -> tuple[Form, bool]:
     if origin is np.ndarray or annotation is np.ndarray:
         return _array(args, shape), False
     raise Unmapped(annotation)
+
+
+def _without_alias(annotation: Any) -> Any:
+    """Return what an alias (`type X = ...`) stands for, as `NDArray` is one from NumPy 2.5 on; others as they are."""
+    args = typing.get_args(annotation)
+    alias = typing.get_origin(annotation) if args else annotation
+    if not (hasattr(alias, "__type_params__") and hasattr(alias, "__value__")):
+        return annotation
+    return _without_alias(alias.__value__[args] if args else alias.__value__)
 
 
 def _items(kind: type, args: tuple[Any, ...]) -> Form:

@@ -1,8 +1,8 @@
 """The running system: owns threads, sources, admission, checkpoints and reports of a run."""
 
 from streamproc.chain.ledger import BUCKETS, LedgerPage
+from streamproc.engine.account import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.replay import Replay, replay_bundle
-from streamproc.engine.report import PluginReport, RunReport, SinkReport, StreamReport
 from streamproc.engine.runtime import Engine
 
 __all__ = [

@@ -14,9 +14,9 @@ from streamproc.chain.ledger import Ledger, bucket_of
 from streamproc.chain.schedule import Schedule
 from streamproc.chain.step import Step
 from streamproc.config.plan import ChainPlan
+from streamproc.engine.account import StreamReport
+from streamproc.engine.counted import plugin_reports
 from streamproc.engine.opening import close_step, open_steps
-from streamproc.engine.report import StreamReport
-from streamproc.engine.reporting import plugin_reports
 from streamproc.engine.stats import StreamStats
 from streamproc.frames import StreamInfo
 from streamproc.metrics import Histogram

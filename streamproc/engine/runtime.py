@@ -13,13 +13,13 @@ from streamproc.config.plan import Plan, RuntimePlan, SinkPlan, StreamPlan
 from streamproc.delivery.deadletters import DeadLetters
 from streamproc.delivery.delivery import Delivery
 from streamproc.delivery.outbox import Outbox, OutboxError
+from streamproc.engine.account import RunReport
 from streamproc.engine.changes import Changes, changes_between
 from streamproc.engine.context import RunContext, Tap
+from streamproc.engine.counted import sink_report
 from streamproc.engine.files import StateFiles
 from streamproc.engine.names import Names
 from streamproc.engine.pool import Pool
-from streamproc.engine.report import RunReport
-from streamproc.engine.reporting import sink_report
 from streamproc.engine.sources import Sources
 from streamproc.engine.statelock import sharing
 from streamproc.engine.stream import StreamRun

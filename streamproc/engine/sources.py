@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from streamproc.config.plan import StreamPlan
+from streamproc.engine.account import StreamReport
 from streamproc.engine.context import RunContext
+from streamproc.engine.counted import stream_reports
 from streamproc.engine.reader import SourceRun
-from streamproc.engine.report import StreamReport
-from streamproc.engine.reporting import stream_reports
 from streamproc.engine.statelock import sharing
 from streamproc.engine.stream import StreamRun
 from streamproc.errors import StreamprocError, nearest

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import errno
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from streamproc.errors import SourceError, SourceLost, redact
-from streamproc.frames import SECOND_NS
 from streamproc.media.arrival import stamped
 from streamproc.media.context import LENIENT, set_up
 from streamproc.media.convert import plain_packet, stream_format
 from streamproc.media.decode import Decoder
+from streamproc.media.facts import (
+    LONGEST_NS,
+    MOST_FRAMES,
+    Facts,
+    believed,
+    false_claim,
+    format_name,
+    started_ns,
+    stated_ns,
+    utc_ns,
+)
 from streamproc.media.ffmpeg import check_file, explain, ffmpeg_name, fraction, is_url, load
 from streamproc.media.header import MAX_PIXELS
 from streamproc.media.orientation import UPRIGHT, Orientation, of_frame
@@ -43,24 +51,11 @@ _TURNED = ("mov", "matroska")
 _TURNED_INSIDE = ("mpegts", "h264", "hevc", "jpeg_pipe", "png_pipe", "webp_pipe", "tiff_pipe")
 """formats in which a picture may say so itself"""
 
-_STATING = ("matroska", "flv")
-"""formats whose own word FFmpeg hands on, of a file that is cut off too; of others it reckons what is there"""
-
 _PUSHED = "mpjpeg"
 """FFmpeg's name for pictures that a server sends one after the other (multipart/x-mixed-replace)"""
 
 _FIRST_PACKETS = 300
 """packets within which a picture must come out for its orientation to be known beforehand"""
-
-_LONGEST_NS = 366 * 86_400 * SECOND_NS
-_MOST_FRAMES = 1_000_000_000
-"""a recording that states more is taken for one with a broken header (a year of 25 a second is 790 million)"""
-
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)(?:\.(\d{1,9}))?")
-"""as Matroska's tags have a duration"""
-
-_NO_DATE_BEFORE = datetime(1980, 1, 1, tzinfo=UTC)
-"""cameras without a clock write 1904 or 1970"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,45 +74,6 @@ class Opening:
     """FFmpeg's own, for the demuxer and its protocol"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """Facts that a container states of its video stream."""
-
-    container: str
-    """FFmpeg's short name of the format, such as `mov` or `rtsp`"""
-    codec: str
-    """FFmpeg's name, such as `h264` or `hevc`"""
-    pixel_format: str
-    width: int
-    height: int
-    """as stored, before rotation, in pixels; 0 where only the pictures have it"""
-    rate: Fraction | None
-    """nominal or average frames per second"""
-    odd_rate: Fraction | None
-    """what it claims where that can't be meant: ticks of a clock, such as 90,000"""
-    time_base: Fraction
-    """seconds per tick of its time stamps"""
-    orientation: Orientation
-    """how the pictures are to be mirrored and turned"""
-    duration_ns: int | None
-    stated_ns: int | None
-    """duration that the container states of its pictures alone; None where it means sound too, or FFmpeg reckons it"""
-    frames: int | None
-    """where the container has an index"""
-    false_claim: str
-    """the number of pictures or the duration that it states where that can't be meant: it is left out above"""
-    started_ns: int | None
-    """UTC of the start of the recording as its metadata have it"""
-    has_b_frames: bool
-    audio: bool
-    """whether there is sound too (it is never read)"""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the pictures after rotation."""
-        return self.orientation.size(self.width, self.height)
-
-
 class Demuxer:
     """Opens anything that FFmpeg reads and yields the packets of its best video stream.
 
@@ -132,7 +88,7 @@ class Demuxer:
         try:
             self._stream = _video_stream(self._container, address)
             _check_size(self._stream, address, self.opening.max_pixels)
-            self.endless = is_url(address) and _name(self._container) == _PUSHED
+            self.endless = is_url(address) and format_name(self._container) == _PUSHED
             """whether it turned out to be a live stream of pictures without time stamps, timed when they come in"""
             self.facts = self._facts()
         except BaseException:
@@ -235,9 +191,9 @@ class Demuxer:
         container, stream = self._container, self._stream
         context = stream.codec_context
         time_base = fraction(stream.time_base) or Fraction(1, 90_000)
-        name = _name(container)
+        name = format_name(container)
         duration_ns = ticks_ns(stream.duration, time_base) or ticks_ns(container.duration, Fraction(1, 1_000_000))
-        stated_ns, frames = _stated_ns(container, stream), stream.frames or None
+        stated, frames = stated_ns(container, stream), stream.frames or None
         rates = [rate for rate in self._rates() if rate]
         turned = not self.opening.live and name in (*_TURNED, *_TURNED_INSIDE)
         return Facts(
@@ -250,11 +206,11 @@ class Demuxer:
             odd_rate=next((rate for rate in rates if rate > MOST_RATE), None) if self._raw else None,
             time_base=NANOSECOND if self.endless else time_base,
             orientation=_orientation(self._address, self.opening) if turned else UPRIGHT,
-            duration_ns=_believed(duration_ns, _LONGEST_NS),
-            stated_ns=_believed(stated_ns, _LONGEST_NS),
-            frames=_believed(frames, _MOST_FRAMES),
-            false_claim=_false_claim(frames, stated_ns or duration_ns),
-            started_ns=_started_ns({**container.metadata, **stream.metadata}),
+            duration_ns=believed(duration_ns, LONGEST_NS),
+            stated_ns=believed(stated, LONGEST_NS),
+            frames=believed(frames, MOST_FRAMES),
+            false_claim=false_claim(frames, stated or duration_ns),
+            started_ns=started_ns({**container.metadata, **stream.metadata}),
             has_b_frames=bool(context.has_b_frames),
             audio=bool(container.streams.audio),
         )
@@ -296,11 +252,6 @@ def _open(address: str, opening: Opening) -> InputContainer:
         cause = TimeoutError() if late else error  # FFmpeg calls a time-out invalid data where it was probing
         raise explain(cause, address, live=opening.live, limit=f"{opening.open_timeout_s:g} s") from None
     return container
-
-
-def _name(container: InputContainer) -> str:
-    """FFmpeg's short name of the format."""
-    return container.format.name.split(",")[0]
 
 
 def _video_stream(container: InputContainer, address: str) -> VideoStream:
@@ -346,54 +297,6 @@ def _orientation(address: str, opening: Opening) -> Orientation:
         return UPRIGHT
     finally:
         container.close()
-
-
-def _believed(value: int | None, limit: int) -> int | None:
-    """The value, or None where it is impossible; FFmpeg wraps the largest ones to below 0."""
-    return value if value is not None and 0 <= value <= limit else None
-
-
-def _false_claim(frames: int | None, duration_ns: int | None) -> str:
-    """Describe the claims of the header that can't be meant; empty where there is nothing of the kind."""
-    if _believed(frames, _MOST_FRAMES) != frames:
-        return f"{frames:,} pictures"
-    if duration_ns is not None and _believed(duration_ns, _LONGEST_NS) is None:
-        return f"a duration of {duration_ns / (86_400 * SECOND_NS):,.0f} days"
-    return ""
-
-
-def _started_ns(metadata: Mapping[str, str]) -> int | None:
-    """UTC of `creation_time` (MP4, MOV, MKV) or Apple's own date where it makes sense."""
-    for key in ("com.apple.quicktime.creationdate", "creation_time", "date"):
-        with suppress(ValueError, OverflowError):
-            found = datetime.fromisoformat(metadata.get(key, ""))
-            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found
-            if len(metadata[key]) > len("2024-01-01") and found > _NO_DATE_BEFORE:
-                return utc_ns(found)
-    return None
-
-
-def _stated_ns(container: InputContainer, stream: VideoStream) -> int | None:
-    """Matroska's tag of the stream; what is stated of the whole file only where it holds nothing that may be longer.
-
-    A tag may be left from a longer recording that this one was cut from: it doesn't go beyond the whole file.
-    """
-    if _name(container) not in _STATING:
-        return None
-    whole_ns = ticks_ns(container.duration, Fraction(1, 1_000_000))
-    tags = [text for key, text in stream.metadata.items() if key == "DURATION" or key.startswith("DURATION-")]
-    own = next((found for found in map(_CLOCK.match, tags) if found), None)
-    if own is None:
-        return whole_ns if len(container.streams) == 1 else None
-    hours, minutes, seconds, part = own.groups(default="")
-    own_ns = ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * SECOND_NS + int(part.ljust(9, "0"))
-    return own_ns if whole_ns is None else min(own_ns, whole_ns)
-
-
-def utc_ns(moment: datetime) -> int:
-    """Nanoseconds since 1970 of a time with its zone, exact to the microsecond."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1_000
 
 
 __all__ = ["Demuxer", "Facts", "Opening", "utc_ns"]

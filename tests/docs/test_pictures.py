@@ -48,14 +48,14 @@ def shown() -> tuple[Shown, ...]:
     return tuple(found)
 
 
-def test_every_picture_is_there_and_says_what_it_shows() -> None:
+def test_every_picture_exists_with_a_description() -> None:
     assert shown()
     for one in shown():
         assert one.target.is_file(), f"{one.page} shows {one.target.name}, which isn't there"
         assert len(one.alt) > 15, f"{one.page} has no words for {one.target.name} for those who can't see it"
 
 
-def test_every_page_of_a_plugin_shows_its_output_with_a_caption() -> None:
+def test_plugin_pages_show_output_with_captions() -> None:
     with_caption = {one.page.stem for one in shown() if one.below.startswith("*") and one.below.endswith("*")}
     wanted = {page.stem for page in pages() if page.parent == Path("docs/plugins")}
     assert wanted - with_caption == set(WITHOUT)
@@ -85,7 +85,7 @@ def test_the_script_makes_every_picture_that_is_there(script: Any) -> None:
     assert script.LARGEST <= LARGEST
 
 
-def test_the_script_refuses_names_that_it_does_not_know(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_script_refuses_unknown_names(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["motionn"]) == 1
     assert "no picture motionn" in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ class Example(Options):
     mode: str | None = Field(None, description="how")
 
 
-def test_options_inside_options_are_described_with_their_place_and_as_one_writes_them() -> None:
+def test_nested_options_are_described_in_place() -> None:
     rows = {row.key: (row.type, row.default) for row in describe(Example)}
     assert rows == {
         "shapes": ("mapping of names", ""),

@@ -150,7 +150,7 @@ def test_a_recording_waits_for_the_loop() -> None:
         assert Feed.read["feed"] - record.index <= IN_FLIGHT
 
 
-def test_live_source_drops_when_the_loop_is_late() -> None:
+def test_late_loop_makes_live_sources_drop() -> None:
     run = streamproc.run(feed(300, live=True), [Measure], workers=2)
     indexes = []
     for record in run:
@@ -210,7 +210,7 @@ def test_ctrl_c_ends_a_waiting_loop() -> None:
 
 
 @pytest.mark.logs_errors
-def test_failing_plugin_is_reported_at_the_end(tmp_path: Path) -> None:
+def test_failed_plugin_is_reported_at_the_end(tmp_path: Path) -> None:
     verdicts: list[str] = []
     run = streamproc.run(feed(20), [(Fail, {"from_index": 5})], state=tmp_path / "state")
     with pytest.raises(RunError, match=r"plugin fail of stream was switched off.*ValueError: for good") as caught:

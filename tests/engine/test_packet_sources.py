@@ -75,7 +75,7 @@ def run(source: type[VideoSource[Any]], state: Path, options: Options | None = N
     return run_engine(Engine(Plan(streams=(stream,), runtime=RuntimePlan(state=state))))
 
 
-def test_raw_packets_give_the_pictures_of_the_file(tmp_path: Path) -> None:
+def test_raw_packets_decode_like_the_file(tmp_path: Path) -> None:
     path = raw(tmp_path)
     own, whole = read(AnnexB(RawOptions(path=path))), read(FileSource(FileOptions(path=str(path))))
     assert own.pts_ns == [number * STEP_NS for number in range(COUNT)]
@@ -154,7 +154,7 @@ class Camera(Jpegs):
         raise SourceLost("the camera is away; wait")
 
 
-def test_live_source_has_its_first_size_when_back(tmp_path: Path) -> None:
+def test_live_source_keeps_its_size_after_reconnecting(tmp_path: Path) -> None:
     Camera.opened = 0
     stream = StreamPlan(name="own", source=Camera, source_options=Options(), chain=(), sinks=(), reconnect_ns=1_000_000)
     report = run_engine(Engine(Plan(streams=(stream,), runtime=RuntimePlan(state=tmp_path))))

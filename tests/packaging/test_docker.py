@@ -40,7 +40,7 @@ def test_every_file_that_compose_mounts_is_there() -> None:
     assert [mount for mount in local if not (DOCKER / mount).exists()] == []
 
 
-def test_the_image_installs_the_same_dependencies_with_two_swapped() -> None:
+def test_image_installs_the_same_dependencies() -> None:
     printed = run(
         sys.executable, "docker/requirements.py", "tensorflow=tensorflow-cpu", "opencv-python=opencv-python-headless"
     ).splitlines()

@@ -25,7 +25,7 @@ def test_the_example_is_what_the_command_makes(tmp_path: Path) -> None:
     assert contents(made) == contents(EXAMPLE)
 
 
-def test_it_refuses_names_and_folders_that_would_go_wrong(tmp_path: Path) -> None:
+def test_wrong_names_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StreamprocError, match="lower-case words"):
         make_package("../x", tmp_path)
     for taken in ("class", "numpy", "motion"):
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("kind", PackageKind)
-def test_a_package_of_each_kind_passes_its_own_tests_and_runs(kind: PackageKind, made: tuple[Path, Path]) -> None:
+def test_new_package_passes_its_own_tests(kind: PackageKind, made: tuple[Path, Path]) -> None:
     root, site = made
     environment = {**os.environ, "PYTHONPATH": str(site)}
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
@@ -60,7 +60,7 @@ def test_a_package_of_each_kind_passes_its_own_tests_and_runs(kind: PackageKind,
     assert wanted.get(kind, f"my_{kind}_thing.seen") in written
 
 
-def test_the_text_of_a_package_is_about_its_own_name(made: tuple[Path, Path]) -> None:
+def test_package_text_names_the_package(made: tuple[Path, Path]) -> None:
     for kind in PackageKind:
         text = " ".join(contents(made[0] / kind).values())
         assert "dark_picture" not in text

@@ -56,7 +56,7 @@ def test_importing_every_public_name_loads_no_heavy_library(tmp_path: Path) -> N
     assert [name for name in HEAVY if name in loaded] == []
 
 
-def test_checking_a_configuration_of_built_in_plugins_loads_no_net_runtime(tmp_path: Path) -> None:
+def test_check_loads_no_net_runtime(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "version: 1\n"
         "streams: {a: {source: {type: synthetic}, chain: [people, tracks], sinks: [log]}}\n"

@@ -41,7 +41,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def test_the_wheel_holds_both_packages_and_all_their_data(wheel: Path) -> None:
+def test_wheel_holds_both_packages_and_their_data(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     tracked = run("git", "ls-files", "streamproc", "plugins/streamproc_plugins", cwd=REPOSITORY).splitlines()
     wanted = {name.removeprefix("plugins/") for name in tracked}
@@ -65,7 +65,7 @@ sinks: {log: {type: jsonl, options: {path: events.jsonl}}}
 """
 
 
-def test_a_job_runs_with_nothing_but_what_was_installed(installed: Path, tmp_path: Path) -> None:
+def test_job_runs_from_the_installed_wheel(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "dark.py").write_text((REPOSITORY / "plugins/example/src/dark_picture/__init__.py").read_text())
     (tmp_path / "job.yaml").write_text(JOB)
     run(installed / "streamproc", "check", "job.yaml", cwd=tmp_path)
@@ -87,7 +87,7 @@ def packages(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_strict_type_checker_finds_nothing_in_a_new_package(installed: Path, packages: Path) -> None:
+def test_mypy_accepts_a_new_package(installed: Path, packages: Path) -> None:
     for package in sorted(packages.glob("my-*")):
         where = ["--python-executable", str(installed / "python"), "--cache-dir", str(packages / ".mypy")]
         run(sys.executable, "-m", "mypy", "--strict", *where, "src", "tests", cwd=package)

@@ -9,11 +9,12 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import typing_extensions
 from numpy.typing import NDArray
 
 import streamproc
@@ -435,3 +436,21 @@ def test_wider_types_of_other_programs_are_read() -> None:
 def test_shapes_without_sense_are_refused(axes: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match=r"is no shape; give names and lengths"):
         Shape(*axes)
+
+
+T = TypeVar("T", bound=np.generic)
+Column = typing_extensions.TypeAliasType("Column", np.ndarray[tuple[int, ...], np.dtype[T]], type_params=(T,))
+"""an alias as NumPy 2.5 makes of `NDArray` on Python 3.12"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Aliased(Result):
+    schema: ClassVar[str] = "tests.aliased/1"
+
+    level: Annotated[Column[np.float32], Shape("N")]
+
+
+def test_aliases_of_arrays_have_the_form_of_the_array() -> None:
+    given = Aliased(level=np.array([1, 2], np.float32))
+    assert Aliased.from_arrow(given.to_arrow()).level.tolist() == [1, 2]
+    assert str(Aliased.arrow_schema().field("level").type).startswith("list<")

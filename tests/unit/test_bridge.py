@@ -38,7 +38,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "supervision", stand_in)
 
 
-def test_tracks_keep_their_ids_on_the_way_there_and_back() -> None:
+def test_track_ids_survive_the_round_trip() -> None:
     tracks = make_tracks({7: (10, 10, 30, 60), 3: (50, 20, 80, 90)})
     given = tracks.to_supervision()
     assert given.tracker_id.tolist() == tracks.track_id.tolist()

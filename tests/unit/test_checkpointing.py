@@ -82,7 +82,7 @@ def test_positions_wait_for_the_loop_over_the_records(tmp_path: Path) -> None:
     store.close()
 
 
-def test_nothing_is_committed_for_an_abandoned_loop(tmp_path: Path) -> None:
+def test_left_loop_commits_nothing(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "checkpoints.sqlite")
     committed: list[Any] = []
     queue = RecordQueue()

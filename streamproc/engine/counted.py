@@ -8,8 +8,8 @@ from streamproc.chain.health import Health
 from streamproc.chain.ledger import LedgerPage
 from streamproc.chain.step import Step
 from streamproc.delivery.writer import Writer
+from streamproc.engine.account import PluginReport, SinkReport, StreamReport
 from streamproc.engine.reader import SourceRun
-from streamproc.engine.report import PluginReport, SinkReport, StreamReport
 from streamproc.engine.stats import StreamStats
 from streamproc.engine.stream import StreamRun
 from streamproc.metrics import Histogram
