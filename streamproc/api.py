@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NO_SINKS = "has no sinks: what it finds goes nowhere but a report (--report)"
+_NO_SINKS = "has no sinks: only a report (--report) gets its events"
 """end of a warning of the plan"""
 
 

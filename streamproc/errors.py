@@ -2,7 +2,7 @@
 
 StreamprocError
 ├── ConfigError        the configuration is wrong: correct the file
-├── RunError           a run of the library ended, but not well: see its report
+├── RunError           a run of the library ended with a failure: its report says which
 ├── UnknownNameError   no source, sink or plugin of that name is installed
 ├── SourceError        the input can't be opened or read
 │   └── SourceLost     a live input went away: open it again

@@ -16,7 +16,7 @@ from tests.machine import NO_SHARED, SHARED
 pytest_plugins = ("tests.skips", "tests.servers.kafka", "tests.servers.rtsp")
 
 GRACE_S = 5.0
-"""how long a thread that was told to end may take before it counts as left behind"""
+"""longest time for a stopped thread to end before it counts as left behind"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,12 +49,12 @@ def _no_secrets_left() -> Iterator[None]:
 class _ErrorKeeper(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.seen: list[str] = []
+        self.logged: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        # kafka-python tells of each lost connection at ERROR, and mends it itself
+        # kafka-python logs each lost connection at ERROR, and repairs it itself
         if not record.name.startswith("kafka."):
-            self.seen.append(f"{record.name}: {record.getMessage()}")
+            self.logged.append(f"{record.name}: {record.getMessage()}")
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +67,10 @@ def _no_errors_logged(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(keeper)
-    if keeper.seen and request.node.get_closest_marker("logs_errors") is None:
-        pytest.fail("errors were logged (mark the test `logs_errors` if it is about them):\n" + "\n".join(keeper.seen))
+    if keeper.logged and request.node.get_closest_marker("logs_errors") is None:
+        pytest.fail(
+            "errors were logged (mark the test `logs_errors` if it is about them):\n" + "\n".join(keeper.logged)
+        )
 
 
 @pytest.fixture(autouse=True)

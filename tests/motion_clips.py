@@ -6,8 +6,8 @@ square at the same T places, so that the set of pictures is the same for all; on
 one before the left one: up, up, down, down (2 classes). Each clip of one class is, played backwards, one of the other
 and as likely, so that the set of pictures doesn't tell them apart.
 
-In both each place is as likely as any other at each moment in every class: one picture tells nothing. The first and
-the last picture together do, and so does flow.
+In both each place is as likely as any other at each moment in every class: one picture shows no difference. The first
+and the last picture together do, and so does flow.
 """
 
 from __future__ import annotations

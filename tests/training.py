@@ -16,7 +16,7 @@ def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: floa
     """Train with Adam on generated clips until clips that it never saw are right by `stop_at`; gives that accuracy."""
     import keras
 
-    seen = 0.0
+    score = 0.0
     model.compile(
         keras.optimizers.Adam(rate, clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -26,10 +26,10 @@ def train(model: Any, task: str, *, epochs: int, clips: int = 768, stop_at: floa
     for epoch in range(epochs):
         rgb, flow, label = make(task, clips, seed=epoch, side=_side(model))
         model.fit(_inputs(model, rgb, flow), label, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
-        seen = accuracy(model, task, clips=128, seed=20_000)
-        if seen >= stop_at:
+        score = accuracy(model, task, clips=128, seed=20_000)
+        if score >= stop_at:
             break
-    return seen
+    return score
 
 
 def accuracy(model: Any, task: str, clips: int = 256, seed: int = 10_000) -> float:

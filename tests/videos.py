@@ -198,12 +198,12 @@ class Reading:
 
 def context(counts: Counter[str] | None = None, stopping: Callable[[], bool] = lambda: False) -> SourceContext:
     """What a source gets from the engine."""
-    kept = Counter[str]() if counts is None else counts
+    counted = Counter[str]() if counts is None else counts
     return SourceContext(
         stream="test",
         log=logging.getLogger("tests.source"),
         stopping=stopping,
-        count=lambda reason, number=1: kept.update({reason: number}),
+        count=lambda reason, number=1: counted.update({reason: number}),
     )
 
 

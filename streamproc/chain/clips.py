@@ -120,7 +120,7 @@ class Pace:
         apart = f"about {self.slowest_ns / 1e6:.0f} ms apart instead of {self.wanted_ns / 1e6:.0f} ms"
         return (
             f"{counts} have pictures {apart}: the stream has fewer frames per second than the clip's rate of "
-            f"{SECOND_NS / self.wanted_ns:g}, so the net sees motion too fast; "
+            f"{SECOND_NS / self.wanted_ns:g}, so the net gets motion that is too fast; "
             "give the plugin a `rate` that the stream has"
         )
 

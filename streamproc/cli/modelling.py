@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamproc.cli.console import console, out, say, show, table
 from streamproc.errors import counted
-from streamproc.models import ModelStore, Progress, add, list_models, pull, verify
+from streamproc.models import DownloadProgress, ModelStore, add, list_models, pull, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def list_all(task: str) -> None:
 
 
 @contextmanager
-def download_bar() -> Iterator[Progress]:
+def download_bar() -> Iterator[DownloadProgress]:
     """A progress bar over downloads."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.errors import DownloadError, ModelError
-from streamproc.models import ModelEntry, Progress, cache_folder, no_progress
+from streamproc.models import DownloadProgress, ModelEntry, cache_folder, no_progress
 from streamproc.models.download import fetch
 from streamproc.models.files import sha256_of
 
@@ -36,7 +36,7 @@ def samples() -> dict[str, Sample]:
     return {entry["name"]: Sample(**entry) for entry in listed}
 
 
-def find_sample(sample: Sample, progress: Progress = no_progress) -> Path:
+def find_sample(sample: Sample, progress: DownloadProgress = no_progress) -> Path:
     """The clip's file: from a folder of `STREAMPROC_SAMPLES`, the cache, or its address.
 
     Raises `ModelError` (checksum, no network within seconds) as a model's download does.

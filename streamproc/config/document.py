@@ -1,4 +1,4 @@
-"""The shape of a configuration file. Options of sources, plugins and sinks are checked by their own models later."""
+"""Form of a configuration file. Options of sources, plugins and sinks are checked by their own models later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIZE_UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB
 
 
 def parse_size(value: Any) -> int:
-    """Bytes of a text such as `64MiB`."""
+    """Return the bytes of a text such as `64MiB`."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a size with its unit, such as 64MiB or 500MB, got {value!r}")
@@ -30,7 +30,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys are refused."""
+    """Base of all sections: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -60,7 +60,7 @@ class PluginSection(Used):
 
 
 class ChainEntry(Section):
-    """One step of a chain: a plugin's name, or this with options of the stream's own."""
+    """Step of a chain: a plugin's name, or a section with the stream's own options for it."""
 
     use: str = Field(description="name under `plugins`")
     options: dict[str, Any] = Field(
@@ -78,7 +78,7 @@ class FlowSection(Section):
 
 
 class StreamDefaults(Section):
-    """What streams have in common; each may say otherwise."""
+    """Defaults of all streams; each stream may override them."""
 
     rate: float | None = Field(
         None, gt=0, description="processed frames per second of media time (default: every frame)"
@@ -92,14 +92,14 @@ class StreamDefaults(Section):
 
 
 class StreamSection(StreamDefaults):
-    """One named run of frames from one source through one chain."""
+    """A named sequence of frames from one source through one chain."""
 
     source: Used = Field(description="a path or address, or {type: NAME, options: {...}}")
     identity: str | None = Field(None, description="what event ids are made from instead of the input's own identity")
 
 
 class RuntimeSection(Section):
-    """What concerns the whole run."""
+    """Settings of the whole run."""
 
     workers: int | None = Field(None, ge=1, le=256, description="threads for pure plugins (default: one a core)")
     state: Path = Field(Path(".streamproc"), description="folder for the outbox, checkpoints and repro bundles")

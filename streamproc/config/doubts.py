@@ -1,4 +1,4 @@
-"""What plugins doubt of their options, knowing those of the plugins before them."""
+"""Doubts of plugins about their options, given those of the plugins before them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from streamproc.options import Mistake
 
 
 def doubts(chain: Sequence[PluginPlan]) -> Iterator[tuple[PluginPlan, Mistake]]:
-    """What won't work as meant, though it is allowed: reported as warnings."""
+    """Yield doubts about settings that are allowed but probably not intended; they become warnings."""
     by_name = {plan.name: plan.options for plan in chain}
     for plan in chain:
         givers = {kind: by_name[name] for kind, name in plan.inputs.items() if name in by_name}
         try:
             found = list(plan.cls.doubts(plan.options, givers))
-        except Exception:  # noqa: BLE001 - a doubt that fails is none; a plugin's code may raise anything
+        except Exception:  # noqa: BLE001 - a check that fails finds no doubt; a plugin's code may raise anything
             found = []
         yield from ((plan, mistake) for mistake in found)
 

@@ -1,4 +1,4 @@
-"""From a file to a checked plan: every mistake at once, each with its place and the nearest right word."""
+"""Loading of configurations: from a file to a checked plan, or to all mistakes with places and suggestions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load(
     registry: Registry | None = None,
     models: ModelStore | None = None,
 ) -> Plan:
-    """The plan of a configuration file; `ConfigError` with every mistake in it. Opens no source, sink or model.
+    """Return the plan of a configuration file; `ConfigError` lists every mistake. Opens no source, sink or model.
 
     models: the store that the run will use, where it isn't the usual one; its names are the ones that are right.
     """
@@ -49,25 +49,25 @@ def load_text(
     environment: Mapping[str, str] | None = None,
     models: ModelStore | None = None,
 ) -> Plan:
-    """The plan of a configuration given as text."""
+    """Return the plan of a configuration given as text."""
     return _resolve(read_text(text, Path("config"), (), environment), registry or Registry(), models)
 
 
 def load_values(values: Mapping[str, Any], *, registry: Registry, models: ModelStore | None = None) -> Plan:
-    """The plan of a configuration given as plain values, as YAML would have them; its mistakes have no lines."""
+    """Return the plan of a configuration given as plain values, as in YAML; its mistakes have no lines."""
     reading = Reading(file=Path(), values=dict(values), written=dict(values))
     remember(reading.values)
     return _resolve(reading, registry, models)
 
 
 def guess_source(text: str) -> dict[str, Any]:
-    """The source section for a path, folder, glob, camera index, device or address."""
+    """Return the source section for a path, folder, glob, camera index, device or address."""
     if text.startswith(_ADDRESSES):
         return {"type": "rtsp", "options": {"url": text}}
     if text.isdigit() or text.startswith("/dev/video"):
         return {"type": "camera", "options": {"device": text}}
     path = Path(text)
-    # a video whose name has brackets in it, and which isn't there, is no pattern of pictures
+    # the name of a missing video may have brackets: that is no pattern of pictures
     pictures = any(c in text for c in "*?[") and (not path.suffix or _is_wild(path.suffix))
     if "://" not in text and (path.is_dir() or (pictures and not path.exists())):
         return {"type": "images", "options": {"path": text}}
@@ -75,7 +75,7 @@ def guess_source(text: str) -> dict[str, Any]:
 
 
 def _is_wild(suffix: str) -> bool:
-    """Whether the end of a pattern may be that of a picture."""
+    """Return whether the suffix of a pattern may be that of a picture."""
     return any(c in suffix for c in "*?[") or suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -91,7 +91,7 @@ def _resolve(reading: Reading, registry: Registry, models: ModelStore | None) ->
 
 
 def _what_is_right(values: dict[str, Any]) -> Document | None:
-    """The document without what is wrong in it, so that names and options can be checked in the same go."""
+    """Return the document without its wrong parts, so that one pass also checks names and options."""
     values = copy.deepcopy(values)
     for _ in range(1000):
         try:
@@ -109,7 +109,7 @@ def _sorted(issues: Sequence[Issue]) -> list[Issue]:
 
 
 def _short_forms(values: dict[str, Any]) -> dict[str, Any]:
-    """Long forms for `source: PATH` and chain entries that are just names."""
+    """Expand `source: PATH` and chain entries that are only names to their long forms."""
 
     def stream(section: Any) -> Any:
         if not isinstance(section, dict):
@@ -131,7 +131,7 @@ def _short_forms(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Resolver:
-    """Looks names up and checks options; what is wrong goes to `reading.issues`."""
+    """Resolver of names and options; mistakes go to `reading.issues`."""
 
     def __init__(self, document: Document, reading: Reading, registry: Registry, models: ModelStore) -> None:
         self._document = document
@@ -284,7 +284,7 @@ class _Resolver:
         )
 
     def _check_shared_paths(self, sinks: Sequence[SinkPlan | None], streams: Sequence[StreamPlan | None]) -> None:
-        """Two that write one file would destroy each other's work."""
+        """Refuse two plugins or sinks that write the same file."""
         owners: dict[Path, str] = {}
         for keys, owner, path in (*_sink_paths(sinks), *self._plugin_paths(streams)):
             other = owners.setdefault(path.resolve(), owner)
@@ -303,16 +303,16 @@ class _Resolver:
                     yield keys, owner, Path(path.replace("{stream}", stream.name))
 
     def _warn_of_what_leads_nowhere(self, streams: Sequence[StreamPlan | None]) -> None:
-        """What nobody can receive: events without a sink, sinks without a stream."""
+        """Warn of streams without a sink and sinks without a stream."""
         for stream in filter(None, streams):
             if not stream.sinks and not any(entry.cls.writes for entry in stream.chain):
-                self._warn(("streams", stream.name), "has no sinks: what it finds goes nowhere but a report (--report)")
+                self._warn(("streams", stream.name), "has no sinks: only a report (--report) gets its events")
         used = {name for stream in filter(None, streams) for name in stream.sinks}
         for name in self._document.sinks.keys() - used if None not in streams else ():
             self._warn(("sinks", name), "no stream names this sink, so it gets nothing")
 
     def _check_unused_plugins(self) -> None:
-        """Plugins that no chain uses are checked all the same."""
+        """Check plugins that no chain uses."""
         used = {e.use for s in (*self._document.streams.values(), self._document.defaults) for e in s.chain}
         for name, section in self._document.plugins.items():
             if name not in used and (cls := self._class("plugin", ("plugins", name), section.type)):
@@ -328,7 +328,7 @@ class _Resolver:
 
 
 def _place_of_options(here: Keys, entry: ChainEntry) -> Place:
-    """Where the options of a chain's entry stand: under `plugins`, but for those of the entry's own."""
+    """Return the place of a chain entry's options: under `plugins`, or in the entry for its own ones."""
     return Place(("plugins", entry.use, "options"), ((*here, "options"), frozenset(entry.options)))
 
 
@@ -339,7 +339,7 @@ def _sink_paths(sinks: Sequence[SinkPlan | None]) -> Iterator[tuple[Keys, str, P
 
 
 def _paths(values: Iterable[Any]) -> Iterator[str]:
-    """Those option values that name a file."""
+    """Yield the option values that name a file."""
     return (str(value) for value in values if isinstance(value, str | Path))
 
 

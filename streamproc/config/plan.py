@@ -27,7 +27,7 @@ class PluginPlan:
     rate: float | None = None
     """processed frames per second of media time; None: every frame of the stream's own rate"""
     inputs: Mapping[type, str] = field(default_factory=dict)
-    """which plugin's result is meant, by class, for each class in `needs` and `uses` that an earlier plugin gives"""
+    """plugin that gives each class in `needs` and `uses`, where an earlier plugin gives it"""
     on_error: OnError = "skip"
     """skip: this plugin has no result for that frame; disable: off at the first failure; stop: the run ends"""
     max_failures: int = 10
@@ -38,7 +38,7 @@ class PluginPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowPlan:
-    """How optical flow is computed, once a frame, where some plugin wants it."""
+    """Settings of optical flow, which is computed once a frame if a plugin wants it."""
 
     method: FlowMethod = "dis"
     preset: Literal["ultrafast", "fast", "medium"] = "fast"
@@ -49,7 +49,7 @@ class FlowPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainPlan:
-    """A chain of plugins, wherever its frames come from."""
+    """A chain of plugins, independent of the source of its frames."""
 
     chain: tuple[PluginPlan, ...]
     rate: float | None = None
@@ -66,7 +66,7 @@ class StreamPlan(ChainPlan):
     source_options: Options
     sinks: tuple[str, ...]
     identity: str | None = None
-    """what event ids are made from instead of the input's own identity"""
+    """basis of event ids in place of the input's own identity"""
     buffer_bytes: int = 64 * 2**20
     """most memory that this stream's frames in flight may hold"""
     reconnect_ns: int = 10**9
@@ -86,7 +86,7 @@ class SinkPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimePlan:
-    """What concerns the whole run."""
+    """Settings of the whole run."""
 
     workers: int = field(default_factory=usable_cores)
     """threads for the pure plugins"""
@@ -95,10 +95,10 @@ class RuntimePlan:
     commit_ns: int = 10**9
     """wall-clock time between two commits of a resumable source"""
     drain_ns: int = 10 * 10**9
-    """how long the end of a run waits for network sinks before it leaves the rest in the outbox, and a stopped one for
-    calls of sources and sinks"""
+    """longest wait at the end of a run for network sinks, before their events stay in the outbox; and of a stopped run
+    for calls of sources and sinks"""
     call_limit_ns: int = 120 * 10**9
-    """a call of a source or sink that takes longer (wall clock) counts as hung: it is given up"""
+    """a call of a source or sink that takes longer (wall clock) counts as hung and is abandoned"""
     open_limit_ns: int = 600 * 10**9
     """a plugin that takes longer to open counts as hung: its stream fails"""
 
@@ -111,9 +111,9 @@ class Plan:
     sinks: tuple[SinkPlan, ...] = ()
     runtime: RuntimePlan = field(default_factory=RuntimePlan)
     source: Mapping[str, Any] = field(default_factory=dict)
-    """the configuration as it was written, secrets taken out, for reports and bundles"""
+    """the configuration as written, without secrets, for reports and bundles"""
     warnings: tuple[str, ...] = ()
-    """what can hardly be meant, in sentences"""
+    """doubts about the configuration, in sentences"""
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""YAML 1.2 with the place of every key and value, environment variables and overrides filled in."""
+"""Reading of YAML 1.2, with places of all keys and values, environment variables and overrides."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Keys = tuple[str | int, ...]
 _MOST_VALUES = 200_000
 """values in a configuration; thirty cameras with everything set have a few thousand"""
 _SHOWN_BY_CHANCE = 4
-"""characters: a shorter value of a variable may stand in a message by chance"""
+"""shortest value of a variable, in characters, that isn't in a message by chance"""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 @dataclass(slots=True)
 class Reading:
-    """A configuration as plain values, and where everything stands."""
+    """A configuration as plain values, with the places of everything."""
 
     file: Path
     values: dict[str, Any] = field(default_factory=dict)
@@ -38,17 +38,17 @@ class Reading:
     key_places: dict[Keys, tuple[int, int]] = field(default_factory=dict)
     """1-based line and column of each key"""
     overridden: set[Keys] = field(default_factory=set)
-    """what came from the command line"""
+    """places of values from the command line"""
     filled: dict[Keys, dict[str, str]] = field(default_factory=dict)
     """by place: the value of each environment variable that was filled in there, by its reference"""
     issues: list[Issue] = field(default_factory=list)
     unset: list[Issue] = field(default_factory=list)
-    """those of `issues` that name an environment variable which isn't set"""
+    """issues that name an unset environment variable, part of `issues`"""
     warnings: list[Issue] = field(default_factory=list)
-    """what can hardly be meant, but can be run"""
+    """doubts about the configuration, which can still run"""
 
     def issue(self, keys: Sequence[str | int], message: str, *, at_key: bool = False) -> Issue:
-        """A mistake at this key: the nearest place that is known is named."""
+        """Return a mistake at this key, with the nearest known place."""
         path = tuple(keys)
         message = redact(self._without_filled(path, message))
         where = ".".join(map(str, path))
@@ -66,12 +66,12 @@ class Reading:
         return Issue(message=message, where=where, file=self.file, line=line, column=column)
 
     def mistakes(self) -> list[Issue]:
-        """All mistakes, without those of values that are wrong because their environment variable isn't set."""
+        """Return all mistakes, except wrong values that only result from an unset environment variable."""
         unknown = {issue.where for issue in self.unset}
         return [issue for issue in self.issues if issue in self.unset or issue.where not in unknown]
 
     def _without_filled(self, path: Keys, message: str) -> str:
-        """`message` with the references instead of what the environment filled in at this place."""
+        """Return `message` with the references in place of the environment's values at this place."""
         for place, values in self.filled.items():
             if place[: len(path)] != path and path[: len(place)] != place:
                 continue
@@ -82,7 +82,7 @@ class Reading:
 
 
 def read(file: Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Reading:
-    """Read a file; `ConfigError` if it isn't YAML at all. What else is wrong stands in `issues`.
+    """Read a file; `ConfigError` if it isn't YAML at all. Other mistakes are in `issues`.
 
     overrides: texts `dotted.key=value`, the value in YAML, as `--set` gives them.
     """
@@ -97,7 +97,7 @@ def read(file: Path, overrides: Iterable[str] = (), environment: Mapping[str, st
 def read_text(
     text: str, file: Path, overrides: Iterable[str] = (), environment: Mapping[str, str] | None = None
 ) -> Reading:
-    """As `read`, from text; `file` is for messages."""
+    """Read a text, like `read`; `file` is for messages."""
     reading = Reading(file=file)
     loaded = _load(text, file, reading)
     if not isinstance(loaded, Mapping):
@@ -139,14 +139,14 @@ def _load(text: str, file: Path, reading: Reading) -> Any:
     except RecursionError as error:
         raise ConfigError([Issue(message="not read: it is nested hundreds of levels deep", file=file)]) from error
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # the parser itself stumbles over a merge of a mapping into itself, a number of thousands of digits ...
+        # the parser itself fails at a merge of a mapping into itself, a number of thousands of digits ...
         known = isinstance(error, YAMLError | ValueError)
         reason = str(error).split(";")[0] if known else "the parser stops; does a merge (<<) name what it stands in?"
         raise ConfigError([Issue(message=f"not valid YAML: {reason}", file=file)]) from error
 
 
 def _check_size(loaded: Any, file: Path) -> None:
-    """Refuse what aliases make endless, or far larger than anybody writes (the "billion laughs")."""
+    """Refuse values that aliases make endless, or unreasonably large (the "billion laughs")."""
     try:
         size = _size(loaded, {})
     except RecursionError as error:
@@ -157,7 +157,7 @@ def _check_size(loaded: Any, file: Path) -> None:
 
 
 def _size(node: Any, sizes: dict[int, float]) -> float:
-    """How many values there are, those behind aliases counted each time; infinite where one holds itself."""
+    """Count the values, those behind aliases each time; infinite where a value holds itself."""
     if not isinstance(node, Mapping | list | tuple | set):
         return 1
     if id(node) not in sizes:
@@ -167,11 +167,11 @@ def _size(node: Any, sizes: dict[int, float]) -> float:
     return sizes[id(node)]
 
 
-def _twice(node: Any, path: Keys, file: Path, seen: set[int]) -> Iterator[Issue]:
-    """A mistake for each key that stood in its mapping before."""
-    if node is None or id(node) in seen or isinstance(node.value, str):
+def _twice(node: Any, path: Keys, file: Path, visited: set[int]) -> Iterator[Issue]:
+    """Yield a mistake for each key that occurs twice in its mapping."""
+    if node is None or id(node) in visited or isinstance(node.value, str):
         return
-    seen.add(id(node))  # an anchor is named by several
+    visited.add(id(node))  # several aliases may name one anchor
     first: dict[str, int] = {}
     for index, child in enumerate(node.value):
         key, value = child if isinstance(child, tuple) else (None, child)
@@ -182,7 +182,7 @@ def _twice(node: Any, path: Keys, file: Path, seen: set[int]) -> Iterator[Issue]
                 message = f"the key {key.value!r} stands here again, after line {before}; leave one of them out"
                 yield Issue(message=message, where=".".join(map(str, here)), file=file, line=line, column=column)
             first.setdefault(key.value, line)
-        yield from _twice(value, here, file, seen)
+        yield from _twice(value, here, file, visited)
 
 
 def _note_places(node: Any, path: Keys, reading: Reading) -> None:
@@ -204,7 +204,7 @@ def _note_places(node: Any, path: Keys, reading: Reading) -> None:
 
 
 def _plain(node: Any) -> Any:
-    """Plain dicts, lists and scalars instead of ruamel's own classes."""
+    """Convert ruamel's own classes to plain dicts, lists and scalars."""
     if isinstance(node, Mapping):
         return {key if isinstance(key, int) else str(key): _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):

@@ -1,4 +1,4 @@
-"""The JSON Schema of configuration files, for editors: what is installed takes part in it."""
+"""JSON Schema of configuration files, for editors, with all installed sources, plugins and sinks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamproc.registry import Kind, Registry
 
 
 def config_schema(registry: Registry) -> dict[str, Any]:
-    """JSON Schema (2020-12) of a configuration with the options of every installed source, plugin and sink."""
+    """Return the JSON Schema (2020-12) of a configuration with the options of everything installed."""
     schema = Document.model_json_schema()
     definitions = schema["$defs"]
     chain = {"type": "array", "items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/ChainEntry"}]}}
@@ -33,7 +33,7 @@ def config_schema(registry: Registry) -> dict[str, Any]:
 
 
 def _with_units(node: Any) -> Any:
-    """Defaults of durations and sizes as a file would have them: in code they are numbers of nanoseconds or bytes."""
+    """Turn defaults of durations and sizes, in code numbers of nanoseconds or bytes, into their form in a file."""
     if isinstance(node, list):
         return [_with_units(item) for item in node]
     if not isinstance(node, dict):
@@ -46,7 +46,7 @@ def _with_units(node: Any) -> Any:
 
 
 def _conditions(kind: Kind, registry: Registry, definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    """If the type is this, the options are those; what can't be loaded is left open."""
+    """Return a condition per type for its options; the options of a type that can't be loaded are left open."""
     found = []
     for name in registry.names(kind):
         try:

@@ -1,4 +1,4 @@
-"""Options and sections checked by their models, and mistakes put where they stand in the file."""
+"""Validation of options and sections by their models, with the place of each mistake in the file."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where values stand in the file."""
+    """Place of values in the file."""
 
     keys: Keys
     own: tuple[Keys, frozenset[str]] = ((), frozenset())
-    """another place, and the names of those options that stand there"""
+    """another place, and the names of the options in it"""
 
     def of(self, loc: Keys) -> Keys:
-        """Where this value stands."""
+        """Return the place of this value."""
         there = bool(self.own[1]) and (not loc or loc[0] in self.own[1])
         return (*(self.own[0] if there else self.keys), *loc)
 
@@ -38,7 +38,7 @@ _TAGS = ("function-", "literal[", "constrained-", "list[", "tuple[", "dict[", "n
 
 
 def validate(model: type[ModelT], values: Any, place: Place, reading: Reading) -> ModelT | None:
-    """A checked model, or None with everything that is wrong added to the issues."""
+    """Return a checked model, or None and add all mistakes to the issues."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -49,7 +49,7 @@ def validate(model: type[ModelT], values: Any, place: Place, reading: Reading) -
 def plugin_options(
     cls: Any, values: Mapping[str, Any], place: Place, reading: Reading, models: ModelStore
 ) -> Options | None:
-    """The options of a plugin, checked by their model and by the plugin; None where their form is wrong."""
+    """Return a plugin's options, checked by their model and by the plugin; None where their form is wrong."""
     options = validate(cls.options_type, values, place, reading)
     assert options is None or isinstance(options, Options)
     known = options if options is not None else _what_is_known(cls.options_type, values)
@@ -61,7 +61,7 @@ def plugin_options(
 
 
 def _found(cls: Any, options: Options, models: ModelStore, *, whole: bool) -> list[Mistake]:
-    """What the plugin has to say of its options. whole: none of them is left out."""
+    """Return the plugin's own mistakes for its options. whole: none of them is left out."""
     found: list[Mistake] = []
     try:
         for mistake in cls.check_options(options, models):
@@ -69,19 +69,19 @@ def _found(cls: Any, options: Options, models: ModelStore, *, whole: bool) -> li
     except StreamprocError as error:
         found.append(Mistake((), str(error)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's code may raise anything
-        if whole:  # else it asked for what isn't known yet
+        if whole:  # else it may have read an option that is left out
             failed = f"{cls.__name__}.check_options failed ({describe(error)})"
-            found.append(Mistake((), f"{failed}; it must tell mistakes, not raise"))
+            found.append(Mistake((), f"{failed}; it must return mistakes, not raise"))
     return found
 
 
 def _what_is_known(model: type[Options], values: Mapping[str, Any]) -> Options | None:
-    """The options but for those that are wrong, whose names aren't there: what is right is checked in the same go."""
+    """Return the options without the wrong ones, so that one pass also checks the right ones."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
-    if not all(mistake["loc"] for mistake in mistakes):  # options that contradict each other: any may be the wrong one
+    if not all(mistake["loc"] for mistake in mistakes):  # contradicting options: any of them may be the wrong one
         return None
     wrong = {str(mistake["loc"][0]) for mistake in mistakes}
     fields = {key: name for name, field in model.model_fields.items() for key in (name, field.alias or name)}
@@ -104,7 +104,7 @@ def _issue(model: type[BaseModel], mistake: Any, place: Place, reading: Reading)
         known = _fields_at(model, loc[:-1])
         expected = f" (known: {', '.join(known)})" if known else ""
         return reading.issue(path, f"unknown key {str(loc[-1])!r}{nearest(str(loc[-1]), known)}{expected}", at_key=True)
-    if mistake["type"] == "missing" and isinstance(loc[-1], int):  # of a list that is too short: told of the list
+    if mistake["type"] == "missing" and isinstance(loc[-1], int):  # a list that is too short: a mistake of the list
         loc, path = loc[:-1], path[:-1]
     elif mistake["type"] == "missing":
         return reading.issue(path, f"{str(loc[-1])!r} is missing here")
@@ -116,12 +116,12 @@ def _issue(model: type[BaseModel], mistake: Any, place: Place, reading: Reading)
 
 
 def _is_tag(part: str | int) -> bool:
-    """Whether pydantic put this part in for a branch of a union or a key: it doesn't stand in the file."""
+    """Return whether pydantic added this part for a branch of a union or a key: it isn't in the file."""
     return isinstance(part, str) and (part == "[key]" or part.startswith(_TAGS))
 
 
 def _fields_at(model: type[BaseModel], loc: Keys) -> list[str]:
-    """The keys that the model takes at this place."""
+    """Return the keys that the model takes at this place."""
     here = _annotation_at(model, loc)
     models = [kind for kind in _branches(here) if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return [name for kind in models for name in kind.model_fields]
@@ -154,7 +154,7 @@ def _inside(annotation: Any, part: str | int) -> Any:
 
 
 def remove(values: Any, loc: Keys) -> bool:
-    """Take the value at `loc` out; False if there is nothing to take out."""
+    """Remove the value at `loc`; return False if there is none."""
     loc = tuple(part for part in loc if not _is_tag(part))
     for part in loc[:-1]:
         try:

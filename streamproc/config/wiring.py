@@ -1,4 +1,4 @@
-"""Who gives what to whom: each class that a plugin needs or uses is tied to one earlier plugin of the chain."""
+"""Wiring of a chain: ties each class that a plugin needs or uses to one earlier plugin that gives it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamproc.replacement import Replacement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WiringIssue:
-    """One thing that is wrong with a chain."""
+    """A mistake in a chain."""
 
     plugin: str
     message: str
@@ -23,9 +23,9 @@ class WiringIssue:
 def wire(
     chain: Sequence[PluginPlan], chosen: Sequence[dict[str, str]] | None = None
 ) -> tuple[tuple[PluginPlan, ...], list[WiringIssue]]:
-    """The chain with `inputs` filled in, and all that is wrong with it.
+    """Return the chain with `inputs` filled in, and all its mistakes.
 
-    chosen: for each plugin what the configuration says under `inputs`: lower-case class name -> plugin name.
+    chosen: for each plugin its `inputs` of the configuration: lower-case class name -> plugin name.
     """
     issues: list[WiringIssue] = []
     wired: list[PluginPlan] = []
@@ -44,11 +44,11 @@ def wire(
                 WiringIssue(plugin=plan.name, message=f"takes no input {name!r}{nearest(name, known)} (takes {known})")
             )
         if plan.rate is not None and issubclass(plan.cls, ClipPlugin):
-            message = "`rate` has no effect on a plugin that orders clips; set `rate` and `stride` in its options"
+            message = "`rate` has no effect on a plugin of clips; set `rate` and `stride` in its options"
             issues.append(WiringIssue(plugin=plan.name, message=message))
         hiding = next((other.name for other in chain[:position] if Replacement in other.cls.gives), None)
         if hiding is not None and issubclass(plan.cls, ClipPlugin):
-            message = f"its clips are cut from the source's own pictures, which {hiding} hides; put it before {hiding}"
+            message = f"its clips are made of the source's own pictures, which {hiding} hides; put it before {hiding}"
             issues.append(WiringIssue(plugin=plan.name, message=message))
         wired.append(replace(plan, inputs=inputs))
     return tuple(wired), issues

@@ -63,18 +63,18 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Exits:
-    """Where the records of a run leave it: to its sinks, and to the loop of a caller."""
+    """Exits of a run's records: its sinks, and the loop of a caller."""
 
     delivery: Delivery
     tap: Tap | None
 
     def note(self, pending: Pending, stream: str) -> None:
-        """Let a checkpoint know once everything of this stream so far is handed over, and the loop is done with it."""
+        """Update a checkpoint once the sinks and the loop have everything of this stream so far."""
 
         def looped(done: bool) -> None:
             if done:
                 self.delivery.barrier(stream).then(partial(pending.sent, stream))
-            else:  # the loop was left: what it had not got must come again
+            else:  # the loop was left: records that it didn't get must come again
                 pending.failed = True
 
         if self.tap is None:
@@ -83,7 +83,7 @@ class Exits:
             self.tap.mark(stream, looped)
 
     def flushed(self, sinks: tuple[str, ...], serial: int) -> bool:
-        """Whether everything up to this serial is durable in these sinks."""
+        """Return whether everything up to this serial is durable in these sinks."""
         return self.delivery.flushed(sinks, serial)
 
 

@@ -34,7 +34,7 @@ def checked_format(source: object, info: InputInfo) -> VideoFormat:
 
 
 def checked_packet(source: object, packet: Any) -> Packet:
-    """What a video source gives; `SourceError` names the class where it can't be used."""
+    """Check and return a packet of a video source; a `SourceError` names the class and the mistake."""
     if not isinstance(packet, Packet):
         raise SourceError(
             f"{class_name(type(source))} gave {_what(packet)} in place of a packet, expected Packet; write: "
@@ -55,7 +55,7 @@ def checked_packet(source: object, packet: Any) -> Packet:
 
 
 def checked_frames(source: object, pictures: Any) -> Iterator[DecodedFrame | None]:
-    """What a source gives; `SourceError` names the class where it can't be used."""
+    """Check and yield the frames of a source; a `SourceError` names the class and the mistake."""
     if not isinstance(pictures, Iterable):
         raise SourceError(
             f"{class_name(type(source))} gave {_what(pictures)}, expected pictures; yield them one by one"

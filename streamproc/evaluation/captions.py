@@ -146,17 +146,17 @@ def bleu(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> tupl
 
 
 def cider(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> float:
-    """CIDEr-D of a corpus of (caption, references) in words; 0 for a corpus of one, whose words tell nothing apart."""
-    seen: list[Grams] = [Counter() for _ in range(ORDER)]
+    """CIDEr-D of a corpus of (caption, references) in words; 0 for a corpus of one, where no word is rare."""
+    known: list[Grams] = [Counter() for _ in range(ORDER)]
     for _, references in pairs:
         for n in range(1, ORDER + 1):
-            seen[n - 1].update({gram for reference in references for gram in ngrams(reference, n)})
+            known[n - 1].update({gram for reference in references for gram in ngrams(reference, n)})
     size = math.log(len(pairs))
     scores = []
     for caption, references in pairs:
         close = [
             sum(
-                _similar(ngrams(caption, n), ngrams(reference, n), seen[n - 1], size)
+                _similar(ngrams(caption, n), ngrams(reference, n), known[n - 1], size)
                 * math.exp(-((len(caption) - len(reference)) ** 2) / (2 * SIGMA**2))
                 for reference in references
             )
@@ -166,11 +166,11 @@ def cider(pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]) -> flo
     return sum(scores) / len(scores)
 
 
-def _similar(caption: Grams, reference: Grams, seen: Grams, size: float) -> float:
+def _similar(caption: Grams, reference: Grams, known: Grams, size: float) -> float:
     """Cosine of the two tf-idf vectors, the caption's clipped to the reference's."""
 
     def weigh(grams: Grams) -> dict[tuple[str, ...], float]:
-        return {gram: count * (size - math.log(max(1, seen[gram]))) for gram, count in grams.items()}
+        return {gram: count * (size - math.log(max(1, known[gram]))) for gram, count in grams.items()}
 
     ours, theirs = weigh(caption), weigh(reference)
     norm = math.hypot(*ours.values()) * math.hypot(*theirs.values())
@@ -179,7 +179,7 @@ def _similar(caption: Grams, reference: Grams, seen: Grams, size: float) -> floa
 
 
 def ngrams(sentence: Sequence[str], n: int) -> Grams:
-    """How often each run of `n` words occurs."""
+    """Count each run of `n` words."""
     return Counter(tuple(sentence[i : i + n]) for i in range(len(sentence) - n + 1))
 
 

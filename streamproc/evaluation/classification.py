@@ -32,7 +32,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClassificationReport:
-    """What `evaluate` found."""
+    """Result of `evaluate`."""
 
     labels: tuple[str, ...]
     confusion: NDArray[np.int64]
@@ -43,12 +43,12 @@ class ClassificationReport:
 
     @property
     def items(self) -> int:
-        """How many the truth has."""
+        """Number of items in the truth."""
         return sum(row.support for row in self.classes)
 
     @property
     def unanswered(self) -> int:
-        """How many of them nothing was found for; they count as wrong."""
+        """Number of items without a found label; they count as wrong."""
         return self.items - int(self.confusion.sum())
 
     @property

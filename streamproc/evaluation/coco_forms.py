@@ -153,7 +153,7 @@ def _results(found: Sequence[Any], pictures: Mapping[Any, int], categories: Mapp
         _check_geometry(name, item, kind)
         if kind == "segm":
             _check_found_mask(name, item["segmentation"])
-        # pycocotools looks at the first result to see what all of them have
+        # pycocotools takes the keys of the first result for those of all
         if place and ("bbox" in item) != ("bbox" in found[0]):
             which = "has a bbox, which result 0 has not" if "bbox" in item else "has no bbox, which result 0 has"
             raise ValueError(f"{name} {which}; give all results the same keys")

@@ -49,9 +49,9 @@ class FlowScore:
 
 
 def read_flo(path: Path) -> F32:
-    """Flow float32 (h, w, 2), right and down in pixels, from a .flo file; unknown pixels keep their huge values.
+    """Read flow float32 (h, w, 2), right and down in pixels, from a .flo file; unknown pixels have huge values.
 
-    Raises `ValueError` where it isn't one or is cut short.
+    Raises `ValueError` where it isn't one or is truncated.
     """
     content = path.read_bytes()
     head = np.frombuffer(content[:12].ljust(12, b"\0"), "<f4")
@@ -66,7 +66,7 @@ def read_flo(path: Path) -> F32:
 
 
 def write_flo(path: Path, uv: F32) -> None:
-    """Write flow float32 (h, w, 2) as Middlebury's tools read it."""
+    """Write flow float32 (h, w, 2) in the form of Middlebury's tools."""
     height, width = uv.shape[:2]
     head = np.array([MAGIC], "<f4").tobytes() + np.array([width, height], "<i4").tobytes()
     path.write_bytes(head + np.ascontiguousarray(uv, "<f4").tobytes())

@@ -111,7 +111,7 @@ def read_mot(path: str | Path) -> MotBoxes:
     """Read a MOTChallenge text file (`frame,id,left,top,width,height,score,class,...`) in any row order.
 
     Raises:
-        ValueError: a row is not numeric or has fewer than seven columns; tells the line. Or it is no text.
+        ValueError: a row is not numeric or has fewer than seven columns (the message names its line), or it is no text.
     """
     rows: list[list[float]] = []
     try:
@@ -190,7 +190,7 @@ def evaluate(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]], protocol: Protocol 
         `mot17` where the ground truth has classes.
 
     Raises:
-        ImportError: py-motmetrics or TrackEval is missing; tells how to install them.
+        ImportError: py-motmetrics or TrackEval is missing; the message says how to install them.
         ValueError: no box of the truth counts, so there is nothing to score against; or an id stands twice in a frame.
     """
     for name, (truth, tracks) in pairs.items():
@@ -245,7 +245,7 @@ def iou_matrix(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
 def _without_distractors(truth: MotBoxes, tracks: MotBoxes) -> MotBoxes:
     from scipy.optimize import linear_sum_assignment
 
-    keep = np.ones(len(tracks), bool)
+    scored = np.ones(len(tracks), bool)
     truth_rows = truth.by_frame()
     for frame, rows in tracks.by_frame().items():
         known = truth_rows.get(frame)
@@ -255,8 +255,8 @@ def _without_distractors(truth: MotBoxes, tracks: MotBoxes) -> MotBoxes:
         overlap[overlap < _MATCH_IOU] = 0
         left, right = linear_sum_assignment(-overlap)
         matched = (overlap[left, right] > 0) & np.isin(truth.class_id[known[left]], DISTRACTORS)
-        keep[rows[right[matched]]] = False
-    return tracks.take(keep)
+        scored[rows[right[matched]]] = False
+    return tracks.take(scored)
 
 
 def _clear_and_identity(pairs: Mapping[str, tuple[MotBoxes, MotBoxes]]) -> dict[str, dict[str, Any]]:

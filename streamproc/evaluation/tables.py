@@ -1,4 +1,4 @@
-"""How reports are shown, plain columns for people and JSON for programs; and JSON files read."""
+"""Output of reports as plain columns or JSON, and reading of JSON files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
 
 
 def form_of(value: Any) -> str:
-    """What a JSON file holds in place of what it should, in JSON's own words."""
+    """Return the form of a wrong JSON value, in JSON's own words."""
     names = {dict: "an object", list: "a list", str: "a text", type(None): "null", bool: "true or false"}
     return names.get(type(value), "a number")
 

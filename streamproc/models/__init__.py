@@ -8,7 +8,7 @@ Importing this loads none of those libraries.
 """
 
 from streamproc.models.checks import label_mistakes, model_mistakes
-from streamproc.models.download import Progress, no_progress
+from streamproc.models.download import DownloadProgress, no_progress
 from streamproc.models.entries import (
     InputSpec,
     ModelEntry,
@@ -35,6 +35,7 @@ from streamproc.models.prepare import (
 from streamproc.models.store import Model, ModelStore
 
 __all__ = [
+    "DownloadProgress",
     "Fit",
     "InputSpec",
     "Model",
@@ -43,7 +44,6 @@ __all__ = [
     "ModelStatus",
     "ModelStore",
     "Net",
-    "Progress",
     "ScoreSpread",
     "Tensor",
     "Verdict",

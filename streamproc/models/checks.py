@@ -1,4 +1,4 @@
-"""What is wrong with options that name a model and its labels, told before anything is loaded."""
+"""Checks of options that name a model and its labels, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def model_mistakes(
     option: tuple[str | int, ...] = ("model",),
     fits: Callable[[ModelEntry], object] | None = None,
 ) -> list[Mistake]:
-    """What is wrong with an option that names a model, for a plugin's `check_options`; empty where nothing is.
+    """Return the mistakes in an option that names a model, for a plugin's `check_options`.
 
     A model that is known but isn't on this machine yet is right. option: where the name stands. fits: raises
     `ModelError` for a model that the plugin can't use.
@@ -41,7 +41,7 @@ def label_mistakes(
     synonyms: bool = False,
     more: Collection[str] = (),
 ) -> list[Mistake]:
-    """Labels that the model doesn't have, each with the nearest that it has.
+    """Return a mistake for each label that the model lacks, with the nearest one that it has.
 
     labels: options and what is named there, in a list or as keys. synonyms: a part of a label will do ("tench" of
     "tench, Tinca tinca"). more: what counts as a label, too.

@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT_S = 4.0
-"""longest wait for a name or a connection: "no network" is told within seconds"""
+"""longest wait for a name or a connection, so that "no network" is reported within seconds"""
 READ_S = 20.0
 """longest silence in the middle of a download"""
 ATTEMPTS = 4
-"""attempts in a row that bring nothing new before a download is given up"""
+"""attempts in a row without progress before a download fails"""
 
 
-class Progress(Protocol):
-    """Told how far a download is: the file's name, bytes there, bytes in all (0: unknown)."""
+class DownloadProgress(Protocol):
+    """Callback for progress: name of the file, bytes so far, bytes in all (0: unknown)."""
 
     def __call__(self, name: str, done: int, total: int) -> None: ...
 
 
 def no_progress(name: str, done: int, total: int) -> None:
-    """The progress callback that does nothing."""
+    """Ignore progress."""
 
 
 class _Cut(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(entry: ModelEntry, file: ModelFile, target: Path, progress: Progress = no_progress) -> Path:
+def fetch(entry: ModelEntry, file: ModelFile, target: Path, progress: DownloadProgress = no_progress) -> Path:
     """Download `file` to `target` and return it.
 
     What an interrupted download left (`target`.part) is continued. One process downloads a file at a time, others wait
@@ -59,7 +59,7 @@ def fetch(entry: ModelEntry, file: ModelFile, target: Path, progress: Progress =
         ) from None
 
 
-def _fetch_alone(entry: ModelEntry, file: ModelFile, target: Path, progress: Progress) -> Path:
+def _fetch_alone(entry: ModelEntry, file: ModelFile, target: Path, progress: DownloadProgress) -> Path:
     with _only_one(target.with_name(f".{target.name}.lock")):
         if target.is_file():  # another process was faster
             return target
@@ -85,7 +85,7 @@ def _accept(entry: ModelEntry, file: ModelFile, part: Path) -> None:
         )
 
 
-def _download(entry: ModelEntry, file: ModelFile, part: Path, progress: Progress) -> None:
+def _download(entry: ModelEntry, file: ModelFile, part: Path, progress: DownloadProgress) -> None:
     import httpx
 
     assert file.url is not None
@@ -109,8 +109,8 @@ def _download(entry: ModelEntry, file: ModelFile, part: Path, progress: Progress
     )
 
 
-def _continue(client: httpx.Client, file: ModelFile, part: Path, progress: Progress) -> None:
-    """One request for what is still missing."""
+def _continue(client: httpx.Client, file: ModelFile, part: Path, progress: DownloadProgress) -> None:
+    """Request the missing part of the file once."""
     assert file.url is not None
     done = _size(part)
     if file.bytes is not None and done >= file.bytes:
@@ -154,7 +154,7 @@ def _refuse_more(file: ModelFile, done: int, part: Path) -> None:
 
 
 def _check_name(entry: ModelEntry, file: ModelFile) -> None:
-    """Resolve the host with a limit of its own: a resolver without a network may take half a minute."""
+    """Resolve the host within a limit, as a resolver without a network may take half a minute."""
     parts = urlsplit(file.url or "")
     if parts.hostname is None or urllib.request.getproxies().get(parts.scheme):
         return
@@ -167,7 +167,7 @@ def _check_name(entry: ModelEntry, file: ModelFile) -> None:
         except OSError as error:
             failed[:] = [error.strerror or str(error)]
 
-    # a daemon: a resolver that hangs can't be ended from outside and mustn't keep the program alive
+    # a daemon: a resolver that hangs can't be ended from outside and mustn't hold the program
     worker = threading.Thread(target=resolve, args=(parts.hostname,), name="resolve", daemon=True)
     worker.start()
     worker.join(CONNECT_S)

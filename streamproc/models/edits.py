@@ -87,8 +87,8 @@ def strip_custom_op(model: bytes) -> bytes:
     if code.customCode is None:
         raise ModelError("the model doesn't end in a custom operator, so there is nothing to take off")
     made = {int(i) for i in last.outputs}
-    kept = [int(i) for i in graph.outputs if int(i) not in made]
-    graph.outputs = [int(i) for i in last.inputs] + [i for i in kept if i not in {int(n) for n in last.inputs}]
+    others = [int(i) for i in graph.outputs if int(i) not in made]
+    graph.outputs = [int(i) for i in last.inputs] + [i for i in others if i not in {int(n) for n in last.inputs}]
     graph.operators = graph.operators[:-1]
     if last.opcodeIndex == len(tree.operatorCodes) - 1:
         tree.operatorCodes = tree.operatorCodes[:-1]

@@ -1,4 +1,4 @@
-"""What is known of a model: the built-in list and `model.json` manifests, both in one form."""
+"""Model entries: the built-in list and `model.json` manifests, both in one form."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ModelFile(_Part):
 
 
 class InputSpec(_Part):
-    """How a picture becomes the net's input: each value is `(pixel - mean) * scale`, pixels 0..255."""
+    """Conversion of a picture to the net's input: each value is `(pixel - mean) * scale`, pixels 0..255."""
 
     height: int = Field(ge=1, description="rows in pixels")
     width: int = Field(ge=1, description="columns in pixels")
@@ -82,7 +82,7 @@ class ScoreSpread(_Part):
 
 
 class ModelEntry(_Part):
-    """A model: its files, what goes in, what comes out, under which licence."""
+    """A model: its files, input, output and licence."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="what users type; lower case, digits, . _ -")
     task: str = Field(description="such as detection, classification, pose")

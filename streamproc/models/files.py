@@ -1,4 +1,4 @@
-"""Where model files lie and whether they are what the list says: mirrors, the cache, checksums."""
+"""Model files: mirrors, the cache, checksums."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file so that a reader gets the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -66,34 +66,34 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 _TICK_NS = 20_000_000
-"""file systems tell times of change in steps of a few milliseconds"""
+"""longest step of a file system's times of change"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Checked:
     size: int
     stamp: str
     sha256: str
 
 
 def _stamp(stat: os.stat_result) -> str:
-    """What changes with a file's content: a copy that keeps size and time of change still changes its inode's."""
+    """Return a stamp that changes with a file's content; a copy with equal size and times has another inode."""
     return f"{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_dev}:{stat.st_ino}"
 
 
 class Checksums:
-    """Checksums of files, each computed once and kept for as long as path, size, inode and its times stay the same.
+    """Checksums of files, each computed once and valid as long as path, size, inode and times are the same.
 
-    They are kept in a file as well, so that the next process needn't read 100 MB again.
+    A file stores them, too, so that the next process needn't read 100 MB again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen: dict[str, _Seen] | None = None
+        self._known: dict[str, _Checked] | None = None
 
     def of(self, path: Path, *, fresh: bool = False) -> str:
-        """Checksum of a file; `fresh` reads it again whatever is remembered."""
+        """Return the checksum of a file; `fresh` computes it again in any case."""
         path = path.resolve()
         stat = path.stat()
         with self._lock:
@@ -102,11 +102,11 @@ class Checksums:
             return known.sha256
         # a change in the same tick of the file system's clock would leave the stamp as it is
         time.sleep(max(0.0, min(_TICK_NS, stat.st_ctime_ns + _TICK_NS - time.time_ns()) / 1e9))
-        found = _Seen(stat.st_size, _stamp(stat), sha256_of(path))
+        found = _Checked(stat.st_size, _stamp(stat), sha256_of(path))
         with self._lock:
             if _stamp(path.stat()) == found.stamp:
                 self._remembered()[str(path)] = found
-                self._keep()
+                self._store()
         return found.sha256
 
     def check(self, path: Path, entry: ModelEntry, file: ModelFile, *, fresh: bool = False) -> None:
@@ -120,23 +120,23 @@ class Checksums:
                 "remove it or put the right file there"
             )
 
-    def _remembered(self) -> dict[str, _Seen]:
-        if self._seen is None:
+    def _remembered(self) -> dict[str, _Checked]:
+        if self._known is None:
             try:
                 rows = json.loads(self._path.read_bytes())
-                self._seen = {path: _Seen(int(row[0]), str(row[1]), str(row[2])) for path, row in rows.items()}
+                self._known = {path: _Checked(int(row[0]), str(row[1]), str(row[2])) for path, row in rows.items()}
             except (OSError, ValueError, TypeError, LookupError, AttributeError):
-                self._seen = {}  # only a memory of work done: without it the files are read again
-        return self._seen
+                self._known = {}  # it only saves work: without it the files are read again
+        return self._known
 
-    def _keep(self) -> None:
-        rows = {path: [seen.size, seen.stamp, seen.sha256] for path, seen in self._remembered().items()}
+    def _store(self) -> None:
+        rows = {path: [file.size, file.stamp, file.sha256] for path, file in self._remembered().items()}
         with contextlib.suppress(OSError):  # a read-only cache: the checksum is computed again next time
             write_atomically(self._path, json.dumps(rows, indent=0, sort_keys=True).encode())
 
 
 def require_folder(path: Path) -> Path:
-    """`path` as a folder that can be written to; `ModelError` says why it can't."""
+    """Make `path` a folder that can be written to; raises `ModelError` with the reason if it can't."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

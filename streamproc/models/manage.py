@@ -1,4 +1,4 @@
-"""What `streamproc models list | pull | add | verify` do."""
+"""Commands `streamproc models list | pull | add | verify`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamproc.errors import ChecksumError, ModelError
-from streamproc.models.download import Progress, no_progress
+from streamproc.models.download import DownloadProgress, no_progress
 from streamproc.models.entries import MANIFEST, ModelEntry, ModelFile, builtin, read_manifest
 from streamproc.models.files import require_folder, sha256_of, write_atomically
 from streamproc.models.runtimes import Job, open_net
@@ -27,23 +27,23 @@ class ModelStatus:
     own: bool
     """True for a model that was added, False for one of the built-in list"""
     place: Place | None
-    """None: not on this machine"""
+    """folder of its files; None: not on this machine"""
     files: tuple[Path, ...] = ()
 
     @property
     def available(self) -> bool:
-        """True where it can be had: it is here, or every file has an address."""
+        """Whether it can be used: it is here, or every file has an address."""
         return self.place is not None or all(file.url for file in self.entry.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What `verify` found of one file."""
+    """Result of `verify` for one file."""
 
     model: str
     path: Path
     fault: str | None
-    """None: the content is what the list says"""
+    """difference from the list; None: the content is right"""
 
 
 def list_models(store: ModelStore) -> tuple[ModelStatus, ...]:
@@ -69,8 +69,10 @@ def _status(store: ModelStore, model: Model) -> ModelStatus:
     return ModelStatus(entry=model.entry, own=own, place=located[0], files=tuple(located[1].values()))
 
 
-def pull(store: ModelStore, names: Sequence[str], progress: Progress = no_progress) -> dict[str, tuple[Path, ...]]:
-    """Make sure that these models are on this machine and whole; paths of their files by model name.
+def pull(
+    store: ModelStore, names: Sequence[str], progress: DownloadProgress = no_progress
+) -> dict[str, tuple[Path, ...]]:
+    """Download and check models where needed; return the paths of their files by model name.
 
     Every name is looked up before the first download. Raises as `ModelStore.files` does.
     """
@@ -105,9 +107,9 @@ def _fault(store: ModelStore, entry: ModelEntry, file: ModelFile, path: Path) ->
 
 
 def add(store: ModelStore, path: Path) -> ModelEntry:
-    """Copy a model folder of one's own (with its `model.json`) into the cache, so that its name can be used.
+    """Copy your own model folder (with its `model.json`) into the cache, so that its name can be used.
 
-    Its net is loaded once to see that it works; sizes and checksums are written into the copy's manifest. Raises
+    Its net is loaded once as a check; sizes and checksums are written into the copy's manifest. Raises
     `ModelError` where the manifest is wrong, a file is missing, the net can't be loaded, or the name is taken.
     """
     folder = path.parent if path.is_file() else path

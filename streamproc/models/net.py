@@ -1,4 +1,4 @@
-"""What every net looks like, whichever library runs it."""
+"""Nets: the interface of a loaded model, for every library that runs nets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """One input or output of a net."""
+    """Input or output of a net."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -91,7 +91,7 @@ class Net(ABC):
         return tuple(self.run({self.inputs[0].name: array}).values())
 
     def expect(self, decode: str, outputs: Mapping[str, tuple[int | None, ...]]) -> None:
-        """Refuse a net whose outputs aren't what the decoder `decode` reads.
+        """Refuse a net whose outputs the decoder `decode` can't read.
 
         `outputs`: wanted shapes by output name (None: any length); a name starting with `#` stands for a position,
         `#0` the first. Raises `ModelError` naming both shapes.

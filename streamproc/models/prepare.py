@@ -1,4 +1,4 @@
-"""From a picture to a net's input, and from the net's coordinates back to the picture: functions of arrays."""
+"""Conversion of pictures to a net's input, and of the net's coordinates back to the picture: functions of arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CROP = 0.875
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How a picture lies in a net's input: `input = picture * scale + offset`, in pixels, x and y apart."""
+    """Place of a picture in a net's input: `input = picture * scale + offset`, in pixels, separately for x and y."""
 
     scale_x: float
     scale_y: float
@@ -57,7 +57,7 @@ def fit_size(width: int, height: int, pixels: int, multiple: int) -> tuple[int, 
 
 
 def letterbox(rgb: Image, hw: tuple[int, int], pad: int = 114) -> tuple[Image, Fit]:
-    """The picture scaled into the top left corner of a grey one of size `hw`, its aspect kept.
+    """Scale the picture into the top left corner of a grey one of size `hw`, with its aspect ratio.
 
     rgb: uint8 (h, w, 3). Gives uint8 (*hw, 3).
     """
@@ -69,7 +69,7 @@ def letterbox(rgb: Image, hw: tuple[int, int], pad: int = 114) -> tuple[Image, F
 
 
 def stretch(rgb: Image, hw: tuple[int, int]) -> tuple[Image, Fit]:
-    """The picture scaled to `hw` (height, width), its aspect not kept."""
+    """Scale the picture to `hw` (height, width), without its aspect ratio."""
     fit = Fit(scale_x=hw[1] / rgb.shape[1], scale_y=hw[0] / rgb.shape[0])
     return resize(rgb, hw[1], hw[0]), fit
 
@@ -129,7 +129,7 @@ def prepare_frame(frame: Frame, spec: InputSpec, hw: tuple[int, int] | None = No
 
 
 def _inside(width: int, height: int, hw: tuple[int, int]) -> tuple[int, int, Fit]:
-    """Width and height of a picture of this size once it fits `hw`, its aspect kept, and how it lies there."""
+    """Return width and height of a picture scaled to fit `hw` with its aspect ratio, and its place there."""
     scale = min(hw[0] / height, hw[1] / width)
     w, h = max(1, min(hw[1], round(width * scale))), max(1, min(hw[0], round(height * scale)))
     return w, h, Fit(scale_x=w / width, scale_y=h / height)

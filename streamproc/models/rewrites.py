@@ -88,7 +88,7 @@ def chain_pools(model: bytes) -> bytes:
 def keep_columns(model: bytes) -> bytes:
     """An ONNX model whose one output stays as it is before the transposition at its end, (N, a, b) for (N, b, a).
 
-    A detection net that lists its boxes row by row spends time on turning them, and its reader, who looks at one
+    A detection net that lists its boxes row by row spends time on turning them, and its reader, which looks at one
     column first, fetches them all. Raises `ModelError` where the model doesn't end so.
     """
     import onnx
@@ -140,7 +140,7 @@ def _corners(concat: Any, makers: dict[str, Any], constants: dict[str, NDArray[A
 
 
 def _corner(name: str, makers: dict[str, Any], constants: dict[str, NDArray[Any]]) -> _Corner | None:
-    """What a chain of slices takes, if it takes every second row and column to the end."""
+    """Return the corner from which a chain of slices takes every second row and column, if it does."""
     starts: dict[int, int] = {}
     while (node := makers.get(name)) is not None and node.op_type == "Slice":
         if len(node.input) != 5 or any(given not in constants for given in node.input[1:]):
@@ -189,18 +189,18 @@ def _drop_unused(graph: Any) -> None:
     """Take out nodes whose outputs nobody reads any more, and constants."""
     while True:
         read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-        kept = [node for node in graph.node if read.intersection(node.output)]
-        if len(kept) == len(graph.node):
+        used = [node for node in graph.node if read.intersection(node.output)]
+        if len(used) == len(graph.node):
             break
         del graph.node[:]
-        graph.node.extend(kept)
+        graph.node.extend(used)
     tensors = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(tensors)
 
 
 def _side(pool: Any) -> int:
-    """Side of a square pool of stride 1 that keeps the size; 0 for any other."""
+    """Return the side of a square pool of stride 1 that leaves the size as it is; 0 for any other."""
     found = _attributes(pool)
     sides, pads = set(found["kernel_shape"]), set(found.get("pads", (0,)))
     plain = all(step == 1 for step in (*found.get("strides", (1,)), *found.get("dilations", (1,))))

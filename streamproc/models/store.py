@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from streamproc.errors import ModelError, ModelNotFound
-from streamproc.models.download import Progress, fetch, no_progress
+from streamproc.models.download import DownloadProgress, fetch, no_progress
 from streamproc.models.entries import MANIFEST, ModelEntry, builtin, read_manifest
 from streamproc.models.files import Checksums, cache_folder, find_file, mirror_folders
 from streamproc.models.net import Array, Net
@@ -24,14 +24,14 @@ _SUFFIXES = {".onnx", ".tflite", ".xml", ".keras", ".npz", ".pb", ".json"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that the store knows, and the folder it came from if it isn't in the built-in list."""
+    """A known model, with its folder if it isn't in the built-in list."""
 
     entry: ModelEntry
     folder: Path | None = None
 
 
 class ModelStore:
-    """Models by name or path; loaded nets are shared by everybody who asks for the same one.
+    """Models by name or path; each net is loaded once and shared.
 
     A model is looked for in: the path given, the folders in `STREAMPROC_MODELS`, the cache (`STREAMPROC_CACHE`);
     then it is downloaded into the cache. Every file is compared with its checksum. All methods may be called from any
@@ -44,9 +44,9 @@ class ModelStore:
         mirrors: Sequence[Path] | None = None,
         cache: Path | None = None,
         download: bool = True,
-        progress: Progress = no_progress,
+        progress: DownloadProgress = no_progress,
     ) -> None:
-        """Touches nothing.
+        """Store the settings; access no file.
 
         mirrors: folders instead of those in `STREAMPROC_MODELS`. cache: folder instead of the usual one.
         download: False answers `ModelNotFound` at once instead of using the network.
@@ -80,7 +80,7 @@ class ModelStore:
             return self._checksums
 
     def find(self, name: str) -> Model:
-        """The model of this name or path.
+        """Return the model of this name or path.
 
         A path (anything with a folder part or a model file's suffix) names a model folder with its `model.json`, or a
         file that such a manifest or the built-in list knows. Raises `ModelNotFound` or `ModelError`.
@@ -95,11 +95,11 @@ class ModelStore:
         raise ModelNotFound(self._unknown(name))
 
     def entry(self, name: str) -> ModelEntry:
-        """What is known of a model, without touching its files."""
+        """Return the entry of a model, without access to its files."""
         return self.find(name).entry
 
     def locate(self, model: Model) -> tuple[Place, dict[str, Path]] | None:
-        """Where all files of a model lie, or None where one is missing; nothing is read or downloaded."""
+        """Return the folder of a model's files, or None where one is missing; nothing is read or downloaded."""
         if model.folder is not None:
             paths = {file.name: model.folder / file.name for file in model.entry.files}
             return ("folder", paths) if all(path.is_file() for path in paths.values()) else None
@@ -111,8 +111,8 @@ class ModelStore:
                 return (place, paths)
         return None
 
-    def files(self, name: str, *, progress: Progress | None = None) -> dict[str, Path]:
-        """Paths of a model's files by file name, found or downloaded, and checked.
+    def files(self, name: str, *, progress: DownloadProgress | None = None) -> dict[str, Path]:
+        """Return the paths of a model's files by file name, found or downloaded, and checked.
 
         Raises `ModelNotFound`, `DownloadError` or `ChecksumError`.
         """
@@ -124,7 +124,7 @@ class ModelStore:
         return paths
 
     def load(self, name: str, *, input_hw: tuple[int, int] | None = None, threads: int = 1) -> Net:
-        """The net of this name or path, loaded once per process for each input size and thread count.
+        """Return the net of this name or path, loaded once per process for each input size and thread count.
 
         input_hw: (height, width) in pixels instead of the model's own, where it allows that. threads: how many one call
         may use. Raises `ModelError` or one of its kinds.
@@ -141,7 +141,7 @@ class ModelStore:
             return self._nets[key]
 
     def arrays(self, name: str) -> Mapping[str, Array]:
-        """The named arrays of a model whose runtime is `arrays` (an .npz file), read-only; pickles are refused."""
+        """Return the named arrays of a model of runtime `arrays` (an .npz file), read-only; pickles are refused."""
         entry = self.entry(name)
         if entry.runtime != "arrays":
             raise ModelError(f"{entry.name} is a net for {entry.runtime}, not a set of arrays; load it instead")
@@ -167,7 +167,7 @@ class ModelStore:
                 return Model(entry=entry, folder=folder)
         raise ModelNotFound(
             f"nothing is known of {path}: put it into a folder of its own with a {MANIFEST} that says its runtime, "
-            "input, decode and labels (`streamproc models add FOLDER` keeps it under a name)"
+            "input, decode and labels (`streamproc models add FOLDER` stores it under a name)"
         )
 
     def _unknown(self, name: str) -> str:
@@ -176,7 +176,7 @@ class ModelStore:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"no model {name!r} in the model list{hint} (`streamproc models list` shows them)"
 
-    def _fetch(self, model: Model, progress: Progress) -> dict[str, Path]:
+    def _fetch(self, model: Model, progress: DownloadProgress) -> dict[str, Path]:
         entry = model.entry
         names = ", ".join(file.name for file in entry.files)
         if model.folder is not None:

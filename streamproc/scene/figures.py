@@ -23,7 +23,7 @@ STRIDE_M = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class Stroke:
     """A filled polygon, or a thick line where `width_px` is above 0; in pixels of the picture."""
 
     points: Points
@@ -35,7 +35,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one figure looks like."""
+    """Appearance of one figure."""
 
     label: Literal["person", "car"]
     main: Colour
@@ -47,7 +47,7 @@ class Look:
     """size relative to the average, about 0.9-1.1"""
 
 
-def shapes(look: Look, foot: tuple[float, float], px_per_m: float, facing: int, walked_m: float) -> Iterator[Shape]:
+def shapes(look: Look, foot: tuple[float, float], px_per_m: float, facing: int, walked_m: float) -> Iterator[Stroke]:
     """The parts of a figure from back to front.
 
     foot: where it stands (x, y in pixels): between the feet, or under the middle of a car.
@@ -57,10 +57,10 @@ def shapes(look: Look, foot: tuple[float, float], px_per_m: float, facing: int, 
     draw = _person(look, walked_m) if look.label == "person" else _car(look, walked_m)
     for shape in draw:
         width = shape.width_px * px_per_m * look.build
-        yield Shape(shape.points * scale + np.array(foot), shape.colour, width)
+        yield Stroke(shape.points * scale + np.array(foot), shape.colour, width)
 
 
-def paint(image: Image, shape: Shape, colour: Colour | int) -> None:
+def paint(image: Image, shape: Stroke, colour: Colour | int) -> None:
     """Draw one shape onto uint8 (h, w, 3) or (h, w), smooth edges, clipped to the image."""
     import cv2
 
@@ -90,7 +90,7 @@ def _darker(colour: Colour, factor: float) -> Colour:
     return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
 
 
-def _person(look: Look, walked_m: float) -> Iterator[Shape]:
+def _person(look: Look, walked_m: float) -> Iterator[Stroke]:
     """Facing right, foot at (0, 0), metres, y down; line widths in metres."""
     phase = 2 * np.pi * walked_m / STRIDE_M
     swing, bob = 0.48 * np.sin(phase), 0.025 * np.cos(2 * phase)
@@ -101,12 +101,12 @@ def _person(look: Look, walked_m: float) -> Iterator[Shape]:
         knee = side - 0.55 * max(0.0, np.cos(phase) * (1 if side == near else -1))
         arm = -0.8 * side
         if side == far:
-            yield Shape(_limb(shoulder, (0.3, 0.27), (arm, arm + 0.35)), _darker(look.main, shade), 0.1)
+            yield Stroke(_limb(shoulder, (0.3, 0.27), (arm, arm + 0.35)), _darker(look.main, shade), 0.1)
         leg = _limb(hip, (0.44, 0.42), (side, knee))
-        yield Shape(leg, _darker(look.second, shade), 0.15)
+        yield Stroke(leg, _darker(look.second, shade), 0.15)
         shoe = leg[-1] + np.array([[-0.05, 0.0], [0.16, 0.02]])
-        yield Shape(shoe, (35.0, 32.0, 30.0), 0.09)
-    yield Shape(np.array([hip, (hip[0] + 0.005, hip[1] - 0.1)]), look.second, 0.24)
+        yield Stroke(shoe, (35.0, 32.0, 30.0), 0.09)
+    yield Stroke(np.array([hip, (hip[0] + 0.005, hip[1] - 0.1)]), look.second, 0.24)
     torso = [
         (-0.14, -1.0),
         (-0.19, -1.3),
@@ -117,18 +117,20 @@ def _person(look: Look, walked_m: float) -> Iterator[Shape]:
         (0.14, -0.88),
         (-0.12, -0.88),
     ]
-    yield Shape(np.array(torso) + lift, look.main)
-    yield Shape(np.array([(-0.14, -1.0), (-0.19, -1.3), (-0.13, -1.48), (-0.05, -0.9)]) + lift, _darker(look.main, 0.8))
-    yield Shape(np.array([(0.03, -1.45), (0.05, -1.56)]) + lift, _darker(look.skin, 0.9), 0.11)
-    yield Shape(_ellipse((0.06, -1.64 + bob), (0.105, 0.125)), look.skin)
-    yield Shape(_ellipse((0.03, -1.69 + bob), (0.115, 0.085)), (48.0, 38.0, 30.0))
+    yield Stroke(np.array(torso) + lift, look.main)
+    yield Stroke(
+        np.array([(-0.14, -1.0), (-0.19, -1.3), (-0.13, -1.48), (-0.05, -0.9)]) + lift, _darker(look.main, 0.8)
+    )
+    yield Stroke(np.array([(0.03, -1.45), (0.05, -1.56)]) + lift, _darker(look.skin, 0.9), 0.11)
+    yield Stroke(_ellipse((0.06, -1.64 + bob), (0.105, 0.125)), look.skin)
+    yield Stroke(_ellipse((0.03, -1.69 + bob), (0.115, 0.085)), (48.0, 38.0, 30.0))
     arm = -0.8 * near
     limb = _limb(shoulder, (0.3, 0.27), (arm, arm + 0.35))
-    yield Shape(limb, _darker(look.main, 0.9), 0.105)
-    yield Shape(_ellipse((float(limb[-1, 0]), float(limb[-1, 1])), (0.05, 0.05), 10), look.skin)
+    yield Stroke(limb, _darker(look.main, 0.9), 0.105)
+    yield Stroke(_ellipse((float(limb[-1, 0]), float(limb[-1, 1])), (0.05, 0.05), 10), look.skin)
 
 
-def _car(look: Look, walked_m: float) -> Iterator[Shape]:
+def _car(look: Look, walked_m: float) -> Iterator[Stroke]:
     """Facing right, middle of the wheels' ground line at (0, 0)."""
     body = [
         (-2.1, -0.35),
@@ -142,16 +144,16 @@ def _car(look: Look, walked_m: float) -> Iterator[Shape]:
         (2.12, -0.65),
         (2.12, -0.32),
     ]
-    yield Shape(np.array(body), look.main)
-    yield Shape(np.array([(-2.1, -0.35), (-2.13, -0.55), (2.12, -0.5), (2.12, -0.32)]), _darker(look.main, 0.7))
-    yield Shape(np.array([(-1.2, -1.0), (-0.8, -1.34), (-0.25, -1.37), (-0.25, -1.0)]), look.second)
-    yield Shape(np.array([(-0.15, -1.0), (-0.15, -1.37), (0.4, -1.37), (0.88, -1.0)]), look.second)
-    yield Shape(np.array([(-0.2, -0.4), (-0.2, -0.98)]), _darker(look.main, 0.6), 0.03)
-    yield Shape(_ellipse((1.98, -0.7), (0.12, 0.07), 12), (250.0, 245.0, 215.0))
-    yield Shape(_ellipse((-2.06, -0.75), (0.07, 0.09), 12), (190.0, 25.0, 25.0))
+    yield Stroke(np.array(body), look.main)
+    yield Stroke(np.array([(-2.1, -0.35), (-2.13, -0.55), (2.12, -0.5), (2.12, -0.32)]), _darker(look.main, 0.7))
+    yield Stroke(np.array([(-1.2, -1.0), (-0.8, -1.34), (-0.25, -1.37), (-0.25, -1.0)]), look.second)
+    yield Stroke(np.array([(-0.15, -1.0), (-0.15, -1.37), (0.4, -1.37), (0.88, -1.0)]), look.second)
+    yield Stroke(np.array([(-0.2, -0.4), (-0.2, -0.98)]), _darker(look.main, 0.6), 0.03)
+    yield Stroke(_ellipse((1.98, -0.7), (0.12, 0.07), 12), (250.0, 245.0, 215.0))
+    yield Stroke(_ellipse((-2.06, -0.75), (0.07, 0.09), 12), (190.0, 25.0, 25.0))
     for x in (-1.35, 1.3):
-        yield Shape(_ellipse((x, -0.33), (0.34, 0.34)), (22.0, 22.0, 24.0))
-        yield Shape(_ellipse((x, -0.33), (0.2, 0.2), 14), (150.0, 152.0, 156.0))
+        yield Stroke(_ellipse((x, -0.33), (0.34, 0.34)), (22.0, 22.0, 24.0))
+        yield Stroke(_ellipse((x, -0.33), (0.2, 0.2), 14), (150.0, 152.0, 156.0))
         turn = walked_m / 0.33
         spokes = [(x, -0.33), (x + 0.19 * np.cos(turn), -0.33 + 0.19 * np.sin(turn))]
-        yield Shape(np.array(spokes), (70.0, 70.0, 72.0), 0.06)
+        yield Stroke(np.array(spokes), (70.0, 70.0, 72.0), 0.06)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamproc.frames import SECOND_NS, Image
-from streamproc.scene.figures import Look, Shape, paint, shapes
+from streamproc.scene.figures import Look, Stroke, paint, shapes
 from streamproc.scene.scenery import KERB, ROAD, Backdrop, backdrop, px_per_m
 
 Label = Literal["person", "car"]
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
-    """What a scene is like; all times in nanoseconds of media time."""
+    """Specification of a scene; all times in nanoseconds of media time."""
 
     width: int = 640
     height: int = 360
@@ -48,7 +48,7 @@ class SceneSpec:
     duration_ns: int = 30 * SECOND_NS
     seed: int = 1
     figures: int = 8
-    """how many come through in all, spread over the time; every fourth is a car"""
+    """number of figures in all, spread over the time; every fourth is a car"""
     noise: float = 3.0
     """standard deviation of the sensor's noise in grey levels"""
     vfr: bool = False
@@ -68,8 +68,8 @@ class SceneSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One figure in one picture."""
+class VisibleFigure:
+    """A figure in one picture."""
 
     id: int
     """1, 2, ... in the order of appearance in the spec; never reused"""
@@ -106,10 +106,10 @@ class _Walker:
     """metres per second"""
     facing: int
     stop_ns: int
-    """how long it stands still half-way"""
+    """time for which it stands still half-way"""
 
     def leaves_ns(self, half_m: float) -> int:
-        """When it has gone the whole way of twice `half_m`."""
+        """Return the time at which it has gone the whole way of twice `half_m`."""
         return self.start_ns + self.stop_ns + int(2 * half_m / self.speed * SECOND_NS)
 
     def walked_m(self, time_ns: int, half_m: float) -> float:
@@ -120,7 +120,7 @@ class _Walker:
 
 
 class Scene:
-    """Draws the pictures of a `SceneSpec` and tells what is in them; safe to use from several threads once built."""
+    """Draws the pictures of a `SceneSpec` and knows their content; safe to use from several threads once built."""
 
     def __init__(self, spec: SceneSpec) -> None:
         self.spec = spec
@@ -147,19 +147,19 @@ class Scene:
             self._draw(picture, walker, time_ns, _NIGHT if night else 1.0)
         return self._with_noise(picture, index)
 
-    def truth(self, index: int) -> tuple[Seen, ...]:
+    def truth(self, index: int) -> tuple[VisibleFigure, ...]:
         """The figures in picture `index`, by id."""
         time_ns = int(self.times_ns[self._drawn_index(index)])
-        found = [self._seen(walker, time_ns) for walker in self._present(time_ns)]
-        return tuple(sorted((seen for seen in found if seen is not None), key=lambda seen: seen.id))
+        found = [self._visible(walker, time_ns) for walker in self._present(time_ns)]
+        return tuple(sorted((figure for figure in found if figure is not None), key=lambda figure: figure.id))
 
     @cached_property
     def visits(self) -> tuple[Visit, ...]:
-        """Who was in the picture from when to when, by id; looks at every frame, so the first call takes a while."""
+        """Return the visits of all figures, by id; it draws every frame, so the first call takes a while."""
         frames: dict[int, list[int]] = {}
         for index in range(len(self)):
-            for seen in self.truth(index):
-                frames.setdefault(seen.id, []).append(index)
+            for figure in self.truth(index):
+                frames.setdefault(figure.id, []).append(index)
         return tuple(self._visit(self._walkers[number - 1], found) for number, found in sorted(frames.items()))
 
     def _visit(self, walker: _Walker, frames: list[int]) -> Visit:
@@ -187,7 +187,7 @@ class Scene:
         return sum(time_ns >= cut for cut in self.spec.cuts_ns)
 
     def _present(self, time_ns: int) -> list[_Walker]:
-        """Those under way, the farthest first."""
+        """Return the figures under way, the farthest first."""
         view = self._view(time_ns)
         under_way = [
             walker
@@ -200,7 +200,7 @@ class Scene:
         """Half of its way in metres: from just outside to the middle."""
         return self.spec.width / px_per_m(walker.y, self.spec.height) / 2 + _reach_m(walker.look.label)
 
-    def _shapes(self, walker: _Walker, time_ns: int) -> tuple[list[Shape], tuple[float, float], float]:
+    def _shapes(self, walker: _Walker, time_ns: int) -> tuple[list[Stroke], tuple[float, float], float]:
         """The figure's parts, where it stands, and pixels per metre there."""
         scale = px_per_m(walker.y, self.spec.height)
         half_m = self._half_m(walker)
@@ -232,7 +232,7 @@ class Scene:
         ground = picture[top:bottom, left:right]
         ground[:] = (ground * dark[..., None]).astype(np.uint8)
 
-    def _seen(self, walker: _Walker, time_ns: int) -> Seen | None:
+    def _visible(self, walker: _Walker, time_ns: int) -> VisibleFigure | None:
         """The box of the pixels that `_draw` covers, found by drawing them onto an empty board."""
         parts, foot, scale = self._shapes(walker, time_ns)
         reach = int(_reach_m(walker.look.label) * scale) + 2
@@ -242,7 +242,7 @@ class Scene:
             return None
         board = np.zeros((tall + low, 2 * reach), dtype=np.uint8)
         for part in parts:
-            paint(board, Shape(part.points - (left, top), part.colour, part.width_px), 255)
+            paint(board, Stroke(part.points - (left, top), part.colour, part.width_px), 255)
         rows, columns = np.flatnonzero(board.max(axis=1) > 127), np.flatnonzero(board.max(axis=0) > 127)
         whole = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
         return _clipped(walker, whole, self.spec)
@@ -258,12 +258,14 @@ class Scene:
         return np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
-def _clipped(walker: _Walker, whole: tuple[int, int, int, int], spec: SceneSpec) -> Seen | None:
+def _clipped(walker: _Walker, whole: tuple[int, int, int, int], spec: SceneSpec) -> VisibleFigure | None:
     x0, y0, x1, y1 = max(0, whole[0]), max(0, whole[1]), min(spec.width, whole[2]), min(spec.height, whole[3])
     if x0 >= x1 or y0 >= y1:
         return None
     area = (whole[2] - whole[0]) * (whole[3] - whole[1])
-    return Seen(id=walker.id, label=walker.look.label, box=(x0, y0, x1, y1), share=(x1 - x0) * (y1 - y0) / area)
+    return VisibleFigure(
+        id=walker.id, label=walker.look.label, box=(x0, y0, x1, y1), share=(x1 - x0) * (y1 - y0) / area
+    )
 
 
 def _reach_m(label: Label) -> float:

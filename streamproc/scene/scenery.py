@@ -1,4 +1,4 @@
-"""The unmoving part of the synthetic scene: a yard with a wall, a road and pavement, as a camera on a pole sees it."""
+"""The unmoving part of the synthetic scene: a yard with a wall, a road and pavement, from a camera on a pole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WALL, VERGE, ROAD, KERB = 0.0, 0.31, 0.37, 0.56
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Backdrop:
-    """One view, by day and by night."""
+    """A view, by day and by night."""
 
     day: Image
     night: Image

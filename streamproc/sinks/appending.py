@@ -1,4 +1,4 @@
-"""Files that are only ever added to, and stay readable whatever happens while they are written."""
+"""Append-only files that stay readable after a crash or a full disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamproc.sink import EventSink, SinkContext
 _BLOCK = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATIENCE_S = 5.0
-"""how soon a full disk is tried again"""
+"""wait before a full disk is tried again"""
 
 
 class PathTaken(SinkError):
@@ -27,13 +27,13 @@ class PathTaken(SinkError):
 
 
 class AppendingFile:
-    """Whole lines or nothing: what a crash or a full disk left unfinished is cut off again."""
+    """File of whole lines: an unfinished line of a crash or a full disk is removed again."""
 
     def __init__(self, path: Path, *, replace: bool) -> None:
         """Open `path` and lock it; its folder is made. Raises `SinkError`."""
         self.path = path
         self.repaired = 0
-        """bytes of an unfinished last line that were cut off"""
+        """bytes of an unfinished last line that were removed"""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -54,7 +54,7 @@ class AppendingFile:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is in it yet."""
+        """Whether the file is empty."""
         return self._size == 0
 
     def first_line(self) -> str:
@@ -100,7 +100,7 @@ class AppendingFile:
             pass  # a file system without locks: two writers are the user's care
 
     def _end_of_whole(self) -> int:
-        """Where the last line ends that was written as a whole."""
+        """Return the end of the last whole line."""
         end = os.fstat(self._fd).st_size
         while end > 0:
             start = max(0, end - _BLOCK)
@@ -117,7 +117,7 @@ class AppendingFile:
 
 
 def failed(path: Path, error: OSError) -> SinkError:
-    """What a sink raises where the system doesn't let `path` be written: `SinkBusy` if the disk is full."""
+    """Return the sink's error where the system refuses to write `path`: `SinkBusy` if the disk is full."""
     if error.errno in _FULL:
         return SinkBusy(f"{path}: {error.strerror}; free some room, nothing is lost meanwhile", _PATIENCE_S)
     return SinkError(f"{path} can't be written: {error.strerror}")
@@ -133,10 +133,10 @@ class LinesOptions(Options):
 
 
 class LinesSink(EventSink[LinesOptions]):
-    """Writes each event as one line of a text file; what the line looks like is the subclass's.
+    """Writes each event as one line of a text file, in the form of the subclass.
 
     Delivery: at least once; a repeated event has the id of the first. Lines are whole even after `kill -9`: an
-    unfinished last line is cut off when the file is opened again. Durable after `flush`.
+    unfinished last line is removed when the file is opened again. Durable after `flush`.
     """
 
     header: ClassVar[str] = ""
@@ -159,7 +159,7 @@ class LinesSink(EventSink[LinesOptions]):
             context.note(said)
         self._begun = True
         if file.repaired:
-            context.log.warning("%s ended in %d bytes of an unfinished line: cut off", file.path, file.repaired)
+            context.log.warning("%s ended in %d bytes of an unfinished line: removed", file.path, file.repaired)
         if self.header and file.empty:
             file.append(self.header + "\n")
         elif self.header and file.first_line() != self.header:

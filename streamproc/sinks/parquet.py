@@ -50,7 +50,7 @@ class _Layout:
     gives: tuple[Key, ...]
 
     def with_record(self, record: Record) -> _Layout:
-        """This layout if the record fits it, else one that it fits."""
+        """Return this layout if the record fits it, else a new one for it."""
         gives = given_by([record])
         if record.stream != self.stream:
             return _Layout(record.stream, gives)
@@ -66,7 +66,7 @@ class _Part:
     first_ns: int
     rows: int = 0
     pending: list[pa.RecordBatch] = field(default_factory=list)
-    """written since the last flush and not yet in the journal, which small batches would fill with their heads"""
+    """batches since the last flush that aren't in the journal yet, where small ones would cost too many heads"""
     pending_bytes: int = 0
 
     @property

@@ -82,7 +82,7 @@ class SqliteSink(EventSink[SqliteOptions]):
                 _insert(connection, event)
 
     def flush(self) -> None:
-        """Nothing to do: each `write` is durable when it returns."""
+        """Do nothing: each `write` is durable when it returns."""
 
     def close(self) -> None:
         """Close the database."""
@@ -116,7 +116,7 @@ def _insert(db: sqlite3.Connection, event: Event) -> None:
 
 
 def _texts(record: dict[str, Any]) -> Iterator[str]:
-    """What text search looks in: type, subject, and every text in `data` that isn't a time or a key of ours."""
+    """Return the searched texts: type, subject, and every text in `data` except times and streamproc's own keys."""
     yield record["type"]
     yield record.get("subject", "")
     yield from _strings({key: value for key, value in record["data"].items() if key not in ("captured", "episode")})

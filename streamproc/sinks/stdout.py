@@ -34,7 +34,7 @@ class StdoutSink(EventSink[StdoutOptions]):
     _read = True
 
     def open(self, context: SinkContext) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     def write(self, events: Sequence[Event]) -> None:
         """Write the events' lines; raises `SinkError` where that fails."""
@@ -42,7 +42,7 @@ class StdoutSink(EventSink[StdoutOptions]):
         self._out("".join(line(event) for event in events))
 
     def flush(self) -> None:
-        """Hand everything to whoever reads."""
+        """Flush standard output."""
         self._out("")
 
     def _out(self, text: str) -> None:
@@ -62,7 +62,7 @@ class StdoutSink(EventSink[StdoutOptions]):
 
 
 def text_line(event: Event) -> str:
-    """One readable line: media time, stream, type, phase, who, and the rest as key=value.
+    """Return one readable line: media time, stream, type, phase, subject, and the rest as key=value.
 
     >>> from streamproc.events import Event
     >>> event = Event(type="zone.left", phase="end", start_ns=0, end_ns=2_500_000_000, frame_index=50,
@@ -71,16 +71,16 @@ def text_line(event: Event) -> str:
     '0:00:02.500  dock  zone.left end  person #7  zone=yard lasted=2.5s\\n'
     """
     record: Mapping[str, Any] = event.to_json()["data"]
-    who = [str(event.data["label"])] if "label" in event.data else []
+    subject = [str(event.data["label"])] if "label" in event.data else []
     if "track_id" in event.data:
-        who.append(f"#{event.data['track_id']}")
+        subject.append(f"#{event.data['track_id']}")
     rest = [f"{key}={record[key]}" for key in event.data if key not in _TOLD_APART]
     if event.score is not None:
         rest.append(f"score={record['score']}")
     if event.phase == "end" and event.end_ns is not None:
         rest.append(f"lasted={(event.end_ns - event.start_ns) / 1e9:.1f}s")
     what = event.type if event.phase == "instant" else f"{event.type} {event.phase}"
-    parts = [clock(event.pts_ns), event.stream, what, " ".join(who), " ".join(rest)]
+    parts = [clock(event.pts_ns), event.stream, what, " ".join(subject), " ".join(rest)]
     return _CONTROLS.sub(_shown, "  ".join(part.replace("\n", " ") for part in parts if part)) + "\n"
 
 
@@ -88,7 +88,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _shown(control: re.Match[str]) -> str:
-    """A control character as text: what stands in an event must not steer a terminal."""
+    """Return a control character as text: the content of an event must not control a terminal."""
     return f"\\x{ord(control[0]):02x}"
 
 

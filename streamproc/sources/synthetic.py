@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from streamproc.frames import ArrayPicture
 from streamproc.options import Duration, Field, Options, seconds
-from streamproc.scene.scene import Scene, SceneSpec, Seen, Span, Visit
+from streamproc.scene.scene import Scene, SceneSpec, Span, VisibleFigure, Visit
 from streamproc.source import DecodedFrame, InputInfo, PictureSource, SourceContext
 
 
@@ -85,4 +85,4 @@ class SyntheticSource(PictureSource[SyntheticOptions]):
         self._scene = None
 
 
-__all__ = ["Scene", "SceneSpec", "Seen", "Span", "Stretch", "SyntheticOptions", "SyntheticSource", "Visit"]
+__all__ = ["Scene", "SceneSpec", "Span", "Stretch", "SyntheticOptions", "SyntheticSource", "VisibleFigure", "Visit"]

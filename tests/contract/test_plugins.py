@@ -246,7 +246,7 @@ CASES: dict[str, Case] = {
     "face_tracks": Case(past=[[f] for f in FACES]),
     "faces": Case(face_nets),
     "embed": Case(whole_embedder),
-    # without vectors nothing is kept: the suite opens several at once, and a folder has one writer
+    # without vectors nothing is stored: the suite opens several at once, and a folder has one writer
     "remember": Case(lambda folder: {"path": str(folder / "kept")}),
     "instances": Case(mask_net),
     "labels": Case(lambda _: {"window": "300ms", "min_duration": "0s"}, past=[[n] for n in NAMED]),

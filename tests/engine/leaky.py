@@ -24,7 +24,7 @@ class LeakyOptions(Options):
     tokens: tuple[str, ...] = Field((), description="a list under a secret key")
     note: str = Field("", description="a secret under a key that doesn't say so")
     metrics: str = Field("", description="address of the run's own metrics page")
-    seen: Path = Field(Path(), description="where to keep what it saw of the run from outside")
+    seen: Path = Field(Path(), description="file for its observations of the run from outside")
 
 
 class Leaky(FramePlugin[LeakyOptions]):
@@ -35,16 +35,16 @@ class Leaky(FramePlugin[LeakyOptions]):
         self.texts = [*self.options.addresses, *self.options.tokens, str(self.options.password), self.options.note]
 
     def process(self, frame: Frame, past: Results) -> Output:
-        told = " and ".join(self.texts)
+        secrets_text = " and ".join(self.texts)
         if frame.index == LAST:
             self._look_from_outside()
-            raise RuntimeError(f"the end of {told}")
-        self.log.debug("trying %s", told)
+            raise RuntimeError(f"the end of {secrets_text}")
+        self.log.debug("trying %s", secrets_text)
         try:
-            raise OSError(f"can't reach {told}")
+            raise OSError(f"can't reach {secrets_text}")
         except OSError:
-            self.log.exception("it went wrong with %s", told, stack_info=True)
-            logging.getLogger("elsewhere").exception("a library's own logger: %s", told)
+            self.log.exception("it went wrong with %s", secrets_text, stack_info=True)
+            logging.getLogger("elsewhere").exception("a library's own logger: %s", secrets_text)
         warnings.warn("nothing to see", stacklevel=1)
         thread = threading.Thread(target=self._fail_beside)
         thread.start()

@@ -50,11 +50,11 @@ class Measure(FramePlugin[Options]):
 
 
 class TellOptions(Options):
-    every: int = Field(1, ge=1, description="tell of every so many frames")
+    every: int = Field(1, ge=1, description="emit an event for every so many frames")
 
 
 class Tell(StreamPlugin[TellOptions]):
-    """Tells how many frames it has seen, and what came before."""
+    """Emits how many frames it has observed, and the level of an earlier result."""
 
     uses = (Level,)
 
@@ -139,7 +139,7 @@ class HangOrdered(StreamPlugin[HangOptions]):
 
 
 class Motion(FramePlugin[Options]):
-    """Tells the median flow."""
+    """Emits the median flow."""
 
     needs = (Flow,)
 
@@ -150,7 +150,7 @@ class Motion(FramePlugin[Options]):
 
 
 class ClipMean(ClipPlugin[Options]):
-    """Tells the times and grey levels of a clip."""
+    """Emits the times and grey levels of a clip."""
 
     def clip(self) -> ClipSpec:
         return ClipSpec(frames=4, rate=5, stride_ns=400_000_000, size=(16, 12))

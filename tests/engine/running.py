@@ -54,8 +54,8 @@ def run_faulty(
     """Run one stream that may not hang; its report and events."""
     plan = make_plan(chain, frames, state=state, workers=workers)
     plan = replace(plan, runtime=replace(plan.runtime, **runtime))
-    kept = listed()
-    return run_engine(Engine(plan, extra=[kept])), kept[1].events
+    listing = listed()
+    return run_engine(Engine(plan, extra=[listing])), listing[1].events
 
 
 def with_stream(plan: Plan, **settings: Any) -> Plan:

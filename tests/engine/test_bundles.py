@@ -30,8 +30,8 @@ class Digest(FramePlugin[Options]):
     def process(self, frame: Frame, past: Results) -> Output:
         forms = (frame.rgb, frame.bgr, frame.gray, frame.resized(50, 40), frame.reduced(50, 40))
         pixels = hashlib.sha256(b"".join(np.ascontiguousarray(form).tobytes() for form in forms)).hexdigest()
-        told = (frame.index, frame.pts_ns, frame.captured_ns, frame.keyframe, frame.size, frame.stream.rate)
-        raise ValueError(f"{pixels} {told}")
+        frame_facts = (frame.index, frame.pts_ns, frame.captured_ns, frame.keyframe, frame.size, frame.stream.rate)
+        raise ValueError(f"{pixels} {frame_facts}")
 
 
 def test_bundle_holds_the_same_pixels_as_the_run(tmp_path: Path) -> None:

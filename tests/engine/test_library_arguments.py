@@ -121,7 +121,7 @@ def test_a_file_with_mistakes_is_refused(tmp_path: Path) -> None:
         streamproc.load(tmp_path / "job.yaml")
 
 
-def test_what_can_hardly_be_meant_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_doubtful_options_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     zone = {"polygon": [[0, 0], [1, 0], [1, 1]], "loitering": {"absence": "5min"}}
     streamproc.run(THREE, ["motion", "tracking", ("rules", {"zones": {"yard": zone}})])
     (line,) = caplog.messages

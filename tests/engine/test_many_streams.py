@@ -1,4 +1,4 @@
-"""Sources that carry many streams: bounded in number, named apart, ended once, and told apart over restarts."""
+"""Sources that carry many streams: bounded in number, distinguished by name and over restarts, ended once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.engine.test_source_faults import Odd, odd_stream
 
 
 class Stay(StreamPlugin[Options]):
-    """Keeps one episode open from the first frame to the end, numbered within a stream."""
+    """Holds one episode open from the first frame to the end, numbered within a stream."""
 
     def open(self, context: Any) -> None:
         self.number = 0
@@ -163,10 +163,10 @@ class Camera(Odd):
 
 
 def watch(state: Path, source: type[Any], meanwhile: Any = None, **settings: Any) -> tuple[RunReport, list[Event]]:
-    kept = listed()
+    listing = listed()
     stream = replace(odd_stream(source, [plugin_plan(Stay)]), **settings)
     plan = Plan(streams=(stream,), runtime=RuntimePlan(workers=2, state=state))
-    return run_engine(Engine(plan, extra=[kept]), meanwhile), kept[1].events
+    return run_engine(Engine(plan, extra=[listing]), meanwhile), listing[1].events
 
 
 @pytest.mark.parametrize("identity", [None, "door camera"])
@@ -207,14 +207,14 @@ def test_camera_away_at_start_is_awaited(tmp_path: Path, caplog: pytest.LogCaptu
                 type(self).tries += 1
                 if type(self).tries in (1, 2, 4):
                     raise SourceLost("takes no connection")
-            if place == "shot 3":
+            if place == "frame 3":
                 read.append(metrics(engines[0])["streamproc_source_up odd"])
                 if type(self).tries == 3:
                     raise SourceLost("gone")
 
-    kept = listed()
+    listing = listed()
     plan = Plan(streams=(odd_stream(Late),), runtime=RuntimePlan(workers=2, state=tmp_path))
-    engines.append(Engine(plan, extra=[kept]))
+    engines.append(Engine(plan, extra=[listing]))
     report = run_engine(engines[0])
     assert read == [0, 0, 0, 1, 0, 0, 1]
     assert report.exit_code == 0

@@ -216,14 +216,14 @@ def test_numpy_numbers_in_an_event_become_plain_ones(tmp_path: Path) -> None:
 
 
 def test_late_events_have_their_own_ids(tmp_path: Path) -> None:
-    """A plugin that tells of an old frame again and again: each record is its own."""
+    """A plugin emits events of an old frame repeatedly: each has its own record."""
 
     class Late(StreamPlugin[Options]):
         first: Frame | None = None
 
         def process(self, frame: Frame, past: Results) -> Output:
             self.first = self.first or frame
-            yield Event.instant(self.first, "late.news")
+            yield Event.instant(self.first, "late.event")
 
     _, events = run_faulty([plugin_plan(Late)], make_frames(10), tmp_path)
     assert len({event.id for event in events}) == 10
@@ -393,7 +393,7 @@ def test_a_hang_and_a_breaker_that_opens_meanwhile(tmp_path: Path) -> None:
 
 
 class Opened(StreamPlugin[Options]):
-    """Keeps a note of what was opened and closed."""
+    """Records which plugins were opened and closed."""
 
     notes: list[str]
     refuse = False
@@ -440,7 +440,7 @@ def test_breakers_of_two_stages_open_at_equal_frames(tmp_path: Path, workers: in
             return []
 
     class Echo(StreamPlugin[Options]):
-        """Tells what it got; fails from frame 30 on."""
+        """Emits the level of its input; fails from frame 30 on."""
 
         uses = (Level,)
 

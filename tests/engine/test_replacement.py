@@ -80,7 +80,7 @@ class Hanging(Hide):
 
 
 class LookPure(FramePlugin[Options]):
-    """Tells the brightest pixel that it sees."""
+    """Emits the brightest pixel that it gets."""
 
     def process(self, frame: Frame, past: Results) -> Output:
         yield Event.instant(frame, "seen.pure", level=int(frame.rgb.max()), gray=int(frame.gray.max()))
@@ -94,46 +94,46 @@ class LookOrdered(StreamPlugin[Options]):
 
 
 class Frames(FrameSink[Options]):
-    """Keeps the brightest pixel of each frame."""
+    """Collects the brightest pixel of each frame."""
 
-    seen: ClassVar[list[int]] = []
+    by_plugin: ClassVar[list[int]] = []
 
     def open(self, context: SinkContext) -> None:
-        self.seen.clear()
+        self.by_plugin.clear()
 
     def write(self, frames: Sequence[Frame]) -> None:
-        self.seen.extend(int(frame.rgb.max()) for frame in frames)
+        self.by_plugin.extend(int(frame.rgb.max()) for frame in frames)
 
     def flush(self) -> None:
         pass
 
 
 def levels(tmp_path: Path, cls: type[Any], **settings: Any) -> dict[str, list[int]]:
-    """The brightest pixel that each one who looks sees, frame by frame, with `cls` in front of them."""
+    """Return the brightest pixel that each plugin and sink behind `cls` gets, frame by frame."""
     frames = [make_frame(fill=SECRET, index=n, info=INFO) for n in range(6)]
     hide = plugin_plan(cls, name="hide", settings=settings)
     chain = [plugin_plan(LookPure, name="before"), hide, plugin_plan(LookOrdered), plugin_plan(LookPure, name="behind")]
     plan = make_plan(chain, frames, state=tmp_path)
-    kept = SinkPlan(name="frames", cls=Frames, options=Options())
-    plan = replace(plan, streams=(replace(plan.streams[0], sinks=("frames",)),), sinks=(kept,))
+    sink_plan = SinkPlan(name="frames", cls=Frames, options=Options())
+    plan = replace(plan, streams=(replace(plan.streams[0], sinks=("frames",)),), sinks=(sink_plan,))
     sink = ListSink(ListSinkOptions(thumbnails=True))
     run_engine(Engine(plan, extra=[listed(sink)]))
-    seen: dict[str, list[int]] = {"frames": list(Frames.seen), "thumbnail": []}
+    by_plugin: dict[str, list[int]] = {"frames": list(Frames.by_plugin), "thumbnail": []}
     for event in sink.events:
-        seen.setdefault(event.plugin, []).append(event.data["level"])
+        by_plugin.setdefault(event.plugin, []).append(event.data["level"])
         for picture in event.attachments:
             shown = np.asarray(cv2.imdecode(np.frombuffer(picture.data, np.uint8), cv2.IMREAD_COLOR))
-            seen["thumbnail"].append(int(shown.max()))
-    return seen
+            by_plugin["thumbnail"].append(int(shown.max()))
+    return by_plugin
 
 
 def test_replacement_covers_everything_behind_and_nothing_before(tmp_path: Path) -> None:
-    seen = levels(tmp_path, Hide)
-    assert seen.pop("before") == [SECRET] * 6
-    assert {name: set(found) for name, found in seen.items()} == {
+    by_plugin = levels(tmp_path, Hide)
+    assert by_plugin.pop("before") == [SECRET] * 6
+    assert {name: set(found) for name, found in by_plugin.items()} == {
         name: {HIDDEN} for name in ("frames", "thumbnail", "lookordered", "behind")
     }
-    assert len(seen["frames"]) == 6
+    assert len(by_plugin["frames"]) == 6
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_replacement_covers_everything_behind_and_nothing_before(tmp_path: Path)
 def test_without_a_replacement_the_picture_is_black(
     tmp_path: Path, cls: type[Any], settings: dict[str, Any], expected: list[int]
 ) -> None:
-    seen = levels(tmp_path, cls, **settings)
-    assert seen.pop("before") == [SECRET] * 6
-    assert seen["frames"] == seen["lookordered"] == seen["behind"] == expected
-    assert max(seen["thumbnail"]) <= HIDDEN + 3
+    by_plugin = levels(tmp_path, cls, **settings)
+    assert by_plugin.pop("before") == [SECRET] * 6
+    assert by_plugin["frames"] == by_plugin["lookordered"] == by_plugin["behind"] == expected
+    assert max(by_plugin["thumbnail"]) <= HIDDEN + 3
 
 
 @pytest.mark.logs_errors
 @pytest.mark.leaves_threads
 def test_one_that_hangs_lets_nothing_through(tmp_path: Path) -> None:
-    seen = levels(tmp_path, Hanging, timeout_ns=200_000_000)
-    assert seen["frames"] == seen["behind"] == [HIDDEN, HIDDEN, 0, 0, 0, 0]
+    by_plugin = levels(tmp_path, Hanging, timeout_ns=200_000_000)
+    assert by_plugin["frames"] == by_plugin["behind"] == [HIDDEN, HIDDEN, 0, 0, 0, 0]
 
 
 def test_a_pure_plugin_may_not_replace_pictures() -> None:
@@ -182,6 +182,6 @@ def test_a_clip_plugin_behind_it_is_refused(tmp_path: Path) -> None:
             return ()
 
     frames = [make_frame(info=INFO)]
-    with pytest.raises(ValueError, match="cut from the source's own pictures, which hide hides; put it before hide"):
+    with pytest.raises(ValueError, match="made of the source's own pictures, which hide hides; put it before hide"):
         make_plan([plugin_plan(Hide), plugin_plan(Clips)], frames, state=tmp_path)
     assert make_plan([plugin_plan(Clips), plugin_plan(Hide)], frames, state=tmp_path).streams

@@ -51,9 +51,9 @@ def test_gaps_of_a_recording_match_probe(tmp_path: Path) -> None:
     assert stream.gaps == found.gaps
     assert found.longest_gap_s <= stream.longest_gap_s < 5  # pictures that can't be decoded lengthen it
     words = f"1 gap (the longest {stream.longest_gap_s:.2f} s)"
-    told = f"time stamps of s have {words}: it was recorded with a break, or pictures were lost"
-    assert told in troubles(report)
-    assert f"<li>{told}</li>" in render_report(report, [], {})
+    sentence = f"time stamps of s have {words}: it was recorded with a break, or pictures were lost"
+    assert sentence in troubles(report)
+    assert f"<li>{sentence}</li>" in render_report(report, [], {})
     assert f"{words}</td>" in render_report(report, [], {})  # in the notes of the ledger
     assert report.exit_code == 0
 

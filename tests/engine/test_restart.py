@@ -51,7 +51,7 @@ class Tape:
         self.commit_each = True
         self.given: list[int] = []
 
-    def shot(self, offset: int) -> DecodedFrame:
+    def decoded(self, offset: int) -> DecodedFrame:
         rng = np.random.default_rng(offset // len(self.streams))
         block = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
         return DecodedFrame(
@@ -92,7 +92,7 @@ class TapeSource(PictureSource[TapeOptions]):
                 raise SourceLost("the tape slipped")
             self._next += 1
             tape.given.append(self._next - 1)
-            yield tape.shot(self._next - 1)
+            yield tape.decoded(self._next - 1)
             if tape.commit_each:
                 yield from self._await_commit()
 
@@ -107,30 +107,30 @@ class TapeSource(PictureSource[TapeOptions]):
 
 
 class Scene(StreamPlugin[Options]):
-    """Keeps an episode open for three frames at a time; tells of marks; its state is its own live dictionary."""
+    """Holds an episode open for three frames at a time; counts marks; its state is its own live dictionary."""
 
     def open(self, context: Any) -> None:
-        self.kept: dict[str, Any] = {"seen": 0, "marks": 0}
+        self.saved: dict[str, Any] = {"seen": 0, "marks": 0}
 
     def process(self, frame: Frame, past: Results) -> Output:
-        self.kept["seen"] += 1
-        begun = Event.begin(frame, "scene", f"e{self.kept['seen'] // 3}")
-        yield begun if self.kept["seen"] % 3 == 0 else begun.later("update")
-        yield Event.instant(frame, "scene.level", level=float(frame.pts_ns), n=self.kept["seen"])
+        self.saved["seen"] += 1
+        begun = Event.begin(frame, "scene", f"e{self.saved['seen'] // 3}")
+        yield begun if self.saved["seen"] % 3 == 0 else begun.later("update")
+        yield Event.instant(frame, "scene.level", level=float(frame.pts_ns), n=self.saved["seen"])
 
     def flush(self, moment: Moment) -> Output:
         now_ns = moment.pts_ns
-        yield Event(type="scene.end", phase="instant", start_ns=now_ns, end_ns=now_ns, data=dict(self.kept))
+        yield Event(type="scene.end", phase="instant", start_ns=now_ns, end_ns=now_ns, data=dict(self.saved))
 
     def state(self) -> Mapping[str, Any]:
-        return self.kept
+        return self.saved
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.kept = dict(state)
+        self.saved = dict(state)
 
 
 class FlowTell(StreamPlugin[Options]):
-    """Tells the flow of each frame."""
+    """Emits the flow of each frame."""
 
     needs = (Flow,)
 
@@ -244,10 +244,10 @@ def test_restart_from_an_older_commit_repeats_known_ids(
     tape.commit_each = False
     tape.breaks_at = offset
     play(tape, tmp_path)
-    kept = (tmp_path / "checkpoints.sqlite").read_bytes()
+    saved = (tmp_path / "checkpoints.sqlite").read_bytes()
     tape.breaks_at = None
     _, all_of_it = play(tape, tmp_path)
-    (tmp_path / "checkpoints.sqlite").write_bytes(kept)
+    (tmp_path / "checkpoints.sqlite").write_bytes(saved)
     _, again = play(tape, tmp_path)
     known = {event.id for event in all_of_it}
     assert {event.id for event in again} <= known
@@ -438,8 +438,8 @@ def test_a_checkpoint_is_plain_json_of_modest_size(tmp_path: Path) -> None:
     tape.breaks_at = COUNT - 1
     play(tape, tmp_path)
     store = CheckpointStore(tmp_path / "checkpoints.sqlite")
-    kept = store.read("tape")
+    saved = store.read("tape")
     store.close()
-    assert kept is not None
-    assert set(kept.streams) == {"a", "b"}
-    assert len(json.dumps(dict(kept.streams))) < 50_000
+    assert saved is not None
+    assert set(saved.streams) == {"a", "b"}
+    assert len(json.dumps(dict(saved.streams))) < 50_000

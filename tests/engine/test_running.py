@@ -79,9 +79,9 @@ def test_events_are_the_same_with_any_thread_count(workers: int) -> None:
 def test_ordered_plugins_get_every_frame_and_pure_results() -> None:
     frames = [make_frame(fill=i, index=i) for i in range(60)]
     run = run_chain([plugin_plan(Measure), plugin_plan(Tell)], frames)
-    seen = [event.data for event in run.events if event.type == "tell.seen"]
-    assert [data["seen"] for data in seen] == list(range(1, 61))
-    assert [data["level"] for data in seen] == [float(i) for i in range(60)]
+    emitted = [event.data for event in run.events if event.type == "tell.seen"]
+    assert [data["seen"] for data in emitted] == list(range(1, 61))
+    assert [data["level"] for data in emitted] == [float(i) for i in range(60)]
     assert run.types[-1] == "tell.end"
     assert closed(run.report)
 
@@ -222,9 +222,9 @@ def test_plugins_and_their_dependents_run_at_their_rate() -> None:
     frames = make_frames(90, info=info)
     slow = plugin_plan(Measure, settings={"rate": 10})
     run = run_chain([slow, plugin_plan(Tell)], frames)
-    seen = [event for event in run.events if event.type == "tell.seen"]
-    assert len(seen) == 90
-    assert sum(event.data["level"] is not None for event in seen) == 30
+    emitted = [event for event in run.events if event.type == "tell.seen"]
+    assert len(emitted) == 90
+    assert sum(event.data["level"] is not None for event in emitted) == 30
 
 
 def test_frames_that_nobody_wants_are_sampled_out() -> None:
@@ -267,9 +267,9 @@ def test_clip_plugins_get_clips_by_media_time() -> None:
 def test_clip_off_the_rate_waits_for_a_frame(tmp_path: Path) -> None:
     frames = make_frames(150, info=make_info(rate=25))
     plan = make_plan([plugin_plan(ClipMean), plugin_plan(Tell)], frames, state=tmp_path)
-    kept = listed()
-    report = run_engine(Engine(with_stream(plan, rate=3.0), extra=[kept]))
-    events = kept[1].events
+    listing = listed()
+    report = run_engine(Engine(with_stream(plan, rate=3.0), extra=[listing]))
+    events = listing[1].events
     taken = {event.frame_index for event in events if event.type == "tell.seen"}
     clips = [event for event in events if event.type == "clip.seen"]
     assert report.streams[0].ledger.total("processed") == len(taken) == 18

@@ -181,7 +181,7 @@ def outputs(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
 
 
-def told(data: bytes, secret: str) -> bytes:
+def excerpt(data: bytes, secret: str) -> bytes:
     """The first place where the secret stands, for whoever has to find out how it got there."""
     at = data.find(secret.encode())
     return data[max(0, at - 200) : at + 100]
@@ -234,8 +234,8 @@ def test_no_output_of_a_run_holds_a_secret(form: str, refusing: str, tmp_path: P
     assert b"it went wrong with" in done.stderr
     assert b"in a thread of its own" in done.stderr
     assert done.returncode == 5
-    assert {name: told(data, MARK) for name, data in found.items() if MARK.encode() in data} == {}
-    assert {name: told(data, "4711815") for name, data in found.items() if b"4711815" in data} == {}
+    assert {name: excerpt(data, MARK) for name, data in found.items() if MARK.encode() in data} == {}
+    assert {name: excerpt(data, "4711815") for name, data in found.items() if b"4711815" in data} == {}
 
 
 @pytest.mark.logs_errors

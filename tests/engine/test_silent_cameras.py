@@ -60,7 +60,7 @@ class Silent(PictureSource[Options]):
 
 
 class Presence(StreamPlugin[Options]):
-    """An episode that ends when nothing was seen for five seconds."""
+    """An episode that ends after five seconds without an observation."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

@@ -106,18 +106,18 @@ def test_busy_local_sink_is_tried_like_network_sink(
 
 def test_metrics_show_a_sink_that_is_down(tmp_path: Path) -> None:
     down = sink("down", at="write")
-    seen: list[dict[str, float]] = []
+    values: list[dict[str, float]] = []
 
     def look(engine: Engine) -> None:
         while len(notes(down).calls) < 3:
             threading.Event().wait(0.01)
         families = list(EngineCollector(engine).collect())
-        seen.append(
+        values.append(
             {f"{s.name} {s.labels['sink']}": s.value for f in families for s in f.samples if "sink" in s.labels}
         )
 
     run(tmp_path, down, sink("good"), meanwhile=look)
-    assert (seen[0]["streamproc_sink_up down"], seen[0]["streamproc_sink_up good"]) == (0, 1)
+    assert (values[0]["streamproc_sink_up down"], values[0]["streamproc_sink_up good"]) == (0, 1)
 
 
 def test_run_reports_existing_lines_in_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -161,8 +161,8 @@ def test_failing_close_of_a_sink_is_trouble(tmp_path: Path) -> None:
 def test_a_busy_sink_gets_everything_in_order_later(tmp_path: Path, at: str, network: bool) -> None:
     busy = sink("busy", at=at, times=3, wrong=odd(SinkBusy("wait", retry_after_s=0.01)), network=network)
     report = run(tmp_path, busy, other := sink("other"))
-    first_seen = list(dict.fromkeys(notes(busy).got))
-    assert first_seen == notes(other).got
+    unique = list(dict.fromkeys(notes(busy).got))
+    assert unique == notes(other).got
     assert report.exit_code == 0
     assert report.sinks[0].retries == 3
 
@@ -251,7 +251,7 @@ def test_refused_event_is_set_aside_others_are_delivered(
 ) -> None:
     picky = sink("picky", base, refuses=frozenset(refuses), network=network)
     report = run(tmp_path, picky, good := sink("good"), limits=PATIENT)
-    # the event of `flush` tells of all frames, so it is refused together with that of the last one
+    # the event of `flush` has the count of all frames, so it is refused together with that of the last one
     aside = {event["record"]["data"]["seen"] for event in dead_letters(tmp_path)}
     assert aside == refuses
     assert set(notes(picky).got) == set(range(1, FRAMES + 1)) - refuses

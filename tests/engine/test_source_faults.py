@@ -49,10 +49,10 @@ class Odd(PictureSource[Options]):
 
     def frames(self) -> Iterator[DecodedFrame | None]:
         for index in range(COUNT):
-            self.at(f"shot {index}")
-            yield self.shot(index)
+            self.at(f"frame {index}")
+            yield self.decoded(index)
 
-    def shot(self, index: int) -> DecodedFrame | None:
+    def decoded(self, index: int) -> DecodedFrame | None:
         picture = ArrayPicture(np.full((*self.size, 3), index, np.uint8))
         return DecodedFrame(picture=picture, pts_ns=100_000_000 * index)
 
@@ -93,10 +93,10 @@ def run(
     """Run a source beside a good one."""
     good = make_plan([plugin_plan(Tell)], make_frames(frames), state=state, name="good").streams[0]
     streams = (odd_stream(source, chain), good)
-    kept = listed()
+    listing = listed()
     runtime = {"call_limit_ns": 300_000_000, "drain_ns": 200_000_000, **runtime}
     plan = Plan(streams=streams, runtime=RuntimePlan(workers=2, state=state, **runtime))
-    return run_engine(Engine(plan, extra=[kept]), meanwhile), kept[1].events
+    return run_engine(Engine(plan, extra=[listing]), meanwhile), listing[1].events
 
 
 def count(events: list[Event], stream: str) -> int:
@@ -106,12 +106,12 @@ def count(events: list[Event], stream: str) -> int:
 ERRORS = [RuntimeError("odd"), SystemExit(0), KeyboardInterrupt(), StopIteration(), ValueError("rtsp://u:secret@cam/")]
 
 
-@pytest.mark.parametrize("place", ["open", "shot 0", "shot 5"])
+@pytest.mark.parametrize("place", ["open", "frame 0", "frame 5"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: str, error: BaseException) -> None:
     report, events = run(tmp_path, going_wrong(place, raising(error)))
     assert count(events, "good") == 40
-    assert count(events, "odd") == (5 if place == "shot 5" else 0)
+    assert count(events, "odd") == (5 if place == "frame 5" else 0)
     assert report.streams[0].error
     assert "secret" not in report.streams[0].error
     assert report.exit_code == STREAM_FAILED
@@ -119,21 +119,21 @@ def test_whatever_a_source_raises_fails_its_stream_alone(tmp_path: Path, place: 
 
 
 Anything: Any = DecodedFrame
-"""for shots that no type checker would let pass"""
+"""for decoded frames that no type checker would accept"""
 RGB = np.zeros((48, 64, 3), np.uint8)
 GIVEN = {
     "no InputInfo": ({"open": lambda self, context: None}, "open gave None, expected InputInfo"),
     "no generator": ({"frames": lambda self: None}, "gave None, expected pictures"),
     "an array": (
-        {"shot": lambda self, n: RGB},
+        {"decoded": lambda self, n: RGB},
         "an object of class ndarray in place of a picture, expected DecodedFrame",
     ),
-    "an array in a shot": (
-        {"shot": lambda self, n: Anything(picture=RGB, pts_ns=n)},
+    "an array in a decoded frame": (
+        {"decoded": lambda self, n: Anything(picture=RGB, pts_ns=n)},
         "whose picture is an object of class ndarray, expected a picture",
     ),
     "seconds": (
-        {"shot": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=0.1 * n)},
+        {"decoded": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=0.1 * n)},
         "pts_ns=0.0, expected a whole number of nanoseconds",
     ),
 }
@@ -148,7 +148,7 @@ def test_wrong_source_output_is_named_with_its_class(tmp_path: Path, members: An
 
 
 def test_numpy_whole_numbers_are_times(tmp_path: Path) -> None:
-    members = {"shot": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=np.int64(10**8 * n))}
+    members = {"decoded": lambda self, n: Anything(picture=ArrayPicture(RGB), pts_ns=np.int64(10**8 * n))}
     report, events = run(tmp_path, type("Right", (Odd,), members))
     assert report.streams[0].error == ""
     assert count(events, "odd") == COUNT
@@ -160,11 +160,11 @@ def test_truncated_recording_fails_alone_and_loses_nothing(tmp_path: Path) -> No
     cut = replace(odd_stream(FileSource), source_options=FileOptions(path=str(path)))
     good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
     plan = Plan(streams=(cut, good), runtime=RuntimePlan(workers=2, state=tmp_path / "state"))
-    kept = listed()
-    report = run_engine(Engine(plan, extra=[kept]))
-    assert count(kept[1].events, "good") == 40
-    assert count(kept[1].events, "odd") == len(left.frames)
-    ends = [event for event in kept[1].events if event.type == "tell.end"]
+    listing = listed()
+    report = run_engine(Engine(plan, extra=[listing]))
+    assert count(listing[1].events, "good") == 40
+    assert count(listing[1].events, "odd") == len(left.frames)
+    ends = [event for event in listing[1].events if event.type == "tell.end"]
     assert {(event.stream, event.data["seen"]) for event in ends} == {("good", 40), ("odd", len(left.frames))}
     assert [stream.ledger.total("processed") for stream in report.streams] == [len(left.frames), 40]
     assert report.streams[0].ledger.observed == 60
@@ -188,7 +188,7 @@ def test_live_source_failing_in_close_is_reopened(tmp_path: Path) -> None:
         def at(self, place: str) -> None:
             if place == "open":
                 type(self).opened += 1
-            if place == "shot 3" and self.opened == 1:
+            if place == "frame 3" and self.opened == 1:
                 raise SourceLost("gone")
             if place == "close" and self.opened == 1:
                 raise RuntimeError("can't close")
@@ -199,7 +199,7 @@ def test_live_source_failing_in_close_is_reopened(tmp_path: Path) -> None:
 
 
 @pytest.mark.logs_errors
-@pytest.mark.parametrize("place", ["open", "shot 0", "shot 5", "close"])
+@pytest.mark.parametrize("place", ["open", "frame 0", "frame 5", "close"])
 def test_hanging_source_is_abandoned_and_others_are_complete(tmp_path: Path, place: str) -> None:
     report, events = run(tmp_path, going_wrong(place, HANG.wait))
     assert count(events, "good") == 40
@@ -210,7 +210,7 @@ def test_hanging_source_is_abandoned_and_others_are_complete(tmp_path: Path, pla
 
 
 @pytest.mark.logs_errors
-@pytest.mark.parametrize("place", ["open", "shot 5"])
+@pytest.mark.parametrize("place", ["open", "frame 5"])
 def test_stopped_run_does_not_wait_for_hanging_source(tmp_path: Path, place: str) -> None:
     hanging = threading.Event()
 
@@ -231,7 +231,7 @@ def test_stopped_run_does_not_wait_for_hanging_source(tmp_path: Path, place: str
 def test_a_quiet_camera_holds_up_no_recording(tmp_path: Path) -> None:
     """The file's events are out while the camera has not shown a picture yet."""
     sink = ListSink()
-    seen: list[int] = []
+    counts: list[int] = []
 
     class Camera(Odd):
         live = True
@@ -242,17 +242,17 @@ def test_a_quiet_camera_holds_up_no_recording(tmp_path: Path) -> None:
                     break
                 threading.Event().wait(0.01)
                 yield None
-            seen.append(len(sink.events))
+            counts.append(len(sink.events))
             yield from super().frames()
 
     good = make_plan([plugin_plan(Tell)], make_frames(40), state=tmp_path, name="good").streams[0]
     plan = Plan(streams=(odd_stream(Camera), good), runtime=RuntimePlan(workers=2, state=tmp_path))
     run_engine(Engine(plan, extra=[(SinkPlan(name="list", cls=ListSink, options=ListSinkOptions()), sink)]))
-    assert seen == [41]
+    assert counts == [41]
 
 
 class Mean(FramePlugin[Options]):
-    """Tells the shape and mean of each picture."""
+    """Emits the shape and mean of each picture."""
 
     uses = (Flow,)
 
@@ -262,9 +262,9 @@ class Mean(FramePlugin[Options]):
 
 def test_pictures_of_changing_size_are_fitted(tmp_path: Path) -> None:
     class Changing(Odd):
-        def shot(self, index: int) -> DecodedFrame | None:
+        def decoded(self, index: int) -> DecodedFrame | None:
             self.size = (48, 64) if index % 3 else (60, 100)
-            return super().shot(index)
+            return super().decoded(index)
 
     report, events = run(tmp_path, Changing, chain=[plugin_plan(Mean), plugin_plan(ClipMean)])
     shapes = {str(event.data["shape"]) + str(event.data["gray"]) for event in events if event.type == "mean"}
@@ -274,9 +274,9 @@ def test_pictures_of_changing_size_are_fitted(tmp_path: Path) -> None:
 
 def test_pictures_without_pixels_count_as_undecodable(tmp_path: Path) -> None:
     class Empty(Odd):
-        def shot(self, index: int) -> DecodedFrame | None:
+        def decoded(self, index: int) -> DecodedFrame | None:
             self.size = (48, 64) if index % 3 else (0, 64)
-            return super().shot(index)
+            return super().decoded(index)
 
     report, events = run(tmp_path, Empty)
     assert report.streams[0].ledger.total("undecodable") == 4
@@ -291,10 +291,10 @@ def test_unconvertible_pictures_are_in_the_ledger(tmp_path: Path, chain: Any) ->
             raise RuntimeError("can't be converted")
 
     class Bad(Odd):
-        def shot(self, index: int) -> DecodedFrame | None:
-            shot = super().shot(index)
-            assert shot is not None
-            return shot if index % 3 else replace(shot, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
+        def decoded(self, index: int) -> DecodedFrame | None:
+            decoded = super().decoded(index)
+            assert decoded is not None
+            return decoded if index % 3 else replace(decoded, picture=Unreadable(np.zeros((48, 64, 3), np.uint8)))
 
     report, _ = run(tmp_path, Bad, chain=chain)
     assert report.streams[0].ledger.observed == COUNT
@@ -306,10 +306,10 @@ def test_unconvertible_pictures_are_in_the_ledger(tmp_path: Path, chain: Any) ->
 @pytest.mark.parametrize("captured", [None, -5, 10**30])
 def test_time_stamps_beyond_reason_lose_nothing(tmp_path: Path, pts: int, captured: int | None) -> None:
     class Wild(Odd):
-        def shot(self, index: int) -> DecodedFrame | None:
-            shot = super().shot(index)
-            assert shot is not None
-            return replace(shot, captured_ns=captured, pts_ns=pts if index == 4 else shot.pts_ns)
+        def decoded(self, index: int) -> DecodedFrame | None:
+            decoded = super().decoded(index)
+            assert decoded is not None
+            return replace(decoded, captured_ns=captured, pts_ns=pts if index == 4 else decoded.pts_ns)
 
     report, events = run(tmp_path, Wild)
     assert count(events, "odd") == COUNT
@@ -320,7 +320,7 @@ def test_time_stamps_beyond_reason_lose_nothing(tmp_path: Path, pts: int, captur
 def test_counting_from_other_threads_keeps_the_ledger_closed(tmp_path: Path) -> None:
     class Counting(Odd):
         def at(self, place: str) -> None:
-            if place.startswith("shot"):
+            if place.startswith("frame"):
                 threads = [threading.Thread(target=self.context.count, args=("corrupt",)) for _ in range(4)]
                 for thread in threads:
                     thread.start()
@@ -334,11 +334,11 @@ def test_counting_from_other_threads_keeps_the_ledger_closed(tmp_path: Path) -> 
 
 def test_unreadable_frames_of_many_streams_are_reported(tmp_path: Path) -> None:
     class Many(Odd):
-        def shot(self, index: int) -> DecodedFrame | None:
+        def decoded(self, index: int) -> DecodedFrame | None:
             self.context.count("not a picture")
-            shot = super().shot(index)
-            assert shot is not None
-            return replace(shot, stream=f"cam{index % 2}")
+            decoded = super().decoded(index)
+            assert decoded is not None
+            return replace(decoded, stream=f"cam{index % 2}")
 
     report, _ = run(tmp_path, Many)
     assert report.ledger.total("undecodable") == COUNT

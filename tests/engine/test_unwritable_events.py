@@ -79,8 +79,8 @@ def test_unwritable_event_fails_only_its_call(tmp_path: Path, kind: str) -> None
     (plugin,) = report.streams[0].plugins
     assert plugin.verdicts == {"ok": FRAMES - 1, "failed": 1}
     assert report.exit_code == 0
-    told = [json.loads(line)["data"]["n"] for line in (tmp_path / "e.jsonl").read_text().splitlines()]
-    assert told == [n for n in range(FRAMES) if n != BAD]
+    written = [json.loads(line)["data"]["n"] for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert written == [n for n in range(FRAMES) if n != BAD]
     with sqlite3.connect(tmp_path / "e.db") as db:
         assert db.execute("SELECT count(*) FROM events").fetchone() == (FRAMES - 1,)
     db.close()

@@ -1,6 +1,6 @@
 """A real Kafka broker for tests: one KRaft node on loopback, its jars fetched once by Maven.
 
-Needs Java 17 or newer and Maven. The jars (43 MB) are kept under the user's cache folder.
+Needs Java 17 or newer and Maven. The jars (43 MB) are stored in the user's cache folder.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Server:
 
     def failure(self, what: str) -> RuntimeError:
         """An error that shows the end of the log."""
-        tail = self.log.read_text(errors="replace")[-4000:]
-        return RuntimeError(f"{what} (exit status {self.process.poll()}); the end of {self.log.name}:\n{tail}")
+        output = self.log.read_text(errors="replace")[-4000:]
+        return RuntimeError(f"{what} (exit status {self.process.poll()}); the end of {self.log.name}:\n{output}")
 
 
 def free_ports(count: int) -> list[int]:

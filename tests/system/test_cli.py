@@ -54,7 +54,7 @@ class GateOptions(Options):
 
 
 class Gate(StreamPlugin[GateOptions]):
-    """Tells of every frame, and keeps the end of the stream waiting."""
+    """Emits an event for every frame, and delays the end of the stream."""
 
     def process(self, frame: Frame, past: Results) -> Output:
         yield Event.instant(frame, "gate.seen")
@@ -117,8 +117,8 @@ def folder(tmp_path: Path) -> Path:
 
 def environment() -> dict[str, str]:
     """Of a terminal of 160 columns, with no model folder or cache of whoever runs the tests."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("STREAMPROC_")}
-    return {**kept, "COLUMNS": "160", "PYTHONFAULTHANDLER": "1"}
+    stored = {key: value for key, value in os.environ.items() if not key.startswith("STREAMPROC_")}
+    return {**stored, "COLUMNS": "160", "PYTHONFAULTHANDLER": "1"}
 
 
 def call(folder: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -216,7 +216,7 @@ def test_wrong_model_and_label_are_configuration_mistakes(folder: Path, command:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "printed"),
     [
         (["nonsense"], "nonsense"),
         (["run"], "config"),
@@ -240,10 +240,10 @@ def test_wrong_model_and_label_are_configuration_mistakes(folder: Path, command:
         (["eval", "mot", "nowhere", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_usage_gives_a_sentence_and_code_2(folder: Path, words: list[str], told: str) -> None:
+def test_wrong_usage_gives_a_sentence_and_code_2(folder: Path, words: list[str], printed: str) -> None:
     done = call(folder, *words)
     assert done.returncode == BAD_CONFIG
-    assert told in done.stderr
+    assert printed in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "events.jsonl").exists()
 
@@ -412,12 +412,12 @@ def test_signal_ends_the_run_in_order(
     run.send_signal(number)
     rest = run.stdout.read().splitlines()
     assert run.wait(60) == INTERRUPTED
-    told = (folder / "stderr").read_text()
-    shown, kept = [json.loads(line) for line in (first, *rest)], records(folder / "events.jsonl")
-    assert shown == kept
-    assert [record["data"]["frame"] for record in kept] == [3 * i for i in range(len(kept))]
-    assert ledger(told)["processed"] == len(kept)
-    assert "exit code 130" in told
+    printed = (folder / "stderr").read_text()
+    shown, stored = [json.loads(line) for line in (first, *rest)], records(folder / "events.jsonl")
+    assert shown == stored
+    assert [record["data"]["frame"] for record in stored] == [3 * i for i in range(len(stored))]
+    assert ledger(printed)["processed"] == len(stored)
+    assert "exit code 130" in printed
 
 
 def test_second_signal_ends_a_stuck_run_at_once(folder: Path, started: list[subprocess.Popen[str]]) -> None:
@@ -455,11 +455,11 @@ def test_the_prometheus_page_counts_as_the_ledger_does(folder: Path, started: li
     outcomes: Counter[str] = Counter()
     for sample in families["streamproc_frames"].samples:
         outcomes[sample.labels["outcome"]] += int(sample.value)
-    told = ledger((folder / "stderr").read_text())
-    assert outcomes["processed"] == told["processed"] == 20
+    printed = ledger((folder / "stderr").read_text())
+    assert outcomes["processed"] == printed["processed"] == 20
     assert outcomes["sampled_out"] == 40
     flying = families["streamproc_frames_in_flight"].samples
-    assert outcomes.total() + sum(int(sample.value) for sample in flying) == told["observed"] == 60
+    assert outcomes.total() + sum(int(sample.value) for sample in flying) == printed["observed"] == 60
     by_type = {s.labels["type"]: s.value for s in families["streamproc_events"].samples if s.name.endswith("_total")}
     assert by_type == {"image.dark": 10, "gate.seen": 20}
     assert families["streamproc_frames"].type == families["streamproc_events"].type == "counter"
@@ -550,9 +550,9 @@ def test_schema_fits_accepted_configurations(folder: Path) -> None:
 def test_plugins_lists_installed_ones_and_explains_one(folder: Path) -> None:
     listed = call(folder, "plugins").stdout
     assert [name for name in ("detection", "tracking", "rules", "synthetic", "jsonl") if name not in listed] == []
-    told = call(folder, "plugins", "tracking").stdout
-    assert "needs: Detections" in told
-    assert "lost_for" in told
+    printed = call(folder, "plugins", "tracking").stdout
+    assert "needs: Detections" in printed
+    assert "lost_for" in printed
     own = call(folder, "plugins", "mine:Dark").stdout
     assert "mean grey level below which a frame is dark" in own
     both = call(folder, "plugins", "kafka").stdout

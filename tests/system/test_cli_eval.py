@@ -110,9 +110,9 @@ def test_boxes_and_points_are_scored_from_cocos_files(tmp_path: Path) -> None:
 
 def test_tracking_goes_by_its_old_name_too(tmp_path: Path) -> None:
     (tmp_path / "gt.txt").write_text("1,1,10,10,20,20,1,-1,-1,-1\n2,1,10,10,20,20,1,-1,-1,-1\n")
-    told = call("tracking", tmp_path / "gt.txt", tmp_path / "gt.txt")
-    assert "IDF1" in told
-    assert told == call("mot", tmp_path / "gt.txt", tmp_path / "gt.txt")
+    scores_text = call("tracking", tmp_path / "gt.txt", tmp_path / "gt.txt")
+    assert "IDF1" in scores_text
+    assert scores_text == call("mot", tmp_path / "gt.txt", tmp_path / "gt.txt")
 
 
 def test_sequence_without_tracks_is_refused_unless_allowed(tmp_path: Path) -> None:

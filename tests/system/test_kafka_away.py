@@ -40,8 +40,8 @@ runtime: {{state: "{state}", commit: 100ms}}
 
 def engine_of(kafka: KafkaBroker, topic: str, state: Path, group: str, until: str) -> tuple[Engine, ListSink]:
     plan = load_text(CONFIG.format(servers=kafka.bootstrap, topic=topic, group=group, until=until, state=state))
-    kept = listed()
-    return Engine(plan, extra=[kept]), kept[1]
+    listing = listed()
+    return Engine(plan, extra=[listing]), listing[1]
 
 
 def to_the_end(kafka: KafkaBroker, topic: str, state: Path, group: str) -> tuple[RunReport, list[Event]]:
@@ -120,8 +120,8 @@ def test_absent_broker_is_awaited_and_stopping_ends_it(own_kafka: KafkaBroker, t
     assert not report.streams[0].error
     assert report.streams[0].reconnects > 0
     # the number of the visit and of the frame, over all that happened: no frame was missed or came twice
-    told = [(event.phase, event.data["number"], event.frame_index) for event in sink.events]
-    assert told == [("start", 0, 0), ("end", 0, 10), ("start", 1, 15)]
+    emitted = [(event.phase, event.data["number"], event.frame_index) for event in sink.events]
+    assert emitted == [("start", 0, 0), ("end", 0, 10), ("start", 1, 15)]
 
 
 def test_stopping_ends_a_run_without_broker(own_kafka: KafkaBroker, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ runtime: {{state: state, commit: 100ms}}
 
 
 def configured(folder: Path, kafka: KafkaBroker, topic: str, until: str) -> list[str | Path]:
-    """The command that runs it in `folder`; the folder's name tells the group."""
+    """The command that runs it in `folder`; the folder's name is the group."""
     folder.mkdir(exist_ok=True)
     config = folder / "run.yaml"
     config.write_text(CONFIG.format(servers=kafka.bootstrap, topic=topic, group=f"{topic}-{folder.name}", until=until))

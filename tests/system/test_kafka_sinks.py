@@ -45,7 +45,7 @@ def made(number: int, stream: str = "dock", **data: Any) -> Event:
 
 
 def frame(index: int, *, stream: str = "dock", captured_ns: int | None = None) -> Frame:
-    """A picture with a bright square whose place tells the index."""
+    """A picture with a bright square whose place encodes the index."""
     rgb = np.full((48, 64, 3), 40, np.uint8)
     rgb[8:24, index : index + 16] = (200, 60, 30)
     return Frame(

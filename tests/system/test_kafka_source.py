@@ -46,9 +46,9 @@ class Reading:
         found: list[DecodedFrame] = []
         idle = 0
         while len(found) < count and idle < TICKS:
-            shot = next(self.pictures)
-            idle = idle + 1 if shot is None else 0
-            found += [] if shot is None else [shot]
+            decoded = next(self.pictures)
+            idle = idle + 1 if decoded is None else 0
+            found += [] if decoded is None else [decoded]
         assert len(found) == count, f"only {len(found)} of {count} pictures came"
         return found
 
@@ -107,8 +107,8 @@ def committed(broker: KafkaBroker, group: str) -> dict[str, int]:
     return {f"{part.topic}/{part.partition}": at.offset for part, at in found.items() if at.offset >= 0}
 
 
-def offsets(shots: list[DecodedFrame]) -> list[int]:
-    return [shot.position.offset for shot in shots if shot.position]
+def offsets(decoded_frames: list[DecodedFrame]) -> list[int]:
+    return [decoded.position.offset for decoded in decoded_frames if decoded.position]
 
 
 def test_frames_of_the_frames_sink_come_back(kafka: KafkaBroker) -> None:
@@ -116,17 +116,17 @@ def test_frames_of_the_frames_sink_come_back(kafka: KafkaBroker) -> None:
     sent = [frame(i, stream=name, captured_ns=10**18 + i) for i in range(4) for name in ("dock", "gate")]
     send(kafka, topic, *sent)
     with reading(kafka, topic) as source:
-        shots = source.next(8)
+        decoded_frames = source.next(8)
         assert not source.info.live
     for name in ("dock", "gate"):
-        mine = [shot for shot in shots if shot.stream == name]
+        mine = [decoded for decoded in decoded_frames if decoded.stream == name]
         originals = [one for one in sent if one.stream.name == name]
-        assert [shot.pts_ns for shot in mine] == [one.pts_ns for one in originals]
-        assert [shot.captured_ns for shot in mine] == [one.captured_ns for one in originals]
-        assert [shot.keyframe for shot in mine] == [True, False, False, False]
+        assert [decoded.pts_ns for decoded in mine] == [one.pts_ns for one in originals]
+        assert [decoded.captured_ns for decoded in mine] == [one.captured_ns for one in originals]
+        assert [decoded.keyframe for decoded in mine] == [True, False, False, False]
         assert offsets(mine) == sorted(offsets(mine))
-        for shot, original in zip(mine, originals, strict=True):
-            np.testing.assert_array_equal(shot.picture.to_rgb(), original.rgb)
+        for decoded, original in zip(mine, originals, strict=True):
+            np.testing.assert_array_equal(decoded.picture.to_rgb(), original.rgb)
 
 
 def test_foreign_pictures_get_the_records_time_and_key(kafka: KafkaBroker) -> None:
@@ -194,9 +194,9 @@ def test_without_a_commit_everything_comes_again(kafka: KafkaBroker) -> None:
             assert offsets(source.next(3)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("kept", "committed", "first"), [(4, 2, 4), (2, 4, 4), (3, None, 3)])
+@pytest.mark.parametrize(("stored", "committed", "first"), [(4, 2, 4), (2, 4, 4), (3, None, 3)])
 def test_stored_position_counts_unless_the_group_is_ahead(
-    kafka: KafkaBroker, kept: int, committed: int | None, first: int
+    kafka: KafkaBroker, stored: int, committed: int | None, first: int
 ) -> None:
     topic = kafka.topic()
     send(kafka, topic, *(frame(i) for i in range(6)))
@@ -204,7 +204,7 @@ def test_stored_position_counts_unless_the_group_is_ahead(
         with reading(kafka, topic) as source:
             source.next(1)
             source.source.commit({f"{topic}/0": committed})
-    with reading(kafka, topic, {f"{topic}/0": kept, "other/9": 7}) as source:
+    with reading(kafka, topic, {f"{topic}/0": stored, "other/9": 7}) as source:
         assert offsets(source.next(1)) == [first]
 
 
@@ -212,12 +212,12 @@ def test_source_ends_at_the_topics_end_if_asked(kafka: KafkaBroker) -> None:
     topic = kafka.topic(partitions=4)
     send(kafka, topic, *(frame(i, stream=name) for i in range(5) for name in "abc"))
     with reading(kafka, topic, until="end") as source:
-        shots = [shot for shot in source.pictures if shot is not None]
-        assert len(shots) == 15
-        ends = Counter(shot.position.partition for shot in shots if shot.position)
+        decoded_frames = [decoded for decoded in source.pictures if decoded is not None]
+        assert len(decoded_frames) == 15
+        ends = Counter(decoded.position.partition for decoded in decoded_frames if decoded.position)
         source.source.commit(dict(ends))
     with reading(kafka, topic, until="end") as source:
-        assert [shot for shot in source.pictures if shot is not None] == []
+        assert [decoded for decoded in source.pictures if decoded is not None] == []
 
 
 def test_slow_reader_pauses_fetching_and_loses_nothing(kafka: KafkaBroker) -> None:
@@ -225,14 +225,14 @@ def test_slow_reader_pauses_fetching_and_loses_nothing(kafka: KafkaBroker) -> No
     count = 600
     send(kafka, topic, *(frame(i % 48) for i in range(count)), encoding="raw")
     with reading(kafka, topic, buffer_bytes=1 << 18) as source:
-        seen = offsets(source.next(1))
+        got = offsets(source.next(1))
         poller = source.source._poller
         assert poller is not None
         for _ in range(20):  # let it poll on while nothing is taken
             threading.Event().wait(0.05)
         assert poller._buffered < (1 << 18) + 50 * (64 * 48 * 3 + 256)
-        seen += offsets(source.next(count - 1))
-    assert seen == list(range(count))
+        got += offsets(source.next(count - 1))
+    assert got == list(range(count))
 
 
 def test_stopping_ends_it_though_nothing_comes(kafka: KafkaBroker) -> None:
@@ -243,16 +243,16 @@ def test_stopping_ends_it_though_nothing_comes(kafka: KafkaBroker) -> None:
         assert list(source.pictures) in ([], [None])
 
 
-def run_reader(source: Reading, ready: threading.Event, seen: list[DecodedFrame], commit: bool) -> Callable[[], None]:
+def run_reader(source: Reading, ready: threading.Event, got: list[DecodedFrame], commit: bool) -> Callable[[], None]:
     """A reader as the engine has it: takes pictures, and commits what it has taken whenever it gets to."""
 
     def read() -> None:
-        for shot in source.pictures:
-            if shot is not None:
-                seen.append(shot)
-                assert shot.position is not None
+        for decoded in source.pictures:
+            if decoded is not None:
+                got.append(decoded)
+                assert decoded.position is not None
                 ready.set()
-            positions = {s.position.partition: s.position.offset + 1 for s in list(seen) if s.position}
+            positions = {s.position.partition: s.position.offset + 1 for s in list(got) if s.position}
             if commit and positions:
                 source.source.commit(positions)
 
@@ -269,11 +269,11 @@ def test_moving_partition_is_committed_first(kafka: KafkaBroker) -> None:
         other.flush()
         with ExitStack() as stack:
             first, second = (stack.enter_context(reading(kafka, topic)) for _ in range(2))
-            seen: tuple[list[DecodedFrame], list[DecodedFrame]] = ([], [])
+            got: tuple[list[DecodedFrame], list[DecodedFrame]] = ([], [])
             ready = (threading.Event(), threading.Event())
             threads = [
                 threading.Thread(target=run_reader(source, event, into, True))
-                for source, event, into in zip((first, second), ready, seen, strict=True)
+                for source, event, into in zip((first, second), ready, got, strict=True)
             ]
             try:
                 threads[0].start()
@@ -291,7 +291,9 @@ def test_moving_partition_is_committed_first(kafka: KafkaBroker) -> None:
                     if thread.ident is not None:
                         thread.join()
     assert ready[1].is_set(), "the second member never got anything"
-    places = [(shot.position.partition, shot.position.offset) for into in seen for shot in into if shot.position]
+    places = [
+        (decoded.position.partition, decoded.position.offset) for into in got for decoded in into if decoded.position
+    ]
     assert len(places) == len(set(places))
     for part in (f"{topic}/0", f"{topic}/1"):
         mine = sorted(offset for name, offset in places if name == part)
@@ -325,8 +327,8 @@ def test_later_partitions_are_assigned_and_read(kafka: KafkaBroker, monkeypatch:
             for part in range(4):
                 other.send(topic, value=frame(0).rgb.tobytes(), headers=headers, partition=part)
             other.flush()
-        seen = {shot.position.partition for member in (one, two) for shot in member.next(2) if shot.position}
-        assert seen == {f"{topic}/{part}" for part in range(4)}
+        got = {decoded.position.partition for member in (one, two) for decoded in member.next(2) if decoded.position}
+        assert got == {f"{topic}/{part}" for part in range(4)}
 
 
 def test_member_leaving_without_commit_leaves_everything(kafka: KafkaBroker) -> None:
@@ -354,10 +356,10 @@ def test_unfinished_frames_are_left_uncommitted_after_the_limit(
         assert len(slow.next(20)) == 20  # and none of them is ever done
         assert not caplog.records
         with reading(kafka, topic) as fast:
-            shots = fast.next(10)
-            moved = {shot.position.partition for shot in shots if shot.position}
+            decoded_frames = fast.next(10)
+            moved = {decoded.position.partition for decoded in decoded_frames if decoded.position}
             assert len(moved) == 1
-            assert offsets(shots) == list(range(10))
+            assert offsets(decoded_frames) == list(range(10))
             assert "partitions are revoked before all their frames are committed" in caplog.text
             slow.source.commit(dict.fromkeys(moved, 10))  # too late: it isn't this member's to commit any more
             assert committed(kafka, topic) == {}
@@ -409,9 +411,9 @@ def test_topic_ending_in_a_transaction_mark_has_end(
         sender.close()
     for first in (0, wanted[-1] + 1):  # from the beginning, and with nothing but a mark left
         with reading(kafka, topic, {f"{topic}/0": first}, until="end", isolation_level=level) as source:
-            shots = list(islice(source.pictures, TICKS))
-            assert len(shots) < TICKS, "it waits for ever"
-            assert offsets([shot for shot in shots if shot]) == [at for at in wanted if at >= first]
+            decoded_frames = list(islice(source.pictures, TICKS))
+            assert len(decoded_frames) < TICKS, "it waits for ever"
+            assert offsets([decoded for decoded in decoded_frames if decoded]) == [at for at in wanted if at >= first]
 
 
 def test_identity_is_the_topics_own(kafka: KafkaBroker) -> None:

@@ -115,7 +115,7 @@ sinks:
 
 
 def test_all_mistakes_are_listed_with_place_and_suggestion() -> None:
-    told = mistakes(BAD)
+    reported = mistakes(BAD)
     expected = {
         "config:4:20": "did you mean 'file'",
         "config:5:5": "did you mean 'rate'",
@@ -127,9 +127,9 @@ def test_all_mistakes_are_listed_with_place_and_suggestion() -> None:
         "config:10:64": "expected a whole number, got 'many'",
         "config:12:38": "NOWHERE isn't set",
     }
-    assert len(told) == len(expected), told
+    assert len(reported) == len(expected), reported
     for place, words in expected.items():
-        assert any(line.startswith(place + ":") and words in line for line in told), (place, words, told)
+        assert any(line.startswith(place + ":") and words in line for line in reported), (place, words, reported)
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ POLYGON = "plugins: {p: {type: rules, options: {zones: {y: {polygon: %s}}}}}"
     ],
 )  # fmt: skip
 def test_mistakes_are_explained_without_python_terms(text: str, words: str) -> None:
-    told = [line for line in mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n") if words in line]
-    assert told, mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n")
+    reported = [line for line in mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n") if words in line]
+    assert reported, mistakes(f"version: 1\nstreams: {{a: {{source: x.mp4}}}}\n{text}\n")
     for word in ("tuple", "dictionary", "instance", "valid", "<class", "None", "^["):
-        assert word not in told[0]
+        assert word not in reported[0]
 
 
 def test_wrong_file_content_is_named_in_words() -> None:
@@ -301,9 +301,9 @@ def test_two_that_would_write_one_file_are_refused() -> None:
         "plugins: {video: {type: annotate, options: {path: out.mp4}}}\n"
         "sinks: {x: {type: jsonl, options: {path: o/e.jsonl}}, y: {type: csv, options: {path: ./o/e.jsonl}}}\n"
     )
-    told = mistakes(text)
-    assert any("video of stream b writes out.mp4, and so does video of stream a" in line for line in told), told
-    assert any("sink y writes" in line and "so does sink x" in line for line in told), told
+    reported = mistakes(text)
+    assert any("video of stream b writes out.mp4, and so does video of stream a" in line for line in reported), reported
+    assert any("sink y writes" in line and "so does sink x" in line for line in reported), reported
     assert len(load_text(text.replace("out.mp4", "'{stream}.mp4'").replace("./o/", "./p/")).streams) == 2
 
 
@@ -365,7 +365,7 @@ def test_unset_variable_is_one_mistake() -> None:
 def test_unreachable_events_and_sinks_are_warnings() -> None:
     text = "version: 1\nstreams: {a: {source: {type: synthetic}, sinks: []}}\nsinks: {log: {type: stdout}}\n"
     assert load_text(text).warnings == (
-        "config:2:14: streams.a: has no sinks: what it finds goes nowhere but a report (--report)",
+        "config:2:14: streams.a: has no sinks: only a report (--report) gets its events",
         "config:3:14: sinks.log: no stream names this sink, so it gets nothing",
     )
 
@@ -507,11 +507,11 @@ sinks: {}
 """
     with pytest.raises(ConfigError) as caught:
         load_text(text)
-    told = str(caught.value)
-    assert "b[ad]" in told
-    assert ":5:" in told
-    assert "streams.good.rate" in told
-    assert "no sink 'lost'" in told
+    reported = str(caught.value)
+    assert "b[ad]" in reported
+    assert ":5:" in reported
+    assert "streams.good.rate" in reported
+    assert "no sink 'lost'" in reported
 
 
 WATCHED = """\
@@ -529,9 +529,9 @@ def watched(plugin: str, options: str) -> list[str]:
 
 
 def test_wrong_models_and_labels_have_their_places() -> None:
-    (told,) = watched("detection", "{model: yolox-nanno, labels: [persn]}")
-    assert told.startswith("config:6:22: plugins.watched.options.model: no model 'yolox-nanno' in the model list")
-    assert "did you mean 'yolox-nano'?" in told
+    (reported,) = watched("detection", "{model: yolox-nanno, labels: [persn]}")
+    assert reported.startswith("config:6:22: plugins.watched.options.model: no model 'yolox-nanno' in the model list")
+    assert "did you mean 'yolox-nano'?" in reported
     first, second = watched("detection", "{labels: [person, persn], scores: {car: 0.5, bys: 0.3}}")
     assert first.startswith("config:6:32: plugins.watched.options.labels.1: yolox-nano has no label 'persn'")
     assert "did you mean 'person'? (knows: person, bicycle" in first
@@ -561,8 +561,8 @@ def test_wrong_models_and_labels_have_their_places() -> None:
     ],
 )
 def test_models_of_built_in_plugins_are_checked(plugin: str, options: str, words: str) -> None:
-    (told,) = watched(plugin, options)
-    assert words in told
+    (reported,) = watched(plugin, options)
+    assert words in reported
 
 
 @pytest.mark.parametrize(
@@ -588,10 +588,10 @@ def test_other_mistakes_neither_hide_nor_invent_model_mistakes() -> None:
     assert "no label 'persn'" in first
     assert "unknown key 'treads'" in second
     # of which model the labels are isn't known
-    (told,) = watched("detection", "{modle: mine, labels: [scratch]}")
-    assert "unknown key 'modle'; did you mean 'model'?" in told
-    (told,) = watched("detection", "{model: [mine], labels: [scratch]}")
-    assert "expected a text" in told
+    (reported,) = watched("detection", "{modle: mine, labels: [scratch]}")
+    assert "unknown key 'modle'; did you mean 'model'?" in reported
+    (reported,) = watched("detection", "{model: [mine], labels: [scratch]}")
+    assert "expected a text" in reported
 
 
 def test_store_of_the_run_decides_which_models_exist(tmp_path: Path) -> None:
@@ -632,9 +632,11 @@ def test_anybodys_plugin_may_check_its_options() -> None:
     first, second = watched(room, "{doors: [south], fault: model}")
     assert first == "config:6:14: plugins.watched.options: rtsp://***@host"
     assert "no door 'south'" in second
-    (told,) = watched(room, "{fault: bug}")
+    (reported,) = watched(room, "{fault: bug}")
     words = r"Room\.check_options failed \(KeyError: 'rtsp://\*\*\*@host' \[test_config\.py:\d+ in check_options\]\)"
-    assert re.fullmatch(rf"config:6:14: plugins\.watched\.options: {words}; it must tell mistakes, not raise", told)
+    assert re.fullmatch(
+        rf"config:6:14: plugins\.watched\.options: {words}; it must return mistakes, not raise", reported
+    )
     first, second = watched(room, "{doors: [south], depth: deep, fault: bug}")
     assert "no door 'south'" in first
     assert "expected a whole number" in second
@@ -643,8 +645,8 @@ def test_anybodys_plugin_may_check_its_options() -> None:
 def test_mistake_in_a_streams_own_option_is_placed() -> None:
     text = WATCHED.format(type="detection", options="{labels: [person]}")
     own = text.replace("chain: [watched]", "chain: [{use: watched, options: {labels: [persn]}}]")
-    (told,) = mistakes(own)
-    assert told.startswith("config:2:84: streams.a.chain.0.options.labels.0: yolox-nano has no label 'persn'")
+    (reported,) = mistakes(own)
+    assert reported.startswith("config:2:84: streams.a.chain.0.options.labels.0: yolox-nano has no label 'persn'")
 
 
 def test_all_duplicate_keys_are_listed() -> None:
@@ -688,12 +690,12 @@ runtime: {workers: "${MANY}"}
 def test_module_with_a_slow_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned = threading.Event()
 
-    class Tell(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "importing slowly has taken" in record.getMessage():
                 warned.set()
 
-    handler = Tell()
+    handler = Collector()
     monkeypatch.setattr(registry, "_SLOW_S", 0.01)
     monkeypatch.setattr(sys, "warned", warned, raising=False)
     monkeypatch.delitem(sys.modules, "slowly", raising=False)

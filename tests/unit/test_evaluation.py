@@ -94,7 +94,7 @@ def test_cider_is_ten_for_the_reference_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "told"),
+    ("sentence", "expected"),
     [
         ("A man's dog, isn't it?  Well-known!", "a man 's dog is n't it well-known"),
         ("U.S. flag at 2:30 p.m.", "u.s. flag at 2:30 p.m."),
@@ -111,9 +111,9 @@ def test_cider_is_ten_for_the_reference_itself() -> None:
         ("No. 5 is no. The end", "no. 5 is no the end"),
     ],
 )  # fmt: skip
-def test_words_are_those_of_cocos_tokeniser(sentence: str, told: str) -> None:
+def test_words_are_those_of_cocos_tokeniser(sentence: str, expected: str) -> None:
     """Known from CoreNLP 3.4.1 as pycocoevalcap calls it: brackets stay, since COCO lists them in capitals."""
-    assert captions.words(sentence) == told.split()
+    assert captions.words(sentence) == expected.split()
 
 
 def test_bleu_matches_coco_where_ngrams_are_missing() -> None:

@@ -58,7 +58,7 @@ def test_nothing_found_scores_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "message"),
     [
         (found(image=5, bbox=BOX), "picture 5"),
         (found(bbox=[1, 2, 3]), "box of 3 numbers"),
@@ -67,8 +67,8 @@ def test_nothing_found_scores_nothing() -> None:
         (found(bbox=BOX) | {"category_id": 3}, "category 3"),
     ],
 )
-def test_results_that_do_not_fit_are_refused(item: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_results_that_do_not_fit_are_refused(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         evaluate(truth(), [item], "bbox")
 
 
@@ -164,7 +164,7 @@ def test_missing_mask_area_is_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "result", "told"),
+    ("kind", "change", "result", "message"),
     [
         ("segm", {"segmentation": []}, {}, r"annotation 0 of the truth has the segmentation \[\]"),
         ("segm", {"segmentation": None}, {}, "annotation 0 of the truth has the segmentation None"),
@@ -181,12 +181,12 @@ def test_missing_mask_area_is_measured() -> None:
     ],
 )
 def test_results_pycocotools_refuses_are_refused(
-    kind: Any, change: dict[str, Any], result: dict[str, Any], told: str
+    kind: Any, change: dict[str, Any], result: dict[str, Any], message: str
 ) -> None:
     known = truth()
     known["annotations"][0] |= {"segmentation": mask()} | change
     answer = found(bbox=BOX, keypoints=POINTS, segmentation=mask()) | result
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         evaluate(known, [answer], kind)
 
 

@@ -61,9 +61,9 @@ def test_mot17_drops_distractors_and_scores_flagged_pedestrians() -> None:
         boxes([(1, 4, 300)], class_id=3, score=0),  # a car: a box on it is a mistake
     ])  # fmt: skip
     tracks = boxes([(1, 1, 0), (1, 2, 101), (1, 4, 300)])
-    scored, kept = prepare(truth, tracks)
+    scored, remaining = prepare(truth, tracks)
     assert scored.track_id.tolist() == [1]
-    assert kept.track_id.tolist() == [1, 4]
+    assert remaining.track_id.tolist() == [1, 4]
     row = evaluate({"a": (truth, tracks)}).rows[0]
     assert (row.false_positives, row.misses) == (1, 0)
 
@@ -110,18 +110,18 @@ def test_truth_and_tracks_are_paired_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "pattern"),
     [
         ([(1, 9, 0), (1, 9, 40), (2, 9, 0)], "the id 9 stands 2 times in frame 1.*needs an id of its own"),
         ([(1, -1, 0), (1, -1, 40)], "look like detections"),
         ([(0, 1, 0), (1, 1, 0)], "the first frame is 0; MOTChallenge counts frames from 1"),
     ],
 )
-def test_tracks_trackeval_refuses_are_refused(rows: list[tuple[int, int, float]], told: str) -> None:
+def test_tracks_trackeval_refuses_are_refused(rows: list[tuple[int, int, float]], pattern: str) -> None:
     good, bad = boxes([(1, 1, 0), (1, 2, 40), (2, 1, 0)]), boxes(rows)
-    with pytest.raises(ValueError, match=f"the tracks of a: .*{told}"):
+    with pytest.raises(ValueError, match=f"the tracks of a: .*{pattern}"):
         evaluate({"a": (good, bad)})
-    with pytest.raises(ValueError, match=f"the truth of a: .*{told}"):
+    with pytest.raises(ValueError, match=f"the truth of a: .*{pattern}"):
         evaluate({"a": (bad, good)})
 
 

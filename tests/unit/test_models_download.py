@@ -91,13 +91,13 @@ def fetch(entry: ModelEntry, folder: Path) -> Path:
 
 
 def test_download_reports_progress_and_leaves_nothing_else(shop: Shop, tmp_path: Path) -> None:
-    entry, told = entry_for(shop.url), []
+    entry, reports = entry_for(shop.url), []
     path = download.fetch(
-        entry, entry.files[0], tmp_path / "net.onnx", lambda name, done, total: told.append((name, done, total))
+        entry, entry.files[0], tmp_path / "net.onnx", lambda name, done, total: reports.append((name, done, total))
     )
     assert path.read_bytes() == BODY
-    assert told[-1] == ("net.onnx", len(BODY), len(BODY))
-    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert reports[-1] == ("net.onnx", len(BODY), len(BODY))
+    assert [done for _, done, _ in reports] == sorted(done for _, done, _ in reports)
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["net.onnx"]
 
 
@@ -129,7 +129,7 @@ def test_connection_that_brings_nothing_is_abandoned(shop: Shop, tmp_path: Path)
     shop.cut_after = [1000] + [0] * 20
     with pytest.raises(DownloadError, match=r"breaks off after 1000 of 256000 bytes.*models pull tiny"):
         fetch(entry_for(shop.url), tmp_path)
-    assert (tmp_path / "net.onnx.part").stat().st_size == 1000, "kept for the next try"
+    assert (tmp_path / "net.onnx.part").stat().st_size == 1000, "stored for the next try"
 
 
 def test_a_wrong_checksum_is_refused_and_thrown_away(shop: Shop, tmp_path: Path) -> None:

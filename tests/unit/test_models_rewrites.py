@@ -141,10 +141,10 @@ def turning_net(perm: Sequence[int] = (0, 2, 1), *, twice: bool = False) -> byte
 
 
 def test_a_transposition_at_the_end_is_left_out() -> None:
-    kept = keep_columns(turning_net())
-    onnx.checker.check_model(kept)
+    rewritten = keep_columns(turning_net())
+    onnx.checker.check_model(rewritten)
     picture = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    np.testing.assert_array_equal(answers(kept, picture), answers(turning_net(), picture).transpose(0, 2, 1))
+    np.testing.assert_array_equal(answers(rewritten, picture), answers(turning_net(), picture).transpose(0, 2, 1))
 
 
 @pytest.mark.parametrize(

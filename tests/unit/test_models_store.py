@@ -181,7 +181,7 @@ def test_two_threads_load_a_model_once(store: ModelStore, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (
             {"runtime": "pickle"},
@@ -197,12 +197,12 @@ def test_two_threads_load_a_model_once(store: ModelStore, tmp_path: Path) -> Non
     ],
 )
 def test_wrong_manifest_is_named_by_key(
-    change: dict[str, object], told: str, store: ModelStore, tmp_path: Path
+    change: dict[str, object], message: str, store: ModelStore, tmp_path: Path
 ) -> None:
     folder = model_folder(tmp_path / "mine", doubling_net(), **change)
     with pytest.raises(ModelError) as caught:
         store.load(str(folder))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "model.json" in str(caught.value)
 
 

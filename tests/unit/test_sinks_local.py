@@ -100,18 +100,18 @@ def test_jsonl_reopened_in_one_run_retains_its_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sink", [JsonlSink, CsvSink])
-@pytest.mark.parametrize("kept", [1, 20, 200])
+@pytest.mark.parametrize("length", [1, 20, 200])
 def test_unfinished_line_of_a_crash_is_removed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, sink: type[JsonlSink | CsvSink], kept: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sink: type[JsonlSink | CsvSink], length: int
 ) -> None:
     path = tmp_path / "out"
     write(sink(LinesOptions(path=path)), [made(1)])
     whole = path.read_bytes()
-    path.write_bytes(whole + whole.splitlines(keepends=True)[-1][:kept].rstrip(b"\n"))
+    path.write_bytes(whole + whole.splitlines(keepends=True)[-1][:length].rstrip(b"\n"))
     write(sink(LinesOptions(path=path)), [made(2)])
     write(sink(LinesOptions(path=tmp_path / "straight")), [made(1), made(2)])
     assert path.read_bytes() == (tmp_path / "straight").read_bytes()
-    assert "cut off" in caplog.text
+    assert "unfinished line: removed" in caplog.text
 
 
 def test_a_killed_writer_leaves_only_whole_lines(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Level(FramePlugin[Options]):
 
 
 class Remembering(FramePlugin[Options]):
-    """Tells the level of the frame before: right on one thread, in order."""
+    """Emits the level of the frame before: right on one thread, in order."""
 
     def open(self, context: PluginContext) -> None:
         self._before = 0
@@ -73,7 +73,7 @@ class Remembering(FramePlugin[Options]):
 
 
 class Keeping(FramePlugin[Options]):
-    """Right in any order, one by one: but what belongs to a call is kept in the plugin."""
+    """Right in any order, one by one, but it stores data of a call in the plugin."""
 
     def open(self, context: PluginContext) -> None:
         self._other = threading.Condition()
@@ -174,7 +174,7 @@ def test_makers_make_valid_plugin_input() -> None:
 
 
 class Endless(PictureSource[Options]):
-    """Gives pictures for ever, whatever it is told."""
+    """Gives pictures for ever and ignores `stopping`."""
 
     def open(self, context: SourceContext) -> InputInfo:
         return InputInfo(identity="x", live=True)
@@ -240,7 +240,7 @@ class Hungry(EventSink[Options]):
         pass
 
 
-class Told(Hungry):
+class Commanded(Hungry):
     """Gives something back."""
 
     def write(self, events: Sequence[Event]) -> None:
@@ -251,7 +251,7 @@ def test_sink_contract_finds_what_fails_the_engine(tmp_path: Path) -> None:
     with pytest.raises(IndexError):
         check_sink_contract(Hungry)
     with pytest.raises(AssertionError, match="write gave"):
-        check_sink_contract(Told)
+        check_sink_contract(Commanded)
     check_sink_contract(JsonlSink, path=tmp_path / "e.jsonl")
     check_source_contract(SyntheticSource, duration="1s", rate=10)
 

@@ -26,7 +26,7 @@ def place_ms(stamps: Iterable[int | None], rate: int | None = 25) -> tuple[list[
     ("stamps", "times", "faults"),
     [
         pytest.param([700, 740, 780], [0, 40, 80], [], id="regular, not from 0"),
-        pytest.param([0, 33, 100, 110], [0, 33, 100, 110], [], id="variable rate is kept"),
+        pytest.param([0, 33, 100, 110], [0, 33, 100, 110], [], id="variable rate stays"),
         pytest.param([0, 40, None, 120], [0, 40, 80, 120], ["missing"], id="one missing"),
         pytest.param([None, 40, 80], [0, 40, 80], ["missing"], id="first missing, as RTSP has it"),
         pytest.param([None, 9000, 9040], [0, 40, 80], ["missing"], id="first missing, other base"),

@@ -14,7 +14,7 @@ from streamproc.models.net import Net
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to load and how."""
+    """A net to load, and its settings."""
 
     entry: ModelEntry
     files: Mapping[str, Path]

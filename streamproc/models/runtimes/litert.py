@@ -71,7 +71,7 @@ class LiteRtNet(Net):
 
 @contextmanager
 def _without_greeting() -> Iterator[None]:
-    """LiteRT tells on stderr, once a process, that it made a delegate: not what belongs between JSON log lines.
+    """Silence LiteRT's greeting on stderr, once a process, which doesn't belong between JSON log lines.
 
     Whatever else was written meanwhile is passed on.
     """
@@ -82,14 +82,14 @@ def _without_greeting() -> Iterator[None]:
     with _greeting:
         _greeted = True
         sys.stderr.flush()
-        kept = os.dup(2)
+        original = os.dup(2)
         with tempfile.TemporaryFile() as caught:
             os.dup2(caught.fileno(), 2)
             try:
                 yield
             finally:
-                os.dup2(kept, 2)
-                os.close(kept)
+                os.dup2(original, 2)
+                os.close(original)
                 caught.seek(0)
                 for line in caught:
                     if not line.startswith(_GREETING):

@@ -42,7 +42,7 @@ class TensorFlowNet(Net):
 
 def library(threads: int = 1) -> Any:
     """TensorFlow, its threads set if this is its first use in the process; a later call finds them set."""
-    # else it tells every user of a machine without a GPU that there is none; what really fails is raised
+    # else it warns on every machine without a GPU; real failures are raised
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
